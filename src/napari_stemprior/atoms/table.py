@@ -1,0 +1,133 @@
+"""The atom table: one row per atom column, the result that every other room speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+#: Columns, in order, with their dtypes. Strings are plain ``object``: napari's features want them so.
+COLUMNS: dict[str, str] = {
+    "atom_id": "int64",
+    "y_px": "float64",
+    "x_px": "float64",
+    "element": "object",
+    "site": "object",
+    "layer": "int64",
+    "confidence": "float64",
+    "evidence": "float64",
+    "source": "object",
+    "status": "object",
+}
+#: Who says that there is an atom: the network with support from the image, a person,
+#: or the prior alone.
+SOURCES = ("model", "manual", "lattice")
+#: What a person thinks of it.
+STATUSES = ("ok", "review", "accepted", "rejected")
+#: Element of an atom whose species nobody knows.
+UNKNOWN_ELEMENT = "X"
+
+_DEFAULTS: dict[str, Any] = {
+    "element": UNKNOWN_ELEMENT,
+    "site": "",
+    "layer": 0,
+    "confidence": 1.0,
+    "evidence": 1.0,
+    "source": "model",
+    "status": "ok",
+}
+
+
+@dataclass(frozen=True)
+class AtomTable:
+    """Atom columns found on one micrograph.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        The columns of `COLUMNS`; `y_px`, `x_px` with pixel centres on integers.
+    pixel_size : float
+        Å per pixel of the micrograph.
+    provenance : dict
+        Network, prior, pose and settings that made it; plain values only.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a position is not finite or an `atom_id` stands twice.
+    """
+
+    rows: pd.DataFrame
+    pixel_size: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in COLUMNS if name not in self.rows]
+        if missing:
+            raise ValueError(f"the atom table lacks the columns {', '.join(missing)}")
+        rows = self.rows[list(COLUMNS)].reset_index(drop=True).astype(COLUMNS)
+        if not np.isfinite(rows[["y_px", "x_px"]].to_numpy(float)).all():
+            raise ValueError("the atom table holds a position that is not finite")
+        if rows["atom_id"].duplicated().any():
+            raise ValueError("the atom table holds an atom_id twice")
+        object.__setattr__(self, "rows", rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def from_positions(
+        cls,
+        yx: ArrayLike,
+        pixel_size: float,
+        *,
+        provenance: dict[str, Any] | None = None,
+        **columns: ArrayLike,
+    ) -> Self:
+        """Build a table from (N, 2) pixel positions (y, x); other columns have defaults.
+
+        Parameters
+        ----------
+        yx : (N, 2) array-like
+        pixel_size : float
+        provenance : dict, optional
+        **columns
+            Any of `COLUMNS`, scalars or of length N.
+        """
+        positions = np.asarray(yx, dtype=np.float64).reshape(-1, 2)
+        n = len(positions)
+        unknown = set(columns) - set(COLUMNS)
+        if unknown:
+            raise ValueError(f"no such column of an atom table: {', '.join(sorted(unknown))}")
+        data: dict[str, Any] = {
+            "atom_id": np.arange(n, dtype=np.int64),
+            "y_px": positions[:, 0],
+            "x_px": positions[:, 1],
+        }
+        for name, default in _DEFAULTS.items():
+            data[name] = [default] * n
+        for name, value in columns.items():
+            data[name] = [value] * n if np.isscalar(value) else list(np.asarray(value))
+        return cls(pd.DataFrame(data), pixel_size, provenance or {})
+
+    @classmethod
+    def empty(cls, pixel_size: float) -> Self:
+        """Return a table without atoms."""
+        return cls.from_positions(np.empty((0, 2)), pixel_size)
+
+    @property
+    def yx(self) -> NDArray[np.float64]:
+        """(N, 2) positions in pixels (y, x)."""
+        return self.rows[["y_px", "x_px"]].to_numpy(dtype=np.float64)
+
+    @property
+    def yx_angstrom(self) -> NDArray[np.float64]:
+        """(N, 2) positions in Å (y, x)."""
+        return self.yx * self.pixel_size
+
+    def where(self, keep: ArrayLike) -> Self:
+        """Return the rows where the (N,) boolean `keep` is true; ids stay as they are."""
+        return type(self)(self.rows[np.asarray(keep, bool)], self.pixel_size, dict(self.provenance))

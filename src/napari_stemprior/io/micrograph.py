@@ -1,0 +1,88 @@
+"""The micrograph: an image that knows its pixel size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.errors import MicrographError, PixelSizeError
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """One image with its calibration.
+
+    Parameters
+    ----------
+    image : (H, W) array of float32
+    pixel_size : float or None
+        Å per pixel; None where the file does not say.
+    name : str
+    source : pathlib.Path or None
+        The file that it was read from.
+    metadata : dict
+        What the file says about the microscope; plain values only.
+
+    Raises
+    ------
+    MicrographError
+        If the image is not two-dimensional, is smaller than 16 pixels on a side, is constant,
+        or has no finite pixel.
+    PixelSizeError
+        If the pixel size is not a positive finite number.
+    """
+
+    image: NDArray[np.float32]
+    pixel_size: float | None
+    name: str = "micrograph"
+    source: Path | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        image = np.asarray(self.image)
+        if image.ndim != 2:
+            raise MicrographError(f"{self.name}: the image has shape {image.shape}; give a single 2-D image.")
+        if min(image.shape) < 16:
+            raise MicrographError(
+                f"{self.name}: the image is {image.shape[1]} x {image.shape[0]} pixels; "
+                "at least 16 x 16 are needed to see a lattice."
+            )
+        if np.iscomplexobj(image):
+            raise MicrographError(f"{self.name}: the image is complex; give its real intensity.")
+        image = np.ascontiguousarray(image, dtype=np.float32)
+        finite = np.isfinite(image)
+        if not finite.any():
+            raise MicrographError(f"{self.name}: the image has no finite pixel.")
+        if not finite.all():  # dead pixels: fill with the median so that no filter spreads them
+            image = np.where(finite, image, np.median(image[finite])).astype(np.float32)
+        if float(image.max()) == float(image.min()):
+            raise MicrographError(f"{self.name}: every pixel has the same value, so there is nothing to segment.")
+        object.__setattr__(self, "image", image)
+        if self.pixel_size is not None:
+            object.__setattr__(self, "pixel_size", checked_pixel_size(self.pixel_size, self.name))
+
+    @property
+    def field_of_view(self) -> tuple[float, float] | None:
+        """Height and width in Å, or None without a pixel size."""
+        if self.pixel_size is None:
+            return None
+        height, width = self.image.shape
+        return height * self.pixel_size, width * self.pixel_size
+
+
+def checked_pixel_size(value: float, name: str) -> float:
+    """Return `value` as a float if it can be a pixel size in Å/px.
+
+    Raises
+    ------
+    PixelSizeError
+        If it is not a positive finite number.
+    """
+    size = float(value)
+    if not np.isfinite(size) or size <= 0:
+        raise PixelSizeError(f"{name}: the pixel size is {value} Å/px; give a positive number.")
+    return size

@@ -1,0 +1,91 @@
+"""The built-in crystals, read from ``library.toml``."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk, mx2
+from ase.spacegroup import crystal
+
+from napari_stemprior.errors import UnknownPriorError
+from napari_stemprior.structure.prior import StructurePrior
+from napari_stemprior.structure.projection import project
+
+#: Vacuum in Å on each side of a layer.
+_VACUUM = 8.0
+
+
+@cache
+def entries() -> Mapping[str, dict[str, Any]]:
+    """Return every entry of ``library.toml`` by name."""
+    text = files("napari_stemprior.structure").joinpath("library.toml").read_text(encoding="utf-8")
+    return MappingProxyType({entry["name"]: entry for entry in tomllib.loads(text)["prior"]})
+
+
+def names() -> list[str]:
+    """List the names of the built-in priors, in the order of the file."""
+    return list(entries())
+
+
+@cache
+def built_in(name: str) -> StructurePrior:
+    """Return a built-in prior.
+
+    Raises
+    ------
+    UnknownPriorError
+        If there is none of that name; the message suggests the nearest.
+    """
+    entry = entries().get(name)
+    if entry is None:
+        folded = {n.casefold().replace(" ", ""): n for n in entries()}
+        wanted = name.casefold().replace(" ", "")
+        if wanted in folded:
+            return built_in(folded[wanted])
+        close = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(folded[c] for c in close)}?" if close else "see 'stemprior priors'."
+        raise UnknownPriorError(f"There is no built-in prior and no file named {name!r}; {hint}")
+    return project(build_atoms(entry), tuple(entry.get("zone_axis", (0, 0, 1))), name=name, source=entry["source"])
+
+
+def build_atoms(entry: Mapping[str, Any]) -> Atoms:
+    """Build the three-dimensional structure of a library entry.
+
+    Parameters
+    ----------
+    entry : mapping
+        One table of ``library.toml``.
+    """
+    symbols = entry.get("symbols", [])
+    match entry["kind"]:
+        case "hexagonal":
+            a = entry["a"]
+            cell = [[a, 0, 0], [-a / 2, a * np.sqrt(3) / 2, 0], [0, 0, 2 * _VACUUM]]
+            places = [(1 / 3, 2 / 3, 0.5), (2 / 3, 1 / 3, 0.5)]
+            return Atoms(symbols, scaled_positions=places, cell=cell, pbc=True)
+        case "mx2":
+            formula = f"{symbols[0]}{symbols[1]}2"
+            layer = mx2(formula, kind=entry["phase"], a=entry["a"], thickness=entry["thickness"], vacuum=_VACUUM)
+            layer.pbc = True
+            return layer
+        case "bulk":
+            return bulk("".join(symbols), entry["crystal"], a=entry["a"], cubic=True)
+        case "crystal":
+            sites = entry["sites"]
+            return crystal(
+                [s[0] for s in sites],
+                [tuple(s[1:]) for s in sites],
+                spacegroup=entry["spacegroup"],
+                setting=entry.get("setting", 1),
+                cellpar=entry["cellpar"],
+            )
+        case other:
+            raise ValueError(f"library.toml: {entry['name']} has the unknown kind {other!r}")

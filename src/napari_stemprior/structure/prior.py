@@ -1,0 +1,176 @@
+"""The lattice prior: what the crystal looks like along the beam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from napari_stemprior.errors import StructureError
+
+#: HAADF intensity of an atom goes as Z to about this power
+#: (Pennycook and Jesson, Ultramicroscopy 37 (1991) 14; measured values lie between 1.6 and 1.9).
+HAADF_EXPONENT = 1.7
+
+
+@dataclass(frozen=True)
+class Column:
+    """One atom column of the projected unit cell.
+
+    Parameters
+    ----------
+    position : tuple of float
+        Fractional position (along the first, the second in-plane cell vector), each in [0, 1).
+    composition : tuple of (str, float)
+        Element symbols and the number of such atoms in one repeat along the beam,
+        heaviest contribution first. Partial occupancy gives fractions.
+    height : float
+        Mean height along the beam in Å; 0 is the entrance surface ("top") and it grows downwards.
+    layer : int
+        0 is the entrance layer.
+    site : str
+        Label of the site, unique in the prior, such as ``"Mo1"``.
+    """
+
+    position: tuple[float, float]
+    composition: tuple[tuple[str, float], ...]
+    height: float = 0.0
+    layer: int = 0
+    site: str = ""
+
+    @property
+    def element(self) -> str:
+        """Symbol of the element that scatters most in this column."""
+        return self.composition[0][0]
+
+    @property
+    def formula(self) -> str:
+        """Composition as text, for instance ``"S2"`` or ``"TiO"``."""
+        return "".join(
+            symbol + ("" if abs(count - 1) < 1e-6 else f"{count:g}")
+            for symbol, count in self.composition
+        )
+
+    @property
+    def z_weight(self) -> float:
+        """Sum of ``count * Z ** HAADF_EXPONENT`` over the column."""
+        return float(
+            sum(count * atomic_numbers[symbol] ** HAADF_EXPONENT for symbol, count in self.composition)
+        )
+
+
+@dataclass(frozen=True)
+class StructurePrior:
+    """A projected unit cell: the structure that a micrograph should show.
+
+    Parameters
+    ----------
+    name : str
+        What a person picks, such as ``"MoS2"`` or ``"SrTiO3 [001]"``.
+    zone_axis : str
+        Direction of the beam, such as ``"[001]"``; ``"as is"`` for the z axis of a file.
+    cell : (2, 2) array of float
+        Rows are the in-plane cell vectors in Å as (x, y).
+    columns : tuple of Column
+        The atom columns of one cell.
+    period : float
+        Repeat along the beam in Å; 0 for a layer that does not repeat.
+    source : str
+        Where the structure comes from (a reference or a file name).
+
+    Raises
+    ------
+    StructureError
+        If the cell has no area or there is no column.
+    """
+
+    name: str
+    zone_axis: str
+    cell: NDArray[np.float64]
+    columns: tuple[Column, ...]
+    period: float = 0.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        cell = np.array(self.cell, dtype=np.float64)
+        if cell.shape != (2, 2) or not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 0.5:
+            raise StructureError(
+                f"{self.name}: the projected cell has no area; give a structure with a cell "
+                "in two directions across the beam."
+            )
+        if not self.columns:
+            raise StructureError(f"{self.name}: the structure has no atoms.")
+        cell.setflags(write=False)
+        object.__setattr__(self, "cell", cell)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, StructurePrior)
+            and (self.name, self.zone_axis, self.columns) == (other.name, other.zone_axis, other.columns)
+            and np.array_equal(self.cell, other.cell)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.zone_axis, self.columns, self.cell.tobytes()))
+
+    @cached_property
+    def fractional(self) -> NDArray[np.float64]:
+        """(N, 2) fractional positions of the columns."""
+        return np.array([column.position for column in self.columns], dtype=np.float64)
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """(N, 2) positions of the columns in Å as (x, y)."""
+        return self.fractional @ self.cell
+
+    @cached_property
+    def z_weights(self) -> NDArray[np.float64]:
+        """(N,) HAADF weights, see `Column.z_weight`."""
+        return np.array([column.z_weight for column in self.columns])
+
+    @cached_property
+    def layers(self) -> NDArray[np.int64]:
+        """(N,) layer of each column, 0 = entrance side."""
+        return np.array([column.layer for column in self.columns], dtype=np.int64)
+
+    @property
+    def area(self) -> float:
+        """Area of the projected cell in Å²."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Every element in the prior, in order of first appearance."""
+        return tuple(dict.fromkeys(s for column in self.columns for s, _ in column.composition))
+
+    @cached_property
+    def neighbour_distance(self) -> float:
+        """Median distance in Å from a column to its nearest projected neighbour."""
+        shifts = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)]) @ self.cell
+        images = (self.positions[:, None, None] + shifts[None, None]) - self.positions[None, :, None]
+        distance = np.linalg.norm(images, axis=-1)
+        distance[distance < 1e-6] = np.inf
+        return float(np.median(distance.min(axis=(1, 2))))
+
+    def renamed(self, name: str) -> Self:
+        """Return the same prior under another name."""
+        return replace(self, name=name)
+
+    def tiled(self, n_first: int, n_second: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Repeat the cell.
+
+        Returns
+        -------
+        positions : (M, 2) array
+            Positions in Å as (x, y).
+        index : (M,) array of int
+            The column of the prior that each position belongs to.
+        """
+        ij = np.stack(np.meshgrid(np.arange(n_first), np.arange(n_second), indexing="ij"), -1)
+        fractional = (ij.reshape(-1, 1, 2) + self.fractional[None]).reshape(-1, 2)
+        index = np.tile(np.arange(len(self.columns)), n_first * n_second)
+        return fractional @ self.cell, index
