@@ -1,0 +1,33 @@
+"""Progress of long work.
+
+Long work is a generator that yields `Progress` and returns its result. The command line, the
+napari worker and tests all drive the same generator; closing it between two yields cancels it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is: `done` of `total` steps, and what is being done."""
+
+    done: int
+    total: int
+    stage: str = ""
+
+
+def drain(work: Generator[Progress, None, T], report: Callable[[Progress], None] | None = None) -> T:
+    """Run the work to its end, pass each progress on, and return its result."""
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        if report is not None:
+            report(progress)
