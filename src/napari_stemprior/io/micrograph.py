@@ -60,7 +60,9 @@ class Micrograph:
         if not finite.all():  # dead pixels: fill with the median so that no filter spreads them
             image = np.where(finite, image, np.median(image[finite])).astype(np.float32)
         if float(image.max()) == float(image.min()):
-            raise MicrographError(f"{self.name}: every pixel has the same value, so there is nothing to segment.")
+            raise MicrographError(
+                f"{self.name}: every pixel has the same value, so there is nothing to segment."
+            )
         object.__setattr__(self, "image", image)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", checked_pixel_size(self.pixel_size, self.name))

@@ -1,0 +1,175 @@
+"""The door in: any micrograph file to `Micrograph`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_stemprior.errors import MicrographError, StempriorError
+from napari_stemprior.io.length_units import square_pixel_size
+from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.io.picture_files import read_picture
+from napari_stemprior.io.raw_image import RawImage
+from napari_stemprior.io.signal_files import READERS, read_signals
+from napari_stemprior.io.tiff_files import read_tiff
+
+_FORMATS: dict[str, Callable[[Path], list[RawImage]]] = {
+    **dict.fromkeys(READERS, read_signals),
+    **dict.fromkeys((".tif", ".tiff"), read_tiff),
+    **dict.fromkeys((".png", ".jpg", ".jpeg"), read_picture),
+}
+#: Suffixes that can be read, in lower case.
+SUFFIXES: tuple[str, ...] = tuple(_FORMATS)
+
+
+def read_micrographs(path: str | os.PathLike[str], pixel_size: float | None = None) -> list[Micrograph]:
+    """Read every image of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        DM3, DM4, EMD (Velox and Berkeley), SER, MRC, HSPY, TIFF, PNG or JPEG, chosen by the suffix.
+    pixel_size : float, optional
+        Å/px; what a person gives wins over what the file says.
+
+    Returns
+    -------
+    list of Micrograph
+        At least one. A stack gives one for each frame, named "stem [0]", "stem [1]", ...; of a file with
+        several signals each is named "stem HAADF" and so on, HAADF first. Spectrum images, diffraction
+        scans and blank images beside a good one are left out; ``metadata["left_out"]`` names the latter
+        and ``metadata["warnings"]`` holds what the format's library had to say.
+
+    Raises
+    ------
+    MicrographError
+        If the file is missing, empty, damaged, coloured or no micrograph, or its pixels are not square.
+    PixelSizeError
+        If `pixel_size` is not a positive number.
+    """
+    path = Path(path)
+    if pixel_size is not None:
+        pixel_size = checked_pixel_size(pixel_size, path.name)
+    read = _reader_for(path)
+    with _quiet() as said:
+        try:
+            raws = read(path)
+        except StempriorError:
+            raise
+        except Exception as error:
+            # a library that fails halfway leaves files open in its frames
+            traceback.clear_frames(error.__traceback__)
+            raise MicrographError(
+                f"{path.name}: this cannot be read as {path.suffix[1:].upper()}; the file may be damaged, "
+                "cut short or of another kind, so copy or export it again."
+            ) from error
+    return _micrographs(raws, path, pixel_size, said)
+
+
+def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = None) -> Micrograph:
+    """Read the first image of a file; see `read_micrographs`.
+
+    Parameters
+    ----------
+    path : path-like
+    pixel_size : float, optional
+        Å/px.
+    """
+    return read_micrographs(path, pixel_size)[0]
+
+
+def _reader_for(path: Path) -> Callable[[Path], list[RawImage]]:
+    if path.is_dir():
+        raise MicrographError(f"{path}: this is a folder; give an image file.")
+    if not path.is_file():
+        raise MicrographError(f"{path}: there is no such file; check the path.")
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        raise MicrographError(
+            f"{path.name}: a {suffix or 'file without a suffix'} is not a micrograph format known here; "
+            f"give one of {', '.join(SUFFIXES)}."
+        )
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise MicrographError(f"{path}: the file cannot be opened ({error.strerror}).") from error
+    if empty:
+        raise MicrographError(f"{path.name}: the file is empty; copy it again from the microscope.")
+    return _FORMATS[suffix]
+
+
+def _micrographs(
+    raws: list[RawImage], path: Path, pixel_size: float | None, said: list[str]
+) -> list[Micrograph]:
+    titles = [raw.title or f"image {i}" for i, raw in enumerate(raws)]
+    counts = Counter(titles)
+    good: list[Micrograph] = []
+    bad: list[MicrographError] = []
+    for i, raw in enumerate(raws):
+        name = path.stem
+        if len(raws) > 1:
+            repeat = f" ({titles[:i].count(titles[i]) + 1})" if counts[titles[i]] > 1 else ""
+            name += f" {titles[i]}{repeat}"
+        try:
+            size = pixel_size or square_pixel_size(raw.pixel_size, path.name)
+        except MicrographError as error:
+            bad.append(error)
+            continue
+        for index, frame in enumerate(raw.frames):
+            frame_name = f"{name} [{index}]" if raw.stacked else name
+            try:
+                good.append(Micrograph(_plain(frame), size, frame_name, path, dict(raw.metadata)))
+            except MicrographError as error:
+                bad.append(error)
+    if not good:
+        raise bad[0]
+    extra = {"warnings": said} if said else {}
+    if bad:
+        extra["left_out"] = [str(error) for error in bad]
+    return [replace(m, metadata={**m.metadata, **extra}) for m in good] if extra else good
+
+
+def _plain(frame: np.ndarray) -> np.ndarray:
+    """Return a native, contiguous float32 copy that holds on to no file."""
+    return np.array(frame, dtype=np.float32)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """Collect what the format libraries warn of, so that it reaches the metadata and not the terminal."""
+    messages: list[str] = []
+    handler = _Collector(messages)
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile", "PIL")]
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield messages
+    finally:
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
+    housekeeping = (ResourceWarning, DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+    messages += [str(w.message) for w in caught if not issubclass(w.category, housekeeping)]
