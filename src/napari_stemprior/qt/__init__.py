@@ -1,1 +1,1 @@
-""""""
+"""The desk in napari; the only room that imports napari and Qt."""

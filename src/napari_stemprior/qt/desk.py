@@ -1,0 +1,85 @@
+"""The desk: one dock with the six steps from a micrograph to corrected atoms."""
+
+from __future__ import annotations
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_stemprior.qt.correct_panel import CorrectPanel
+from napari_stemprior.qt.export_panel import ExportPanel
+from napari_stemprior.qt.image_panel import ImagePanel
+from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.panel import Panel
+from napari_stemprior.qt.prior_panel import PriorPanel
+from napari_stemprior.qt.reference_panel import ReferencePanel
+from napari_stemprior.qt.section import Section
+from napari_stemprior.qt.segment_panel import SegmentPanel
+from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.workers import JobRunner
+
+
+class StempriorDesk(QWidget):
+    """The dock widget of the plugin.
+
+    Parameters
+    ----------
+    napari_viewer : napari.components.ViewerModel
+        The viewer, or its model alone.
+    operations : Operations, optional
+        What the other rooms do; replaced in tests.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, operations: Operations | None = None) -> None:
+        super().__init__()
+        self.setMinimumWidth(320)
+        self.session = Session(napari_viewer, operations)
+        self.runner = JobRunner(self)
+        self.image_panel = ImagePanel(self.session, self.runner)
+        self.prior_panel = PriorPanel(self.session, self.runner)
+        self.reference_panel = ReferencePanel(self.session, self.runner)
+        self.segment_panel = SegmentPanel(self.session, self.runner)
+        self.correct_panel = CorrectPanel(self.session, self.runner)
+        self.export_panel = ExportPanel(self.session, self.runner)
+        self.sections: dict[str, Section] = {}
+
+        inner = QWidget()
+        self._steps = QVBoxLayout(inner)
+        self._steps.setContentsMargins(2, 2, 2, 2)
+        self._steps.setSpacing(3)
+        self._step("1 Image", self.image_panel)
+        self._step("2 Lattice prior", self.prior_panel)
+        self._step("3 Reference", self.reference_panel, expanded=False)
+        self._step("4 Segment", self.segment_panel)
+        self._step("5 Correct", self.correct_panel)
+        self._step("6 Export", self.export_panel)
+        self._steps.addStretch(1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.scroll)
+        self.destroyed.connect(self.session.close)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Stop the work and let go of the viewer, which lives on."""
+        self.runner.cancel()
+        self.session.close()
+        super().closeEvent(event)
+
+    def show_step(self, title: str) -> None:
+        """Unfold a step and scroll to it."""
+        section = self.sections[title]
+        section.set_expanded(True)
+        self.scroll.ensureWidgetVisible(section, 0, 0)
+
+    def _step(self, title: str, panel: Panel, *, expanded: bool = True) -> None:
+        section = Section(title, panel, expanded=expanded)
+        panel.state_changed.connect(section.set_state)
+        panel.refresh()
+        self.sections[title] = section
+        self._steps.addWidget(section)

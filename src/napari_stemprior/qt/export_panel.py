@@ -1,0 +1,181 @@
+"""Step 6: the atoms as files, and as a lesson for the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPushButton
+
+from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt import tasks
+from napari_stemprior.qt.layers import region_mask
+from napari_stemprior.qt.panel import BUSY, NO_ATOMS, Panel, allow, tell
+from napari_stemprior.qt.section import small_label
+from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.workers import JobRunner
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that step 6 writes."""
+
+    name: str
+    suffix: str
+    kind: str
+    tooltip: str
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("CSV table", ".csv", "table", "One row an atom column, positions in px and Å."),
+    Format("Parquet table", ".parquet", "table", "The same table, exact and small."),
+    Format("extxyz structure", ".extxyz", "table", "Positions in Å, for ASE and OVITO."),
+    Format("napari points", ".csv", "napari", "A CSV that napari opens as a Points layer."),
+    Format("Mask", ".tif", "mask", "A label image as TIFF: every atom a disc with its own number."),
+)
+_WHOLE, _DRAWN = "Whole image", "Drawn region"
+
+
+class ExportPanel(Panel):
+    """Saves atoms and training pairs."""
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        self._last = ""
+        self.format = QComboBox()
+        self.format.addItems([f.name for f in FORMATS])
+        self.shown_only = QCheckBox("Leave out atoms below the threshold")
+        self.shown_only.setChecked(True)
+        self.shown_only.setToolTip(
+            "<qt>Atoms that the confidence threshold of step 5 hides are left out of files and training "
+            "pairs. Rejected atoms are always left out.</qt>"
+        )
+        self.save = QPushButton("Save…")
+        self.region = QComboBox()
+        self.region.addItems([_WHOLE, _DRAWN])
+        self.draw = QPushButton("Draw")
+        self.pair = QPushButton("Save as training pair…")
+        self.done = small_label()
+        format_row = QHBoxLayout()
+        format_row.addWidget(self.format, 1)
+        format_row.addWidget(self.save)
+        region_row = QHBoxLayout()
+        region_row.addWidget(self.region, 1)
+        region_row.addWidget(self.draw)
+        form = self.form()
+        form.addRow("Format", format_row)
+        form.addRow("Reviewed", region_row)
+        self.add(self.shown_only)
+        self.add(self.pair)
+        self.add(self.done)
+        self.format.currentIndexChanged.connect(self.refresh)
+        self.save.clicked.connect(self.ask_file)
+        self.draw.clicked.connect(self._on_draw)
+        self.pair.clicked.connect(self.ask_folder)
+        runner.busy_changed.connect(self.refresh)
+        for signal in (session.image_changed, session.atoms_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show what can be saved."""
+        none = "" if self.session.editor is not None else NO_ATOMS
+        busy = BUSY if self.runner.busy else ""
+        self.format.setToolTip(f"<qt>{self._format.tooltip}</qt>")
+        allow(self.save, f"Save the atoms: {self._format.tooltip}", none, busy)
+        allow(
+            self.region,
+            "The part of the image in which you checked every atom. The network learns from that part only; "
+            "the rest counts as unknown, never as empty.",
+            none,
+        )
+        allow(self.draw, "Draw rectangles around what you checked.", none)
+        allow(
+            self.pair,
+            "Add image and atoms to a folder of training pairs; nothing there is overwritten.",
+            none,
+            busy,
+        )
+        self.done.setVisible(bool(self._last))
+        self.done.setText(self._last)
+        self.state_changed.emit("saved" if self._last else "")
+
+    def ask_file(self) -> None:
+        """Ask where to save the atoms."""
+        suffix = self._format.suffix
+        image = self.session.image
+        name = "atoms" if image is None else image.name.replace("/", "_")
+        path, _ = QFileDialog.getSaveFileName(self, "Save the atoms", f"{name}{suffix}", f"*{suffix}")
+        if path:
+            self.write(Path(path))
+
+    def ask_folder(self) -> None:
+        """Ask for the folder of training pairs."""
+        folder = QFileDialog.getExistingDirectory(self, "Folder of training pairs (new or existing)")
+        if folder:
+            self.write_pair(Path(folder))
+
+    def write(self, path: Path) -> None:
+        """Save the atoms in a worker."""
+        session, editor = self.session, self.session.editor
+        if editor is None:
+            return
+        if path.suffix.lower() != self._format.suffix:
+            path = path.with_name(path.name + self._format.suffix)
+        try:
+            shape = session.micrograph().image.shape
+        except StempriorError as error:
+            tell(error)
+            return
+        table = editor.table(shown_only=self.shown_only.isChecked())
+        work = tasks.write_file(
+            session.operations,
+            self._format.kind,
+            table,
+            (shape[0], shape[1]),
+            path,
+        )
+        self.runner.start(work, self._on_written)
+
+    def write_pair(self, folder: Path) -> None:
+        """Save a training pair in a worker."""
+        session, editor = self.session, self.session.editor
+        if editor is None:
+            return
+        try:
+            micrograph = session.micrograph()
+            height, width = micrograph.image.shape
+            layer = session.reviewed_region() if self.region.currentText() == _DRAWN else None
+            if layer is None and self.region.currentText() == _DRAWN:
+                layer = session.draw_region()
+            reviewed = region_mask(layer, (height, width))
+        except StempriorError as error:
+            tell(error)
+            return
+        table = editor.table(shown_only=self.shown_only.isChecked())
+        work = tasks.save_pair(
+            session.operations, folder, micrograph, table, reviewed, session.prior, table.provenance
+        )
+        self._folder = folder
+        self.runner.start(work, self._on_saved)
+
+    @property
+    def _format(self) -> Format:
+        return FORMATS[self.format.currentIndex()]
+
+    def _on_draw(self) -> None:
+        self.region.setCurrentText(_DRAWN)
+        self.session.draw_region()
+
+    def _on_written(self, path: Path) -> None:
+        self._tell_saved(f"Saved {path.name} in {path.parent}")
+
+    def _on_saved(self, key: str) -> None:
+        self._tell_saved(f"Saved training pair {key[:10]} in {self._folder}")
+
+    def _tell_saved(self, text: str) -> None:
+        self._last = text
+        show_info(text)
+        self.refresh()

@@ -1,0 +1,179 @@
+"""Step 1: which image, and how large a pixel is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSizePolicy
+
+from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt import tasks
+from napari_stemprior.qt.layers import layer_id
+from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PRIOR, Panel, allow, tell
+from napari_stemprior.qt.section import small_label
+from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.registration import Pose
+
+#: Å in each unit that a person may type a pixel size in.
+_UNITS = {"Å/px": 1.0, "nm/px": 10.0, "pm/px": 0.01}
+
+
+class ImagePanel(Panel):
+    """Chooses the micrograph and calibrates it."""
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        #: Looks into the file of an image that came without a pixel size; its failure is no news.
+        self._file_reader = JobRunner(self)
+        self._looked_into: set[str] = set()
+        self._asked: str = ""
+        self.layers = QComboBox()
+        self.layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layers.setMinimumContentsLength(12)
+        self.size = QDoubleSpinBox()
+        self.size.setRange(0.0, 10_000.0)
+        self.size.setDecimals(5)
+        self.size.setSpecialValueText("unknown")
+        self.size.setKeyboardTracking(False)
+        self.size.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.unit = QComboBox()
+        self.unit.addItems(list(_UNITS))
+        self.unit.setToolTip("Unit of the pixel size")
+        self.field = small_label()
+        self.field.setToolTip("Width × height of the image")
+        self.note = small_label()
+        self.fit = QPushButton("Fit pixel size")
+
+        size_row = QHBoxLayout()
+        size_row.addWidget(self.size, 1)
+        size_row.addWidget(self.unit)
+        form = self.form()
+        form.addRow("Layer", self.layers)
+        form.addRow("Pixel size", size_row)
+        form.addRow("Field of view", self.field)
+        self.add(self.note)
+        self.add(self.fit)
+
+        self.layers.activated.connect(self._on_layer)
+        self.size.valueChanged.connect(self._on_size)
+        self.unit.currentTextChanged.connect(self._show_size)
+        self.fit.clicked.connect(self.start_fit)
+        self._file_reader.failed.connect(self._no_news)
+        self.runner.busy_changed.connect(self.refresh)
+        for signal in (session.image_changed, session.images_changed, session.prior_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show the image layers, the pixel size and the field of view."""
+        session = self.session
+        self._show_layers()
+        self._show_size()
+        image = session.image
+        has_image = "" if image is not None else NO_IMAGE
+        allow(self.layers, "The image layer to segment; a stack gives the frame that is shown.", has_image)
+        allow(self.size, "Side of one pixel on the specimen. Type it if the file does not say it.", has_image)
+        allow(
+            self.fit,
+            "Find the pixel size at which the lattice prior of step 2 fits the image.",
+            has_image,
+            "" if session.prior is not None else NO_PRIOR,
+            BUSY if self.runner.busy else "",
+        )
+        note, field, state = "", "", ""
+        if image is None:
+            note = NO_IMAGE
+        else:
+            try:
+                micrograph = session.micrograph()
+            except StempriorError as error:
+                note, state = str(error), "not usable"
+            else:
+                height, width = micrograph.image.shape
+                field = f"{width} × {height} px"
+                state = "pixel size unknown"
+                if micrograph.field_of_view is not None:
+                    high, wide = (0.1 * length for length in micrograph.field_of_view)
+                    field = f"{wide:.2f} × {high:.2f} nm, {field}"
+                    state = f"{session.pixel_size:.4g} Å/px"
+                else:
+                    note = (
+                        "The file does not say how large a pixel is. Type the pixel size above, "
+                        "or pick a prior in step 2 and press <b>Fit pixel size</b>."
+                    )
+                    self._look_into_file()
+        self.field.setText(field)
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+        self.fit.setVisible(image is not None)
+        self.state_changed.emit(state)
+
+    def start_fit(self) -> None:
+        """Fit the pixel size in a worker."""
+        if self.session.prior is None:
+            return
+        try:
+            work = tasks.fit_pixel_size(
+                self.session.operations, self.session.micrograph(), self.session.prior
+            )
+        except StempriorError as error:
+            tell(error)
+            return
+        self.runner.start(work, self._on_fitted)
+
+    def _on_fitted(self, result: tuple[float, Pose]) -> None:
+        size, pose = result
+        self.session.set_pixel_size(size)
+        self.session.set_pose(pose, self.session.prior)
+        show_info(f"The lattice fits at {size:.4g} Å/px. Look at the overlay in step 2 to check it.")
+
+    def _show_layers(self) -> None:
+        images = self.session.images
+        self.layers.blockSignals(True)
+        self.layers.clear()
+        self.layers.addItems([layer.name for layer in images])
+        self.layers.setCurrentIndex(images.index(self.session.image) if self.session.image in images else -1)
+        self.layers.blockSignals(False)
+
+    def _show_size(self, *_: Any) -> None:
+        factor = _UNITS[self.unit.currentText()]
+        self.size.blockSignals(True)
+        self.size.setDecimals({1.0: 5, 10.0: 6, 0.01: 3}[factor])
+        self.size.setSingleStep(0.001 / factor)
+        self.size.setValue((self.session.pixel_size or 0.0) / factor)
+        self.size.blockSignals(False)
+
+    def _on_layer(self, index: int) -> None:
+        self.session.choose_image(self.session.images[index])
+
+    def _on_size(self, value: float) -> None:
+        if value > 0:
+            try:
+                self.session.set_pixel_size(value * _UNITS[self.unit.currentText()])
+            except StempriorError as error:
+                tell(error)
+        else:
+            self.refresh()
+
+    def _look_into_file(self) -> None:
+        """Ask our own reader for the pixel size of a file that napari opened without it."""
+        image = self.session.image
+        if image is None or not image.source.path or layer_id(image) in self._looked_into:
+            return
+        path = Path(image.source.path)
+        if self._file_reader.busy or not path.is_file():
+            return
+        self._asked = layer_id(image)
+        self._looked_into.add(self._asked)
+        self._file_reader.start(tasks.read_pixel_size(self.session.operations, path), self._on_read)
+
+    def _on_read(self, size: float | None) -> None:
+        image = self.session.image
+        if size is not None and image is not None and layer_id(image) == self._asked:
+            self.session.set_pixel_size(size)
+
+    def _no_news(self, error: StempriorError) -> None:
+        """Leave the note of the panel as it is: it asks for the pixel size already."""

@@ -1,0 +1,330 @@
+"""Conversions between napari layers and the value classes: one function a door.
+
+Every layer made here carries the scale, translation, units and axis labels of the image that it
+belongs to, so its data are pixels (y, x) and its world coordinates are Å.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase.data import atomic_numbers
+from ase.data.colors import jmol_colors
+from napari.layers import Image, Layer, Points, Shapes
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import COLUMNS, AtomTable
+from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
+from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior
+
+#: The key under which our layers keep what they are in ``layer.metadata``.
+KEY = "stemprior"
+ANGSTROM = ("angstrom", "angstrom")
+#: Symbol of a point by the status of its atom: a square asks for a look.
+SYMBOLS = {"ok": "disc", "review": "square", "accepted": "disc", "rejected": "x"}
+#: Colour of an atom whose species nobody knows.
+UNKNOWN_COLOUR = (1.0, 0.0, 1.0)
+#: Diameter of an atom's ring as a part of the distance to its neighbour.
+RING = 0.55
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def element_colour(element: str) -> tuple[float, float, float]:
+    """Return the Jmol colour of an element as red, green, blue in 0 to 1."""
+    number = atomic_numbers.get(element, 0)
+    return UNKNOWN_COLOUR if number == 0 else tuple(float(c) for c in jmol_colors[number])
+
+
+def role_of(layer: Layer) -> str:
+    """Say what one of our layers is (``"atoms"``, ``"lattice"``, ...); empty for a foreign layer."""
+    return str(layer.metadata.get(KEY, {}).get("role", ""))
+
+
+def owner_of(layer: Layer) -> str:
+    """Return the id of the image that one of our layers belongs to."""
+    return str(layer.metadata.get(KEY, {}).get("image", ""))
+
+
+def layer_id(layer: Layer) -> str:
+    """Return an id of a layer that outlives a new name."""
+    return str(layer.unique_id)
+
+
+def pixel_size_of(layer: Layer) -> float | None:
+    """Return the pixel size of a layer in Å/px, or None where its units are no length.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixels are not square.
+    """
+    sizes = []
+    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
+        if dict(unit.dimensionality) != {"[length]": 1}:
+            return None
+        sizes.append(float((abs(scale) * unit).to("angstrom").magnitude))
+    if not np.isclose(sizes[0], sizes[1], rtol=5e-3):
+        raise PixelSizeError(
+            f"{layer.name}: the pixels are {sizes[0]:.4g} x {sizes[1]:.4g} Å; "
+            "resample the image to square pixels."
+        )
+    return float(np.mean(sizes))
+
+
+def set_pixel_size(layer: Layer, pixel_size: float) -> None:
+    """Give a layer its pixel size in Å/px as scale and units of its last two axes."""
+    size = checked_pixel_size(pixel_size, layer.name)
+    layer.units = (*layer.units[:-2], *ANGSTROM)
+    layer.scale = (*layer.scale[:-2], size, size)
+
+
+def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
+    """Take the micrograph out of an image layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+    step : sequence of int
+        Where a stack stands; one index for each axis of the layer, the last two are ignored.
+
+    Raises
+    ------
+    MicrographError, PixelSizeError
+        If it is a colour image, or `Micrograph` refuses it.
+    """
+    if layer.rgb:
+        raise MicrographError(
+            f"{layer.name}: this is a colour image; split its channels and take one of them."
+        )
+    data = layer.data[0] if layer.multiscale else layer.data
+    if data.ndim > 2:
+        leading = [min(max(int(i), 0), n - 1) for i, n in zip(step, data.shape[:-2], strict=False)]
+        data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]
+    path = layer.source.path
+    return Micrograph(
+        np.asarray(data),
+        pixel_size_of(layer),
+        name=layer.name,
+        source=Path(path) if path else None,
+        metadata=dict(layer.metadata.get(KEY, {}).get("source", {})),
+    )
+
+
+def layer_from_micrographs(micrographs: Sequence[Micrograph]) -> list[LayerData]:
+    """Turn the micrographs of one file into image layers; equal frames become one stack."""
+    first = micrographs[0]
+    stack = len(micrographs) > 1 and all(
+        m.image.shape == first.image.shape and m.pixel_size == first.pixel_size for m in micrographs
+    )
+    if stack:
+        name = first.name.rpartition(" [")[0] or first.name
+        return [_image_data(np.stack([m.image for m in micrographs]), first, name)]
+    return [_image_data(m.image, m, m.name) for m in micrographs]
+
+
+def _image_data(image: NDArray[np.float32], micrograph: Micrograph, name: str) -> LayerData:
+    extra = image.ndim - 2
+    size = micrograph.pixel_size
+    low, high = np.percentile(image, (0.5, 99.8))
+    meta: dict[str, Any] = {
+        "name": name,
+        "colormap": "gray",
+        "axis_labels": (*("frame",) * extra, "y", "x"),
+        "metadata": {KEY: {"role": "micrograph", "source": micrograph.metadata}},
+    }
+    if high > low:
+        meta["contrast_limits"] = (float(low), float(high))
+    if size is not None:
+        meta["scale"] = (*(1.0,) * extra, size, size)
+        meta["units"] = (*("pixel",) * extra, *ANGSTROM)
+    return image, meta, "image"
+
+
+def placed_like(image: Image) -> dict[str, Any]:
+    """Return the keyword arguments that lay a two-dimensional layer of pixels on an image."""
+    return {
+        "scale": tuple(image.scale[-2:]),
+        "translate": tuple(image.translate[-2:]),
+        "units": tuple(image.units[-2:]),
+        "axis_labels": ("y", "x"),
+    }
+
+
+def follow(layer: Layer, image: Image) -> None:
+    """Lay one of our layers on its image again, after the image got another pixel size."""
+    layer.units = tuple(image.units[-2:])
+    layer.scale = tuple(image.scale[-2:])
+    layer.translate = tuple(image.translate[-2:])
+
+
+def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
+    """Make the empty Points layer that will hold the atoms of an image.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+    pixel_size : float
+        Å/px.
+    diameter : float
+        Of an atom's ring, Å.
+    """
+    layer = Points(
+        np.empty((0, 2)),
+        name=f"{image.name} atoms",
+        face_color="transparent",
+        border_width=0.14,
+        border_width_is_relative=True,
+        size=diameter / pixel_size,
+        metadata={
+            KEY: {"role": "atoms", "image": layer_id(image), "pixel_size": pixel_size, "provenance": {}}
+        },
+        **placed_like(image),
+    )
+    layer.current_size = diameter / pixel_size
+    return layer
+
+
+def write_rows(layer: Points, rows: pd.DataFrame) -> None:
+    """Show the rows of an atom table in a Points layer: data first, then features, then style."""
+    layer.selected_data = set()
+    layer.data = rows[["y_px", "x_px"]].to_numpy(float)
+    layer.features = rows.reset_index(drop=True).copy()
+    style_rows(layer, rows)
+
+
+def style_rows(layer: Points, rows: pd.DataFrame) -> None:
+    """Draw every atom by its element (ring colour) and status (symbol); faces stay empty.
+
+    The colours are set directly rather than mapped from a feature: one missing value in a mapped
+    column would hide every point.
+    """
+    if rows.empty:
+        return
+    elements = {e: (*element_colour(e), 1.0) for e in rows["element"].unique()}
+    colours = np.array([elements[e] for e in rows["element"]])
+    rejected = (rows["status"] == "rejected").to_numpy()
+    colours[rejected] = (0.6, 0.6, 0.6, 1.0)
+    layer.border_color = colours
+    layer.face_color = np.zeros((len(rows), 4))
+    layer.symbol = [SYMBOLS[s] for s in rows["status"]]
+    layer.size = layer.current_size
+
+
+def rows_from_layer(layer: Points) -> pd.DataFrame:
+    """Read the rows of an atom table from a Points layer; what its features lack gets the defaults."""
+    features = layer.features
+    columns = {c: features[c].to_numpy() for c in COLUMNS if c in features and c not in ("y_px", "x_px")}
+    ids = columns.get("atom_id")
+    if ids is not None and (pd.isna(ids).any() or len(set(ids)) < len(ids)):
+        del columns["atom_id"]
+    return AtomTable.from_positions(layer.data[:, -2:], 1.0, **columns).rows
+
+
+def table_from_layer_data(data: Any, meta: dict[str, Any]) -> AtomTable:
+    """Read an atom table from the plain data and attributes that napari hands to a writer.
+
+    Raises
+    ------
+    ExportError
+        If the layer has no length unit, so that positions in Å cannot be told.
+    """
+    layer = Points(
+        data, **{k: meta[k] for k in ("features", "scale", "units", "name", "metadata") if k in meta}
+    )
+    pixel_size = pixel_size_of(layer)
+    if pixel_size is None:
+        raise ExportError(
+            f"{layer.name}: the layer has no length unit, so positions in Å are unknown; "
+            "set its units and scale, or save it as napari points."
+        )
+    rows = rows_from_layer(layer)
+    rows = rows[rows["status"] != "rejected"]
+    return AtomTable(rows, pixel_size, dict(layer.metadata.get(KEY, {}).get("provenance", {})))
+
+
+def lattice_layer(image: Image, prior: StructurePrior, pose: Pose, pixel_size: float) -> Points:
+    """Draw the columns of a posed prior over an image, as small crosses in the colour of the element."""
+    shape = image.data.shape[-2:] if not image.multiscale else image.data[0].shape[-2:]
+    yx, index = pose.columns(prior, (int(shape[0]), int(shape[1])))
+    colours = np.array([(*element_colour(c.element), 1.0) for c in prior.columns])
+    return Points(
+        yx,
+        name=f"{prior.name} lattice",
+        features={
+            "site": [prior.columns[i].site for i in index],
+            "element": [prior.columns[i].element for i in index],
+        },
+        symbol="cross",
+        size=0.35 * prior.neighbour_distance / pixel_size,
+        face_color=colours[index] if len(index) else "white",
+        border_width=0,
+        opacity=0.7,
+        metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+
+
+def reference_layer(
+    image: Image, prior: StructurePrior, reference: NDArray[np.float32], pixel_size: float
+) -> Image:
+    """Lay a simulated image beside its micrograph, at the same scale."""
+    width = image.data.shape[-1] if not image.multiscale else image.data[0].shape[-1]
+    place = placed_like(image)
+    gap = 0.04 * width * pixel_size
+    scale = float(image.scale[-1])
+    place["translate"] = (
+        place["translate"][0],
+        place["translate"][1] + width * scale + gap * scale / pixel_size,
+    )
+    return Image(
+        reference,
+        name=f"{prior.name} reference",
+        colormap="gray",
+        metadata={KEY: {"role": "reference", "image": layer_id(image)}},
+        **place,
+    )
+
+
+def region_layer(image: Image) -> Shapes:
+    """Make the empty Shapes layer in which a person draws the region that was reviewed."""
+    pixel = max(float(image.data.shape[-1]) / 200, 0.5)
+    return Shapes(
+        ndim=2,
+        name="reviewed region",
+        edge_color="#ffb000",
+        face_color="transparent",
+        edge_width=pixel,
+        metadata={KEY: {"role": "region", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+
+
+def region_mask(layer: Shapes | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels of an image a person reviewed; all of them without a layer.
+
+    Raises
+    ------
+    ExportError
+        If the layer holds no shape on the image.
+    """
+    if layer is None:
+        return np.ones(shape, bool)
+    mask = np.zeros(shape, bool) if not layer.nshapes else np.asarray(layer.to_labels(shape)) > 0
+    if not mask.any():
+        raise ExportError(
+            f"{layer.name}: no shape lies on the image; draw a rectangle around what you reviewed."
+        )
+    return mask
+
+
+def of_role(layers: Iterable[Layer], role: str, image: Image) -> Layer | None:
+    """Find our layer of a role that belongs to an image."""
+    wanted = layer_id(image)
+    return next((lay for lay in layers if role_of(lay) == role and owner_of(lay) == wanted), None)

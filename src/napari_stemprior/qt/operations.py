@@ -1,0 +1,134 @@
+"""What the desk can have done for it by the other rooms.
+
+The session takes these as one object, so that tests put fakes in their place; the real ones are
+imported when they are first called, which keeps opening the desk fast (torch alone takes a second).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.optics import Instrument
+from napari_stemprior.progress import Progress
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior, names
+
+
+class SegmenterLike(Protocol):
+    """What the desk needs of `inference.Segmenter`."""
+
+    pose: Pose | None
+
+    def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
+        """Take the image in."""
+
+    def steps(
+        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+    ) -> Generator[Progress, None, AtomTable]:
+        """Segment it, yielding progress."""
+
+
+def _models() -> list[str]:
+    from napari_stemprior.inference import available_models
+
+    return list(available_models())
+
+
+def _segmenter(model: str, device: str) -> SegmenterLike:
+    from napari_stemprior.inference import Segmenter
+
+    return Segmenter(model, device)
+
+
+def _register(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior) -> list[Pose]:
+    from napari_stemprior.registration import register
+
+    return list(register(image, pixel_size, prior))
+
+
+def _fit_pixel_size(image: NDArray[np.float32], prior: StructurePrior) -> tuple[float, Pose]:
+    from napari_stemprior.registration import fit_pixel_size
+
+    return fit_pixel_size(image, prior)
+
+
+def _reference_image(
+    prior: StructurePrior,
+    instrument: Instrument,
+    pixel_size: float,
+    shape: tuple[int, int],
+    pose: Pose | None,
+) -> NDArray[np.float32]:
+    from napari_stemprior.optics import reference_image
+
+    return np.asarray(reference_image(prior, instrument, pixel_size, shape, pose), np.float32)
+
+
+def _load_prior(name_or_file: str, zone_axis: str) -> StructurePrior:
+    from napari_stemprior.structure import load_prior, parse_zone_axis
+
+    return load_prior(name_or_file, parse_zone_axis(zone_axis) if zone_axis.strip() else None)
+
+
+def _read_pixel_size(path: Path) -> float | None:
+    from napari_stemprior.io import read_micrograph
+
+    return read_micrograph(path).pixel_size
+
+
+def _export_atoms(table: AtomTable, path: Path, shape: tuple[int, int]) -> None:
+    from napari_stemprior.io import export_atoms
+
+    export_atoms(table, path, shape=shape)
+
+
+def _write_napari_points(table: AtomTable, path: Path) -> None:
+    from napari_stemprior.io import write_napari_points
+
+    write_napari_points(table, path)
+
+
+def _write_mask(table: AtomTable, path: Path, shape: tuple[int, int]) -> None:
+    from napari_stemprior.io import write_mask
+
+    write_mask(table, shape, path)
+
+
+def _save_pair(
+    folder: Path,
+    micrograph: Micrograph,
+    atoms: AtomTable,
+    reviewed: NDArray[np.bool_],
+    prior: StructurePrior | None,
+    provenance: dict[str, Any],
+) -> str:
+    from napari_stemprior.io import TrainingPair, TrainingPairDataset
+
+    pair = TrainingPair(micrograph, atoms, reviewed, prior, provenance)
+    return str(TrainingPairDataset(folder).save(pair))
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Every operation of another room that the desk calls; each can be replaced."""
+
+    prior_names: Callable[[], list[str]] = names
+    load_prior: Callable[[str, str], StructurePrior] = _load_prior
+    read_pixel_size: Callable[[Path], float | None] = _read_pixel_size
+    register: Callable[[NDArray[np.float32], float, StructurePrior], list[Pose]] = _register
+    fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
+    reference_image: Callable[..., NDArray[np.float32]] = _reference_image
+    models: Callable[[], list[str]] = _models
+    segmenter: Callable[[str, str], SegmenterLike] = _segmenter
+    export_atoms: Callable[[AtomTable, Path, tuple[int, int]], None] = _export_atoms
+    write_napari_points: Callable[[AtomTable, Path], None] = _write_napari_points
+    write_mask: Callable[[AtomTable, Path, tuple[int, int]], None] = _write_mask
+    save_pair: Callable[..., str] = _save_pair

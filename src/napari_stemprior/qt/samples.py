@@ -1,0 +1,45 @@
+"""File > Open Sample: the micrographs of ``sample_data``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import napari_stemprior
+from napari_stemprior.errors import MicrographError
+from napari_stemprior.io import read_micrographs
+from napari_stemprior.qt.layers import LayerData, layer_from_micrographs
+
+#: Files of the samples by the key that the manifest gives them.
+FILES: dict[str, str] = {
+    "mos2": "example_Se_implanted_MoS2.dm3",
+}
+
+
+def sample_folder() -> Path:
+    """Return where the samples lie: inside an installed package, or beside ``src`` in a working copy.
+
+    Raises
+    ------
+    MicrographError
+        If they are in neither place.
+    """
+    package = Path(napari_stemprior.__file__).parent
+    for folder in (package / "sample_data", package.parents[1] / "sample_data"):
+        if folder.is_dir():
+            return folder
+    raise MicrographError("The sample data are not installed; install napari-stemprior again from its wheel.")
+
+
+def open_sample(key: str) -> list[LayerData]:
+    """Read a sample as image layers.
+
+    Parameters
+    ----------
+    key : str
+        One of `FILES`.
+    """
+    return layer_from_micrographs(read_micrographs(sample_folder() / FILES[key]))
+
+
+mos2 = partial(open_sample, "mos2")

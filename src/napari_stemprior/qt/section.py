@@ -1,0 +1,87 @@
+"""A step of the desk that folds away, with a line that tells its state even when folded."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+
+class Section(QFrame):
+    """A numbered header above a content that can be folded away.
+
+    Parameters
+    ----------
+    title : str
+        Such as ``"1 Image"``.
+    content : QWidget
+    expanded : bool
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, content: QWidget, *, expanded: bool = True) -> None:
+        super().__init__()
+        self.content = content
+        self._button = QToolButton()
+        self._button.setText(title)
+        self._button.setCheckable(True)
+        self._button.setChecked(expanded)
+        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._button.setStyleSheet(
+            "QToolButton { font-weight: bold; border: none; padding: 3px 4px 3px 2px; }"
+        )
+        self._button.setToolTip("Fold or unfold this step")
+        self._state = QElidingLabel("")
+        self._state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._state.setMinimumWidth(40)
+        header = QHBoxLayout()
+        header.setContentsMargins(0, 0, 6, 0)
+        header.addWidget(self._button)
+        header.addWidget(self._state, 1)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        line.setFixedHeight(1)
+        line.setStyleSheet("background-color: rgba(128, 128, 128, 90); border: none;")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(header)
+        layout.addWidget(content)
+        layout.addWidget(line)
+        self._button.toggled.connect(self._on_toggled)
+        self._on_toggled(expanded)
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the content is shown."""
+        return self._button.isChecked()
+
+    def set_expanded(self, expanded: bool) -> None:
+        """Show or fold the content."""
+        self._button.setChecked(expanded)
+
+    def set_state(self, text: str) -> None:
+        """Tell the state of the step at the right of the header."""
+        self._state.setText(text)
+        self._state.setToolTip(text)
+
+    @property
+    def state(self) -> str:
+        """The text at the right of the header."""
+        return str(self._state.text())
+
+    def _on_toggled(self, expanded: bool) -> None:
+        arrow = Qt.ArrowType.DownArrow if expanded else Qt.ArrowType.RightArrow
+        self._button.setArrowType(arrow)
+        self.content.setVisible(expanded)
+        self.toggled.emit(expanded)
+
+
+def small_label(text: str = "") -> QLabel:
+    """Make a label that wraps and does not widen the dock."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label

@@ -1,0 +1,340 @@
+"""The state of the desk, without a widget: which image, prior, pose and atoms belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points, Shapes
+from napari.utils.notifications import show_info
+from psygnal import Signal
+
+from napari_stemprior.errors import PixelSizeError, StempriorError
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.qt import layers as doors
+from napari_stemprior.qt.editing import AtomEditor
+from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.tasks import Segmented
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior
+
+#: Diameter in Å of an atom's ring where no prior tells the distance between neighbours.
+_DEFAULT_DIAMETER = 1.1
+
+
+@dataclass
+class Specimen:
+    """What is known about one image."""
+
+    pose: Pose | None = None
+    #: The prior that the pose belongs to.
+    posed_prior: StructurePrior | None = None
+    editor: AtomEditor | None = None
+    micrograph: Micrograph | None = field(default=None, repr=False)
+
+
+class Session:
+    """What a person works on in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer or its model; no window is needed.
+    operations : Operations, optional
+        What the other rooms do; replaced in tests.
+    """
+
+    #: Another image was chosen, or its pixel size or frame has changed.
+    image_changed = Signal()
+    #: The list of image layers has changed.
+    images_changed = Signal()
+    prior_changed = Signal()
+    pose_changed = Signal()
+    #: The atoms or their history have changed.
+    atoms_changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
+        self.viewer = viewer
+        self.operations = operations or Operations()
+        self.prior: StructurePrior | None = None
+        self._image: Image | None = None
+        self._closed = False
+        self._specimens: dict[str, Specimen] = {}
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.reordered.connect(self._on_layers)
+        viewer.dims.events.current_step.connect(self._on_step)
+        self._on_layers()
+
+    def close(self) -> None:
+        """Let go of the viewer; layers and what they hold stay."""
+        if self._closed:
+            return
+        self._closed = True
+        events = self.viewer.layers.events
+        events.inserted.disconnect(self._on_layers)
+        events.removed.disconnect(self._on_removed)
+        events.reordered.disconnect(self._on_layers)
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
+        self._forget_image()
+        for specimen in self._specimens.values():
+            if specimen.editor is not None:
+                specimen.editor.detach()
+        self._specimens.clear()
+
+    # --- image --------------------------------------------------------------------------------
+    @property
+    def images(self) -> list[Image]:
+        """Image layers that can be micrographs: all but our own references."""
+        return [
+            lay
+            for lay in self.viewer.layers
+            if isinstance(lay, Image) and doors.role_of(lay) in ("", "micrograph")
+        ]
+
+    @property
+    def image(self) -> Image | None:
+        """The chosen image layer."""
+        return self._image
+
+    def choose_image(self, layer: Image | None) -> None:
+        """Work on another image; its atoms and pose come back if there are any."""
+        if layer is self._image:
+            return
+        self._forget_image()
+        self._image = layer
+        if layer is not None:
+            for emitter in (layer.events.scale, layer.events.units, layer.events.data, layer.events.name):
+                emitter.connect(self._on_image)
+            self._adopt_atoms(layer)
+        self.image_changed.emit()
+        self.pose_changed.emit()
+        self.atoms_changed.emit()
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Pixel size of the chosen image in Å/px, or None where it is unknown or not square."""
+        try:
+            return None if self._image is None else doors.pixel_size_of(self._image)
+        except PixelSizeError:
+            return None
+
+    def set_pixel_size(self, value: float) -> None:
+        """Calibrate the chosen image; layers that belong to it follow.
+
+        Raises
+        ------
+        PixelSizeError
+            If the value is not a positive number.
+        """
+        image = self._image
+        if image is None:
+            return
+        doors.set_pixel_size(image, value)
+        for layer in self.viewer.layers:
+            if doors.owner_of(layer) == doors.layer_id(image) and doors.role_of(layer) != "reference":
+                doors.follow(layer, image)
+        if self.editor is not None:
+            self.editor.pixel_size = value
+        if self.pose is not None and not np.isclose(self.pose.pixel_size, value, rtol=0.1):
+            self.set_pose(None, None)  # it was found at a scale that no longer holds
+
+    def micrograph(self) -> Micrograph:
+        """Return the chosen image, the current frame of a stack.
+
+        Raises
+        ------
+        StempriorError
+            If there is none, or it cannot be a micrograph.
+        """
+        if self._image is None:
+            raise StempriorError("There is no image; open a micrograph first (File > Open).")
+        specimen = self._specimen()
+        if specimen.micrograph is None:
+            specimen.micrograph = doors.micrograph_from_layer(self._image, self.viewer.dims.current_step)
+        return specimen.micrograph
+
+    # --- prior and pose -----------------------------------------------------------------------
+    def set_prior(self, prior: StructurePrior | None) -> None:
+        """Take another prior; poses that were fitted with another one no longer count."""
+        if prior != self.prior:
+            self.prior = prior
+            self.prior_changed.emit()
+            self.pose_changed.emit()
+
+    @property
+    def pose(self) -> Pose | None:
+        """Where the prior lies on the image, if that was fitted."""
+        specimen = self._specimen_or_none()
+        if specimen is None or specimen.posed_prior != self.prior or self.prior is None:
+            return None
+        return specimen.pose
+
+    @property
+    def fitted_pose(self) -> Pose | None:
+        """The pose, if its score says that it is a fit."""
+        return self.pose if self.pose is not None and self.pose.is_fit else None
+
+    def set_pose(self, pose: Pose | None, prior: StructurePrior | None) -> None:
+        """Remember where a prior lies on the chosen image; a shown overlay follows."""
+        if self._image is None:
+            return
+        specimen = self._specimen()
+        specimen.pose, specimen.posed_prior = pose, prior
+        if self.overlay is not None:
+            self.show_overlay(True)
+        self.pose_changed.emit()
+
+    @property
+    def overlay(self) -> Points | None:
+        """The layer that shows the lattice over the image."""
+        return self._of_role("lattice")
+
+    def show_overlay(self, visible: bool) -> None:
+        """Draw the lattice of the posed prior over the image, or take it away."""
+        old = self.overlay
+        if old is not None:
+            self.viewer.layers.remove(old)
+        if visible and self._image is not None and self.prior is not None and self.pose is not None:
+            active = self.viewer.layers.selection.active
+            size = self.pixel_size or self.pose.pixel_size
+            layer = doors.lattice_layer(self._image, self.prior, self.pose, size)
+            self.viewer.layers.insert(self.viewer.layers.index(self._image) + 1, layer)
+            self._activate(active)
+
+    def show_reference(self, picture: np.ndarray) -> None:
+        """Lay a simulated image of the prior beside the micrograph."""
+        if self._image is None or self.prior is None or self.pixel_size is None:
+            return
+        old = self._of_role("reference")
+        if old is not None:
+            self.viewer.layers.remove(old)
+        active = self.viewer.layers.selection.active
+        self.viewer.add_layer(doors.reference_layer(self._image, self.prior, picture, self.pixel_size))
+        self._activate(active)
+        self.viewer.reset_view()
+
+    # --- atoms --------------------------------------------------------------------------------
+    @property
+    def editor(self) -> AtomEditor | None:
+        """The atoms of the chosen image, if it has been segmented."""
+        specimen = self._specimen_or_none()
+        return None if specimen is None else specimen.editor
+
+    def take_segmentation(self, image: Image, result: Segmented) -> None:
+        """Show the atoms that the network found on an image; a person's edits stay."""
+        if image not in self.viewer.layers:
+            return  # it was closed while the network worked
+        self.choose_image(image)
+        if result.pose is not None:
+            self.set_pose(result.pose, result.prior)
+        editor = self.editor
+        if editor is None:
+            editor = self._new_editor(image, result)
+        before = len(editor.rows)
+        merged = editor.take_prediction(result.table)
+        self._activate(editor.layer)
+        if before and (merged.kept or merged.held_empty):
+            show_info(
+                f"{merged.new} atoms were found anew. Your edits stay: {merged.kept} atoms kept, "
+                f"{merged.held_empty} places held empty."
+            )
+
+    def activate_atoms(self) -> None:
+        """Make the atoms layer the active one, so that its keys and modes work."""
+        if self.editor is not None:
+            self._activate(self.editor.layer)
+
+    def reviewed_region(self) -> Shapes | None:
+        """Return the Shapes layer in which the reviewed region is drawn."""
+        return self._of_role("region")
+
+    def draw_region(self) -> Shapes | None:
+        """Let a person draw the rectangle that was reviewed."""
+        if self._image is None:
+            return None
+        layer = self.reviewed_region()
+        if layer is None:
+            layer = doors.region_layer(self._image)
+            self.viewer.add_layer(layer)
+        self._activate(layer)
+        layer.mode = "add_rectangle"
+        return layer
+
+    # --- inside -------------------------------------------------------------------------------
+    def _new_editor(self, image: Image, result: Segmented) -> AtomEditor:
+        diameter = _DEFAULT_DIAMETER if result.prior is None else doors.RING * result.prior.neighbour_distance
+        layer = doors.new_atoms_layer(image, result.table.pixel_size, diameter)
+        self.viewer.add_layer(layer)  # the insertion is seen by `_on_layers`, which adopts it
+        editor = self.editor
+        assert editor is not None
+        return editor
+
+    def _adopt_atoms(self, image: Image) -> None:
+        """Take up the atoms layer of an image, left by an earlier desk or made just now."""
+        specimen = self._specimen()
+        if specimen.editor is not None:
+            return
+        layer = doors.of_role(self.viewer.layers, "atoms", image)
+        if isinstance(layer, Points):
+            size = self.pixel_size or float(layer.metadata[doors.KEY]["pixel_size"])
+            specimen.editor = AtomEditor(layer, size)
+            specimen.editor.changed.connect(self.atoms_changed.emit)
+
+    def _of_role(self, role: str) -> Any:
+        return None if self._image is None else doors.of_role(self.viewer.layers, role, self._image)
+
+    def _activate(self, layer: Layer | None) -> None:
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.selection = {layer}
+
+    def _specimen_or_none(self) -> Specimen | None:
+        return None if self._image is None else self._specimen()
+
+    def _specimen(self) -> Specimen:
+        assert self._image is not None
+        return self._specimens.setdefault(doors.layer_id(self._image), Specimen())
+
+    def _forget_image(self) -> None:
+        if self._image is not None:
+            for emitter in (
+                self._image.events.scale,
+                self._image.events.units,
+                self._image.events.data,
+                self._image.events.name,
+            ):
+                emitter.disconnect(self._on_image)
+            self._specimen().micrograph = None  # the layer holds the pixels already
+        self._image = None
+
+    def _on_layers(self, event: Any = None) -> None:
+        self.images_changed.emit()
+        if self._image is None and self.images:
+            self.choose_image(self.images[-1])
+        elif self._image is not None and self.editor is None:
+            self._adopt_atoms(self._image)
+            if self.editor is not None:
+                self.atoms_changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        layer = event.value
+        for specimen in self._specimens.values():
+            if specimen.editor is not None and specimen.editor.layer is layer:
+                specimen.editor.detach()
+                specimen.editor = None
+                self.atoms_changed.emit()
+        if layer is self._image:
+            self.choose_image(self.images[-1] if self.images else None)
+        self.images_changed.emit()
+
+    def _on_image(self, event: Any = None) -> None:
+        specimen = self._specimen_or_none()
+        if specimen is not None:
+            specimen.micrograph = None
+        self.image_changed.emit()
+
+    def _on_step(self, event: Any = None) -> None:
+        if self._image is not None and self._image.ndim > 2:
+            self._on_image()

@@ -1,0 +1,147 @@
+"""One piece of long work at a time, in a napari worker that reports to the desk."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QObject, Signal
+
+from napari_stemprior.errors import DeviceError, StempriorError
+from napari_stemprior.progress import Progress
+
+_log = logging.getLogger(__name__)
+
+
+class WorkError(Exception):
+    """A failure inside the work that is the program's and not the input's."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a worker hands back: a value, or an error that a person can act on."""
+
+    value: Any = None
+    error: StempriorError | None = None
+
+
+def guarded(work: Generator[Progress, None, Any]) -> Generator[Progress, None, _Result]:
+    """Drive the work so that no failure of it gets lost.
+
+    napari's generator workers swallow every ``RuntimeError``, torch's out-of-memory error included,
+    and leave the worker running for ever; so these become errors of our own here.
+
+    Raises
+    ------
+    WorkError
+        In place of a ``RuntimeError``.
+    """
+    # a warning inside a worker would become a notification: other packages' ones go to nobody
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("always", module=r"napari_stemprior\.")
+    try:
+        value = yield from work
+    except StempriorError as error:
+        return _Result(error=error)
+    except MemoryError:
+        return _Result(error=_out_of_memory("computer"))
+    except RuntimeError as error:
+        if "out of memory" in str(error).lower():
+            _log.warning("out of memory", exc_info=error)
+            return _Result(error=_out_of_memory("device"))
+        raise WorkError(f"{type(error).__name__}: {error}") from error
+    return _Result(value)
+
+
+def _out_of_memory(where: str) -> DeviceError:
+    return DeviceError(
+        f"The {where} ran out of memory; choose the device 'cpu' in step 4, or crop the image."
+    )
+
+
+class JobRunner(QObject):
+    """Runs one generator of `Progress` at a time in a thread.
+
+    A cancelled job ends at its next yield and calls nobody back.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    """
+
+    #: Whether a job runs, after that has changed.
+    busy_changed = Signal(bool)
+    #: A `Progress`.
+    progressed = Signal(object)
+    #: A `StempriorError`.
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker: GeneratorWorker | None = None
+        self._work: Generator[Progress, None, Any] | None = None
+        self._done: Callable[[Any], None] | None = None
+        self._cancelling = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._worker is not None
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the job was asked to stop and has not yet come to its next yield."""
+        return self._cancelling
+
+    def start(self, work: Generator[Progress, None, Any], done: Callable[[Any], None]) -> bool:
+        """Start a job unless one runs, and say whether it was started.
+
+        Parameters
+        ----------
+        work : generator of Progress
+            Everything it needs from the viewer was taken before: it runs in another thread.
+        done : callable
+            Gets the result, in the main thread; not called after an error or a cancel.
+        """
+        if self.busy:
+            work.close()
+            return False
+        self._work, self._done, self._cancelling = work, done, False
+        worker = create_worker(guarded, work, _start_thread=False, _ignore_errors=True)
+        self._worker = worker
+        worker.yielded.connect(self._on_yielded)
+        worker.returned.connect(self._on_returned)
+        worker.finished.connect(self._on_finished)
+        self.busy_changed.emit(True)
+        worker.start()
+        return True
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next yield."""
+        if self._worker is not None:
+            self._cancelling = True
+            self._worker.quit()
+
+    def _on_yielded(self, progress: Progress) -> None:
+        if not self._cancelling:
+            self.progressed.emit(progress)
+
+    def _on_returned(self, result: _Result) -> None:
+        done, self._done = self._done, None
+        if result.error is not None:
+            self.failed.emit(result.error)
+        elif done is not None and not self._cancelling:
+            done(result.value)
+
+    def _on_finished(self) -> None:
+        """Let go of everything: a kept worker would keep its images and tensors alive."""
+        work, self._work = self._work, None
+        self._worker = self._done = None
+        self._cancelling = False
+        if work is not None:
+            work.close()  # a cancelled generator never ran its `finally`
+        self.busy_changed.emit(False)
