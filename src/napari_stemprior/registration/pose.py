@@ -121,7 +121,9 @@ class Pose:
         cells = self.to_angstrom(corners) @ np.linalg.inv(prior.cell)
         low = np.floor(cells.min(0)).astype(int) - 1
         high = np.ceil(cells.max(0)).astype(int) + 1
-        grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+        grid = np.stack(
+            np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1
+        )
         fractional = (grid.reshape(-1, 1, 2) + prior.fractional[None]).reshape(-1, 2)
         index = np.tile(np.arange(len(prior.columns)), grid.shape[0] * grid.shape[1])
         yx = self.to_pixels(fractional @ prior.cell)

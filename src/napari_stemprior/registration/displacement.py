@@ -1,0 +1,208 @@
+"""How the lattice is displaced from an affine pose, place by place, from the phases of its fringes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, gaussian_filter, uniform_filter
+from scipy.optimize import minimize
+
+from napari_stemprior.registration.demodulation import Fringes
+
+_TAU = 2 * np.pi
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """A displacement field on the coarse grid of some fringes.
+
+    Parameters
+    ----------
+    shift : (gy, gx, 2) array
+        Å (y, x) from the affine lattice to the image's.
+    match : (gy, gx) array
+        Agreement with the template at that shift, per pixel; noise gives about 0.
+    noise : (gy, gx) array
+        Standard deviation of `match` from noise alone.
+    error : float
+        Expected standard deviation of a component of `shift` from noise, in Å, in the middle of the crystal.
+    """
+
+    shift: NDArray[np.float64]
+    match: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    error: float
+
+
+def templated(
+    fringes: Fringes, origin: NDArray[np.float64], noise: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Multiply fringes by the conjugate template, so that phase 0 is the pose.
+
+    Parameters
+    ----------
+    fringes : Fringes
+    origin : (2,) array
+        Å (y, x) on the image.
+    noise : (n,) array
+        Background power of each node: noisy nodes count less.
+    """
+    template = (
+        np.conj(fringes.nodes.factor) * np.exp(1j * _TAU * (fringes.k @ origin)) * (noise.mean() / noise)
+    )
+    return np.asarray(template[:, None, None] * fringes.values)
+
+
+def coherent_affine(
+    fringes: Fringes,
+    matched: NDArray[np.complex128],
+    centre: NDArray[np.float64],
+    radius: float | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the small affine change that brings all fringes of a window in phase.
+
+    Parameters
+    ----------
+    fringes : Fringes
+    matched : (n, gy, gx) complex array
+        From `templated`.
+    centre : (2,) array
+        Middle of the window in Å (y, x).
+    radius : float or None
+        Standard deviation of the window in Å; None takes the whole image.
+
+    Returns
+    -------
+    change : (2, 2) array
+        Displacement gradient.
+    shift : (2,) array
+        Displacement at the centre in Å (y, x).
+    """
+    relative = fringes.places - centre
+    window = np.ones(relative.shape[:2])
+    if radius is not None:
+        window = np.exp(-(relative**2).sum(-1) / (2 * radius**2))
+    used = window > 0.02
+    values = matched[:, used] * window[used]
+    places = relative[used]
+    reach = float(np.sqrt((places**2).sum(-1).max())) + 1e-9
+    design = np.column_stack([np.ones(len(places)), places / reach])  # (p, 3)
+    k = fringes.k
+    size = float(np.abs(values).sum()) + 1e-30
+
+    def cost(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        shift = design @ parameters.reshape(3, 2)
+        turned = values * np.exp(1j * _TAU * (k @ shift.T))
+        slope = -_TAU * design.T @ (turned.imag.T @ k)
+        return -float(turned.real.sum()) / size, -slope.ravel() / size
+
+    result = minimize(cost, np.zeros(6), jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    solution = result.x.reshape(3, 2)
+    return solution[1:].T / reach, solution[0]
+
+
+def seed(matched: NDArray[np.complex128]) -> tuple[int, int]:
+    """Return the place whose surroundings agree best with the template."""
+    local = np.maximum(matched.real.sum(0), 0)
+    smooth = gaussian_filter(local, 1.0, mode="constant")
+    i, j = np.unravel_index(int(smooth.argmax()), smooth.shape)
+    return int(i), int(j)
+
+
+def track(
+    fringes: Fringes, matched: NDArray[np.complex128], noise: NDArray[np.float64], *, smooth: float = 0.0
+) -> Displacement:
+    """Follow the phases from the best place outwards.
+
+    Parameters
+    ----------
+    fringes : Fringes
+    matched : (n, gy, gx) complex array
+        From `templated`.
+    noise : (n,) array
+        Background power of each node.
+    smooth : float
+        Further Gaussian width in Å; the window is then sqrt(width² + smooth²).
+    """
+    area, effective = fringes.area, fringes.effective
+    if smooth > 0:
+        step = np.array([fringes.places[1, 0, 0], fringes.places[0, 1, 1]])
+        sigma = smooth / step
+        matched = gaussian_filter(matched, (0, *sigma), mode="constant", truncate=3.0)
+        area = gaussian_filter(area, tuple(sigma), mode="constant", truncate=3.0)
+        # the blur keeps the sum, so pixels per value stay and the noise falls with the wider window
+        effective = effective * fringes.width**2 / (fringes.width**2 + smooth**2)
+    k = fringes.k
+    gain = np.abs(fringes.nodes.factor) ** 2 * noise.mean() / noise  # |template|² x noise power
+    variance = 0.5 * noise.mean() * effective * gain
+    outer = _TAU**2 * k[:, :, None] * k[:, None, :]
+
+    def newton(u: NDArray[np.float64], c: NDArray[np.complex128], rounds: int) -> NDArray[np.float64]:
+        # u (p, 2), c (n, p)
+        curvature = np.einsum("np,nab->pab", np.abs(c), outer)
+        curvature += 1e-3 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(2) + 1e-12 * np.eye(
+            2
+        )
+        for _ in range(rounds):
+            slope = -_TAU * (np.imag(c * np.exp(1j * _TAU * (k @ u.T))).T @ k)
+            move = np.linalg.solve(curvature, slope[..., None])[..., 0]
+            u = u + np.clip(move, -0.3, 0.3)
+        return u
+
+    shape = area.shape
+    shift = np.zeros((*shape, 2))
+    known = np.zeros(shape, dtype=bool)
+    match = np.zeros(shape)
+    start = seed(matched)
+    known[start] = True
+    shift[start] = newton(np.zeros((1, 2)), matched[:, start[0], start[1]][:, None], 6)[0]
+
+    def value(u: NDArray[np.float64], c: NDArray[np.complex128]) -> NDArray[np.float64]:
+        return np.asarray((c * np.exp(1j * _TAU * (k @ u.T))).real.sum(0))
+
+    match[start] = value(shift[start][None], matched[:, start[0], start[1]][:, None])[0]
+    cross = np.ones((3, 3), dtype=bool)
+    while not known.all():
+        front = binary_dilation(known, cross) & ~known
+        # a neighbour counts by how well it agrees; a hole hands the field through, unchanged
+        trust = np.where(known, np.maximum(match, 0) + 1e-6 * match[start], 0)
+        total = uniform_filter(trust, 3, mode="constant")
+        guess = np.stack([uniform_filter(trust * shift[..., a], 3, mode="constant") for a in (0, 1)], -1)
+        guess = guess[front] / total[front][:, None]
+        c = matched[:, front]
+        u = newton(guess, c, 3)
+        # where nothing is seen, phases are noise: stay with the neighbours
+        agreed = value(u, c)
+        strength = agreed / (agreed + 3 * np.sqrt(variance.sum()) + 0.2 * match[start] + 1e-30)
+        strength = np.clip(strength * 1.25, 0, 1)[:, None]
+        shift[front] = guess + strength * (u - guess)
+        match[front] = agreed
+        known |= front
+
+    pixels = np.maximum(area, 1e-9)
+    per_pixel = match / pixels
+    sigma_match = np.sqrt(variance.sum()) / pixels * np.sqrt(np.clip(area / area.max(), 0, 1))
+    error = _error(k, matched, shift, match, variance, outer)
+    return Displacement(shift, per_pixel, sigma_match, error)
+
+
+def _error(
+    k: NDArray[np.float64],
+    matched: NDArray[np.complex128],
+    shift: NDArray[np.float64],
+    match: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    outer: NDArray[np.float64],
+) -> float:
+    """Standard deviation in Å of a component of the shift, in the typical good place."""
+    good = match >= np.median(match)
+    turned = (matched[:, good] * np.exp(1j * _TAU * (k @ shift[good].T))).real.mean(1)
+    curvature = np.einsum("n,nab->ab", np.maximum(turned, 0), outer)
+    scatter = np.einsum("n,nab->ab", variance, outer)
+    trace = float(np.trace(curvature))
+    if trace <= 0:
+        return float("inf")
+    inverse = np.linalg.inv(curvature + 1e-6 * trace * np.eye(2))
+    return float(np.sqrt(np.trace(inverse @ scatter @ inverse) / 2))

@@ -1,0 +1,223 @@
+"""Place the lattice of a prior on an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_stemprior.registration.demodulation import Demodulator, Fringes, match_origin
+from napari_stemprior.registration.displacement import coherent_affine, templated, track
+from napari_stemprior.registration.lattice_search import (
+    CAPTURE,
+    Lattice,
+    refine_power,
+    same_lattice,
+    sweep,
+)
+from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
+from napari_stemprior.registration.score import Evidence, evidence
+from napari_stemprior.registration.spectrum import (
+    Flattened,
+    Spectrum,
+    check_pixel_size,
+    checked_image,
+    flatten,
+    spectrum,
+)
+from napari_stemprior.structure import StructurePrior
+
+#: Scales that the sweep tries: pixel sizes in files are often 5 % off.
+SCALES = np.geomspace(0.935, 1.07, 11)
+#: Gaussian in Å of the demodulation.
+WIDTH = 8.0
+#: Lattices that are carried from the power to the phases.
+_LATTICES = 3
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A pose in Å on the flattened image, with what speaks for it."""
+
+    linear: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    evidence: Evidence
+
+
+def register(
+    image: ArrayLike, pixel_size: float, prior: StructurePrior, *, candidates: int = 4
+) -> list[Pose]:
+    """Find how the lattice of a prior lies on an image.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Atom columns bright.
+    pixel_size : float
+        Å per pixel; up to 6 % off is borne, and 8 % of difference between two directions.
+    prior : StructurePrior
+    candidates : int
+        How many poses to return at most; they differ in lattice, rotation, or mirror.
+
+    Returns
+    -------
+    list of Pose
+        Best first, at least one. `Pose.is_fit` tells whether it is a fit at all.
+
+    Raises
+    ------
+    RegistrationError
+        If the image is not 2-D, too small, constant, or holds NaN.
+    PixelSizeError
+        If the pixel size is not positive, or shows less than three unit cells,
+        or less than three pixels a unit cell.
+    """
+    array = checked_image(image)
+    size = check_pixel_size(array.shape, pixel_size, prior)
+    flat = flatten(array, size)
+    return [to_pose(p, flat) for p in register_placements(flat, prior)[: max(1, candidates)]]
+
+
+def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placement]:
+    """Register a flattened image; every placement, best first. See `register`."""
+    resolution = max(0.85, 2.1 * flat.pixel_size)
+    found = nodes(prior, resolution)
+    whole = spectrum(flat, resolution)
+    lattices = find_lattices(whole, found, prior, SCALES)
+    demodulator = Demodulator(flat)
+    placements: list[Placement] = []
+    for lattice in lattices[:_LATTICES]:
+        placements += place(demodulator, whole, found, prior, lattice)
+    placements.sort(key=lambda p: (-round(p.evidence.score, 6), -p.evidence.agreement))
+    return placements
+
+
+def find_lattices(
+    whole: Spectrum, found: Nodes, prior: StructurePrior, scales: NDArray[np.float64]
+) -> list[Lattice]:
+    """Sweep, refine and merge: different lattices, best first."""
+    mirrors = (False,) if has_mirror(prior) else (False, True)
+    blurred = whole.blurred(0.35 / CAPTURE)
+    refined: list[Lattice] = []
+    for start in sweep(blurred, found, scales, mirrors=mirrors):
+        lattice = refine_power(blurred, found, start, strain=0.012, evaluations=70)
+        if not any(same_lattice(lattice.linear, other.linear, prior.cell) for other in refined):
+            refined.append(lattice)
+    refined.sort(key=lambda lattice: -lattice.value)
+    sharp: list[Lattice] = []
+    for lattice in refined[: 2 * _LATTICES]:
+        better = refine_power(whole, found, lattice, strain=0.004, evaluations=110)
+        if not any(same_lattice(better.linear, other.linear, prior.cell) for other in sharp):
+            sharp.append(better)
+    sharp.sort(key=lambda lattice: -lattice.value)
+    return sharp
+
+
+def place(
+    demodulator: Demodulator, whole: Spectrum, found: Nodes, prior: StructurePrior, lattice: Lattice
+) -> list[Placement]:
+    """Lock the phases over the whole image and find the origin of every orientation of the basis."""
+    linear = lattice.linear
+    noise = whole.noise(found.radius)
+    fringes = demodulator.fringes(found, linear, WIDTH)
+    middle = _strongest(fringes)
+    window = np.exp(-((fringes.places - middle) ** 2).sum(-1) / (2 * 25.0**2))
+    local = (fringes.values * window).sum((1, 2))
+    linear, origin = _best_basis(found, local / noise, prior, linear)
+    fringes = demodulator.fringes(found, linear, WIDTH)
+    # grow the window: each round must only bear the phase that the last has left
+    reach = float(np.linalg.norm(demodulator.flat.extent))
+    radius: float | None = 25.0
+    while True:
+        matched = templated(fringes, origin, noise)
+        change, shift = coherent_affine(fringes, matched, middle, radius)
+        stretch = np.eye(2) + change
+        linear = stretch @ linear
+        origin = stretch @ (origin - middle) + middle + shift
+        # demodulate anew: waves must not drift within the Gaussian
+        fringes = demodulator.fringes(found, linear, WIDTH)
+        if radius is None:
+            break
+        radius = radius * 1.8 if radius * 1.8 < reach else None
+    matched = templated(fringes, origin, noise)
+    field = track(fringes, matched, noise, smooth=6.0)
+    # structure factors of the image with the strain taken out
+    waves = np.exp(2j * np.pi * np.einsum("na,yxa->nyx", fringes.k, field.shift))
+    measured = (fringes.values * waves * np.exp(2j * np.pi * (fringes.k @ origin))[:, None, None]).sum((1, 2))
+    step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
+    measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
+    pixels = demodulator.flat.image.size
+    placements: list[Placement] = []
+    for symmetry in lattice_symmetries(prior):
+        turned = _rotated(found, prior, measured, symmetry)
+        fraction, _ = match_origin(found, turned / noise, prior.cell)
+        inner = linear @ symmetry
+        proof = evidence(found, turned, noise * pixels, fraction, whole, inner, prior)
+        new_origin = origin + inner @ (fraction @ prior.cell)
+        placement = Placement(inner, new_origin, proof)
+        if not any(_equivalent(placement, other, prior) for other in placements):
+            placements.append(placement)
+    return placements
+
+
+def _strongest(fringes: Fringes) -> NDArray[np.float64]:
+    """Return the place (Å) where the lattice is strongest."""
+    weight = np.abs(fringes.nodes.factor)
+    energy = np.einsum("n,nyx->yx", weight, np.abs(fringes.values) ** 2)
+    i, j = np.unravel_index(int(energy.argmax()), energy.shape)
+    return np.asarray(fringes.places[i, j])
+
+
+def _rotated(
+    found: Nodes, prior: StructurePrior, measured: NDArray[np.complex128], symmetry: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Amplitudes at the nodes of the prior turned by a symmetry of its lattice.
+
+    The nodes g of the turned prior lie on the image where the nodes g @ inv(symmetry) of the first lay.
+    """
+    hk = np.round((found.g @ np.linalg.inv(symmetry)) @ prior.cell.T).astype(int)
+    table = {tuple(i): value for i, value in zip(found.hk.tolist(), measured, strict=True)}
+    result = np.zeros(len(hk), dtype=complex)
+    for index, (h, k) in enumerate(hk.tolist()):
+        if (h, k) in table:
+            result[index] = table[(h, k)]
+        elif (-h, -k) in table:
+            result[index] = np.conj(table[(-h, -k)])
+    return result
+
+
+def _best_basis(
+    found: Nodes, amplitude: NDArray[np.complex128], prior: StructurePrior, linear: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Choose the symmetry of the lattice under which the basis agrees best; return map and origin."""
+    best: tuple[float, NDArray[np.float64], NDArray[np.float64]] | None = None
+    for symmetry in lattice_symmetries(prior):
+        fraction, value = match_origin(found, _rotated(found, prior, amplitude, symmetry), prior.cell)
+        inner = linear @ symmetry
+        if best is None or value > best[0] * (1 + 1e-6):
+            best = (value, inner, inner @ (fraction @ prior.cell))
+    assert best is not None  # the identity is always a symmetry
+    return best[1], best[2]
+
+
+def _equivalent(first: Placement, second: Placement, prior: StructurePrior) -> bool:
+    """Tell whether two placements put the same atoms in the same places."""
+    own = prior.positions @ first.linear.T + first.origin
+    inverse = np.linalg.inv(second.linear @ prior.cell.T)
+    fraction = (own - second.origin) @ inverse.T
+    gap = fraction[:, None] - prior.fractional[None]
+    gap -= np.round(gap)
+    distance = np.linalg.norm(gap @ prior.cell, axis=-1)
+    nearest = distance.argmin(1)
+    same = np.abs(prior.z_weights[nearest] / prior.z_weights - 1) < 1e-3
+    return bool(same.all() and distance.min(1).max() < 0.15)
+
+
+def to_pose(placement: Placement, flat: Flattened) -> Pose:
+    """Carry a placement in Å on the flattened image to pixels of the original."""
+    pose = Pose(
+        placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, placement.evidence.score
+    )
+    return pose.scaled(flat.binning)

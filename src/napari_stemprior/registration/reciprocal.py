@@ -1,0 +1,123 @@
+"""The reciprocal lattice of a prior: nodes, structure factors and symmetries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.structure import StructurePrior
+
+#: Finest spacing in Å whose nodes are looked for; probes of about 1 Å show little beyond.
+RESOLUTION = 0.85
+#: Standard deviation in Å of the Gaussian (probe and thermal motion) that columns are expected to have.
+COLUMN_WIDTH = 0.38
+#: The strongest nodes that are kept; more cost time and add nothing.
+MOST_NODES = 48
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Reciprocal nodes of a prior, one of each Friedel pair, strongest first.
+
+    Parameters
+    ----------
+    hk : (n, 2) array of int
+        Indices.
+    g : (n, 2) array
+        Wave vectors (x, y) in cycles per Å.
+    factor : (n,) complex array
+        Structure factors damped by the width of a column, relative to the sum of all weights.
+    """
+
+    hk: NDArray[np.int64]
+    g: NDArray[np.float64]
+    factor: NDArray[np.complex128]
+
+    @property
+    def radius(self) -> NDArray[np.float64]:
+        """(n,) length of each wave vector in cycles per Å."""
+        return np.asarray(np.linalg.norm(self.g, axis=1))
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """(n,) expected power, normalised to a sum of 1."""
+        power = np.abs(self.factor) ** 2
+        return np.asarray(power / power.sum())
+
+    def select(self, keep: NDArray[np.bool_]) -> Nodes:
+        """Return the nodes where `keep` is true."""
+        return Nodes(self.hk[keep], self.g[keep], self.factor[keep])
+
+
+@lru_cache(maxsize=64)
+def nodes(prior: StructurePrior, resolution: float = RESOLUTION, width: float = COLUMN_WIDTH) -> Nodes:
+    """List the reciprocal nodes of a prior.
+
+    Parameters
+    ----------
+    prior : StructurePrior
+    resolution : float
+        Finest spacing in Å.
+    width : float
+        Standard deviation of a column's image in Å.
+    """
+    reciprocal = np.linalg.inv(prior.cell).T
+    reach = np.ceil(np.linalg.norm(prior.cell, axis=1) / resolution).astype(int)
+    h, k = np.meshgrid(np.arange(0, reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
+    hk = np.stack([h.ravel(), k.ravel()], axis=1)
+    hk = hk[(hk[:, 0] > 0) | (hk[:, 1] > 0)]
+    g = hk @ reciprocal
+    inside = np.linalg.norm(g, axis=1) <= 1 / resolution
+    hk, g = hk[inside], g[inside]
+    factor = structure_factors(prior, hk) * np.exp(-2 * np.pi**2 * width**2 * (g**2).sum(1))
+    order = np.argsort(-np.abs(factor), kind="stable")[:MOST_NODES]
+    order = order[np.abs(factor[order]) > 0.02 * np.abs(factor[order[0]])]
+    return Nodes(hk[order], g[order], factor[order])
+
+
+def structure_factors(prior: StructurePrior, hk: NDArray[np.int64]) -> NDArray[np.complex128]:
+    """Return (n,) structure factors of point columns, relative to the sum of all weights."""
+    phase = np.exp(-2j * np.pi * (hk @ prior.fractional.T))
+    factor: NDArray[np.complex128] = phase @ prior.z_weights / prior.z_weights.sum()
+    return factor
+
+
+@lru_cache(maxsize=64)
+def lattice_symmetries(prior: StructurePrior, tolerance: float = 0.025) -> tuple[NDArray[np.float64], ...]:
+    """Find the maps of the plane that carry the lattice (not the basis) onto itself.
+
+    Parameters
+    ----------
+    prior : StructurePrior
+    tolerance : float
+        Largest strain that still counts as a symmetry.
+
+    Returns
+    -------
+    tuple of (2, 2) arrays
+        Maps of (x, y) in Å, the identity first, proper before improper.
+    """
+    cell = prior.cell
+    inverse = np.linalg.inv(cell)
+    found: list[tuple[float, NDArray[np.float64]]] = []
+    span = np.arange(-3, 4)
+    for entries in np.stack(np.meshgrid(span, span, span, span, indexing="ij"), -1).reshape(-1, 4):
+        integer = entries.reshape(2, 2)
+        determinant = integer[0, 0] * integer[1, 1] - integer[0, 1] * integer[1, 0]
+        if abs(determinant) != 1:
+            continue
+        # rows of `integer @ cell` are the images of the cell vectors
+        linear = (inverse @ (integer @ cell)).T
+        stretch = np.linalg.svd(linear, compute_uv=False)
+        if np.abs(stretch - 1).max() <= tolerance:
+            rank = (0.0 if determinant > 0 else 10.0) + float(np.abs(linear - np.eye(2)).max())
+            found.append((rank, linear))
+    return tuple(linear for _, linear in sorted(found, key=lambda item: item[0]))
+
+
+def has_mirror(prior: StructurePrior) -> bool:
+    """Tell whether the lattice (not the basis) is its own mirror image."""
+    return any(np.linalg.det(linear) < 0 for linear in lattice_symmetries(prior))

@@ -1,0 +1,153 @@
+"""How well a placed lattice fits: one number from 0 to 1, above 0.5 for a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from napari_stemprior.registration.reciprocal import Nodes
+from napari_stemprior.registration.spectrum import Spectrum
+from napari_stemprior.structure import StructurePrior
+
+#: Extra Gaussian widths in Å that the image's columns may have over the expected; the best is taken,
+#: since neither the probe nor the defocus is known.
+_EXTRA_WIDTHS = (0.0, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a placement.
+
+    Parameters
+    ----------
+    agreement : float
+        Correlation of the measured with the expected structure factors, phases included.
+    significance : float
+        Their product in standard deviations of noise.
+    explained : float
+        Share of the fringes in the image (by amplitude) that lie on nodes of the lattice.
+    breadth : float
+        Share of the expected amplitude in another direction than the strongest node that is really seen.
+    scale : float
+        Relative difference of the lattice's scale from the given pixel size.
+    strain : float
+        Relative difference of the two principal stretches.
+    """
+
+    agreement: float
+    significance: float
+    explained: float
+    breadth: float
+    scale: float
+    strain: float
+
+    @property
+    def score(self) -> float:
+        """From 0 to 1; above 0.5 is a fit."""
+        votes = (
+            _vote(self.agreement, 0.72, 0.06),
+            _vote(self.significance, 8.5, 1.0),
+            _vote(self.explained, 0.22, 0.05),
+            _vote(self.breadth, 0.25, 0.06),
+            _vote(-abs(self.scale), -0.072, 0.003),
+            _vote(-self.strain, -0.09, 0.006),
+        )
+        # one strong objection is enough; agreement and ease rank what passes
+        effort = (self.scale**2 + (self.strain / 2) ** 2) / 0.15**2
+        return float(min(votes) * (0.6 + 0.4 * np.clip(self.agreement, 0, 1)) / (1 + effort))
+
+
+def _vote(value: float, threshold: float, width: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip((value - threshold) / width, -50, 50))))
+
+
+def evidence(
+    nodes: Nodes,
+    measured: NDArray[np.complex128],
+    variance: NDArray[np.float64],
+    fraction: NDArray[np.float64],
+    whole: Spectrum,
+    linear: NDArray[np.float64],
+    prior: StructurePrior,
+) -> Evidence:
+    """Gather what speaks for a placement.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    measured : (n,) complex array
+        Amplitudes at the nodes.
+    variance : (n,) array
+        Their variance from noise alone.
+    fraction : (2,) array
+        Origin in fractions of the cell.
+    whole : Spectrum
+    linear : (2, 2) array
+    prior : StructurePrior
+    """
+    turned = measured * np.exp(2j * np.pi * (nodes.hk @ fraction))
+    significance = float(
+        (np.conj(nodes.factor) * turned / variance).real.sum()
+        / np.sqrt(0.5 * (np.abs(nodes.factor) ** 2 / variance).sum())
+    )
+    norm = float(np.sqrt((np.abs(turned) ** 2).sum())) + 1e-30
+    agreement, template = -1.0, nodes.factor
+    for width in _EXTRA_WIDTHS:
+        factor = nodes.factor * np.exp(-2 * np.pi**2 * width**2 * nodes.radius**2)
+        value = float((np.conj(factor) * turned).real.sum() / (np.sqrt((np.abs(factor) ** 2).sum()) * norm))
+        if value > agreement:
+            agreement, template = value, factor
+    stretch = np.linalg.svd(linear, compute_uv=False)
+    return Evidence(
+        agreement,
+        significance,
+        explained(whole, linear, prior),
+        _breadth(nodes, template, turned, variance),
+        float(np.sqrt(stretch[0] * stretch[1]) - 1),
+        float(stretch[0] / stretch[1] - 1),
+    )
+
+
+def _breadth(
+    nodes: Nodes,
+    template: NDArray[np.complex128],
+    turned: NDArray[np.complex128],
+    variance: NDArray[np.float64],
+) -> float:
+    """Compare the measured amplitude across the strongest node with the expected."""
+    seen = np.maximum((np.conj(template) * turned).real / (np.abs(template) + 1e-30), 0)
+    seen = np.where(seen**2 > 6 * variance, seen, 0)
+    expected = np.abs(template)
+    if seen.max() <= 0:
+        return 0.0
+
+    def second(amplitude: NDArray[np.float64]) -> float:
+        unit = nodes.g / nodes.radius[:, None]
+        tensor = np.einsum("n,na,nb->ab", amplitude, unit, unit)
+        low, high = np.linalg.eigvalsh(tensor)
+        return float(low / high)
+
+    return second(seen) / max(second(expected), 1e-6)
+
+
+def explained(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
+    """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice."""
+    ratio = whole.ratio
+    centre = ratio.shape[0] // 2
+    reach = max(1, round(1.0 / whole.length / whole.step))
+    peaks = (ratio == maximum_filter(ratio, 2 * reach + 1)) & (ratio > 14.0)
+    places = np.argwhere(peaks)
+    places = places[: len(places) // 2]  # the other half are the Friedel mates
+    if not len(places):
+        return 0.0
+    strength = np.sqrt(ratio[places[:, 0], places[:, 1]])
+    order = np.argsort(-strength)[:60]
+    k = (places[order] - centre) * whole.step
+    strength = strength[order]
+    indices = k @ linear @ prior.cell.T
+    miss = (indices - np.round(indices)) @ np.linalg.inv(linear @ prior.cell.T)
+    on = np.linalg.norm(miss, axis=1) < 1.6 / whole.length
+    return float(strength[on].sum() / strength.sum())
