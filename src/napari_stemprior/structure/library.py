@@ -17,7 +17,7 @@ from ase.spacegroup import crystal
 
 from napari_stemprior.errors import UnknownPriorError
 from napari_stemprior.structure.prior import StructurePrior
-from napari_stemprior.structure.projection import project
+from napari_stemprior.structure.projection import format_zone_axis, project
 
 #: Vacuum in Å on each side of a layer.
 _VACUUM = 8.0
@@ -36,24 +36,50 @@ def names() -> list[str]:
 
 
 @cache
-def built_in(name: str) -> StructurePrior:
+def built_in(name: str, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
     """Return a built-in prior.
+
+    Parameters
+    ----------
+    name : str
+        As `names` lists it; case and spaces do not matter.
+    zone_axis : tuple of int, optional
+        See the same crystal along another direction [uvw]; the axis in the name may then be left out.
 
     Raises
     ------
     UnknownPriorError
         If there is none of that name; the message suggests the nearest.
     """
-    entry = entries().get(name)
-    if entry is None:
-        folded = {n.casefold().replace(" ", ""): n for n in entries()}
-        wanted = name.casefold().replace(" ", "")
-        if wanted in folded:
-            return built_in(folded[wanted])
-        close = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(folded[c] for c in close)}?" if close else "see 'stemprior priors'."
-        raise UnknownPriorError(f"There is no built-in prior and no file named {name!r}; {hint}")
-    return project(build_atoms(entry), tuple(entry.get("zone_axis", (0, 0, 1))), name=name, source=entry["source"])
+    entry = _entry(name, zone_axis is not None)
+    own = tuple(entry.get("zone_axis", (0, 0, 1)))
+    title = entry["name"]
+    if zone_axis is not None and tuple(zone_axis) != own:
+        title = f"{_crystal_name(title)} {format_zone_axis(zone_axis)}"
+    return project(build_atoms(entry), zone_axis or own, name=title, source=entry["source"])
+
+
+def _crystal_name(name: str) -> str:
+    return name.split(" [")[0]
+
+
+def _entry(name: str, any_axis: bool) -> Mapping[str, Any]:
+    folded = {_folded(n): n for n in entries()}
+    if any_axis:  # the first entry of a crystal answers to its bare name
+        folded = {_folded(_crystal_name(n)): n for n in reversed(names())} | folded
+    wanted = _folded(name)
+    if wanted in folded:
+        return entries()[folded[wanted]]
+    close = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.4)
+    if not close:
+        close = [f for f in folded if wanted and f.startswith(wanted)][:3]
+    likely = dict.fromkeys(folded[c] for c in close)
+    hint = f"did you mean {' or '.join(likely)}?" if likely else "see 'stemprior priors'."
+    raise UnknownPriorError(f"There is no built-in prior and no file named {name!r}; {hint}")
+
+
+def _folded(name: str) -> str:
+    return "".join(name.casefold().split())
 
 
 def build_atoms(entry: Mapping[str, Any]) -> Atoms:
@@ -73,7 +99,9 @@ def build_atoms(entry: Mapping[str, Any]) -> Atoms:
             return Atoms(symbols, scaled_positions=places, cell=cell, pbc=True)
         case "mx2":
             formula = f"{symbols[0]}{symbols[1]}2"
-            layer = mx2(formula, kind=entry["phase"], a=entry["a"], thickness=entry["thickness"], vacuum=_VACUUM)
+            layer = mx2(
+                formula, kind=entry["phase"], a=entry["a"], thickness=entry["thickness"], vacuum=_VACUUM
+            )
             layer.pbc = True
             return layer
         case "bulk":

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
+from napari_stemprior.structure.elements import ATOMIC_NUMBERS
 
 #: HAADF intensity of an atom goes as Z to about this power
 #: (Pennycook and Jesson, Ultramicroscopy 37 (1991) 14; measured values lie between 1.6 and 1.9).
@@ -51,15 +51,14 @@ class Column:
     def formula(self) -> str:
         """Composition as text, for instance ``"S2"`` or ``"TiO"``."""
         return "".join(
-            symbol + ("" if abs(count - 1) < 1e-6 else f"{count:g}")
-            for symbol, count in self.composition
+            symbol + ("" if abs(count - 1) < 1e-6 else f"{count:g}") for symbol, count in self.composition
         )
 
     @property
     def z_weight(self) -> float:
         """Sum of ``count * Z ** HAADF_EXPONENT`` over the column."""
         return float(
-            sum(count * atomic_numbers[symbol] ** HAADF_EXPONENT for symbol, count in self.composition)
+            sum(count * ATOMIC_NUMBERS[symbol] ** HAADF_EXPONENT for symbol, count in self.composition)
         )
 
 

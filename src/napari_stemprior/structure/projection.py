@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import product
+from dataclasses import replace
 from math import gcd
 
 import numpy as np
-import spglib
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
+from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
 from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
+from napari_stemprior.structure.translations import smallest_cell, wrapped
 
 #: Atoms whose projections lie closer than this (Å) are one column.
 MERGE_DISTANCE = 0.4
-#: A gap along the beam (Å) that separates two layers: wider than any bond, narrower than
-#: a van der Waals gap (S to S across the gap of MoS2 is 2.9 Å, C to C in graphite 3.35 Å).
+#: A gap along the beam (Å) that may separate two layers: narrower than any van der Waals gap
+#: (S to S across the gap of MoS2 is 2.9 Å, C to C in graphite 3.35 Å). Planes of large atoms
+#: lie as far apart, so a bond across the gap still holds them together.
 LAYER_GAP = 2.4
+#: Two atoms are bonded up to this many times the sum of their covalent radii.
+BOND_FACTOR = 1.25
 #: A gap (Å) that is vacuum rather than the space between layers.
 VACUUM_GAP = 5.5
+
+#: What sits on one site: atomic numbers with their occupancies.
+_Site = tuple[tuple[int, float], ...]
 
 
 def project(
@@ -29,14 +36,17 @@ def project(
 ) -> StructurePrior:
     """Project a crystal along a zone axis and reduce it to its smallest projected cell.
 
+    The viewer looks from the end of the zone axis (the side of high z): what lies there is hit first.
+
     Parameters
     ----------
     atoms : ase.Atoms
         With a cell. Site occupancies in ``atoms.info["occupancy"]`` are honoured as ASE's
-        CIF reader leaves them.
+        CIF reader leaves them. A structure that does not repeat along c is a layer.
     zone_axis : tuple of int or None
         Direction [uvw] of the beam in the basis of the cell; None takes the structure as it
-        lies, beam along Cartesian z.
+        lies, beam along Cartesian z, and keeps its x and y. Along a zone axis the first
+        vector of the projected cell becomes x.
     name : str
     source : str
 
@@ -45,294 +55,325 @@ def project(
     StructureError
         If there are no atoms, no cell, the axis is [000], or no lattice vector lies along the beam.
     """
-    if len(atoms) == 0:
-        raise StructureError(f"{name}: the structure has no atoms.")
-    cell = np.array(atoms.cell.array, float)
-    if np.linalg.matrix_rank(cell[:2]) < 2 or not np.isfinite(cell).all():
-        raise StructureError(f"{name}: the structure has no cell; give one that is periodic across the beam.")
-    if not atoms.pbc[:2].all() and zone_axis is None:
-        raise StructureError(
-            f"{name}: the structure is not periodic across the beam; set its periodicity (pbc) along a and b."
-        )
-    if np.linalg.matrix_rank(cell) < 3:  # a layer without a third vector
-        atoms = atoms.copy()
-        atoms.center(vacuum=10.0, axis=2)
-        cell = np.array(atoms.cell.array, float)
-    frac = atoms.cell.scaled_positions(atoms.get_positions())
-    species, occupancy, owners = _species(atoms)
-    frac = frac[owners]
-    numbers = np.array([atomic_numbers[s] for s in species])
-
-    if zone_axis is not None:
-        cell, frac, numbers, occupancy, uvw = _primitive(cell, frac, numbers, occupancy, zone_axis, name)
-    else:
-        uvw = _axis_along_z(cell, name)
-    basis = _basis_with_third(uvw)
+    atoms, sites = _checked(atoms, zone_axis, name)
+    cell, frac = _with_third_vector(atoms, zone_axis, name)
+    direction = _along_z(cell, name) if zone_axis is None else np.array(zone_axis) @ cell
+    cell, frac, groups = smallest_cell(cell, frac, sites)
+    sites = [sites[group[0]] for group in groups]
+    uvw = np.round(direction @ np.linalg.inv(cell)).astype(int)
+    basis = _basis_with_third(uvw // gcd(*uvw.tolist()))
     lattice = basis @ cell
     frac = frac @ np.linalg.inv(basis)
 
     beam = lattice[2] / np.linalg.norm(lattice[2])
     if zone_axis is None:
-        beam = np.array([0.0, 0.0, 1.0]) * np.sign(lattice[2][2] or 1.0)
-        to_plane = np.eye(3)[:, :2]
+        beam = np.array([0.0, 0.0, 1.0])
+        across = np.eye(3)[:, :2]
     else:
         first = lattice[0] - (lattice[0] @ beam) * beam
         x = first / np.linalg.norm(first)
-        to_plane = np.stack([x, np.cross(beam, x)], axis=1)
+        across = np.stack([x, np.cross(beam, x)], axis=1)
     period = abs(float(lattice[2] @ beam))
-    plane = lattice[:2] @ to_plane
-    xy = (frac @ lattice) @ to_plane
-    depth = np.mod(-(frac @ lattice) @ beam, period)  # electrons travel along -z of the file: its top is hit first
+    plane = _reduced(lattice[:2] @ across)
+    xy = (frac @ lattice) @ across
+    depth = -(frac @ lattice) @ beam  # electrons travel against the zone axis
+    depth, layer, is_slab = _layers(depth, _spacing(lattice @ beam), xy, plane, sites)
 
-    depth, layer, slab = _layers(depth, period)
-    plane = _gauss_reduced(plane)
-    inplane = np.mod(xy @ np.linalg.inv(plane), 1.0)
-    columns = _merge(inplane, plane, numbers, occupancy, depth, layer)
-    plane, columns = _smallest_cell(plane, columns)
+    columns = _merge(xy @ np.linalg.inv(plane), plane, sites, depth, layer)
+    plane, columns = _smallest_projected(plane, columns)
+    if zone_axis is not None:
+        c, s = plane[0] / np.linalg.norm(plane[0])
+        plane = np.round(plane @ np.array([[c, -s], [s, c]]), 12) + 0.0
     axis = "as is" if zone_axis is None else format_zone_axis(zone_axis)
-    return StructurePrior(name, axis, plane, _labelled(columns), 0.0 if slab else period, source)
+    return StructurePrior(name, axis, plane, _labelled(columns), 0.0 if is_slab else period, source)
 
 
 def format_zone_axis(uvw: tuple[int, ...]) -> str:
-    """Write a direction the usual way, for instance ``[1-10]``."""
-    return "[" + "".join(str(i) for i in uvw) + "]"
+    """Write a direction the usual way, for instance ``[1-10]``; large indices with spaces."""
+    return "[" + (" " if max(map(abs, uvw)) > 9 else "").join(str(i) for i in uvw) + "]"
 
 
-def _species(atoms: Atoms) -> tuple[list[str], NDArray[np.float64], NDArray[np.int64]]:
-    """List (symbol, occupancy, atom index), several for a shared site."""
+def _checked(atoms: Atoms, zone_axis: tuple[int, int, int] | None, name: str) -> tuple[Atoms, list[_Site]]:
+    """Return the filled sites and what is on them, or say what is wrong with the structure."""
+    sites = _sites(atoms)
+    filled = [i for i, site in enumerate(sites) if site]
+    if not filled:
+        raise StructureError(f"{name}: the structure has no atoms.")
+    cell = np.array(atoms.cell.array, dtype=np.float64)
+    positions = np.array(atoms.get_positions(), dtype=np.float64)
+    if not np.isfinite(cell).all() or not np.isfinite(positions).all():
+        raise StructureError(f"{name}: the cell or a position is not a finite number.")
+    if np.linalg.norm(np.cross(cell[0], cell[1])) < 0.5:
+        raise StructureError(f"{name}: the structure has no cell; give one that is periodic across the beam.")
+    if not atoms.pbc[:2].all():
+        raise StructureError(
+            f"{name}: the structure is not periodic across the beam; set its periodicity (pbc) along a and b."
+        )
+    if zone_axis is not None and not any(zone_axis):
+        raise StructureError(f"{name}: the zone axis [000] has no direction; give one such as [001].")
+    if any(z == 0 for site in sites for z, _ in site):
+        raise StructureError(f"{name}: an atom has no known element; give every atom a chemical symbol.")
+    return atoms[filled], [sites[i] for i in filled]
+
+
+def _sites(atoms: Atoms) -> list[_Site]:
+    """List what sits on each site; ASE keeps shared and partly filled sites beside the atoms."""
     table = atoms.info.get("occupancy")
     kinds = atoms.arrays.get("spacegroup_kinds")
     if not table or kinds is None:
-        return list(atoms.get_chemical_symbols()), np.ones(len(atoms)), np.arange(len(atoms))
-    species, occupancy, owners = [], [], []
-    for index, (symbol, kind) in enumerate(zip(atoms.get_chemical_symbols(), kinds, strict=True)):
-        for element, part in table.get(str(kind), {symbol: 1.0}).items():
-            species.append(element)
-            occupancy.append(float(part))
-            owners.append(index)
-    return species, np.array(occupancy), np.array(owners)
+        return [((int(z), 1.0),) for z in atoms.numbers]
+    sites = []
+    for number, kind in zip(atoms.numbers, kinds, strict=True):
+        parts = table.get(str(kind), table.get(int(kind), {SYMBOLS[number]: 1.0}))
+        filled = ((ATOMIC_NUMBERS[element], float(part)) for element, part in parts.items() if part > 0)
+        sites.append(tuple(sorted(filled)))
+    return sites
 
 
-def _primitive(
-    cell: NDArray[np.float64],
-    frac: NDArray[np.float64],
-    numbers: NDArray[np.int64],
-    occupancy: NDArray[np.float64],
-    uvw: tuple[int, int, int],
-    name: str,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], tuple[int, int, int]]:
-    """Reduce to the primitive cell and carry the zone axis along."""
-    if not any(uvw):
-        raise StructureError(f"{name}: the zone axis [000] has no direction; give one such as [001].")
-    direction = np.asarray(uvw, float) @ cell
-    if np.allclose(occupancy, 1.0):  # spglib knows no partial occupancy
-        found = spglib.find_primitive((cell, frac, numbers), symprec=1e-3)
-        if found is not None:
-            primitive, frac_p, numbers_p = found
-            candidate = direction @ np.linalg.inv(primitive)
-            # find_primitive may rotate the lattice; only then the axis is no lattice vector of it
-            if np.allclose(candidate, np.round(candidate), atol=1e-3) and len(frac_p) < len(frac):
-                cell, frac, numbers = np.array(primitive), np.array(frac_p), np.array(numbers_p)
-                occupancy = np.ones(len(frac))
-                uvw = _as_triple(np.round(candidate).astype(int))
-    divisor = gcd(*uvw)
-    return cell, frac, numbers, occupancy, _as_triple(np.array(uvw) // divisor)
+def _with_third_vector(
+    atoms: Atoms, zone_axis: tuple[int, int, int] | None, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cell and fractional positions; a layer gets a third vector across it."""
+    cell = np.array(atoms.cell.array, dtype=np.float64)
+    positions = np.array(atoms.get_positions(), dtype=np.float64)
+    normal = np.cross(cell[0], cell[1])
+    normal /= np.linalg.norm(normal)
+    if atoms.cell.rank < 3 or not atoms.pbc[2]:
+        if zone_axis is not None and zone_axis[2] and any(zone_axis[:2]):
+            raise StructureError(
+                f"{name}: the structure is a layer that does not repeat along c; "
+                "give the zone axis [001] or one across it such as [100]."
+            )
+        if atoms.cell.rank == 3:
+            normal *= np.sign(normal @ cell[2])
+        elif zone_axis is None and normal[2] < 0:  # as it lies: the side of high z is the top
+            normal = -normal
+        cell = np.array([cell[0], cell[1], normal * (np.ptp(positions @ normal) + 4 * VACUUM_GAP)])
+        return cell, positions @ np.linalg.inv(cell)
+    frac = positions @ np.linalg.inv(cell)
+    if zone_axis is None and abs(normal[2]) > 1 - 1e-6:
+        # A layer in a skewed cell: how far c leans says nothing, the layer does not repeat along it.
+        order = np.argsort(np.mod(frac[:, 2], 1.0))
+        along = np.mod(frac[:, 2], 1.0)[order]
+        gaps = np.diff(along, append=along[0] + 1)
+        widest = int(np.argmax(gaps))
+        if gaps[widest] * abs(cell[2, 2]) >= VACUUM_GAP:
+            start = along[(widest + 1) % len(along)]
+            frac = np.concatenate([frac[:, :2], np.mod(frac[:, 2:] - start + 1e-9, 1.0)], axis=1)
+            upright = np.array([cell[0], cell[1], [0.0, 0.0, cell[2, 2]]])
+            return upright, (frac @ cell) @ np.linalg.inv(upright)
+    return cell, frac
 
 
-def _as_triple(values: NDArray[np.int64]) -> tuple[int, int, int]:
-    u, v, w = (int(i) for i in values)
-    return u, v, w
+def _along_z(cell: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Find the shortest lattice vector along z."""
+    direction = np.linalg.inv(cell)[2]
+    direction = direction / np.abs(direction).max()
+    for multiple in range(1, 7):  # enough for every centred cell
+        vector: NDArray[np.float64] = np.round(multiple * direction) @ cell
+        if vector[2] > 0 and np.hypot(vector[0], vector[1]) < 2e-3 * vector[2]:
+            return vector
+    raise StructureError(
+        f"{name}: no lattice vector lies along z, so the beam sees no columns; give a zone axis."
+    )
 
 
-def _axis_along_z(cell: NDArray[np.float64], name: str) -> tuple[int, int, int]:
-    """Find the shortest lattice vector along z, or c itself for a layer in a skewed cell."""
-    if np.allclose(cell[:2, 2], 0, atol=1e-3):
-        return (0, 0, 1)  # a and b lie across the beam: c may lean, the layer does not care
-    best = None
-    for uvw in product(range(-4, 5), repeat=3):
-        if not any(uvw):
-            continue
-        vector = np.array(uvw) @ cell
-        if vector[2] > 0 and np.hypot(*vector[:2]) < 1e-3 * vector[2]:
-            if best is None or vector[2] < best[0]:
-                best = (vector[2], uvw)
-    if best is None:
-        raise StructureError(
-            f"{name}: no lattice vector lies along z, so the beam sees no columns; give a zone axis."
-        )
-    return best[1]
+def _basis_with_third(uvw: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Complete a primitive [uvw] to a basis of the same lattice whose third vector it is."""
+    u, v, w = (int(i) for i in uvw)
+    g, p, q = _extended_gcd(u, v)
+    if g == 0:
+        return np.array([[1, 0, 0], [0, w, 0], [0, 0, w]])
+    _, r, s = _extended_gcd(g, w)  # r g + s w = 1, as the indices have no common divisor
+    first = (q, -p, 0)  # spans the plane of u and v together with (u, v) / g
+    second = (s * u // g, s * v // g, -r)
+    return np.array([first, second, (u, v, w)])
 
 
-def _basis_with_third(uvw: tuple[int, int, int]) -> NDArray[np.int64]:
-    """Complete a primitive [uvw] to a unimodular basis whose third row it is."""
-    third = np.array(uvw)
-    if tuple(uvw) == (0, 0, 1):
-        return np.eye(3, dtype=np.int64)
-    small = sorted(product(range(-6, 7), repeat=3), key=lambda v: sum(i * i for i in v))[1:]
-    vectors = np.array(small)
-    for i, first in enumerate(vectors):
-        cross = np.cross(first, vectors[: i + 400]) @ third
-        hits = np.flatnonzero(np.abs(cross) == 1)
-        if hits.size:
-            second = vectors[hits[0]]
-            rows = np.array([first, second, third])
-            return rows if cross[hits[0]] > 0 else np.array([second, first, third])
-    raise StructureError(f"the zone axis {format_zone_axis(uvw)} has too high indices; give smaller ones.")
+def _extended_gcd(a: int, b: int) -> tuple[int, int, int]:
+    """Return g, x, y with a x + b y = g = gcd(a, b)."""
+    if b == 0:
+        return (abs(a), 1 if a >= 0 else -1, 0)
+    g, x, y = _extended_gcd(b, a % b)
+    return g, y, x - (a // b) * y
+
+
+def _spacing(steps: NDArray[np.float64]) -> float:
+    """Return the distance along the beam between neighbouring lattice planes, by Euclid's algorithm.
+
+    A lattice whose vectors lean against the beam fills every depth, so it cannot hold a vacuum.
+    """
+    spacing = 0.0
+    for step in np.abs(steps):
+        rest = float(step)
+        while rest > 0.05:
+            spacing, rest = rest, (spacing % rest if spacing else 0.0)
+    return spacing
 
 
 def _layers(
-    depth: NDArray[np.float64], period: float
+    depth: NDArray[np.float64],
+    spacing: float,
+    xy: NDArray[np.float64],
+    plane: NDArray[np.float64],
+    sites: list[_Site],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
-    """Split a slab at its van der Waals gaps; a crystal that fills its cell is one layer."""
+    """Split a slab at its van der Waals gaps; a crystal that fills its cell is one layer.
+
+    A crystal that repeats along the beam has no entrance surface to measure from: its depths are 0.
+    """
+    depth = np.mod(depth, spacing)
     order = np.argsort(depth)
-    gaps = np.diff(depth[order], append=depth[order[0]] + period)
+    gaps = np.diff(depth[order], append=depth[order[0]] + spacing)
     if gaps.max() < VACUUM_GAP:
-        return depth, np.zeros(len(depth), dtype=np.int64), False
-    start = order[(int(np.argmax(gaps)) + 1) % len(order)]
-    depth = np.mod(depth - depth[start] + 1e-6, period) - 1e-6
+        return np.zeros(len(depth)), np.zeros(len(depth), dtype=np.int64), False
+    start = depth[order[(int(np.argmax(gaps)) + 1) % len(order)]]
+    depth = np.maximum(np.mod(depth - start + 1e-6, spacing) - 1e-6, 0.0)
     order = np.argsort(depth)
-    steps = np.diff(depth[order], prepend=depth[order[0]])
-    layer = np.empty(len(depth), dtype=np.int64)
-    layer[order] = np.cumsum(steps > LAYER_GAP)
-    return np.maximum(depth, 0.0), layer, True
+    radii = np.array([max(covalent_radii[z] for z, _ in site) for site in sites])
+    layer = np.zeros(len(depth), dtype=np.int64)
+    for rank in range(1, len(order)):
+        above, below = order[:rank], order[rank:]
+        if depth[order[rank]] - depth[order[rank - 1]] > LAYER_GAP and not _bonded(
+            above, below, depth, xy, plane, radii
+        ):
+            layer[below] += 1
+    return depth, layer, True
 
 
-def _gauss_reduced(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the shortest right-handed basis of a plane lattice (Lagrange and Gauss)."""
-    a, b = plane[0].copy(), plane[1].copy()
+def _bonded(
+    above: NDArray[np.int64],
+    below: NDArray[np.int64],
+    depth: NDArray[np.float64],
+    xy: NDArray[np.float64],
+    plane: NDArray[np.float64],
+    radii: NDArray[np.float64],
+) -> bool:
+    """Tell whether an atom above a gap is bonded to one below it."""
+    reach = 2 * BOND_FACTOR * float(radii.max())
+    above = above[depth[above] > depth[below].min() - reach]
+    below = below[depth[below] < depth[above].max() + reach] if above.size else below
+    delta = (xy[above][:, None] - xy[below][None]) @ np.linalg.inv(plane)
+    delta -= np.round(delta)
+    neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    lateral = np.linalg.norm((delta[:, :, None] + neighbours) @ plane, axis=-1)
+    distance = np.hypot(lateral, (depth[above][:, None] - depth[below][None])[:, :, None])
+    bond = BOND_FACTOR * (radii[above][:, None] + radii[below][None])
+    return bool((distance < bond[:, :, None]).any())
+
+
+def _reduced(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the shortest right-handed basis of a plane lattice (Lagrange and Gauss).
+
+    Of equivalent choices: the first vector nearest to +x, so that a square or hexagonal lattice
+    does not turn with rounding noise, and the obtuse angle, as crystallographers draw it.
+    """
+    a, b = sorted(plane, key=lambda v: v @ v)
     while True:
-        if a @ a > b @ b + 1e-9:
-            a, b = b, a
-        shift = np.round((a @ b) / (a @ a))
-        if shift == 0:
+        shorter = b - np.round((a @ b) / (a @ a)) * a
+        if shorter @ shorter > b @ b - 1e-9:  # without the margin, rounding noise goes round in circles
             break
-        b = b - shift * a
-    if a @ b > 1e-6:  # the obtuse of the two equivalent choices, as crystallographers draw it
-        b = b - a if np.isclose((b - a) @ (b - a), b @ b, rtol=1e-4) else b
-    if a[0] * b[1] - a[1] * b[0] < 0:
-        b = -b
-    return np.array([a, b])
+        a, b = sorted((a, shorter), key=lambda v: v @ v)
+    steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if (i, j) != (0, 0)]
+    vectors = [i * a + j * b for i, j in steps]
+    first = min(vectors, key=lambda v: (round(float(np.hypot(*v)), 3), -round(float(v[0]), 3), -v[1]))
+    area = abs(_cross(a, b))
+    seconds = [v for v in vectors if np.isclose(_cross(first, v), area, rtol=1e-6)]
+    second = min(seconds, key=lambda v: (round(float(np.hypot(*v)), 3), first @ v))
+    return np.array([first, second])
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(a[0] * b[1] - a[1] * b[0])
 
 
 def _merge(
     frac: NDArray[np.float64],
     plane: NDArray[np.float64],
-    numbers: NDArray[np.int64],
-    occupancy: NDArray[np.float64],
+    sites: list[_Site],
     depth: NDArray[np.float64],
     layer: NDArray[np.int64],
 ) -> list[Column]:
-    """Join atoms that overlap in projection, the heaviest first."""
-    from ase.data import chemical_symbols
-
-    weights = occupancy * numbers.astype(float) ** HAADF_EXPONENT
+    """Join atoms that overlap in projection until no two columns lie too close."""
+    weights = np.array([sum(part * z**HAADF_EXPONENT for z, part in site) for site in sites])
     groups: list[list[int]] = []
-    for index in np.lexsort((depth, -weights, layer)):
-        for group in groups:
-            delta = frac[index] - frac[group[0]]
-            delta -= np.round(delta)
-            if np.linalg.norm(delta @ plane) < MERGE_DISTANCE:
-                group.append(int(index))
-                break
+    centres = np.empty((0, 2))
+    for index in np.lexsort((depth, layer, -np.round(weights, 6))):
+        near = _distances(centres, frac[index], plane)
+        if near.size and near.min() < MERGE_DISTANCE:
+            group = groups[int(near.argmin())]
+            group.append(int(index))
+            centres[near.argmin()] = _centre(frac[group], weights[group])
         else:
             groups.append([int(index)])
+            centres = np.vstack([centres, frac[index]])
+    while (pair := _closest_pair(centres, plane)) is not None:  # centres move as atoms join
+        kept, gone = pair
+        groups[kept] += groups.pop(gone)
+        centres = np.delete(centres, gone, axis=0)
+        centres[kept] = _centre(frac[groups[kept]], weights[groups[kept]])
+
     columns = []
-    for group in groups:
-        w = weights[group]
-        delta = frac[group] - frac[group[0]]
-        delta -= np.round(delta)
-        centre = np.mod(frac[group[0]] + (w[:, None] * delta).sum(0) / w.sum(), 1.0)
+    for group, centre in zip(groups, wrapped(centres), strict=True):
         counts: dict[int, float] = defaultdict(float)
-        for index in group:
-            counts[int(numbers[index])] += float(occupancy[index])
-        ranked = sorted(counts.items(), key=lambda item: -item[1] * item[0] ** HAADF_EXPONENT)
-        composition = tuple((chemical_symbols[z], round(n, 4)) for z, n in ranked)
-        height = float((w * depth[group]).sum() / w.sum())
-        columns.append(
-            Column((float(centre[0]), float(centre[1])), composition, height, int(layer[group].min()))
-        )
+        for z, part in (pair for index in group for pair in sites[index]):
+            counts[z] += part
+        ranked = sorted(counts.items(), key=lambda item: (-item[1] * item[0] ** HAADF_EXPONENT, item[0]))
+        composition = tuple((SYMBOLS[z], round(count, 4)) for z, count in ranked)
+        height = float(np.average(depth[group], weights=weights[group]))
+        place = (float(centre[0]), float(centre[1]))
+        columns.append(Column(place, composition, round(height, 6), int(layer[group].min())))
     return columns
 
 
-def _smallest_cell(
+def _distances(
+    places: NDArray[np.float64], place: NDArray[np.float64], plane: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    delta = places - place
+    distance: NDArray[np.float64] = np.linalg.norm((delta - np.round(delta)) @ plane, axis=-1)
+    return distance
+
+
+def _centre(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    delta = places - places[0]
+    centre: NDArray[np.float64] = places[0] + np.average(delta - np.round(delta), axis=0, weights=weights)
+    return centre
+
+
+def _closest_pair(centres: NDArray[np.float64], plane: NDArray[np.float64]) -> tuple[int, int] | None:
+    best: tuple[float, int, int] | None = None
+    for first in range(len(centres) - 1):
+        distance = _distances(centres[first + 1 :], centres[first], plane)
+        second = int(distance.argmin())
+        if distance[second] < MERGE_DISTANCE and (best is None or distance[second] < best[0]):
+            best = (float(distance[second]), first, first + 1 + second)
+    return None if best is None else best[1:]
+
+
+def _smallest_projected(
     plane: NDArray[np.float64], columns: list[Column]
 ) -> tuple[NDArray[np.float64], list[Column]]:
-    """Divide the cell by every projected translation that maps the columns onto themselves."""
-    while True:
-        kinds = defaultdict(list)
-        for column in columns:
-            kinds[(column.composition, column.layer)].append(np.array(column.position))
-        rarest = min(kinds.values(), key=len)
-        if len(rarest) == 1:
-            return plane, columns
-        for other in rarest[1:]:
-            shift = other - rarest[0]
-            if _is_translation(shift, kinds, plane):
-                break
-        else:
-            return plane, columns
-        shift = shift - np.round(shift)
-        candidates = np.array([shift, *np.eye(2), shift + [1, 0], shift - [1, 0], shift + [0, 1], shift - [0, 1]])
-        vectors = candidates @ plane
-        order = round(1 / _fraction(shift))
-        best = None
-        for i, j in product(range(len(vectors)), repeat=2):
-            area = vectors[i][0] * vectors[j][1] - vectors[i][1] * vectors[j][0]
-            if np.isclose(area, abs(np.linalg.det(plane)) / order, rtol=1e-3):
-                best = np.array([vectors[i], vectors[j]])
-                break
-        if best is None:
-            return plane, columns
-        smaller = _gauss_reduced(best)
-        convert = plane @ np.linalg.inv(smaller)
-        kept: list[Column] = []
-        for column in columns:
-            place = np.mod(np.array(column.position) @ convert, 1.0)
-            for other_column in kept:
-                delta = place - np.array(other_column.position)
-                delta -= np.round(delta)
-                if (
-                    np.linalg.norm(delta @ smaller) < 0.05
-                    and other_column.composition == column.composition
-                    and other_column.layer == column.layer
-                ):
-                    break
-            else:
-                kept.append(
-                    Column((float(place[0]), float(place[1])), column.composition, column.height, column.layer)
-                )
-        if len(kept) * order != len(columns):
-            return plane, columns
-        plane, columns = smaller, kept
-
-
-def _is_translation(
-    shift: NDArray[np.float64], kinds: dict[object, list[NDArray[np.float64]]], plane: NDArray[np.float64]
-) -> bool:
-    for places in kinds.values():
-        stack = np.array(places)
-        delta = (stack + shift)[:, None] - stack[None]
-        delta -= np.round(delta)
-        if (np.linalg.norm(delta @ plane, axis=-1).min(axis=1) > 0.05).any():
-            return False
-    return True
-
-
-def _fraction(shift: NDArray[np.float64]) -> float:
-    """One over the smallest n for which n * shift is a lattice vector."""
-    for n in range(2, 13):
-        if np.allclose(n * shift, np.round(n * shift), atol=0.02):
-            return 1 / n
-    return 1.0
+    """Divide the cell by the translations that only the projection has."""
+    places = np.array([column.position for column in columns])
+    kinds = [(column.composition, column.layer) for column in columns]
+    smaller, _, groups = smallest_cell(plane, places, kinds)
+    shape = _reduced(smaller)
+    convert = plane @ np.linalg.inv(shape)
+    kept = []
+    for group in groups:
+        carried = places[group] @ convert
+        centre = wrapped(_centre(carried, np.ones(len(group))))
+        height = float(np.mean([columns[i].height for i in group]))
+        kept.append(replace(columns[group[0]], position=(float(centre[0]), float(centre[1])), height=height))
+    return shape, kept
 
 
 def _labelled(columns: list[Column]) -> tuple[Column, ...]:
     """Sort by layer and weight and number the sites of each element."""
-    ordered = sorted(columns, key=lambda c: (c.layer, -c.z_weight, c.position))
+    ordered = sorted(columns, key=lambda c: (c.layer, -round(c.z_weight, 6), c.position))
     seen: dict[str, int] = defaultdict(int)
     labelled = []
     for column in ordered:
         seen[column.element] += 1
-        site = f"{column.element}{seen[column.element]}"
-        labelled.append(Column(column.position, column.composition, column.height, column.layer, site))
+        labelled.append(replace(column, site=f"{column.element}{seen[column.element]}"))
     return tuple(labelled)

@@ -1,0 +1,157 @@
+"""Lattice priors from structure files, and the zone axis as people write it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from math import gcd
+from pathlib import Path
+
+from ase import Atoms
+from ase.io import read
+from ase.io.formats import UnknownFileTypeError
+
+from napari_stemprior.errors import StructureError
+from napari_stemprior.structure.library import built_in, entries
+from napari_stemprior.structure.prior import StructurePrior
+from napari_stemprior.structure.projection import project
+
+_ZONE_AXIS_HINT = (
+    "give three indices such as 001, [1-10] or 1,1,0, or four for a hexagonal cell such as [11-20]."
+)
+
+
+def load_prior(name_or_file: str | Path, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
+    """Return a built-in prior of that name, or else read the file.
+
+    Parameters
+    ----------
+    name_or_file : str or pathlib.Path
+        A built-in name wins over a file of the same name; write ``./NAME`` for the file.
+    zone_axis : tuple of int, optional
+        Direction [uvw] of the beam. None keeps a built-in prior's own axis and takes a file as it lies.
+
+    Raises
+    ------
+    UnknownPriorError
+        If there is neither; the message suggests the nearest name.
+    StructureError
+        If the file cannot be used, see `read_structure`.
+    """
+    text = str(name_or_file)
+    path = Path(text).expanduser()
+    known = {"".join(name.casefold().split()) for name in entries()}
+    if not isinstance(name_or_file, Path) and "".join(text.casefold().split()) in known:
+        return built_in(text, zone_axis)
+    if path.exists() or _looks_like_path(text):
+        return read_structure(path, zone_axis)
+    return built_in(text, zone_axis)
+
+
+def read_structure(path: str | Path, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
+    """Read a crystal structure (CIF, POSCAR, extxyz and whatever else ASE reads) and project it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    zone_axis : tuple of int, optional
+        Direction [uvw] of the beam in the basis of the file's cell; None takes the structure as it
+        lies, beam along z.
+
+    Raises
+    ------
+    StructureError
+        If the file is missing, empty, truncated, not a structure, has no cell or does not repeat
+        across the beam.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise StructureError(f"{path}: no such file; give a structure file or a name of 'stemprior priors'.")
+    if path.is_dir():
+        raise StructureError(f"{path} is a folder; give one structure file.")
+    try:
+        if path.stat().st_size == 0:
+            raise StructureError(f"{path}: the file is empty.")
+        atoms = _read_atoms(path)
+    except OSError as error:
+        raise StructureError(f"{path}: the file cannot be read ({error.strerror or error}).") from error
+    if atoms.cell.rank < 2:
+        raise StructureError(f"{path}: the structure has no cell; give a file with lattice vectors.")
+    name = path.stem if path.suffix else f"{path.parent.resolve().name} {path.name}".strip()
+    return project(atoms, zone_axis, name=str(path), source=path.name).renamed(name)
+
+
+def parse_zone_axis(text: str) -> tuple[int, int, int]:
+    """Read a zone axis such as ``001``, ``[1-10]``, ``[1 -1 0]``, ``1,1,0`` or hexagonal ``[11-20]``.
+
+    Parameters
+    ----------
+    text : str
+        Three indices [uvw], or four [uvtw] of a hexagonal cell. Without separators every index is
+        one digit with its sign before it.
+
+    Returns
+    -------
+    tuple of int
+        [uvw] without a common divisor.
+
+    Raises
+    ------
+    StructureError
+        If it is not a zone axis, or is [000].
+    """
+    inner = text.replace("\u2212", "-").replace("\u2013", "-").strip()  # signs as pages print them
+    if inner[:1] in ("[", "<", "(") and inner[-1:] in ("]", ">", ")"):
+        inner = inner[1:-1].strip()
+    separated = re.fullmatch(r"[+-]?\d+(?:(?:\s*,\s*|\s+)[+-]?\d+)*", inner)
+    if separated and re.search(r"[\s,]", inner):
+        indices = [int(part) for part in re.split(r"[\s,]+", inner)]
+    elif re.fullmatch(r"(?:[+-]?\d)+", inner):
+        indices = [int(part) for part in re.findall(r"[+-]?\d", inner)]
+    else:
+        indices = []
+    if len(indices) == 4:
+        u, v, t, w = indices
+        if u + v + t:
+            raise StructureError(
+                f"The zone axis {text!r} has four indices, but the first three do not add up to 0."
+            )
+        indices = [u - t, v - t, w]
+    if len(indices) != 3:
+        raise StructureError(f"The zone axis {text!r} is not a direction; {_ZONE_AXIS_HINT}")
+    divisor = gcd(*indices)
+    if divisor == 0:
+        raise StructureError(f"The zone axis {text!r} has no direction; {_ZONE_AXIS_HINT}")
+    u, v, w = (index // divisor for index in indices)
+    return u, v, w
+
+
+def _looks_like_path(text: str) -> bool:
+    bare = text.split(" [")[0]
+    return "/" in text or "\\" in text or bool(re.search(r"\.[A-Za-z]\w*$", bare))
+
+
+def _read_atoms(path: Path) -> Atoms:
+    """Read the last configuration of a file; ASE's parsers raise whatever their lines ran into."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ASE warns of settings and CIF details that do not matter here
+        try:
+            atoms = read(path)
+        except UnknownFileTypeError as error:
+            raise StructureError(
+                f"{path}: the format is not known; give a CIF, POSCAR or extxyz file, named as such."
+            ) from error
+        except OSError:
+            raise
+        except ImportError as error:
+            raise StructureError(
+                f"{path}: reading this format needs a package that is missing ({error})."
+            ) from error
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            if isinstance(error, KeyError):
+                reason = f"unknown {error}"
+            raise StructureError(f"{path}: not a readable structure file ({reason}).") from error
+    if not isinstance(atoms, Atoms):
+        raise StructureError(f"{path}: the file holds no structure.")
+    return atoms

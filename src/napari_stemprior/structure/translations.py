@@ -1,0 +1,140 @@
+"""Pure translations: the smallest cell of a periodic arrangement of points, in two or three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def smallest_cell(
+    lattice: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    kinds: Sequence[Hashable],
+    tolerance: float = 0.05,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[list[int]]]:
+    """Divide a cell by every translation that maps its points onto points of the same kind.
+
+    Parameters
+    ----------
+    lattice : (D, D) array
+        Rows are the cell vectors in Å.
+    fractional : (N, D) array
+        Positions in the basis of the cell.
+    kinds : sequence of N hashables
+        Only points of equal kind may be mapped onto each other.
+    tolerance : float
+        How far in Å a mapped point may lie from its partner.
+
+    Returns
+    -------
+    lattice : (D, D) array
+        The smallest cell; the same orientation, not reduced in shape.
+    fractional : (M, D) array
+        Mean positions of equivalent points in the new basis, in [0, 1).
+    groups : list of M lists of int
+        Which of the N points became each of the M.
+    """
+    groups = [[i] for i in range(len(fractional))]
+    fractional = wrapped(fractional)
+    kinds = list(kinds)
+    while (shift := _translation(lattice, fractional, kinds, tolerance)) is not None:
+        numerator, order = shift
+        basis = _hermite([*(np.eye(len(lattice), dtype=np.int64) * order), numerator]) / order
+        smaller = basis @ lattice
+        places = wrapped(fractional @ np.linalg.inv(basis))
+        heads: list[int] = []
+        members: list[list[int]] = []
+        for index, place in enumerate(places):
+            for head, member in zip(heads, members, strict=True):
+                if kinds[head] == kinds[index] and _length(place - places[head], smaller) < 2 * tolerance:
+                    member.append(index)
+                    break
+            else:
+                heads.append(index)
+                members.append([index])
+        if len(heads) * order != len(places):  # points closer than the tolerance: leave the cell as it is
+            break
+        lattice = smaller
+        fractional = wrapped(np.array([_mean_place(places[member]) for member in members]))
+        groups = [[i for m in member for i in groups[m]] for member in members]
+        kinds = [kinds[head] for head in heads]
+    return lattice, fractional, groups
+
+
+def wrapped(fractional: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Carry fractional coordinates into [0, 1), rounding noise just below 1 to 0."""
+    inside = np.mod(fractional, 1.0)
+    inside[inside > 1 - 1e-7] = 0.0
+    return inside
+
+
+def _length(delta: NDArray[np.float64], lattice: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm((delta - np.round(delta)) @ lattice))
+
+
+def _mean_place(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    delta = places - places[0]
+    mean: NDArray[np.float64] = places[0] + (delta - np.round(delta)).mean(axis=0)
+    return mean
+
+
+def _translation(
+    lattice: NDArray[np.float64], fractional: NDArray[np.float64], kinds: list[Hashable], tolerance: float
+) -> tuple[NDArray[np.int64], int] | None:
+    """Find a translation ``numerator / order`` of the cell, or None."""
+    members: dict[Hashable, list[int]] = {}
+    for index, kind in enumerate(kinds):
+        members.setdefault(kind, []).append(index)
+    # Every kind falls into whole orbits, so the order divides every count:
+    # a single vacancy ends the search here.
+    common = gcd(*(len(m) for m in members.values()))
+    if common == 1:
+        return None
+    orders = [n for n in range(2, common + 1) if common % n == 0]
+    stacks = sorted((fractional[m] for m in members.values()), key=len)
+    for place in stacks[0][1:]:
+        shift = place - stacks[0][0]
+        for order in orders:
+            numerator = np.round(order * shift).astype(np.int64)
+            if (
+                _length(shift - numerator / order, lattice) < tolerance
+                and gcd(order, *numerator.tolist()) == 1
+            ):
+                break
+        else:
+            continue
+        if all(_maps(stack, numerator / order, lattice, tolerance) for stack in stacks):
+            return numerator, order
+    return None
+
+
+def _maps(
+    places: NDArray[np.float64], shift: NDArray[np.float64], lattice: NDArray[np.float64], tolerance: float
+) -> bool:
+    for place in places + shift:
+        delta = places - place
+        delta -= np.round(delta)
+        if np.linalg.norm(delta @ lattice, axis=1).min() > tolerance:
+            return False
+    return True
+
+
+def _hermite(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return a (D, D) basis of the lattice that integer rows (n, D) span, by Euclid's algorithm."""
+    left = [[int(i) for i in row] for row in rows]
+    basis = []
+    for column in range(len(left[0])):
+        while len(pivots := [row for row in left if row[column]]) > 1:
+            smallest = min(pivots, key=lambda row: abs(row[column]))
+            left = [
+                row
+                if row is smallest
+                else [a - row[column] // smallest[column] * b for a, b in zip(row, smallest, strict=True)]
+                for row in left
+            ]
+        basis.append(pivots[0])
+        left = [row for row in left if row is not pivots[0]]
+    return np.array(basis, dtype=np.int64)
