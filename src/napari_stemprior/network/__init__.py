@@ -1,1 +1,1 @@
-""""""
+"""The structure-prompted network."""

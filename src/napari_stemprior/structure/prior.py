@@ -127,6 +127,16 @@ class StructurePrior:
         return self.fractional @ self.cell
 
     @cached_property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """(N,) atomic number of the element that scatters most in each column."""
+        return np.array([atomic_numbers[column.element] for column in self.columns], dtype=np.int64)
+
+    @cached_property
+    def heights(self) -> NDArray[np.float64]:
+        """(N,) height of each column in Å below the entrance surface."""
+        return np.array([column.height for column in self.columns])
+
+    @cached_property
     def z_weights(self) -> NDArray[np.float64]:
         """(N,) HAADF weights, see `Column.z_weight`."""
         return np.array([column.z_weight for column in self.columns])

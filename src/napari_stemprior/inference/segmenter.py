@@ -1,0 +1,276 @@
+"""The segmenter: takes an image once and answers many priors."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.errors import DeviceError, MicrographError, PixelSizeError, RegistrationError, StempriorError
+from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.decoding import Peaks, decode
+from napari_stemprior.inference.devices import resolve_device
+from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.tiles import Answer, predict
+from napari_stemprior.network.checkpoint import load_network
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.prompt import StructurePrompt, describe_columns
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.registration import Pose, fit_pose_field, register
+from napari_stemprior.structure import StructurePrior
+
+#: Below this evidence an atom stands on the prior alone.
+LATTICE_EVIDENCE = 0.15
+#: Atoms less sure than this are marked for review.
+REVIEW_CONFIDENCE = 0.6
+#: Places where the lattice fits worse than this get no registered columns.
+_MIN_RELIABILITY = 0.3
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Registered columns of a prior on a micrograph.
+
+    Parameters
+    ----------
+    pose : Pose
+    positions : (M, 2) array
+        Pixels of the micrograph.
+    index : (M,) array
+        Columns of the prior.
+    """
+
+    pose: Pose
+    positions: NDArray[np.float64]
+    index: NDArray[np.int64]
+
+
+class Segmenter:
+    """Find the atom columns of a micrograph, with or without a lattice prior.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path
+        Name of a shipped network or a ``.safetensors`` file.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network.
+    DeviceError
+        If there is no such device.
+    """
+
+    def __init__(self, model: str | Path = "small", device: str = "auto") -> None:
+        self.device = resolve_device(device)
+        path = model_path(model)
+        self.name = path.name.removesuffix(".safetensors")
+        self.network, self.notes = load_network(path)
+        self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pose: Pose | None = None
+        self._image: NDArray[np.float32] | None = None
+        self._pixel_size = 0.0
+        self._canonical: CanonicalImage | None = None
+        self._alone: Answer | None = None
+
+    def set_image(self, image: ArrayLike, pixel_size: float) -> None:
+        """Take a micrograph; what does not depend on a prior is computed once for it.
+
+        Parameters
+        ----------
+        image : (H, W) array-like
+            Any unit and dtype.
+        pixel_size : float
+            Å per pixel.
+
+        Raises
+        ------
+        MicrographError
+            If it is not a finite two-dimensional image with some contrast.
+        PixelSizeError
+            If the pixel size is not positive or the field is smaller than 6 Å.
+        """
+        data = np.asarray(image)
+        if data.ndim != 2:
+            raise MicrographError(f"The image has shape {data.shape}; give a single 2-D image.")
+        data = data.astype(np.float32)
+        if not np.isfinite(data).all():
+            raise MicrographError("The image holds NaN or infinite pixels; mend or crop them first.")
+        if float(data.max()) == float(data.min()):
+            raise MicrographError("Every pixel of the image has the same value, so there is nothing to segment.")
+        if not (np.isfinite(pixel_size) and pixel_size > 0):
+            raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
+        if min(data.shape) * pixel_size < 6.0:
+            raise PixelSizeError(
+                f"At {pixel_size:g} Å/px the image is only {min(data.shape) * pixel_size:.1f} Å wide; "
+                "check the pixel size, at least 6 Å are needed."
+            )
+        self._image, self._pixel_size = data, float(pixel_size)
+        self._canonical = CanonicalImage.from_array(data, self._pixel_size)
+        self._alone = None
+        self.pose = None
+
+    def segment(
+        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+    ) -> AtomTable:
+        """Return the atoms; see `steps` for the parameters."""
+        return drain(self.steps(prior, trust=trust, pose=pose))
+
+    def steps(
+        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+    ) -> Generator[Progress, None, AtomTable]:
+        """Segment step by step; close the generator to cancel.
+
+        Parameters
+        ----------
+        prior : StructurePrior or None
+            None segments with the image alone.
+        trust : float
+            Weight in [0, 1] of the answer with the prior against the one without.
+        pose : Pose, optional
+            Where the lattice lies, if a person or an earlier fit knows; otherwise it is fitted. A pose
+            that is given is believed even if its score is low.
+
+        Raises
+        ------
+        StempriorError
+            If no image was set, `trust` is outside [0, 1], or the device runs out of memory.
+        """
+        if self._canonical is None or self._image is None:
+            raise MicrographError("There is no image yet; call set_image first.")
+        if not 0.0 <= trust <= 1.0:
+            raise StempriorError(f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed).")
+        try:
+            placement = None
+            if prior is not None:
+                yield Progress(0, 1, "fitting the lattice")
+                placement = self._placed(prior, pose)
+            self.pose = placement.pose if placement else None
+            if self._alone is None:
+                self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
+            answer, weight = self._alone, 0.0
+            if prior is not None and placement is not None and trust > 0:
+                answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
+                weight = trust
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."
+            ) from error
+        alone = self._alone.probability.numpy()
+        probability = weight * answer.probability.numpy() + (1 - weight) * alone
+        peaks = decode(answer, probability, alone)
+        return self._table(peaks, prior, placement, trust)
+
+    def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:
+        assert self._canonical is not None
+        answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
+        return answer
+
+    def _placed(self, prior: StructurePrior, pose: Pose | None) -> Placement | None:
+        """Register the prior; None where it does not fit, so that a wrong prior does no harm."""
+        assert self._image is not None
+        if pose is None:
+            try:
+                poses = register(self._image, self._pixel_size, prior)
+            except RegistrationError:
+                return None
+            if not poses or not poses[0].is_fit:
+                return None
+            pose = poses[0]
+        field = fit_pose_field(self._image, self._pixel_size, prior, pose)
+        margin = 2.0 / self._pixel_size
+        positions, index, reliability = field.columns(prior, self._image.shape, margin)  # type: ignore[arg-type]
+        keep = reliability >= _MIN_RELIABILITY
+        return Placement(pose, positions[keep], index[keep])
+
+    def _prompt(self, prior: StructurePrior, placement: Placement) -> StructurePrompt:
+        assert self._canonical is not None
+        columns, lattice = describe_columns(
+            torch.from_numpy(prior.cell.copy()),
+            torch.from_numpy(prior.fractional),
+            torch.from_numpy(prior.atomic_numbers).double(),
+            torch.from_numpy(prior.z_weights),
+            torch.from_numpy(prior.heights),
+            torch.from_numpy(prior.layers),
+        )
+        sites = torch.from_numpy(self._canonical.to_canonical(placement.positions)).float()
+        count = max(1, len(sites))
+        return StructurePrompt(
+            columns,
+            torch.ones(columns.shape[:2], dtype=torch.bool),
+            lattice,
+            torch.ones(1, dtype=torch.bool),
+            (sites if len(sites) else torch.zeros(1, 2))[None],
+            (torch.from_numpy(placement.index) if len(sites) else torch.zeros(1, dtype=torch.int64))[None],
+            torch.full((1, count), bool(len(sites))),
+        )
+
+    def _table(
+        self, peaks: Peaks, prior: StructurePrior | None, placement: Placement | None, trust: float
+    ) -> AtomTable:
+        assert self._canonical is not None and self._image is not None
+        yx = self._canonical.to_pixels(peaks.yx)
+        inside = ((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1)
+        yx = yx[inside]
+        hidden, confidence, evidence = peaks.hidden[inside], peaks.confidence[inside], peaks.evidence[inside]
+        columns: dict[str, Any] = {"layer": hidden.astype(int)}
+        if prior is not None and placement is not None:
+            columns |= _labels(yx, hidden, peaks.site[inside], prior, placement, self._pixel_size)
+        else:
+            columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
+        source = np.where(evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
+        status = np.where(confidence < REVIEW_CONFIDENCE, "review", "ok").astype(object)
+        provenance = {
+            "model": self.name,
+            "model_notes": self.notes,
+            "prior": prior.name if prior else None,
+            "prior_fits": placement is not None if prior else None,
+            "trust": trust,
+            "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()} if placement else None,
+        }
+        return AtomTable.from_positions(
+            yx,
+            self._pixel_size,
+            provenance=provenance,
+            confidence=np.clip(confidence, 0, 1),
+            evidence=np.clip(evidence, 0, 1),
+            source=source,
+            status=status,
+            **columns,
+        )
+
+
+def _labels(
+    yx: NDArray[np.float64],
+    hidden: NDArray[np.bool_],
+    look: NDArray[np.int64],
+    prior: StructurePrior,
+    placement: Placement,
+    pixel_size: float,
+) -> dict[str, Any]:
+    """Name each atom after the nearest registered column of its layer, else after what it looks like."""
+    gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
+    chosen = look.copy()
+    lower = prior.layers[placement.index] > 0
+    for layer in (False, True):
+        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
+        if not len(atoms) or not len(sites):
+            continue
+        distance, nearest = cKDTree(placement.positions[sites]).query(yx[atoms])
+        near = distance < gate
+        chosen[atoms[near]] = placement.index[sites[nearest[near]]]
+    named = [prior.columns[i] for i in chosen]
+    return {
+        "element": [c.element for c in named],
+        "site": [c.site for c in named],
+        "layer": [c.layer for c in named],
+    }

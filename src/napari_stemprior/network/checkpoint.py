@@ -1,0 +1,68 @@
+"""Weights on disk: safetensors, with the sizes of the network in the file's metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from napari_stemprior.errors import ModelError
+from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
+
+
+def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    """Write tensors beside `path` and rename, so that a crash leaves the old file whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial, dict(metadata))
+    os.replace(partial, path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no safetensors file.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file; give one that ends in .safetensors.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: this is not a safetensors file, or it is damaged ({error}).") from error
+
+
+def save_network(network: StructurePromptedNet, path: Path, notes: Mapping[str, object] | None = None) -> None:
+    """Write a network's weights in half precision with its sizes and `notes` (plain values)."""
+    tensors = {
+        name: t.to(torch.float16) if t.is_floating_point() else t for name, t in network.state_dict().items()
+    }
+    save_tensors(tensors, {"config": network.config.to_json(), "notes": json.dumps(notes or {})}, path)
+
+
+def load_network(path: Path) -> tuple[StructurePromptedNet, dict[str, object]]:
+    """Read a network, ready to predict, and its notes.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or does not hold such a network.
+    """
+    tensors, metadata = load_tensors(path)
+    try:
+        network = StructurePromptedNet(NetworkConfig.from_json(metadata["config"]))
+        network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
+        notes = json.loads(metadata.get("notes", "{}"))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: the file holds no weights of this network; train one with 'stemprior train'.") from error
+    return network.eval(), notes

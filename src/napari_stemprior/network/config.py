@@ -1,0 +1,51 @@
+"""Sizes of the network, saved beside its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+#: Å per pixel that every image is resampled to before the network sees it.
+CANONICAL_PIXEL_SIZE = 0.2
+#: The coarsest level is this many canonical pixels; tiles are multiples of it.
+STRIDE = 8
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of a `StructurePromptedNet`.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Channels at 1, 1/2, 1/4 and 1/8 of the canonical resolution.
+    token_width : int
+        Width of a structure token.
+    embedding_width : int
+        Width of the space in which image and structure are compared.
+    heads : int
+        Attention heads at the coarse levels.
+    neighbours_fine, neighbours_coarse : int
+        How many registered columns a pixel looks at, at full and at quarter resolution.
+    """
+
+    widths: tuple[int, int, int, int] = (16, 40, 64, 96)
+    token_width: int = 64
+    embedding_width: int = 32
+    heads: int = 4
+    neighbours_fine: int = 2
+    neighbours_coarse: int = 6
+    self_attention: bool = True
+    cell_attention: bool = True
+    site_attention: bool = True
+
+    def to_json(self) -> str:
+        """Write the sizes as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> NetworkConfig:
+        """Read what `to_json` wrote."""
+        data = json.loads(text)
+        data["widths"] = tuple(data["widths"])
+        return cls(**data)

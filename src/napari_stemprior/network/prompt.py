@@ -1,0 +1,134 @@
+"""The structure as the network takes it: column tokens of the cell and, where a pose is known, sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: Features of a column token, see `StructurePrompt.columns`.
+COLUMN_FEATURES = 13
+#: Features of the lattice token: the two cell vectors' lengths, the cosine between them, the area.
+LATTICE_FEATURES = 4
+
+
+@dataclass
+class StructurePrompt:
+    """A batch of priors. Padded entries carry ``False`` in the masks; a prior may be absent.
+
+    Parameters
+    ----------
+    columns : Tensor (B, N, COLUMN_FEATURES)
+        One row a column of the cell.
+    column_mask : Tensor (B, N) of bool
+    lattice : Tensor (B, LATTICE_FEATURES)
+    present : Tensor (B,) of bool
+        Whether there is a prior at all.
+    sites : Tensor (B, M, 2)
+        Registered columns, canonical pixels (y, x); M may be 0.
+    site_index : Tensor (B, M) of int64
+        The column of the cell that each site belongs to.
+    site_mask : Tensor (B, M) of bool
+    """
+
+    columns: Tensor
+    column_mask: Tensor
+    lattice: Tensor
+    present: Tensor
+    sites: Tensor
+    site_index: Tensor
+    site_mask: Tensor
+
+    def to(self, device: torch.device | str) -> StructurePrompt:
+        """Move to a device."""
+        return StructurePrompt(**{name: value.to(device) for name, value in vars(self).items()})
+
+    @classmethod
+    def absent(cls, batch: int = 1) -> StructurePrompt:
+        """Return a batch without any prior."""
+        return cls(
+            torch.zeros(batch, 1, COLUMN_FEATURES),
+            torch.zeros(batch, 1, dtype=torch.bool),
+            torch.zeros(batch, LATTICE_FEATURES),
+            torch.zeros(batch, dtype=torch.bool),
+            torch.zeros(batch, 1, 2),
+            torch.zeros(batch, 1, dtype=torch.int64),
+            torch.zeros(batch, 1, dtype=torch.bool),
+        )
+
+    @classmethod
+    def collate(cls, prompts: Sequence[StructurePrompt]) -> StructurePrompt:
+        """Join prompts into one batch, padding columns and sites."""
+        n = max(p.columns.shape[1] for p in prompts)
+        m = max(p.sites.shape[1] for p in prompts)
+
+        def padded(values: list[Tensor], length: int) -> Tensor:
+            out = values[0].new_zeros((len(values), length, *values[0].shape[2:]))
+            for row, value in enumerate(values):
+                out[row, : value.shape[1]] = value[0]
+            return out
+
+        return cls(
+            padded([p.columns for p in prompts], n),
+            padded([p.column_mask for p in prompts], n),
+            torch.cat([p.lattice for p in prompts]),
+            torch.cat([p.present for p in prompts]),
+            padded([p.sites for p in prompts], m),
+            padded([p.site_index for p in prompts], m),
+            padded([p.site_mask for p in prompts], m),
+        )
+
+
+def describe_columns(
+    cell: Tensor, fractional: Tensor, atomic_numbers: Tensor, weights: Tensor, heights: Tensor, layers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Turn a projected cell into token features.
+
+    Parameters
+    ----------
+    cell : Tensor (2, 2)
+        In-plane vectors as rows, Å.
+    fractional : Tensor (N, 2)
+    atomic_numbers : Tensor (N,)
+        Of the element that scatters most.
+    weights : Tensor (N,)
+        HAADF weight of the column, any unit.
+    heights : Tensor (N,)
+        Å below the entrance surface.
+    layers : Tensor (N,)
+
+    Returns
+    -------
+    columns : Tensor (1, N, COLUMN_FEATURES)
+    lattice : Tensor (1, LATTICE_FEATURES)
+    """
+    relative = weights / weights.max()
+    # Positions relative to the heaviest column, so that the choice of origin leaves no trace.
+    phase = 2 * torch.pi * (fractional - fractional[weights.argmax()])
+    top = (layers == 0).to(weights)
+    columns = torch.stack(
+        [
+            torch.cos(phase[:, 0]),
+            torch.sin(phase[:, 0]),
+            torch.cos(phase[:, 1]),
+            torch.sin(phase[:, 1]),
+            torch.cos(phase.sum(1)),
+            torch.sin(phase.sum(1)),
+            atomic_numbers / 50.0 - 0.5,
+            relative,
+            relative.sqrt(),
+            relative.clamp(min=1e-4).log10() / 2 + 0.5,
+            heights / 10.0,
+            top,
+            1.0 - top,
+        ],
+        dim=1,
+    )
+    lengths = torch.linalg.norm(cell, dim=1)
+    area = torch.abs(torch.linalg.det(cell))
+    lattice = torch.stack(
+        [lengths[0] / 5.0, lengths[1] / 5.0, (cell[0] @ cell[1]) / lengths.prod(), area / 25.0]
+    )
+    return columns[None].float(), lattice[None].float()

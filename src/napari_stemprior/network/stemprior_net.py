@@ -1,0 +1,144 @@
+"""The network: image branch, structure branch, fusion and heads, read from top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE, NetworkConfig
+from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites, site_offsets
+from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, SelfAttention, normalised
+from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.structure_encoder import StructureEncoder
+
+#: Pixels per side of the blocks in which nearest sites are looked up.
+_BLOCK = 4
+
+
+@dataclass
+class NetworkOutput:
+    """What the network says of a batch of images.
+
+    Parameters
+    ----------
+    heat : Tensor (B, 2, H, W)
+        Logits of "a column lies here": of the entrance layer (and of all that can be seen), and of
+        the layers hidden below.
+    offset : Tensor (B, 2, H, W)
+        From the pixel to the column, canonical pixels (y, x).
+    log_variance : Tensor (B, 1, H, W)
+        Of the offset, log of pixels².
+    features : Tensor (B, E, H, W)
+        Compared with `sites` by dot product to tell which column of the cell a pixel shows.
+    tokens : Tensor (B, N, E)
+        The columns of the cell in the same space; padding is masked by `token_mask`.
+    token_mask : Tensor (B, N) of bool
+    image_embedding, structure_embedding : Tensor (B, E)
+        Unit vectors; their product tells how well image and structure agree.
+    """
+
+    heat: Tensor
+    offset: Tensor
+    log_variance: Tensor
+    features: Tensor
+    tokens: Tensor
+    token_mask: Tensor
+    image_embedding: Tensor
+    structure_embedding: Tensor
+
+
+class StructurePromptedNet(nn.Module):
+    """A U-Net whose attention is conditioned on a crystal structure."""
+
+    def __init__(self, config: NetworkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NetworkConfig()
+        c = self.config
+        w0, w1, w2, w3 = c.widths
+        self.structure = StructureEncoder(c.token_width)
+        self.stem = nn.Sequential(
+            nn.Conv2d(IMAGE_CHANNELS, w0, 5, 1, 2, bias=False), nn.BatchNorm2d(w0), nn.SiLU()
+        )
+        self.site_fine = SiteAttention(w0, c.token_width, c.neighbours_fine)
+        self.level0 = ConvBlock(w0, w0)
+        self.level1 = ConvBlock(w0, w1, stride=2)
+        self.level2 = ConvBlock(w1, w2, stride=2)
+        self.site_coarse = SiteAttention(w2, c.token_width, c.neighbours_coarse)
+        self.level3 = ConvBlock(w2, w3, stride=2)
+        spacing = STRIDE * CANONICAL_PIXEL_SIZE
+        self.self_attention = nn.ModuleList([SelfAttention(w3, c.heads, spacing) for _ in range(2)])
+        self.cell_attention = CellAttention(w3, c.token_width, c.heads)
+        self.up2 = ConvBlock(w3 + w2, w2)
+        self.up1 = ConvBlock(w2 + w1, w1)
+        self.up0 = ConvBlock(w1 + w0, w0)
+        self.head = nn.Conv2d(w0, 5, 1)
+        self.project_pixel = nn.Conv2d(w0, c.embedding_width, 1)
+        self.project_token = nn.Linear(c.token_width, c.embedding_width)
+        self.project_image = nn.Linear(w3, c.embedding_width)
+        self.project_structure = nn.Linear(c.token_width, c.embedding_width)
+        self.temperature = nn.Parameter(torch.tensor(2.3))  # log of the inverse, as in CLIP (arXiv:2103.00020)
+        with torch.no_grad():  # most pixels hold no column: start from their prior odds
+            self.head.bias[:2].fill_(-2.5)  # type: ignore[index]
+
+    def forward(self, image: Tensor, prompt: StructurePrompt) -> NetworkOutput:
+        """Segment a batch.
+
+        Parameters
+        ----------
+        image : Tensor (B, 1, H, W)
+            At `CANONICAL_PIXEL_SIZE`, any unit; H and W are multiples of `STRIDE`.
+        prompt : StructurePrompt
+            Same batch.
+        """
+        c = self.config
+        tokens, mask = self.structure(prompt)
+        site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
+        with torch.autocast(image.device.type, enabled=False):  # positions and normalisation need all digits
+            nearest, valid = nearest_sites(
+                prompt.sites, prompt.site_mask, (image.shape[2], image.shape[3]), c.neighbours_coarse, _BLOCK
+            )
+            channels = normalised(image.float())
+
+        x = self.stem(channels.to(memory_format=torch.channels_last))
+        if c.site_attention:
+            k = c.neighbours_fine
+            fine = nearest[:, :k].repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
+            fine_valid = valid[:, :k].repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
+            x = self.site_fine(x, site_tokens, fine, site_offsets(prompt.sites, fine, 1), fine_valid)
+        x0 = self.level0(x)
+        x1 = self.level1(x0)
+        x2 = self.level2(x1)
+        if c.site_attention:
+            x2 = self.site_coarse(x2, site_tokens, nearest, site_offsets(prompt.sites, nearest, _BLOCK), valid)
+        x3 = self.level3(x2)
+        image_embedding = F.normalize(self.project_image(x3.mean(dim=(2, 3))).float(), dim=-1)
+        if c.self_attention:
+            x3 = self.self_attention[0](x3)
+        if c.cell_attention:
+            x3 = self.cell_attention(x3, tokens, mask)
+        if c.self_attention:
+            x3 = self.self_attention[1](x3)
+        x = self.up2(torch.cat([_twice(x3), x2], dim=1))
+        x = self.up1(torch.cat([_twice(x), x1], dim=1))
+        x = self.up0(torch.cat([_twice(x), x0], dim=1))
+        head = self.head(x).float()
+
+        count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+        pooled = (tokens * mask[..., None]).sum(dim=1) / count
+        return NetworkOutput(
+            heat=head[:, :2],
+            offset=head[:, 2:4],
+            log_variance=head[:, 4:5].clamp(-8.0, 4.0),
+            features=self.project_pixel(x),
+            tokens=self.project_token(tokens[:, :-1]),
+            token_mask=mask[:, :-1],
+            image_embedding=image_embedding,
+            structure_embedding=F.normalize(self.project_structure(pooled).float(), dim=-1),
+        )
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

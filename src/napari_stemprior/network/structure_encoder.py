@@ -1,0 +1,49 @@
+"""The structure branch: a set transformer over the columns of the cell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from napari_stemprior.network.prompt import COLUMN_FEATURES, LATTICE_FEATURES, StructurePrompt
+
+
+class StructureEncoder(nn.Module):
+    """Encode the columns of a cell and its lattice as tokens that know of each other.
+
+    No output is tied to a material or to the number or order of the columns.
+    """
+
+    def __init__(self, width: int, depth: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.column = nn.Sequential(nn.Linear(COLUMN_FEATURES, width), nn.GELU(), nn.Linear(width, width))
+        self.lattice = nn.Sequential(nn.Linear(LATTICE_FEATURES, width), nn.GELU(), nn.Linear(width, width))
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.ModuleList([layer if i == 0 else _same(width, heads) for i in range(depth)])
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, prompt: StructurePrompt) -> tuple[Tensor, Tensor]:
+        """Encode a batch of priors.
+
+        Returns
+        -------
+        tokens : Tensor (B, N + 1, width)
+            The columns, then the lattice.
+        mask : Tensor (B, N + 1) of bool
+            True where there is a token; all False where the prior is absent.
+        """
+        tokens = torch.cat([self.column(prompt.columns), self.lattice(prompt.lattice)[:, None]], dim=1)
+        mask = torch.cat([prompt.column_mask, prompt.present[:, None]], dim=1)
+        # A row without any token would give NaN in the softmax: let it see itself, its output is masked later.
+        blocked = ~mask & mask.any(dim=1, keepdim=True)
+        for layer in self.layers:
+            tokens = layer(tokens, src_key_padding_mask=blocked)
+        return self.norm(tokens) * mask[..., None], mask
+
+
+def _same(width: int, heads: int) -> nn.Module:
+    return nn.TransformerEncoderLayer(
+        width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )

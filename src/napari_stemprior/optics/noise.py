@@ -1,0 +1,105 @@
+"""The noise chain of a scanning microscope, each part switchable and seeded.
+
+Order: scan jitter, contamination, shot noise, afterglow, readout. Lengths are in Å.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NoiseChain:
+    """What a scan does to the ideal image.
+
+    Parameters
+    ----------
+    dose : float
+        Electrons per Å² of the beam; 0 or infinity leaves shot noise out.
+    row_jitter : float
+        Root-mean-square shift of a row along the fast axis, Å.
+    contamination : float
+        Amplitude of a smooth background, in units of the mean signal.
+    afterglow : float
+        Decay length of the detector along the fast axis, pixels.
+    readout : float
+        Standard deviation of the readout noise, in detected electrons.
+    """
+
+    dose: float = 1e4
+    row_jitter: float = 0.0
+    contamination: float = 0.0
+    afterglow: float = 0.0
+    readout: float = 0.0
+
+    def apply(self, image: Image, pixel_size: float, rng: np.random.Generator) -> Image:
+        """Return the detected electrons per pixel of an ideal image.
+
+        Parameters
+        ----------
+        image : (H, W) array
+            Fraction of the beam that reaches the detector.
+        pixel_size : float
+            Å per pixel.
+        rng : numpy Generator
+        """
+        signal = np.clip(image, 0, None)
+        if self.row_jitter > 0:
+            signal = np.clip(jitter_rows(signal, self.row_jitter / pixel_size, rng), 0, None)
+        if self.contamination > 0:
+            signal = signal + self.contamination * float(signal.mean()) * smooth_field(signal.shape, 60 / pixel_size, rng)
+        if np.isfinite(self.dose) and self.dose > 0:
+            signal = rng.poisson(signal * (self.dose * pixel_size**2)).astype(np.float32)
+        if self.afterglow > 0:
+            signal = afterglow(signal, self.afterglow)
+        if self.readout > 0:
+            signal = signal + rng.normal(0, self.readout, signal.shape)
+        return np.asarray(signal, dtype=np.float32)
+
+
+def jitter_rows(image: Image, amplitude: float, rng: np.random.Generator) -> Image:
+    """Shift each row along the fast axis by correlated noise of `amplitude` pixels rms."""
+    height, width = image.shape
+    slow = gaussian_filter1d(rng.normal(size=height), 4.0, mode="wrap")
+    fast = rng.normal(size=height)
+    shift = slow / max(float(slow.std()), 1e-9) + 0.7 * fast
+    shift *= amplitude / max(float(np.sqrt(np.mean(shift**2))), 1e-9)
+    phase = np.exp(-2j * np.pi * np.fft.rfftfreq(width)[None, :] * shift[:, None])
+    return np.fft.irfft(np.fft.rfft(image, axis=1) * phase, n=width, axis=1).astype(np.float32)
+
+
+def smooth_field(shape: tuple[int, int], length: float, rng: np.random.Generator) -> Image:
+    """Return a random field in [0, 1] that varies over about `length` pixels."""
+    field = random_cosines(shape, length, rng)
+    low, high = float(field.min()), float(field.max())
+    return ((field - low) / max(high - low, 1e-9)).astype(np.float32)
+
+
+def random_cosines(shape: tuple[int, int], length: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sum cosine waves with random amplitudes down to wavelengths of about `length` pixels."""
+    bases = []
+    for size in shape:
+        orders = np.arange(max(2, int(2 * size / max(length, 1.0)) + 1))
+        bases.append(np.cos(np.pi * np.outer((np.arange(size) + 0.5) / size, orders)) / (1 + 0.5 * orders))
+    amplitude = rng.normal(size=(bases[0].shape[1], bases[1].shape[1]))
+    amplitude[0, 0] = 0.0
+    return np.asarray(bases[0] @ amplitude @ bases[1].T)
+
+
+def afterglow(image: Image, decay: float) -> Image:
+    """Smear each row by an exponential of `decay` pixels behind the beam."""
+    reach = int(np.ceil(5 * decay))
+    kernel = np.exp(-np.arange(reach + 1) / decay)
+    kernel /= kernel.sum()
+    out = np.zeros_like(image)
+    for step, weight in enumerate(kernel):
+        out[:, step:] += weight * image[:, : image.shape[1] - step]
+        if step:
+            out[:, :step] += weight * image[:, :1]
+    return out

@@ -1,0 +1,162 @@
+"""Examples: image, prompt and targets of one random scene, and an endless stream of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.training.exposure import expose
+from napari_stemprior.training.prompting import PromptKind, draw_kind, prompt_for
+from napari_stemprior.training.scenes import random_scene
+
+#: Å: width of the target around a column.
+TARGET_SIGMA = 0.26
+#: Pixels around a column in which the offset is learned.
+_OFFSET_REACH = 2
+#: Pixels that are cut off around the field, so that its periodic edges do not show.
+_MARGIN = 16
+
+
+@dataclass
+class Example:
+    """One or more training images with everything the losses need.
+
+    Parameters
+    ----------
+    image : Tensor (B, 1, H, W)
+    prompt : StructurePrompt
+    heat : Tensor (B, 2, H, W)
+        Targets in [0, 1]: entrance layer, hidden layers.
+    offset : Tensor (B, 2, H, W)
+        Pixels from each pixel to its column, NaN where there is none near.
+    columns : Tensor (B, M, 2)
+        True columns, pixels; padded.
+    column_token : Tensor (B, M) of int64
+        The token of the prompt that the column shows; -1 for none, -2 for padding.
+    matched : Tensor (B,) of bool
+        Whether the prompt describes the image.
+    """
+
+    image: Tensor
+    prompt: StructurePrompt
+    heat: Tensor
+    offset: Tensor
+    columns: Tensor
+    column_token: Tensor
+    matched: Tensor
+
+    def to(self, device: torch.device | str) -> Example:
+        """Move to a device."""
+        return Example(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def make_example(rng: np.random.Generator, bank: list[Crystal], side: int, kind: PromptKind | None = None) -> Example:
+    """Draw one example of `side` pixels; batch size 1."""
+    scene = random_scene(rng, bank, side + 2 * _MARGIN)
+    image = expose(scene, rng)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    kind = draw_kind(rng) if kind is None else kind
+    prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
+    yx, hidden, lattice, index = scene.true_columns()
+    yx = yx - _MARGIN
+    token = np.where(token_of[lattice] >= 0, token_of[lattice] + index, -1) if len(yx) else np.zeros(0, np.int64)
+    heat, offset = targets(yx, hidden, side)
+    inside = ((yx >= 0) & (yx <= side - 1)).all(axis=1)
+    return Example(
+        torch.from_numpy(np.ascontiguousarray(image))[None, None],
+        prompt,
+        torch.from_numpy(heat)[None],
+        torch.from_numpy(offset)[None],
+        torch.from_numpy(yx[inside]).float()[None],
+        torch.from_numpy(token[inside].astype(np.int64))[None],
+        torch.tensor([kind in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]),
+    )
+
+
+def targets(
+    yx: NDArray[np.float64], hidden: NDArray[np.int64], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw the target maps of (N, 2) columns.
+
+    Returns
+    -------
+    heat : (2, side, side) array
+    offset : (2, side, side) array
+        NaN away from columns.
+    """
+    sigma = TARGET_SIGMA / CANONICAL_PIXEL_SIZE
+    reach = 5
+    step = np.arange(-reach, reach + 1)
+    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(1, -1, 2)
+    pixel = np.round(yx).astype(int)[:, None] + window
+    delta = yx[:, None] - pixel
+    distance2 = (delta**2).sum(-1)
+    inside = ((pixel >= 0) & (pixel < side)).all(-1)
+    owner = np.broadcast_to(np.arange(len(yx))[:, None], inside.shape)[inside]
+    flat = (pixel[..., 0] * side + pixel[..., 1])[inside]
+    d2, delta = distance2[inside], delta[inside]
+    heat = np.zeros((2, side * side), np.float32)
+    np.maximum.at(heat, (hidden[owner], flat), np.exp(-d2 / (2 * sigma**2)).astype(np.float32))
+    offset = np.full((2, side * side), np.nan, np.float32)
+    near = d2 <= _OFFSET_REACH**2
+    order = np.argsort(-d2[near], kind="stable")  # the nearest column writes last
+    offset[:, flat[near][order]] = delta[near][order].T
+    return heat.reshape(2, side, side), offset.reshape(2, side, side)
+
+
+def collate(examples: list[Example]) -> Example:
+    """Join examples of batch size 1."""
+    longest = max(e.columns.shape[1] for e in examples)
+    columns = torch.zeros(len(examples), longest, 2)
+    token = torch.full((len(examples), longest), -2)
+    for row, e in enumerate(examples):
+        columns[row, : e.columns.shape[1]] = e.columns[0]
+        token[row, : e.columns.shape[1]] = e.column_token[0]
+    return Example(
+        torch.cat([e.image for e in examples]),
+        StructurePrompt.collate([e.prompt for e in examples]),
+        torch.cat([e.heat for e in examples]),
+        torch.cat([e.offset for e in examples]),
+        columns,
+        token,
+        torch.cat([e.matched for e in examples]),
+    )
+
+
+class ExampleStream(IterableDataset[Example]):
+    """Batches without end; every worker and every start draws its own, decided by the seed.
+
+    Parameters
+    ----------
+    bank : list of Crystal
+    side : int
+        Pixels of a crop.
+    batch : int
+    seed : int
+    first_step : int
+        Steps already done, so that a resumed run does not see the same scenes again.
+    """
+
+    def __init__(self, bank: list[Crystal], side: int, batch: int, seed: int, first_step: int = 0) -> None:
+        super().__init__()
+        self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
+
+    def __iter__(self) -> Iterator[Example]:
+        """Yield batches."""
+        worker = get_worker_info()
+        number = worker.id if worker else 0
+        workers = worker.num_workers if worker else 1
+        torch.set_num_threads(1)
+        step = self.first_step + number
+        while True:
+            rng = np.random.default_rng([self.seed, step])
+            yield collate([make_example(rng, self.bank, self.side) for _ in range(self.batch)])
+            step += workers

@@ -1,0 +1,64 @@
+"""What the network is asked to get right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_stemprior.network.stemprior_net import NetworkOutput
+from napari_stemprior.training.examples import Example
+
+#: Weight of each part in the sum.
+WEIGHTS = {"heat": 1.0, "hidden": 1.0, "offset": 0.02, "site": 0.02, "contrast": 0.02}
+
+
+def losses(output: NetworkOutput, example: Example, log_temperature: Tensor) -> dict[str, Tensor]:
+    """Return every part of the loss and, as ``total``, their weighted sum.
+
+    Heat maps are learned by cross-entropy against the blurred truth, whose minimum is the
+    probability itself: that is what calibrates `confidence`.
+    """
+    heat = F.binary_cross_entropy_with_logits(output.heat[:, 0], example.heat[:, 0]) * 10
+    hidden = F.binary_cross_entropy_with_logits(output.heat[:, 1], example.heat[:, 1]) * 10
+    parts = {
+        "heat": heat,
+        "hidden": hidden,
+        "offset": _offset(output, example),
+        "site": _site(output, example),
+        "contrast": _contrast(output, example, log_temperature),
+    }
+    parts["total"] = sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros_like(heat))
+    return parts
+
+
+def _offset(output: NetworkOutput, example: Example) -> Tensor:
+    """Negative log-likelihood of a normal error, with its own variance."""
+    known = torch.isfinite(example.offset[:, :1])
+    error2 = ((output.offset - torch.nan_to_num(example.offset)) ** 2).sum(1, keepdim=True)
+    likelihood = 0.5 * error2 * torch.exp(-output.log_variance) + output.log_variance
+    return likelihood[known].mean() if bool(known.any()) else output.offset.sum() * 0
+
+
+def _site(output: NetworkOutput, example: Example) -> Tensor:
+    """Contrast per column: the pixel's feature against every token of the cell."""
+    usable = example.column_token >= 0
+    if not bool(usable.any()):
+        return output.features.float().sum() * 0
+    batch = torch.arange(len(example.columns), device=usable.device)[:, None].expand_as(usable)[usable]
+    place = example.columns[usable].round().long()
+    feature = output.features[batch, :, place[:, 0], place[:, 1]].float()
+    logits = (feature[:, None] * output.tokens[batch].float()).sum(-1)
+    logits = logits.masked_fill(~output.token_mask[batch], -1e4)
+    return F.cross_entropy(logits, example.column_token[usable])
+
+
+def _contrast(output: NetworkOutput, example: Example, log_temperature: Tensor) -> Tensor:
+    """Contrast of whole images and structures, both ways (Radford et al., arXiv:2103.00020)."""
+    chosen = example.matched
+    if int(chosen.sum()) < 2:
+        return output.image_embedding.sum() * 0
+    scale = log_temperature.exp().clamp(max=50.0)
+    logits = scale * output.image_embedding[chosen] @ output.structure_embedding[chosen].T
+    label = torch.arange(len(logits), device=logits.device)
+    return 0.5 * (F.cross_entropy(logits, label) + F.cross_entropy(logits.T, label))

@@ -1,0 +1,168 @@
+"""The prior that the network is given for a scene: right, inexact, absent, wrong or half right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.prompt import StructurePrompt, describe_columns
+from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.training.scenes import Lattice, Scene, displaced, pick_crystal, random_affine
+
+Floats = NDArray[np.float64]
+
+
+class PromptKind(StrEnum):
+    """How the prior relates to the scene."""
+
+    MATCHED = "matched"
+    UNREGISTERED = "unregistered"
+    ABSENT = "absent"
+    WRONG = "wrong"
+    HALF_RIGHT = "half right"
+
+
+_ODDS = {
+    PromptKind.MATCHED: 0.62,
+    PromptKind.UNREGISTERED: 0.07,
+    PromptKind.ABSENT: 0.17,
+    PromptKind.WRONG: 0.09,
+    PromptKind.HALF_RIGHT: 0.05,
+}
+
+
+def draw_kind(rng: np.random.Generator) -> PromptKind:
+    """Draw how the prior relates to the scene."""
+    kinds = list(_ODDS)
+    return kinds[int(rng.choice(len(kinds), p=list(_ODDS.values())))]
+
+
+def prompt_for(
+    scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[Crystal], start: int, side: int
+) -> tuple[StructurePrompt, NDArray[np.int64]]:
+    """Make the prompt for the crop ``[start, start + side)`` of a scene.
+
+    Returns
+    -------
+    prompt : StructurePrompt
+        Of batch size 1, in pixels of the crop.
+    token_of : (L,) array of int
+        For each lattice of the scene the token of its first column; -1 where the prompt does not hold it.
+    """
+    if kind is PromptKind.ABSENT:
+        return StructurePrompt.absent(), np.full(len(scene.lattices), -1)
+    lattices, owners = _given_lattices(scene, kind, rng, bank)
+    token_of = np.full(len(scene.lattices), -1)
+    blocks: list[Crystal] = []
+    first = 0
+    sites: list[Floats] = []
+    site_index: list[NDArray[np.int64]] = []
+    known = 1.0 if rng.random() < 0.5 else float(rng.choice([0.0, rng.uniform(0.8, 1.0)], p=[0.35, 0.65]))
+    jitter = abs(rng.normal(0, 0.06)) / CANONICAL_PIXEL_SIZE
+    for lattice, owner in zip(lattices, owners, strict=True):
+        same = next((i for i, b in enumerate(blocks) if b is lattice.crystal), None)
+        if same is None or lattice.layer > 0:
+            base = first
+            blocks.append(replace(lattice.crystal, layers=lattice.crystal.layers + lattice.layer))
+            first += len(lattice.crystal.fractional)
+        else:  # the second grain of the same crystal shares its tokens
+            base = sum(len(b.fractional) for b in blocks[:same])
+        if owner >= 0:
+            token_of[owner] = base
+        if kind is PromptKind.UNREGISTERED:
+            continue
+        yx, index = lattice.columns(scene.size)
+        if kind is not PromptKind.WRONG:
+            yx = yx + known * displaced(yx, scene.displacement) + rng.normal(0, jitter, 2)
+        sites.append(yx)
+        site_index.append(index + base)
+    crystal = _joined(blocks)
+    columns, lattice_token = describe_columns(
+        torch.from_numpy(crystal.cell),
+        torch.from_numpy(crystal.fractional),
+        torch.from_numpy(crystal.numbers[:, 0]),
+        torch.from_numpy(crystal.weights()),
+        torch.from_numpy(crystal.heights),
+        torch.from_numpy(crystal.layers),
+    )
+    yx = np.concatenate(sites) - start if sites else np.zeros((0, 2))
+    index = np.concatenate(site_index) if site_index else np.zeros(0, np.int64)
+    near = ((yx > -8) & (yx < side + 8)).all(axis=1)
+    if rng.random() < 0.1 and kind is PromptKind.MATCHED:  # places that the pose field calls unreliable are left out
+        near &= yx @ _unit(rng) > side * rng.uniform(-0.3, 0.3)
+    yx, index = yx[near], index[near]
+    if not len(yx):
+        yx, index, valid = np.zeros((1, 2)), np.zeros(1, np.int64), np.zeros(1, bool)
+    else:
+        valid = np.ones(len(yx), bool)
+    return (
+        StructurePrompt(
+            columns,
+            torch.ones(columns.shape[:2], dtype=torch.bool),
+            lattice_token,
+            torch.ones(1, dtype=torch.bool),
+            torch.from_numpy(yx).float()[None],
+            torch.from_numpy(index)[None],
+            torch.from_numpy(valid)[None],
+        ),
+        token_of,
+    )
+
+
+def _unit(rng: np.random.Generator) -> Floats:
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.sin(angle), np.cos(angle)])
+
+
+def _joined(blocks: list[Crystal]) -> Crystal:
+    """Join the layers' cells; the lattice token is that of the first."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return replace(
+        blocks[0],
+        **{
+            name: np.concatenate([getattr(b, name) for b in blocks])
+            for name in ("fractional", "numbers", "counts", "heights", "layers")
+        },
+    )
+
+
+def _given_lattices(
+    scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[Crystal]
+) -> tuple[list[Lattice], list[int]]:
+    """Return the lattices that the prompt claims, and which of the scene's each one is (or -1)."""
+    true = scene.lattices
+    if kind is PromptKind.WRONG:
+        crystal = pick_crystal(rng, bank)
+        return [Lattice(crystal, random_affine(rng), rng.uniform(0, scene.size, 2))], [-1]
+    if kind is PromptKind.HALF_RIGHT:
+        return [_with_wrong_basis(true[0], rng)], [-1]
+    if len(true) == 2 and true[1].layer == 0:  # grains: the second one is often not registered
+        return (true, [0, 1]) if rng.random() < 0.3 else ([true[0]], [0])
+    if len(true) == 2 and rng.random() < 0.08:  # the person did not know of the lower layer
+        return [true[0]], [0]
+    return list(true), list(range(len(true)))
+
+
+def _with_wrong_basis(lattice: Lattice, rng: np.random.Generator) -> Lattice:
+    """Add a column that is not there, or forget or move one that is."""
+    crystal = lattice.crystal
+    extra = rng.random(2)
+    keep = np.ones(len(crystal.fractional), bool)
+    if len(keep) > 1 and rng.random() < 0.5:
+        keep[rng.integers(len(keep))] = False
+    donor = rng.integers(len(keep))
+    wrong = replace(
+        crystal,
+        fractional=np.concatenate([crystal.fractional[keep], extra[None]]),
+        numbers=np.concatenate([crystal.numbers[keep], crystal.numbers[donor][None]]),
+        counts=np.concatenate([crystal.counts[keep], crystal.counts[donor][None]]),
+        heights=np.concatenate([crystal.heights[keep], crystal.heights[donor][None]]),
+        layers=np.concatenate([crystal.layers[keep], crystal.layers[donor][None]]),
+    )
+    return Lattice(wrong, lattice.affine, lattice.origin, lattice.layer)

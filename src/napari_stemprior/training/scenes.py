@@ -1,0 +1,253 @@
+"""Random scenes: specimens with true columns, as crystals really are.
+
+A scene is laid out on a field of canonical pixels, (y, x), with a margin that is cropped later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.optics.noise import random_cosines
+from napari_stemprior.training.crystals import Crystal, random_crystal
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+#: Columns of two layers closer than this (Å) are one column.
+MERGE_DISTANCE = 0.4
+
+
+@dataclass
+class Lattice:
+    """One crystal laid on the field.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    affine : (2, 2) array
+        Maps (x, y) in Å to canonical pixels (y, x).
+    origin : (2,) array
+    layer : int
+        Added to the crystal's own layers.
+    """
+
+    crystal: Crystal
+    affine: Floats
+    origin: Floats
+    layer: int = 0
+
+    def columns(self, size: int) -> tuple[Floats, Integers]:
+        """Return the (M, 2) positions in pixels on a field of `size`, and the column of the cell."""
+        inverse = np.linalg.inv(self.affine).T @ np.linalg.inv(self.crystal.cell)
+        corners = (np.array([(0, 0), (0, size), (size, 0), (size, size)], float) - self.origin) @ inverse
+        low, high = np.floor(corners.min(0)).astype(int) - 1, np.ceil(corners.max(0)).astype(int) + 1
+        grid = np.stack(np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij"), -1)
+        places = (grid.reshape(-1, 1, 2) + self.crystal.fractional[None]).reshape(-1, 2)
+        yx = places @ self.crystal.cell @ self.affine.T + self.origin
+        index = np.tile(np.arange(len(self.crystal.fractional)), len(places) // len(self.crystal.fractional))
+        inside = ((yx >= -0.5) & (yx < size - 0.5)).all(axis=1)
+        return yx[inside], index[inside].astype(np.int64)
+
+
+@dataclass
+class Scene:
+    """A simulated specimen with its true atoms, in canonical pixels.
+
+    Parameters
+    ----------
+    size : int
+        Side of the field in pixels.
+    positions : (N, 2) array
+        Every scatterer that is really there.
+    intensities : (N,) array
+        In units of one atom of Z = 42.
+    layers : (N,) array
+    lattice : (N,) array
+        Which of `lattices` it belongs to; -1 for amorphous matter, which is no column.
+    index : (N,) array
+        Column of that lattice's cell; -1 where the atom is on no site.
+    lattices : list of Lattice
+    displacement : (2, size, size) array
+        Pixels by which strain and drift have moved the specimen.
+    """
+
+    size: int
+    positions: Floats
+    intensities: Floats
+    layers: Integers
+    lattice: Integers
+    index: Integers
+    lattices: list[Lattice]
+    displacement: Floats
+    gone: list[Floats] = field(default_factory=list)
+
+    def true_columns(self) -> tuple[Floats, Integers, Integers, Integers]:
+        """Return positions, hidden flag, lattice and cell column of what a segmentation should find.
+
+        A lower column under an upper one is the same column.
+        """
+        atom = self.lattice >= 0
+        positions, layers = self.positions[atom], self.layers[atom]
+        top = layers == 0
+        hidden = ~top
+        if top.any() and hidden.any():
+            distance, _ = cKDTree(positions[top]).query(positions[hidden])
+            covered = np.zeros(len(positions), bool)
+            covered[np.flatnonzero(hidden)] = distance * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
+        else:
+            covered = np.zeros(len(positions), bool)
+        keep = ~covered
+        return (
+            positions[keep],
+            hidden[keep].astype(np.int64),
+            self.lattice[atom][keep],
+            self.index[atom][keep],
+        )
+
+
+def random_affine(rng: np.random.Generator, shear: float = 0.03) -> Floats:
+    """Draw a rotation, mirror and small shear that map (x, y) Å to canonical pixels (y, x)."""
+    t = rng.uniform(0, 2 * np.pi)
+    rotation = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    if rng.random() < 0.5:
+        rotation = rotation @ np.diag([1.0, -1.0])
+    strain = np.eye(2) + rng.normal(0, shear / 2, (2, 2)) * (rng.random() < 0.5)
+    return np.asarray((strain @ rotation)[::-1] / CANONICAL_PIXEL_SIZE)
+
+
+def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Scene:
+    """Draw a specimen: mono- or bilayer, with the defects that real ones have.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    bank : list of Crystal
+    size : int
+        Side of the field in canonical pixels.
+    """
+    crystal = pick_crystal(rng, bank)
+    lattices = [Lattice(crystal, random_affine(rng), rng.uniform(0, size, 2))]
+    kind = rng.choice(["one", "bilayer", "grains"], p=[0.62, 0.26, 0.12])
+    if kind == "bilayer":
+        lattices.append(_second_layer(rng, bank, lattices[0], size))
+    elif kind == "grains":
+        lattices.append(Lattice(crystal, random_affine(rng, 0.0), rng.uniform(0, size, 2)))
+    displacement = _displacement(rng, size)
+
+    exponent = rng.uniform(1.4, 1.95)
+    attenuation = rng.uniform(0.75, 1.0)
+    parts = []
+    for number, lattice in enumerate(lattices):
+        yx, index = lattice.columns(size)
+        intensity = lattice.crystal.weights(exponent)[index]
+        layers = lattice.crystal.layers[index] + lattice.layer
+        intensity = intensity * attenuation**layers
+        if kind == "grains":
+            keep = _half_plane(yx, size, lattices[0].origin) == (number == 0)
+            yx, index, intensity, layers = yx[keep], index[keep], intensity[keep], layers[keep]
+        parts.append((yx, intensity, layers, np.full(len(yx), number), index))
+    yx, intensity, layers, owner, index = (np.concatenate(p) for p in zip(*parts, strict=True))
+
+    scene = Scene(size, yx, intensity, layers, owner, index, lattices, displacement)
+    _defects(rng, scene)
+    scene.positions = scene.positions + displaced(scene.positions, displacement)
+    scene.positions += rng.normal(0, rng.uniform(0, 0.04) / CANONICAL_PIXEL_SIZE, scene.positions.shape)
+    if rng.random() < 0.12:
+        _amorphous(rng, scene)
+    return scene
+
+
+def displaced(yx: Floats, displacement: Floats) -> Floats:
+    """Sample a (2, H, W) displacement field at (N, 2) positions."""
+    if not len(yx):
+        return np.zeros((0, 2))
+    return np.stack([map_coordinates(c, yx.T, order=1, mode="nearest") for c in displacement], axis=1)
+
+
+def pick_crystal(rng: np.random.Generator, bank: list[Crystal]) -> Crystal:
+    """Draw from the bank or make up a crystal; sometimes describe it by a larger cell."""
+    crystal = bank[rng.integers(len(bank))] if bank and rng.random() < 0.5 else random_crystal(rng)
+    crystal = crystal.scaled(rng.uniform(0.95, 1.06))
+    if rng.random() < 0.15 and len(crystal.fractional) <= 6:
+        crystal = crystal.repeated(*(int(n) for n in rng.integers(1, 4, 2)))
+    return crystal
+
+
+def _second_layer(rng: np.random.Generator, bank: list[Crystal], top: Lattice, size: int) -> Lattice:
+    draw = rng.random()
+    if draw < 0.35:  # the same layer, shifted
+        return Lattice(top.crystal, top.affine, rng.uniform(0, size, 2), 1)
+    t = rng.uniform(0, 2 * np.pi)
+    twist = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    crystal = top.crystal if draw < 0.75 else pick_crystal(rng, bank)
+    return Lattice(crystal, top.affine @ twist, rng.uniform(0, size, 2), 1)
+
+
+def _displacement(rng: np.random.Generator, size: int) -> Floats:
+    if rng.random() < 0.5:
+        return np.zeros((2, size, size))
+    amplitude = rng.uniform(0.05, 0.7) / CANONICAL_PIXEL_SIZE
+    field_ = np.stack([random_cosines((size, size), rng.uniform(0.5, 1.2) * size, rng) for _ in range(2)])
+    return field_ * (amplitude / max(float(np.abs(field_).max()), 1e-9))
+
+
+def _half_plane(yx: Floats, size: int, seed: Floats) -> NDArray[np.bool_]:
+    """Split the field by a line that `seed` decides, near the middle."""
+    angle = float(seed.sum()) * 12.9898
+    normal = np.array([np.sin(angle), np.cos(angle)])
+    return np.asarray((yx - size / 2) @ normal > np.sin(angle * 7.0) * size / 5)
+
+
+def _defects(rng: np.random.Generator, scene: Scene) -> None:
+    """Take atoms away, exchange them, and cut holes and edges."""
+    n = len(scene.positions)
+    keep = np.ones(n, bool)
+    if rng.random() < 0.6:
+        rate = 10 ** rng.uniform(-2, -0.6)
+        site = rng.integers(0, 99)
+        chosen = rng.random(n) < rate
+        if rng.random() < 0.5:  # vacancies prefer a sublattice
+            count = max(len(lattice.crystal.fractional) for lattice in scene.lattices)
+            chosen &= scene.index == site % count
+        keep &= ~chosen
+    if rng.random() < 0.3:  # one atom of a column missing
+        scene.intensities = np.where(rng.random(n) < 0.05, 0.5, 1.0) * scene.intensities
+    if rng.random() < 0.3:  # dopants
+        scene.intensities = np.where(rng.random(n) < 0.04, rng.uniform(0.3, 3.0, n), 1.0) * scene.intensities
+    if rng.random() < 0.22:
+        layer = None if rng.random() < 0.6 else int(rng.integers(0, 2))
+        inside = _blob(rng, scene.positions, scene.size)
+        keep &= ~(inside & (scene.layers == layer if layer is not None else True))
+    for name in ("positions", "intensities", "layers", "lattice", "index"):
+        setattr(scene, name, getattr(scene, name)[keep])
+
+
+def _blob(rng: np.random.Generator, yx: Floats, size: int) -> NDArray[np.bool_]:
+    """Pick a lobed region, or everything beyond an edge."""
+    centre = rng.uniform(0.1, 0.9, 2) * size
+    delta = yx - centre
+    if rng.random() < 0.35:
+        angle = rng.uniform(0, 2 * np.pi)
+        return np.asarray(delta @ np.array([np.sin(angle), np.cos(angle)]) > 0)
+    angle_of = np.arctan2(delta[:, 0], delta[:, 1])
+    radius = rng.uniform(0.06, 0.3) * size * (1 + 0.3 * np.cos(2 * angle_of + rng.uniform(0, 6)))
+    return np.asarray(np.linalg.norm(delta, axis=1) < radius)
+
+
+def _amorphous(rng: np.random.Generator, scene: Scene) -> None:
+    """Add matter without order: it scatters but is no column."""
+    count = int(rng.uniform(0.02, 0.3) * (scene.size * CANONICAL_PIXEL_SIZE) ** 2)
+    yx = rng.uniform(0, scene.size, (count, 2))
+    yx = yx[_blob(rng, yx, scene.size)]
+    m = len(yx)
+    level = float(np.median(scene.intensities)) if len(scene.intensities) else 1.0
+    scene.positions = np.concatenate([scene.positions, yx])
+    scene.intensities = np.concatenate([scene.intensities, level * rng.uniform(0.05, 0.5) * rng.uniform(0, 1, m)])
+    scene.layers = np.concatenate([scene.layers, np.zeros(m, np.int64)])
+    scene.lattice = np.concatenate([scene.lattice, np.full(m, -1)])
+    scene.index = np.concatenate([scene.index, np.full(m, -1)])

@@ -1,0 +1,266 @@
+"""Pre-training on random scenes: ``stemprior train``.
+
+Resumable: the run folder holds ``state.safetensors`` (weights, moments, step) and ``log.csv``; the same
+command goes on where it stopped. Deterministic under a seed for one number of workers and one device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from napari_stemprior.errors import TrainingError
+from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
+from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
+from napari_stemprior.training.examples import Example, ExampleStream
+from napari_stemprior.training.losses import losses
+
+_EMA_DECAY = 0.998
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    steps : int
+        Mini-batches in all.
+    batch, side : int
+        Images in a mini-batch and pixels on their side.
+    learning_rate : float
+        Held after the warm-up and taken to 2 % over the last `decay` of the steps.
+    warmup : int
+        Steps.
+    decay : float
+        Fraction of the steps.
+    seed : int
+    workers : int
+        Processes that draw scenes.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    steps: int = 4000
+    batch: int = 16
+    side: int = 128
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    decay: float = 0.35
+    weight_decay: float = 0.02
+    seed: int = 1
+    workers: int = 1
+    device: str = "auto"
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        start = self.steps * (1 - self.decay)
+        if step < start:
+            return self.learning_rate
+        left = max(0.0, (self.steps - step) / max(self.steps - start, 1.0))
+        return self.learning_rate * max(left, 0.02)
+
+
+class Trainer:
+    """One run: network, optimiser, averaged weights and its folder.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    folder : pathlib.Path
+    bank : list of Crystal
+        What scenes are made of, beside random crystals.
+    network : NetworkConfig, optional
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: Path,
+        bank: list[Crystal],
+        network: NetworkConfig | None = None,
+    ) -> None:
+        self.config, self.folder, self.bank = config, folder, bank
+        self.device = torch.device(
+            ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+        )
+        torch.manual_seed(config.seed)
+        self.network = StructurePromptedNet(network).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = StructurePromptedNet(self.network.config).to(self.device).eval()
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.step = 0
+        self.seconds = 0.0
+        if self._state_path.exists():
+            self._resume()
+
+    @property
+    def _state_path(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the averaged weights are written."""
+        return self.folder / "weights.safetensors"
+
+    def run(self, report_every: int = 20, save_every: int = 200) -> Generator[Progress, None, Path]:
+        """Train to the last step, yielding after every one; returns the path of the weights."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.json").write_text(json.dumps(asdict(self.config), indent=2))
+        stream = ExampleStream(
+            self.bank, self.config.side, self.config.batch, self.config.seed, first_step=self.step
+        )
+        loader = DataLoader(
+            stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4 if self.config.workers else None
+        )
+        batches: Iterator[Example] = iter(loader)
+        sums: dict[str, float] = {}
+        since, start = 0, time.monotonic()
+        while self.step < self.config.steps:
+            parts = self._one_step(next(batches))
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            self.step += 1
+            since += 1
+            now = time.monotonic()
+            if self.step % report_every == 0:
+                self._log({n: s / since for n, s in sums.items()}, self.seconds + now - start)
+                sums, since = {}, 0
+            if self.step % save_every == 0 or self.step == self.config.steps:
+                self.seconds += now - start
+                start = now
+                self._save()
+            yield Progress(self.step, self.config.steps, "training")
+        return self.weights_path
+
+    def _one_step(self, example: Example) -> dict[str, Tensor]:
+        example = example.to(self.device)
+        example.prompt = example.prompt.to(self.device)
+        rate = self.config.rate(self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        mixed = self.device.type in ("cpu", "cuda")
+        with torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext():
+            output = self.network(example.image, example.prompt)
+        parts = losses(output, example, self.network.temperature)
+        self.optimiser.zero_grad(set_to_none=True)
+        parts["total"].backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if not bool(torch.isfinite(norm)):
+            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
+        self.optimiser.step()
+        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(
+                self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+            ):
+                if kept.is_floating_point():
+                    kept.lerp_(new.to(kept.dtype), 1 - decay)
+                else:
+                    kept.copy_(new)
+        return parts
+
+    def _log(self, means: dict[str, float], seconds: float) -> None:
+        path = self.folder / "log.csv"
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
+            writer.writerow(
+                [self.step, self.step * self.config.batch, f"{seconds:.1f}", f"{self.config.rate(self.step - 1):.2e}"]
+                + [f"{value:.5f}" for value in means.values()]
+            )
+
+    def _save(self) -> None:
+        names = [name for name, _ in self.network.named_parameters()]
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        tensors |= {f"average.{n}": t.clone() for n, t in self.average.state_dict().items()}
+        for name, parameter in zip(names, self.network.parameters(), strict=True):
+            state = self.optimiser.state.get(parameter, {})
+            tensors |= {f"moment.{key}.{name}": value.clone() for key, value in state.items()}
+        metadata = {"step": str(self.step), "seconds": str(self.seconds), "config": self.network.config.to_json()}
+        save_tensors(tensors, metadata, self._state_path)
+        notes = {
+            "steps": self.step,
+            "samples": self.step * self.config.batch,
+            "minutes": round(self.seconds / 60, 1),
+            "device": str(self.device),
+            "training": asdict(self.config),
+        }
+        save_network(self.average, self.weights_path, notes)
+
+    def _resume(self) -> None:
+        tensors, metadata = load_tensors(self._state_path)
+        if metadata.get("config") != self.network.config.to_json():
+            raise TrainingError(f"{self.folder}: the run there has a network of other sizes; choose another folder.")
+        for prefix, module in (("network.", self.network), ("average.", self.average)):
+            module.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+        for name, parameter in self.network.named_parameters():
+            state = {
+                key: tensors[f"moment.{key}.{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"moment.{key}.{name}" in tensors
+            }
+            if state:
+                self.optimiser.state[parameter] = {
+                    k: v if k == "step" else v.to(self.device) for k, v in state.items()
+                }
+        self.step = int(metadata["step"])
+        self.seconds = float(metadata["seconds"])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``stemprior train``."""
+    default = TrainingConfig()
+    parser.add_argument("-o", "--output", type=Path, required=True, help="run folder; the same folder resumes")
+    parser.add_argument("--steps", type=int, default=default.steps, help="mini-batches in all (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=default.batch, help="images in a mini-batch (default %(default)s)")
+    parser.add_argument("--side", type=int, default=default.side, help="pixels on a side (default %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--workers", type=int, default=default.workers, help="processes that draw scenes")
+    parser.add_argument("--device", default=default.device, help="auto, cpu, cuda or mps")
+    parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
+    parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``stemprior train``."""
+    from tqdm import tqdm
+
+    config = TrainingConfig(
+        steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
+        seed=args.seed, workers=args.workers, device=args.device,
+    )  # fmt: skip
+    if config.steps < 1 or config.batch < 1 or config.side < 32 or config.side % 8:
+        raise TrainingError("--steps and --batch must be at least 1, and --side a multiple of 8 from 32 up.")
+    bank = load_bank(args.bank) if args.bank else library_crystals()
+    trainer = Trainer(config, args.output, bank)
+    if args.start_from and trainer.step == 0:
+        network, _ = load_network(args.start_from)
+        trainer.network.load_state_dict(network.state_dict())
+        trainer.average.load_state_dict(network.state_dict())
+    with tqdm(total=config.steps, initial=trainer.step, unit="step", disable=None) as bar:
+        path = drain(trainer.run(), lambda progress: bar.update(progress.done - bar.n) and None)
+    print(path)
+    return 0
