@@ -141,13 +141,13 @@ def _read_atoms(path: Path) -> Atoms:
             raise StructureError(
                 f"{path}: the format is not known; give a CIF, POSCAR or extxyz file, named as such."
             ) from error
-        except OSError:
-            raise
         except ImportError as error:
             raise StructureError(
                 f"{path}: reading this format needs a package that is missing ({error})."
             ) from error
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's trouble, not the format's: ASE's own parse errors have no number
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             if isinstance(error, KeyError):
                 reason = f"unknown {error}"
