@@ -66,8 +66,7 @@ def read_micrographs(path: str | os.PathLike[str], pixel_size: float | None = No
         except StempriorError:
             raise
         except Exception as error:
-            # a library that fails halfway leaves files open in its frames
-            traceback.clear_frames(error.__traceback__)
+            _release(error)
             raise MicrographError(
                 f"{path.name}: this cannot be read as {path.suffix[1:].upper()}; the file may be damaged, "
                 "cut short or of another kind, so copy or export it again."
@@ -142,6 +141,13 @@ def _micrographs(
 def _plain(frame: np.ndarray) -> np.ndarray:
     """Return a native, contiguous float32 copy that holds on to no file."""
     return np.array(frame, dtype=np.float32)
+
+
+def _release(error: BaseException | None) -> None:
+    """Close what a library that failed halfway left open in its frames."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 class _Collector(logging.Handler):

@@ -87,10 +87,9 @@ def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[
     reader = import_module(f"rsciio.{module}").file_reader
     try:
         return list(reader(str(path), **options))
-    except ValueError as error:
-        if "RGBA" not in str(error):
-            raise
-        return list(reader(str(path)))  # coloured DM images cannot be read lazily
+    except ValueError:
+        # RosettaSciIO cannot read coloured DM images and unchunked HDF5 lazily
+        return list(reader(str(path), **{**options, "lazy": False}))
 
 
 def _image(signal: Mapping[str, Any], name: str) -> RawImage | None:
@@ -98,7 +97,7 @@ def _image(signal: Mapping[str, Any], name: str) -> RawImage | None:
     data, axes = signal["data"], list(signal["axes"])
     if all("index_in_array" in axis for axis in axes):
         axes.sort(key=lambda axis: int(axis["index_in_array"]))
-    if data.dtype.kind == "c" or len(axes) != data.ndim or any(_is_energy(axis) for axis in axes):
+    if data.dtype.kind == "c" or len(axes) != data.ndim or _is_spectral(signal):
         return None
     signal_axes = [i for i, axis in enumerate(axes) if not axis.get("navigate", False)]
     if len(signal_axes) != 2:
@@ -133,8 +132,11 @@ def _pixel_size(
     return to_angstrom(y.get("scale"), y.get("units")), to_angstrom(x.get("scale"), x.get("units"))
 
 
-def _is_energy(axis: Mapping[str, Any]) -> bool:
-    return str(axis.get("units")).strip().lower() in _ENERGY_UNITS
+def _is_spectral(signal: Mapping[str, Any]) -> bool:
+    units = [str(axis.get("units")).strip().lower() for axis in signal["axes"]]
+    # DigitalMicrograph's word for it, which also covers wavelengths
+    kind = _lookup(signal.get("original_metadata", {}), "ImageList.TagGroup0.ImageTags.Meta Data.Format")
+    return any(unit in _ENERGY_UNITS for unit in units) or "spectrum" in str(kind).lower()
 
 
 def _is_reciprocal(signal: Mapping[str, Any]) -> bool:

@@ -1,0 +1,370 @@
+"""Corrected micrographs as training pairs, kept for good.
+
+Layout, version 1::
+
+    dataset.json          schema, version, classes
+    manifest.jsonl        one line for each saving; lines are only ever added
+    pairs/<hash>/         image.npy  atoms.parquet  reviewed.npy  meta.json
+
+A pair is written to a hidden folder beside its place and renamed, then its manifest line is added: a crash
+leaves at worst a folder that no line speaks of. ``hash`` is of the content, so nothing is ever overwritten;
+``image_id`` is of the pixels alone and ties the revisions of one micrograph together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms.table import AtomTable
+from napari_stemprior.errors import DatasetError, ExportError, StempriorError
+from napari_stemprior.io.atomic_write import replaced
+from napari_stemprior.io.exporters import export_atoms, read_atoms, to_frame
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.io.plain_values import plain
+from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
+from napari_stemprior.structure.prior import StructurePrior
+
+SCHEMA = "napari-stemprior training pairs"
+VERSION = 1
+_FILES = ("image.npy", "atoms.parquet", "reviewed.npy", "meta.json")
+_HASH_LENGTH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPair:
+    """A micrograph and what a person says is on it.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    atoms : AtomTable
+    reviewed : (H, W) array of bool
+        Where a person looked: there the absence of an atom is a statement too.
+    prior : StructurePrior or None
+    provenance : dict
+        Plain values only.
+
+    Raises
+    ------
+    DatasetError
+        If `reviewed` has another shape than the image, or the metadata hold what JSON cannot.
+    """
+
+    micrograph: Micrograph
+    atoms: AtomTable
+    reviewed: NDArray[np.bool_]
+    prior: StructurePrior | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        reviewed = np.ascontiguousarray(self.reviewed, dtype=bool)
+        if reviewed.shape != self.micrograph.image.shape:
+            raise DatasetError(
+                f"{self.micrograph.name}: the reviewed region has shape {reviewed.shape} and the image "
+                f"{self.micrograph.image.shape}; give one value for each pixel."
+            )
+        object.__setattr__(self, "reviewed", reviewed)
+        try:
+            plain([self.micrograph.metadata, self.atoms.provenance, self.provenance])
+        except TypeError as error:
+            raise DatasetError(f"{self.micrograph.name}: the metadata cannot be stored, {error}.") from error
+
+    @property
+    def image_id(self) -> str:
+        """Hash of the pixels alone: the same for every revision of one micrograph."""
+        return _digest(self.micrograph.image)
+
+    @property
+    def hash(self) -> str:
+        """Hash of the whole content."""
+        rows = to_frame(self.atoms)
+        atoms = [c.tolist() if c.dtype == object else c.to_numpy() for _, c in rows.items()]
+        return _digest(self.micrograph.image, self.reviewed, *atoms, self._description())
+
+    def _description(self) -> dict[str, Any]:
+        """Return what is neither pixels nor atoms, as plain values."""
+        micrograph = self.micrograph
+        description: dict[str, Any] = plain(
+            {
+                "name": micrograph.name,
+                "pixel_size_angstrom": micrograph.pixel_size,
+                "source": micrograph.source,
+                "metadata": micrograph.metadata,
+                "atoms_pixel_size_angstrom": self.atoms.pixel_size,
+                "atoms_provenance": self.atoms.provenance,
+                "prior": None if self.prior is None else prior_to_dict(self.prior),
+                "provenance": self.provenance,
+            }
+        )
+        return description
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One line of the manifest: one saving of one pair.
+
+    Parameters
+    ----------
+    hash : str
+        The folder under ``pairs``.
+    image_id : str
+        Ties the revisions of a micrograph together.
+    revision : int
+        1, 2, ... for each `image_id`.
+    time : str
+        UTC, ISO 8601.
+    name : str
+        Of the micrograph.
+    """
+
+    hash: str
+    image_id: str
+    revision: int
+    time: str
+    name: str
+
+
+class TrainingPairDataset:
+    """A folder of training pairs; see the module's docstring for the layout.
+
+    Parameters
+    ----------
+    folder : path-like
+        A dataset, an empty folder, or one that does not exist and is made by the first `save`.
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds something else, or a newer version of the layout.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists():
+            self._header()
+
+    def save(self, pair: TrainingPair) -> str:
+        """Add a pair, as the next revision of its micrograph.
+
+        Parameters
+        ----------
+        pair : TrainingPair
+
+        Returns
+        -------
+        str
+            Its hash, for `load`.
+
+        Raises
+        ------
+        DatasetError
+            If the folder is damaged or cannot be written.
+        """
+        entries = self.entries()
+        digest, image_id = pair.hash, pair.image_id
+        try:
+            self._write_header(pair)
+            self._write_pair(pair, digest)
+            entry = ManifestEntry(
+                hash=digest,
+                image_id=image_id,
+                revision=1 + sum(e.image_id == image_id for e in entries),
+                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                name=pair.micrograph.name,
+            )
+            self._append(entry)
+        except ExportError as error:
+            raise DatasetError(str(error)) from error
+        except OSError as error:
+            raise DatasetError(
+                f"{self.folder}: the pair cannot be written ({error.strerror or error}); "
+                "choose a folder that you may write to."
+            ) from error
+        return digest
+
+    def load(self, digest: str) -> TrainingPair:
+        """Return the pair of a hash, exactly as it was saved.
+
+        Parameters
+        ----------
+        digest : str
+
+        Raises
+        ------
+        DatasetError
+            If there is no such pair or its files are damaged.
+        """
+        if not (digest.isalnum() and len(digest) == _HASH_LENGTH):
+            raise DatasetError(
+                f"{self.folder}: {digest!r} is not the hash of a pair; take one of the manifest."
+            )
+        place = self.folder / "pairs" / digest
+        if missing := [name for name in _FILES if not (place / name).is_file()]:
+            raise DatasetError(f"{place}: the pair lacks {missing[0]}; restore the folder from a copy.")
+        try:
+            meta = json.loads((place / "meta.json").read_text(encoding="utf-8"))
+            micrograph = Micrograph(
+                np.load(place / "image.npy", allow_pickle=False),
+                meta["pixel_size_angstrom"],
+                meta["name"],
+                None if meta["source"] is None else Path(meta["source"]),
+                meta["metadata"],
+            )
+            pair = TrainingPair(
+                micrograph,
+                read_atoms(place / "atoms.parquet"),
+                np.load(place / "reviewed.npy", allow_pickle=False),
+                None if meta["prior"] is None else prior_from_dict(meta["prior"]),
+                meta["provenance"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, EOFError, StempriorError) as error:
+            raise DatasetError(
+                f"{place}: the pair cannot be read; restore the folder from a copy."
+            ) from error
+        if pair.hash != digest:
+            raise DatasetError(f"{place}: the pair was changed after it was saved; restore it from a copy.")
+        return pair
+
+    def entries(self) -> list[ManifestEntry]:
+        """Return every saving, oldest first.
+
+        Raises
+        ------
+        DatasetError
+            If a line of the manifest is damaged. A last line that was cut off while it was being written
+            is passed over.
+        """
+        if not self.folder.exists() or not self._header():
+            return []
+        path = self.folder / "manifest.jsonl"
+        try:
+            lines = path.read_bytes().split(b"\n") if path.exists() else []
+        except OSError as error:
+            raise DatasetError(f"{path}: the manifest cannot be read ({error.strerror}).") from error
+        found = []
+        for number, line in enumerate(lines[:-1], 1):  # what follows the last line break is unfinished
+            try:
+                found.append(ManifestEntry(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise DatasetError(
+                    f"{path}: line {number} is damaged; restore the manifest from a copy."
+                ) from error
+        return found
+
+    def latest_entries(self) -> list[ManifestEntry]:
+        """Return the newest saving of each micrograph, in the order in which the micrographs came."""
+        newest: dict[str, ManifestEntry] = {}
+        for entry in self.entries():
+            newest[entry.image_id] = entry
+        return list(newest.values())
+
+    def latest(self) -> list[TrainingPair]:
+        """Return the newest revision of each micrograph."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[TrainingPair]:
+        return (self.load(entry.hash) for entry in self.latest_entries())
+
+    def __len__(self) -> int:
+        return len(self.latest_entries())
+
+    @property
+    def classes(self) -> list[str]:
+        """Every element on any pair that was ever saved here, in alphabetical order."""
+        return list(self._header().get("classes", ())) if self.folder.exists() else []
+
+    def _header(self) -> dict[str, Any]:
+        """Return ``dataset.json``; empty for an empty folder."""
+        path = self.folder / "dataset.json"
+        try:
+            if not path.is_file():
+                if all(entry.name.startswith(".") for entry in self.folder.iterdir()):
+                    return {}
+                raise DatasetError(
+                    f"{self.folder}: this folder holds other things and no dataset.json; "
+                    "choose an empty folder or a dataset of training pairs."
+                )
+            header = json.loads(path.read_text(encoding="utf-8"))
+            schema, version = header["schema"], header["version"]
+        except NotADirectoryError as error:
+            raise DatasetError(f"{self.folder}: this is a file; choose a folder for the dataset.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path}: the file is damaged; restore it from a copy.") from error
+        if schema != SCHEMA:
+            raise DatasetError(f"{path}: this is not a dataset of training pairs; choose another folder.")
+        if version != VERSION:
+            raise DatasetError(
+                f"{path}: this is version {version} of the layout and only version {VERSION} is known; "
+                "update napari-stemprior."
+            )
+        return dict(header)
+
+    def _write_header(self, pair: TrainingPair) -> None:
+        known = set(self.classes)
+        classes = known | set(pair.atoms.rows["element"])
+        if classes != known or not (self.folder / "dataset.json").exists():
+            header = {"schema": SCHEMA, "version": VERSION, "classes": sorted(classes)}
+            with replaced(self.folder / "dataset.json") as beside:
+                beside.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+    def _write_pair(self, pair: TrainingPair, digest: str) -> None:
+        place = self.folder / "pairs" / digest
+        if place.exists():
+            self.load(digest)  # the same content: it must still be whole
+            return
+        beside = place.with_name(f".{digest}.{secrets.token_hex(4)}")
+        beside.mkdir(parents=True)
+        try:
+            np.save(beside / "image.npy", pair.micrograph.image, allow_pickle=False)
+            np.save(beside / "reviewed.npy", pair.reviewed, allow_pickle=False)
+            export_atoms(pair.atoms, beside / "atoms.parquet")
+            meta = {"version": VERSION, "image_id": pair.image_id, **pair._description()}
+            text = json.dumps(meta, indent=1, allow_nan=False)
+            (beside / "meta.json").write_text(text + "\n", encoding="utf-8")
+            for name in _FILES:
+                with (beside / name).open("rb+") as file:
+                    os.fsync(file.fileno())
+            beside.rename(place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)  # gone already if it was renamed
+
+    def _append(self, entry: ManifestEntry) -> None:
+        line = json.dumps(vars(entry)).encode() + b"\n"
+        path = self.folder / "manifest.jsonl"
+        with path.open("ab+") as file:
+            _drop_unfinished_line(file)
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _drop_unfinished_line(file: Any) -> None:
+    """Cut what a crash left after the last line break, so that the next line stands alone."""
+    file.seek(0)
+    content = file.read()
+    if content and not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _digest(*parts: Any) -> str:
+    """Hash arrays and plain values."""
+    state = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            state.update(f"{part.dtype.str}{part.shape}".encode())
+            state.update(np.ascontiguousarray(part).tobytes())
+        else:
+            state.update(json.dumps(part, sort_keys=True).encode())
+    return state.hexdigest()[:_HASH_LENGTH]
