@@ -19,6 +19,9 @@ from napari_stemprior.qt.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
 
+#: In px; a larger font asks for more.
+_MINIMUM_WIDTH = 320
+
 
 class StempriorDesk(QWidget):
     """The dock widget of the plugin.
@@ -33,7 +36,6 @@ class StempriorDesk(QWidget):
 
     def __init__(self, napari_viewer: ViewerModel, operations: Operations | None = None) -> None:
         super().__init__()
-        self.setMinimumWidth(320)
         self.session = Session(napari_viewer, operations)
         self.runner = JobRunner(self)
         self.image_panel = ImagePanel(self.session, self.runner)
@@ -60,6 +62,8 @@ class StempriorDesk(QWidget):
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll.setWidget(inner)
+        bar = self.scroll.verticalScrollBar().sizeHint().width()
+        self.setMinimumWidth(max(_MINIMUM_WIDTH, inner.minimumSizeHint().width() + bar + 4))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)

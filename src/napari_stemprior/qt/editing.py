@@ -101,7 +101,7 @@ class AtomEditor:
         """Return the atoms without the rejected ones, optionally without the hidden ones."""
         keep = (self._rows["status"] != "rejected").to_numpy(bool)
         if shown_only:
-            keep &= ~self.hidden
+            keep = keep & ~self.hidden
         return AtomTable(self._rows[keep], self.pixel_size, self.provenance)
 
     # --- edits --------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class ExportPanel(Panel):
         self._last = ""
         self.format = QComboBox()
         self.format.addItems([f.name for f in FORMATS])
-        self.shown_only = QCheckBox("Leave out atoms below the threshold")
+        self.shown_only = QCheckBox("Leave out hidden atoms")
         self.shown_only.setChecked(True)
         self.shown_only.setToolTip(
             "<qt>Atoms that the confidence threshold of step 5 hides are left out of files and training "

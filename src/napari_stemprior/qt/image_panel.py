@@ -38,6 +38,7 @@ class ImagePanel(Panel):
         self.size.setDecimals(5)
         self.size.setSpecialValueText("unknown")
         self.size.setKeyboardTracking(False)
+        self.size.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.size.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.unit = QComboBox()
         self.unit.addItems(list(_UNITS))
@@ -97,7 +98,7 @@ class ImagePanel(Panel):
                 state = "pixel size unknown"
                 if micrograph.field_of_view is not None:
                     high, wide = (0.1 * length for length in micrograph.field_of_view)
-                    field = f"{wide:.2f} × {high:.2f} nm, {field}"
+                    field = f"{wide:.2f} × {high:.2f} nm<br>{field}"
                     state = f"{session.pixel_size:.4g} Å/px"
                 else:
                     note = (

@@ -67,7 +67,7 @@ def _reference_image(
     shape: tuple[int, int],
     pose: Pose | None,
 ) -> NDArray[np.float32]:
-    from napari_stemprior.optics import reference_image
+    from napari_stemprior.optics.reference import reference_image
 
     return np.asarray(reference_image(prior, instrument, pixel_size, shape, pose), np.float32)
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
+    QLabel,
     QLineEdit,
     QPushButton,
     QTableWidget,
@@ -63,7 +64,7 @@ class PriorPanel(Panel):
 
         file_row = QHBoxLayout()
         file_row.addWidget(self.open, 1)
-        file_row.addWidget(small_zone_label())
+        file_row.addWidget(QLabel("Zone axis"))
         file_row.addWidget(self.axis)
         fit_row = QHBoxLayout()
         fit_row.addWidget(self.fit, 1)
@@ -221,14 +222,6 @@ class PriorPanel(Panel):
         shown = min(len(prior.columns), _ROWS_SHOWN)
         height = self.columns.horizontalHeader().sizeHint().height() + 4
         self.columns.setFixedHeight(height + sum(self.columns.rowHeight(i) for i in range(shown)))
-
-
-def small_zone_label() -> Any:
-    """Make the caption of the zone axis field."""
-    label = small_label("Zone axis")
-    label.setWordWrap(False)
-    label.setSizePolicy(label.sizePolicy().Policy.Fixed, label.sizePolicy().Policy.Preferred)
-    return label
 
 
 def fit_text(pose: Pose) -> str:

@@ -54,7 +54,9 @@ def show_atom(viewer: ViewerModel, editor: AtomEditor, index: int) -> None:
     """Select an atom and bring it to the centre, near enough to be judged."""
     layer = editor.layer
     y, x = layer.data_to_world(layer.data[index])[-2:]
-    viewer.camera.center = (0.0, float(y), float(x))
-    if viewer.camera.zoom < _USEFUL_ZOOM:
-        viewer.camera.zoom = _USEFUL_ZOOM
+    # napari 0.9 moved the camera into the scene
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.center = (0.0, float(y), float(x))
+    if camera.zoom < _USEFUL_ZOOM:
+        camera.zoom = _USEFUL_ZOOM
     layer.selected_data = {index}

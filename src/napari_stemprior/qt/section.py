@@ -82,6 +82,8 @@ class Section(QFrame):
 def small_label(text: str = "") -> QLabel:
     """Make a label that wraps and does not widen the dock."""
     label = QLabel(text)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
     label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    label.setSizePolicy(policy)
     return label

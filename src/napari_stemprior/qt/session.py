@@ -235,6 +235,8 @@ class Session:
             editor = self._new_editor(image, result)
         before = len(editor.rows)
         merged = editor.take_prediction(result.table)
+        self.show_overlay(False)  # it would cover what was found; step 2 brings it back
+        self.pose_changed.emit()
         self._activate(editor.layer)
         if before and (merged.kept or merged.held_empty):
             show_info(

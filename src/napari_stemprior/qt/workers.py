@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemprior.errors import DeviceError, StempriorError
@@ -17,43 +18,32 @@ from napari_stemprior.progress import Progress
 _log = logging.getLogger(__name__)
 
 
-class WorkError(Exception):
-    """A failure inside the work that is the program's and not the input's."""
-
-
 @dataclass(frozen=True)
 class _Result:
-    """What a worker hands back: a value, or an error that a person can act on."""
+    """What a worker hands back: a value, or what went wrong."""
 
     value: Any = None
-    error: StempriorError | None = None
+    error: Exception | None = None
 
 
 def guarded(work: Generator[Progress, None, Any]) -> Generator[Progress, None, _Result]:
     """Drive the work so that no failure of it gets lost.
 
     napari's generator workers swallow every ``RuntimeError``, torch's out-of-memory error included,
-    and leave the worker running for ever; so these become errors of our own here.
-
-    Raises
-    ------
-    WorkError
-        In place of a ``RuntimeError``.
+    and leave the worker running for ever; so every failure is handed back as a result.
     """
     # a warning inside a worker would become a notification: other packages' ones go to nobody
     warnings.simplefilter("ignore")
     warnings.filterwarnings("always", module=r"napari_stemprior\.")
     try:
         value = yield from work
-    except StempriorError as error:
-        return _Result(error=error)
     except MemoryError:
         return _Result(error=_out_of_memory("computer"))
-    except RuntimeError as error:
-        if "out of memory" in str(error).lower():
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
             _log.warning("out of memory", exc_info=error)
             return _Result(error=_out_of_memory("device"))
-        raise WorkError(f"{type(error).__name__}: {error}") from error
+        return _Result(error=error)
     return _Result(value)
 
 
@@ -132,8 +122,11 @@ class JobRunner(QObject):
 
     def _on_returned(self, result: _Result) -> None:
         done, self._done = self._done, None
-        if result.error is not None:
+        if isinstance(result.error, StempriorError):
             self.failed.emit(result.error)
+        elif result.error is not None:  # a fault of the program: napari shows it with its traceback
+            error = result.error
+            notification_manager.receive_error(type(error), error, error.__traceback__)
         elif done is not None and not self._cancelling:
             done(result.value)
 
