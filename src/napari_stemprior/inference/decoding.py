@@ -58,7 +58,8 @@ def decode(answer: Answer, probability: Floats, evidence: Floats, threshold: flo
     top = _maxima(probability[0], answer, threshold)
     low = _maxima(probability[1], answer, threshold)
     if len(top[0]) and len(low[0]):
-        near, index = cKDTree(top[0]).query(low[0])
+        near, found = cKDTree(top[0]).query(low[0])
+        index = np.asarray(found)
         same = near * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
         # the stronger of two claims to one place stays
         weaker = same & (low[1] > top[1][np.minimum(index, len(top[1]) - 1)])

@@ -10,7 +10,9 @@ from napari_stemprior.errors import ModelError
 
 def available_models() -> list[str]:
     """List the names of the networks that ship with the package, the default first."""
-    names = sorted(p.name.removesuffix(".safetensors") for p in _folder().iterdir() if p.suffix == ".safetensors")
+    names = sorted(
+        p.name.removesuffix(".safetensors") for p in _folder().iterdir() if p.suffix == ".safetensors"
+    )
     return sorted(names, key=lambda name: name != "small")
 
 
@@ -31,7 +33,8 @@ def model_path(model: str | Path) -> Path:
     if shipped.is_file():
         return shipped
     raise ModelError(
-        f"There is no model {str(model)!r}; choose one of {', '.join(available_models())} or give a .safetensors file."
+        f"There is no model {str(model)!r}; "
+        f"choose one of {', '.join(available_models())} or give a .safetensors file."
     )
 
 

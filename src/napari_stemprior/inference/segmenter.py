@@ -13,14 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
-from napari_stemprior.errors import DeviceError, MicrographError, PixelSizeError, RegistrationError, StempriorError
+from napari_stemprior.errors import (
+    DeviceError,
+    MicrographError,
+    PixelSizeError,
+    RegistrationError,
+    StempriorError,
+)
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose, fit_pose_field, register
@@ -106,7 +111,9 @@ class Segmenter:
         if not np.isfinite(data).all():
             raise MicrographError("The image holds NaN or infinite pixels; mend or crop them first.")
         if float(data.max()) == float(data.min()):
-            raise MicrographError("Every pixel of the image has the same value, so there is nothing to segment.")
+            raise MicrographError(
+                "Every pixel of the image has the same value, so there is nothing to segment."
+            )
         if not (np.isfinite(pixel_size) and pixel_size > 0):
             raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
         if min(data.shape) * pixel_size < 6.0:
@@ -148,7 +155,9 @@ class Segmenter:
         if self._canonical is None or self._image is None:
             raise MicrographError("There is no image yet; call set_image first.")
         if not 0.0 <= trust <= 1.0:
-            raise StempriorError(f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed).")
+            raise StempriorError(
+                f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
+            )
         try:
             placement = None
             if prior is not None:
@@ -188,7 +197,7 @@ class Segmenter:
             pose = poses[0]
         field = fit_pose_field(self._image, self._pixel_size, prior, pose)
         margin = 2.0 / self._pixel_size
-        positions, index, reliability = field.columns(prior, self._image.shape, margin)  # type: ignore[arg-type]
+        positions, index, reliability = field.columns(prior, self._image.shape, margin)
         keep = reliability >= _MIN_RELIABILITY
         return Placement(pose, positions[keep], index[keep])
 
@@ -217,7 +226,8 @@ class Segmenter:
     def _table(
         self, peaks: Peaks, prior: StructurePrior | None, placement: Placement | None, trust: float
     ) -> AtomTable:
-        assert self._canonical is not None and self._image is not None
+        assert self._canonical is not None
+        assert self._image is not None
         yx = self._canonical.to_pixels(peaks.yx)
         inside = ((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1)
         yx = yx[inside]
@@ -235,7 +245,9 @@ class Segmenter:
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
             "trust": trust,
-            "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()} if placement else None,
+            "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()}
+            if placement
+            else None,
         }
         return AtomTable.from_positions(
             yx,
@@ -265,7 +277,8 @@ def _labels(
         atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
         if not len(atoms) or not len(sites):
             continue
-        distance, nearest = cKDTree(placement.positions[sites]).query(yx[atoms])
+        distance, found = cKDTree(placement.positions[sites]).query(yx[atoms])
+        nearest = np.asarray(found)
         near = distance < gate
         chosen[atoms[near]] = placement.index[sites[nearest[near]]]
     named = [prior.columns[i] for i in chosen]

@@ -87,7 +87,8 @@ def predict(
         padded = _padded(tile)
         with torch.inference_mode():
             output = network(
-                padded[None, None].to(device), _cropped(prompt, y, x, padded.shape[0], padded.shape[1]).to(device)
+                padded[None, None].to(device),
+                _cropped(prompt, y, x, padded.shape[0], padded.shape[1]).to(device),
             )
             maps = torch.cat([output.heat[0].sigmoid(), output.offset[0], output.log_variance[0].exp()])
             maps = maps[:, :rows, :columns].cpu()
@@ -96,7 +97,9 @@ def predict(
                 here = logits[:, :rows, :columns].argmax(dim=0).cpu()
             else:
                 here = torch.full((rows, columns), -1)
-        weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(columns, x > 0, x + columns < width)
+        weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(
+            columns, x > 0, x + columns < width
+        )
         area = (slice(y, y + rows), slice(x, x + columns))
         sums[:, area[0], area[1]] += maps * weight
         total[:, area[0], area[1]] += weight

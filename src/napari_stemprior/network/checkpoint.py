@@ -42,7 +42,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(f"{path}: this is not a safetensors file, or it is damaged ({error}).") from error
 
 
-def save_network(network: StructurePromptedNet, path: Path, notes: Mapping[str, object] | None = None) -> None:
+def save_network(
+    network: StructurePromptedNet, path: Path, notes: Mapping[str, object] | None = None
+) -> None:
     """Write a network's weights in half precision with its sizes and `notes` (plain values)."""
     tensors = {
         name: t.to(torch.float16) if t.is_floating_point() else t for name, t in network.state_dict().items()
@@ -64,5 +66,7 @@ def load_network(path: Path) -> tuple[StructurePromptedNet, dict[str, object]]:
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
         notes = json.loads(metadata.get("notes", "{}"))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: the file holds no weights of this network; train one with 'stemprior train'.") from error
+        raise ModelError(
+            f"{path}: the file holds no weights of this network; train one with 'stemprior train'."
+        ) from error
     return network.eval(), notes

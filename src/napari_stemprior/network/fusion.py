@@ -27,7 +27,7 @@ class CellAttention(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """Fuse (B, C, H, W) with (B, N, token_width) tokens under a (B, N) mask."""
-        batch, width, height, columns = x.shape
+        batch, width = x.shape[:2]
         image = x.flatten(2).transpose(1, 2)
         normed = self.norm(image)
         tokens = torch.cat([self.no_match.expand(batch, -1, -1), tokens], dim=1)
@@ -67,7 +67,9 @@ class SiteAttention(nn.Module):
         self.gate = nn.Conv2d(2 * width, width, 1)
         self.out = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, site_tokens: Tensor, nearest: Tensor, offset: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, site_tokens: Tensor, nearest: Tensor, offset: Tensor, valid: Tensor
+    ) -> Tensor:
         """Fuse the image with the registered columns.
 
         Parameters

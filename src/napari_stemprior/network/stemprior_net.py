@@ -79,7 +79,9 @@ class StructurePromptedNet(nn.Module):
         self.project_token = nn.Linear(c.token_width, c.embedding_width)
         self.project_image = nn.Linear(w3, c.embedding_width)
         self.project_structure = nn.Linear(c.token_width, c.embedding_width)
-        self.temperature = nn.Parameter(torch.tensor(2.3))  # log of the inverse, as in CLIP (arXiv:2103.00020)
+        self.temperature = nn.Parameter(
+            torch.tensor(2.3)
+        )  # log of the inverse, as in CLIP (arXiv:2103.00020)
         with torch.no_grad():  # most pixels hold no column: start from their prior odds
             self.head.bias[:2].fill_(-2.5)  # type: ignore[index]
 
@@ -112,7 +114,9 @@ class StructurePromptedNet(nn.Module):
         x1 = self.level1(x0)
         x2 = self.level2(x1)
         if c.site_attention:
-            x2 = self.site_coarse(x2, site_tokens, nearest, site_offsets(prompt.sites, nearest, _BLOCK), valid)
+            x2 = self.site_coarse(
+                x2, site_tokens, nearest, site_offsets(prompt.sites, nearest, _BLOCK), valid
+            )
         x3 = self.level3(x2)
         image_embedding = F.normalize(self.project_image(x3.mean(dim=(2, 3))).float(), dim=-1)
         if c.self_attention:

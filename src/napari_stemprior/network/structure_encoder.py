@@ -36,7 +36,7 @@ class StructureEncoder(nn.Module):
         """
         tokens = torch.cat([self.column(prompt.columns), self.lattice(prompt.lattice)[:, None]], dim=1)
         mask = torch.cat([prompt.column_mask, prompt.present[:, None]], dim=1)
-        # A row without any token would give NaN in the softmax: let it see itself, its output is masked later.
+        # A row without any token would give NaN in the softmax: let it see itself, it is masked later.
         blocked = ~mask & mask.any(dim=1, keepdim=True)
         for layer in self.layers:
             tokens = layer(tokens, src_key_padding_mask=blocked)

@@ -1,4 +1,8 @@
-"""How the microscope sees the specimen."""
+"""How the microscope sees the specimen.
+
+`reference_image` and `simulate` need ASE; they are imported from their modules, so that the fast
+engine stays usable with torch alone.
+"""
 
 from napari_stemprior.optics.instrument import PRESETS, Instrument
 

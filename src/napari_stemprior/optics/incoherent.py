@@ -17,7 +17,8 @@ from torch import Tensor
 from napari_stemprior.optics.instrument import Instrument
 
 #: Fraction of the beam that one atom of Z = 42 scatters into a 70-200 mrad detector at the peak of a
-#: 0.7 Å probe at 80 kV, per Å² of probe area: from multislice of a MoS2 monolayer. Only the dose scale needs it.
+#: 0.7 Å probe at 80 kV, per Å² of probe area: from multislice of a MoS2 monolayer.
+#: Only the scale of the dose needs it.
 _CROSS_SECTION_MO = 0.011
 _Z_REFERENCE = 42.0
 
@@ -68,12 +69,17 @@ def probe_transfer(
     edge = 1.0 / (min(height, width) * pixel_size)
     aperture = torch.clamp(0.5 + (radius - torch.sqrt(k2)) / edge, 0.0, 1.0)
     # Phase of the lens (Kirkland, Advanced Computing in Electron Microscopy, eq. 2.9, defocus positive under)
-    chi = math.pi * wavelength * k2 * (
-        0.5e7 * instrument.spherical_aberration * wavelength**2 * k2 - instrument.defocus
+    chi = (
+        math.pi
+        * wavelength
+        * k2
+        * (0.5e7 * instrument.spherical_aberration * wavelength**2 * k2 - instrument.defocus)
     )
     if astigmatism is not None and astigmatism.amplitude:
         angle = torch.atan2(ky, kx)
-        chi = chi + math.pi * wavelength * k2 * astigmatism.amplitude * torch.cos(2 * (angle - astigmatism.azimuth))
+        chi = chi + math.pi * wavelength * k2 * astigmatism.amplitude * torch.cos(
+            2 * (angle - astigmatism.azimuth)
+        )
     probe = torch.fft.ifft2(torch.polar(aperture, -chi))
     intensity = probe.real**2 + probe.imag**2
     transfer = torch.fft.fft2(intensity / intensity.sum())

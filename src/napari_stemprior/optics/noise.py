@@ -49,17 +49,19 @@ class NoiseChain:
             Å per pixel.
         rng : numpy Generator
         """
-        signal = np.clip(image, 0, None)
+        signal: Image = np.clip(image, 0, None)
         if self.row_jitter > 0:
             signal = np.clip(jitter_rows(signal, self.row_jitter / pixel_size, rng), 0, None)
         if self.contamination > 0:
-            signal = signal + self.contamination * float(signal.mean()) * smooth_field(signal.shape, 60 / pixel_size, rng)
+            signal = signal + self.contamination * float(signal.mean()) * smooth_field(
+                signal.shape, 60 / pixel_size, rng
+            )
         if np.isfinite(self.dose) and self.dose > 0:
             signal = rng.poisson(signal * (self.dose * pixel_size**2)).astype(np.float32)
         if self.afterglow > 0:
             signal = afterglow(signal, self.afterglow)
         if self.readout > 0:
-            signal = signal + rng.normal(0, self.readout, signal.shape)
+            signal = signal + rng.normal(0, self.readout, signal.shape).astype(np.float32)
         return np.asarray(signal, dtype=np.float32)
 
 

@@ -129,7 +129,7 @@ class StructurePrior:
     @cached_property
     def atomic_numbers(self) -> NDArray[np.int64]:
         """(N,) atomic number of the element that scatters most in each column."""
-        return np.array([atomic_numbers[column.element] for column in self.columns], dtype=np.int64)
+        return np.array([ATOMIC_NUMBERS[column.element] for column in self.columns], dtype=np.int64)
 
     @cached_property
     def heights(self) -> NDArray[np.float64]:

@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 #: Elements that random crystals are made of: those that people image, light to heavy.
-_ATOMIC_NUMBERS = np.array(
-    [3, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35,
-     38, 39, 40, 41, 42, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 55, 56, 57, 58, 60, 64, 72, 73, 74, 75, 77, 78, 79,
-     82, 83]
-)  # fmt: skip
+_ATOMIC_NUMBERS = np.setdiff1d(np.arange(3, 84), [4, 10, 18, 21, 36, 37, 43, 54, *range(59, 72), 76, 80, 81])
 #: Smallest projected distance between columns that random crystals have, Å.
 _MIN_DISTANCE = 1.0
 
@@ -104,7 +100,9 @@ def crystal_from_prior(prior: object) -> Crystal:
             numbers[row, place] = atomic_numbers[symbol]
             counts[row, place] = count
     heights = np.array([column.height for column in prior.columns])
-    return Crystal(prior.name, prior.cell.copy(), prior.fractional.copy(), numbers, counts, heights, prior.layers.copy())
+    return Crystal(
+        prior.name, prior.cell.copy(), prior.fractional.copy(), numbers, counts, heights, prior.layers.copy()
+    )
 
 
 def save_bank(crystals: list[Crystal], path: Path) -> None:

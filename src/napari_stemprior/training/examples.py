@@ -59,7 +59,9 @@ class Example:
         return Example(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def make_example(rng: np.random.Generator, bank: list[Crystal], side: int, kind: PromptKind | None = None) -> Example:
+def make_example(
+    rng: np.random.Generator, bank: list[Crystal], side: int, kind: PromptKind | None = None
+) -> Example:
     """Draw one example of `side` pixels; batch size 1."""
     scene = random_scene(rng, bank, side + 2 * _MARGIN)
     image = expose(scene, rng)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
@@ -67,7 +69,9 @@ def make_example(rng: np.random.Generator, bank: list[Crystal], side: int, kind:
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
     yx, hidden, lattice, index = scene.true_columns()
     yx = yx - _MARGIN
-    token = np.where(token_of[lattice] >= 0, token_of[lattice] + index, -1) if len(yx) else np.zeros(0, np.int64)
+    token = (
+        np.where(token_of[lattice] >= 0, token_of[lattice] + index, -1) if len(yx) else np.zeros(0, np.int64)
+    )
     heat, offset = targets(yx, hidden, side)
     inside = ((yx >= 0) & (yx <= side - 1)).all(axis=1)
     return Example(

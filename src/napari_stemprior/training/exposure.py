@@ -40,7 +40,13 @@ def expose(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
     instrument, astigmatism = random_instrument(rng)
     sampling = rng.random()
     # finer than canonical leaves Poisson noise in the pixels; coarser leaves none above its own Nyquist
-    grid = 2 * size if sampling < 0.25 else size if sampling < 0.75 else 2 * int(rng.uniform(0.55, 1.0) * size / 2)
+    grid = (
+        2 * size
+        if sampling < 0.25
+        else size
+        if sampling < 0.75
+        else 2 * int(rng.uniform(0.55, 1.0) * size / 2)
+    )
     scale = grid / size
     pixel = CANONICAL_PIXEL_SIZE / scale
     render = min(grid, size)

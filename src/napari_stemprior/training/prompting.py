@@ -93,7 +93,9 @@ def prompt_for(
     yx = np.concatenate(sites) - start if sites else np.zeros((0, 2))
     index = np.concatenate(site_index) if site_index else np.zeros(0, np.int64)
     near = ((yx > -8) & (yx < side + 8)).all(axis=1)
-    if rng.random() < 0.1 and kind is PromptKind.MATCHED:  # places that the pose field calls unreliable are left out
+    if (
+        rng.random() < 0.1 and kind is PromptKind.MATCHED
+    ):  # places that the pose field calls unreliable are left out
         near &= yx @ _unit(rng) > side * rng.uniform(-0.3, 0.3)
     yx, index = yx[near], index[near]
     if not len(yx):
@@ -125,10 +127,11 @@ def _joined(blocks: list[Crystal]) -> Crystal:
         return blocks[0]
     return replace(
         blocks[0],
-        **{
-            name: np.concatenate([getattr(b, name) for b in blocks])
-            for name in ("fractional", "numbers", "counts", "heights", "layers")
-        },
+        fractional=np.concatenate([b.fractional for b in blocks]),
+        numbers=np.concatenate([b.numbers for b in blocks]),
+        counts=np.concatenate([b.counts for b in blocks]),
+        heights=np.concatenate([b.heights for b in blocks]),
+        layers=np.concatenate([b.layers for b in blocks]),
     )
 
 

@@ -46,7 +46,9 @@ class Lattice:
         inverse = np.linalg.inv(self.affine).T @ np.linalg.inv(self.crystal.cell)
         corners = (np.array([(0, 0), (0, size), (size, 0), (size, size)], float) - self.origin) @ inverse
         low, high = np.floor(corners.min(0)).astype(int) - 1, np.ceil(corners.max(0)).astype(int) + 1
-        grid = np.stack(np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij"), -1)
+        grid = np.stack(
+            np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij"), -1
+        )
         places = (grid.reshape(-1, 1, 2) + self.crystal.fractional[None]).reshape(-1, 2)
         yx = places @ self.crystal.cell @ self.affine.T + self.origin
         index = np.tile(np.arange(len(self.crystal.fractional)), len(places) // len(self.crystal.fractional))
@@ -247,7 +249,9 @@ def _amorphous(rng: np.random.Generator, scene: Scene) -> None:
     m = len(yx)
     level = float(np.median(scene.intensities)) if len(scene.intensities) else 1.0
     scene.positions = np.concatenate([scene.positions, yx])
-    scene.intensities = np.concatenate([scene.intensities, level * rng.uniform(0.05, 0.5) * rng.uniform(0, 1, m)])
+    scene.intensities = np.concatenate(
+        [scene.intensities, level * rng.uniform(0.05, 0.5) * rng.uniform(0, 1, m)]
+    )
     scene.layers = np.concatenate([scene.layers, np.zeros(m, np.int64)])
     scene.lattice = np.concatenate([scene.lattice, np.full(m, -1)])
     scene.index = np.concatenate([scene.index, np.full(m, -1)])

@@ -129,7 +129,10 @@ class Trainer:
             self.bank, self.config.side, self.config.batch, self.config.seed, first_step=self.step
         )
         loader = DataLoader(
-            stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4 if self.config.workers else None
+            stream,
+            batch_size=None,
+            num_workers=self.config.workers,
+            prefetch_factor=4 if self.config.workers else None,
         )
         batches: Iterator[Example] = iter(loader)
         sums: dict[str, float] = {}
@@ -187,7 +190,12 @@ class Trainer:
             if fresh:
                 writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
             writer.writerow(
-                [self.step, self.step * self.config.batch, f"{seconds:.1f}", f"{self.config.rate(self.step - 1):.2e}"]
+                [
+                    self.step,
+                    self.step * self.config.batch,
+                    f"{seconds:.1f}",
+                    f"{self.config.rate(self.step - 1):.2e}",
+                ]
                 + [f"{value:.5f}" for value in means.values()]
             )
 
@@ -198,7 +206,11 @@ class Trainer:
         for name, parameter in zip(names, self.network.parameters(), strict=True):
             state = self.optimiser.state.get(parameter, {})
             tensors |= {f"moment.{key}.{name}": value.clone() for key, value in state.items()}
-        metadata = {"step": str(self.step), "seconds": str(self.seconds), "config": self.network.config.to_json()}
+        metadata = {
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "config": self.network.config.to_json(),
+        }
         save_tensors(tensors, metadata, self._state_path)
         notes = {
             "steps": self.step,
@@ -212,7 +224,9 @@ class Trainer:
     def _resume(self) -> None:
         tensors, metadata = load_tensors(self._state_path)
         if metadata.get("config") != self.network.config.to_json():
-            raise TrainingError(f"{self.folder}: the run there has a network of other sizes; choose another folder.")
+            raise TrainingError(
+                f"{self.folder}: the run there has a network of other sizes; choose another folder."
+            )
         for prefix, module in (("network.", self.network), ("average.", self.average)):
             module.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
         for name, parameter in self.network.named_parameters():
@@ -232,10 +246,18 @@ class Trainer:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``stemprior train``."""
     default = TrainingConfig()
-    parser.add_argument("-o", "--output", type=Path, required=True, help="run folder; the same folder resumes")
-    parser.add_argument("--steps", type=int, default=default.steps, help="mini-batches in all (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=default.batch, help="images in a mini-batch (default %(default)s)")
-    parser.add_argument("--side", type=int, default=default.side, help="pixels on a side (default %(default)s)")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="run folder; the same folder resumes"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=default.steps, help="mini-batches in all (default %(default)s)"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=default.batch, help="images in a mini-batch (default %(default)s)"
+    )
+    parser.add_argument(
+        "--side", type=int, default=default.side, help="pixels on a side (default %(default)s)"
+    )
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--workers", type=int, default=default.workers, help="processes that draw scenes")
