@@ -2,6 +2,7 @@
 
 import gc
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from rsciio import emd, hspy
 
 from napari_stemprior.errors import MicrographError, PixelSizeError, StempriorError
-from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs
+from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs, signal_files
 from napari_stemprior.io.length_units import square_pixel_size, to_angstrom
 
 REAL_DM3 = next((Path(__file__).parents[2] / "sample_data").glob("**/*.dm3"), None)
@@ -22,7 +23,7 @@ REAL_DM3 = next((Path(__file__).parents[2] / "sample_data").glob("**/*.dm3"), No
 
 @pytest.fixture(scope="module", autouse=True)
 def _frozen_heap():
-    """Let the collections of this module look at its own objects alone; with torch loaded each takes a second."""
+    """Let the collections of this module look at its own objects alone: with torch loaded each is slow."""
     gc.collect()
     gc.freeze()
     yield
@@ -262,7 +263,9 @@ def test_description_wins_over_tags(tmp_path, image):
     description = json.dumps({"pixel_size_angstrom": 0.1, "prior": "MoS2"})
     path = tmp_path / "t.tif"
     tifffile.imwrite(path, image, description=description, resolution=(5e8, 5e8), resolutionunit="CENTIMETER")
-    assert read_micrograph(path).pixel_size == 0.1
+    micrograph = read_micrograph(path)
+    assert micrograph.pixel_size == 0.1
+    assert micrograph.metadata["prior"] == "MoS2"
 
 
 def test_digitalmicrograph_tiff_tags(tmp_path, image):
@@ -270,6 +273,37 @@ def test_digitalmicrograph_tiff_tags(tmp_path, image):
     tags += [(65009, 12, 1, 0.02, False), (65010, 12, 1, 0.02, False)]
     tifffile.imwrite(tmp_path / "t.tif", image, extratags=tags)
     assert read_micrograph(tmp_path / "t.tif").pixel_size == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
+def test_compressed_tiff_with_two_frames(tmp_path, image, compression):
+    frames = [Image.fromarray(a) for a in (image, image[::-1].copy())]
+    frames[0].save(tmp_path / "t.tif", compression=compression, save_all=True, append_images=frames[1:])
+    found = read_micrographs(tmp_path / "t.tif")
+    np.testing.assert_array_equal([m.image for m in found], [image, image[::-1]])
+
+
+def test_a_coloured_overview_beside_the_micrograph_is_left_out(tmp_path, image):
+    with tifffile.TiffWriter(tmp_path / "t.tif") as tiff:
+        tiff.write(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8), photometric="rgb")
+        tiff.write(image)
+    (micrograph,) = read_micrographs(tmp_path / "t.tif")
+    np.testing.assert_array_equal(micrograph.image, image)
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_dm_colour_pixels(image, coloured):
+    data = np.zeros(image.shape, np.dtype([(c, "u1") for c in "BGRA"]))
+    for channel in "BGR":
+        data[channel] = image
+    data["A"] = 255
+    data["G"] += np.uint8(coloured)
+    raw = partial(signal_files._image, signal(data, [0.02, 0.02], ["nm", "nm"], [False, False]), "a.dm3")
+    if coloured:
+        with pytest.raises(MicrographError, match="colour"):
+            raw()
+    else:
+        np.testing.assert_array_equal(raw().frames[0], image)
 
 
 def test_tiff_stack(tmp_path, image):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
+from napari_stemprior.io.length_units import to_angstrom
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,56 @@ def grey(channels: NDArray[Any], name: str, *, alpha: bool) -> NDArray[Any]:
     return first
 
 
-def described_pixel_size(text: object) -> float | None:
-    """Return ``pixel_size_angstrom`` of a JSON description, which this project writes into its images.
+def readable(images: Sequence[Callable[[], RawImage]]) -> list[RawImage]:
+    """Return the images that can be used; one bad signal in a file does not spoil the others.
+
+    Parameters
+    ----------
+    images : sequence of callable
+        Each returns an image or raises `MicrographError`.
+
+    Raises
+    ------
+    MicrographError
+        The first one, if no image can be used.
+    """
+    good: list[RawImage] = []
+    bad: list[MicrographError] = []
+    for image in images:
+        try:
+            good.append(image())
+        except MicrographError as error:
+            bad.append(error)
+    if bad and not good:
+        raise bad[0]
+    return good
+
+
+def described_values(text: object) -> dict[str, Any]:
+    """Return the plain values of a JSON description, which this project writes into its images.
 
     Parameters
     ----------
     text : object
-        The description; anything else than a JSON object with that number gives None.
+        The description; anything else than a JSON object with a ``pixel_size_angstrom`` gives nothing.
     """
     if not isinstance(text, str) or "pixel_size_angstrom" not in text:
-        return None
+        return {}
     try:
-        value = json.loads(text)["pixel_size_angstrom"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
+
+
+def described_pixel_size(text: object) -> float | None:
+    """Return ``pixel_size_angstrom`` of a JSON description in Å/px, or None.
+
+    Parameters
+    ----------
+    text : object
+        See `described_values`.
+    """
+    return to_angstrom(described_values(text).get("pixel_size_angstrom"), "Å")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.length_units import to_angstrom
-from napari_stemprior.io.raw_image import RawImage, grey
+from napari_stemprior.io.raw_image import RawImage, grey, readable
 
 #: The RosettaSciIO reader of each suffix and the arguments that it needs.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -68,16 +69,16 @@ def read_signals(path: Path) -> list[RawImage]:
     module, options = READERS[path.suffix.lower()]
     signals = _file_reader(module, path, options)
     try:
-        found = [(signal, image) for signal in signals if (image := _image(signal, path.name))]
-        if not found:
+        images = [signal for signal in signals if _signal_axes(signal)]
+        if not images:
             kinds = ", ".join("x".join(map(str, signal["data"].shape)) for signal in signals) or "nothing"
             raise MicrographError(
                 f"{path.name}: the file holds no image (found {kinds}); spectrum images and "
                 "diffraction data cannot be segmented, so export the HAADF image."
             )
         # a diffraction pattern is an image too, but not one of the specimen
-        real_space = [image for signal, image in found if not _is_reciprocal(signal)]
-        return sorted(real_space or [image for _, image in found], key=_rank)
+        real_space = [signal for signal in images if not _is_reciprocal(signal)] or images
+        return sorted(readable([partial(_image, signal, path.name) for signal in real_space]), key=_rank)
     finally:
         for signal in signals:
             _close(signal["data"])
@@ -92,27 +93,38 @@ def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[
         return list(reader(str(path), **{**options, "lazy": False}))
 
 
-def _image(signal: Mapping[str, Any], name: str) -> RawImage | None:
-    """Return the image of a signal, or None if it is something else."""
-    data, axes = signal["data"], list(signal["axes"])
+def _axes(signal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the axes in the order of the array's dimensions."""
+    axes = list(signal["axes"])
     if all("index_in_array" in axis for axis in axes):
         axes.sort(key=lambda axis: int(axis["index_in_array"]))
-    if data.dtype.kind == "c" or len(axes) != data.ndim or _is_spectral(signal):
+    return axes
+
+
+def _signal_axes(signal: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return which dimensions are y and x, or None if the signal is neither an image nor a stack of them."""
+    data, axes = signal["data"], _axes(signal)
+    if data.dtype.kind == "c" or data.ndim < 2 or len(axes) != data.ndim or _is_spectral(signal):
         return None
-    signal_axes = [i for i, axis in enumerate(axes) if not axis.get("navigate", False)]
-    if len(signal_axes) != 2:
+    found = [i for i, axis in enumerate(axes) if not axis.get("navigate", False)]
+    if len(found) != 2:
         # Some writers mark no axis, or every axis, as one to navigate: then the last two are the image.
-        if len(signal_axes) not in (0, len(axes)):
+        if len(found) not in (0, len(axes)):
             return None
-        signal_axes = [len(axes) - 2, len(axes) - 1]
+        found = [len(axes) - 2, len(axes) - 1]
+    if sum(axis["size"] > 1 for i, axis in enumerate(axes) if i not in found) > 1:
+        return None  # a scan of diffraction patterns
+    return found[0], found[1]
+
+
+def _image(signal: Mapping[str, Any], name: str) -> RawImage:
+    axes, signal_axes = _axes(signal), _signal_axes(signal) or (0, 1)
     others = [i for i in range(len(axes)) if i not in signal_axes]
-    if data.ndim < 2 or sum(axes[i]["size"] > 1 for i in others) > 1:
-        return None  # a line, or a scan of diffraction patterns
-    y, x = (axes[i] for i in signal_axes)
-    pixels = np.asarray(data)
+    pixels = np.asarray(signal["data"])
     if pixels.dtype.names:  # DigitalMicrograph's RGBA
         pixels = grey(np.stack([pixels[c] for c in "RGB"], axis=-1), name, alpha=False)
     frames = np.moveaxis(pixels, others, range(len(others)))
+    y, x = (axes[i] for i in signal_axes)
     return RawImage(
         frames=frames.reshape(-1, *frames.shape[-2:]),
         stacked=any(axes[i]["size"] > 1 for i in others),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
+from PIL import Image
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.length_units import to_angstrom
-from napari_stemprior.io.raw_image import RawImage, described_pixel_size, grey
+from napari_stemprior.io.raw_image import RawImage, described_pixel_size, described_values, grey, readable
 
 #: Å/px above which a resolution tag speaks of a print: 300 dpi is 8e5 Å/px.
 _PRINT_RESOLUTION = 100.0
@@ -42,7 +45,8 @@ def read_tiff(path: Path) -> list[RawImage]:
         images = [s for s in series if min(_sides(s)) >= _SMALLEST_SIDE] or series[:1]
         if not images:
             raise MicrographError(f"{path.name}: the TIFF holds no image; export the micrograph again.")
-        return [_image(s, path.name, size) for s in images]
+        metadata = described_values(tiff.pages.first.description)
+        return readable([partial(_image, s, path, size, metadata) for s in images])
 
 
 def _sides(series: tifffile.TiffPageSeries) -> tuple[int, int]:
@@ -52,15 +56,32 @@ def _sides(series: tifffile.TiffPageSeries) -> tuple[int, int]:
     return series.shape[-2], series.shape[-1]
 
 
-def _image(series: tifffile.TiffPageSeries, name: str, size: _Size) -> RawImage:
-    axes, pixels = series.axes, series.asarray()
+def _image(series: tifffile.TiffPageSeries, path: Path, size: _Size, metadata: dict[str, Any]) -> RawImage:
+    axes, pixels = series.axes, _pixels(series, path)
     if "S" in axes:
         pixels = np.moveaxis(pixels, axes.index("S"), -1)
         # samples beyond the colours are opacity
-        pixels = grey(pixels, name, alpha=pixels.shape[-1] in (2, 4))
+        pixels = grey(pixels, path.name, alpha=pixels.shape[-1] in (2, 4))
     height, width = pixels.shape[-2:]
     frames = pixels.reshape(-1, height, width)
-    return RawImage(frames, stacked=len(frames) > 1, pixel_size=size, title=series.name or "")
+    return RawImage(
+        frames, stacked=len(frames) > 1, pixel_size=size, title=series.name or "", metadata=metadata
+    )
+
+
+def _pixels(series: tifffile.TiffPageSeries, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(series.asarray())
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+    # LZW and JPEG: tifffile leaves them to an optional library, Pillow brings its own
+    with Image.open(path) as picture:
+        frames = []
+        for index in [page.index for page in series.pages if page is not None]:
+            picture.seek(index)
+            frames.append(np.array(picture))
+    return np.stack(frames).reshape(series.shape)
 
 
 def _pixel_size(tiff: tifffile.TiffFile) -> _Size:
