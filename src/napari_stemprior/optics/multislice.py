@@ -421,7 +421,10 @@ def _oversampled(intensity: NDArray[np.float64], cell: tuple[float, float]) -> N
     padded = np.zeros(shape, dtype=complex)
     top, left = shape[0] // 2 - ny // 2, shape[1] // 2 - nx // 2
     padded[top : top + ny, left : left + nx] = spectrum
-    return np.fft.ifft2(np.fft.ifftshift(padded)).real * (shape[0] * shape[1] / (ny * nx))
+    fine: NDArray[np.float64] = np.fft.ifft2(np.fft.ifftshift(padded)).real * (
+        shape[0] * shape[1] / (ny * nx)
+    )
+    return fine
 
 
 @contextmanager
@@ -433,7 +436,9 @@ def _quiet() -> Iterator[None]:
     with (
         warnings.catch_warnings(),
         dask.config.set(scheduler="synchronous"),
-        abtem.config.set({"diagnostics.progress_bar": False, "dask.lazy": False, "fftw.planning_effort": "FFTW_ESTIMATE"}),
+        abtem.config.set(
+            {"diagnostics.progress_bar": False, "dask.lazy": False, "fftw.planning_effort": "FFTW_ESTIMATE"}
+        ),
     ):
         warnings.simplefilter("ignore")
         yield
