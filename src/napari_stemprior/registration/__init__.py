@@ -3,5 +3,6 @@
 from napari_stemprior.registration.pixel_size import fit_pixel_size
 from napari_stemprior.registration.placement import register
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.pose_field import PoseField, fit_pose_field
 
-__all__ = ["Pose", "fit_pixel_size", "register"]
+__all__ = ["Pose", "PoseField", "fit_pixel_size", "fit_pose_field", "register"]

@@ -188,6 +188,37 @@ def track(
     return Displacement(shift, per_pixel, sigma_match, error)
 
 
+def match_at(
+    fringes: Fringes,
+    matched: NDArray[np.complex128],
+    shift: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Agreement per pixel with the template at a given displacement, and its noise.
+
+    Parameters
+    ----------
+    fringes : Fringes
+    matched : (n, gy, gx) complex array
+        From `templated`.
+    shift : (gy, gx, 2) array
+        Å (y, x).
+    noise : (n,) array
+        Background power of each node.
+
+    Returns
+    -------
+    match, deviation : (gy, gx) arrays
+    """
+    turned = matched * np.exp(1j * _TAU * np.einsum("na,yxa->nyx", fringes.k, shift))
+    gain = np.abs(fringes.nodes.factor) ** 2 * noise.mean() / noise
+    variance = 0.5 * noise.mean() * fringes.effective * gain.sum()
+    # near a border the window holds fewer pixels
+    share = np.sqrt(np.clip(fringes.area / fringes.area.max(), 0.05, 1))
+    pixels = np.maximum(fringes.area, 0.05 * fringes.area.max())
+    return turned.real.sum(0) / pixels, np.sqrt(variance) * share / pixels
+
+
 def _error(
     k: NDArray[np.float64],
     matched: NDArray[np.complex128],

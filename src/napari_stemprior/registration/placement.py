@@ -18,7 +18,7 @@ from napari_stemprior.registration.lattice_search import (
 )
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
-from napari_stemprior.registration.score import Evidence, evidence
+from napari_stemprior.registration.score import Evidence, evidence, togetherness
 from napari_stemprior.registration.spectrum import (
     Flattened,
     Spectrum,
@@ -32,7 +32,7 @@ from napari_stemprior.structure import StructurePrior
 #: Scales that the sweep tries: pixel sizes in files are often 5 % off.
 SCALES = np.geomspace(0.935, 1.07, 11)
 #: Gaussian in Å of the demodulation.
-WIDTH = 8.0
+WIDTH = 6.0
 #: Lattices that are carried from the power to the phases.
 _LATTICES = 3
 
@@ -144,8 +144,10 @@ def place(
     matched = templated(fringes, origin, noise)
     field = track(fringes, matched, noise, smooth=6.0)
     # structure factors of the image with the strain taken out
-    waves = np.exp(2j * np.pi * np.einsum("na,yxa->nyx", fringes.k, field.shift))
-    measured = (fringes.values * waves * np.exp(2j * np.pi * (fringes.k @ origin))[:, None, None]).sum((1, 2))
+    waves = np.exp(2j * np.pi * (np.einsum("na,yxa->nyx", fringes.k, field.shift + origin)))
+    straight = fringes.values * waves
+    measured = straight.sum((1, 2))
+    together = togetherness(straight, measured, noise * fringes.effective)
     step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
     measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
     pixels = demodulator.flat.image.size
@@ -154,7 +156,7 @@ def place(
         turned = _rotated(found, prior, measured, symmetry)
         fraction, _ = match_origin(found, turned / noise, prior.cell)
         inner = linear @ symmetry
-        proof = evidence(found, turned, noise * pixels, fraction, whole, inner, prior)
+        proof = evidence(found, turned, noise * pixels, fraction, whole, inner, prior, together)
         new_origin = origin + inner @ (fraction @ prior.cell)
         placement = Placement(inner, new_origin, proof)
         if not any(_equivalent(placement, other, prior) for other in placements):
@@ -221,3 +223,9 @@ def to_pose(placement: Placement, flat: Flattened) -> Pose:
         placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, placement.evidence.score
     )
     return pose.scaled(flat.binning)
+
+
+def from_pose(pose: Pose, flat: Flattened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the linear map and the origin of a pose in Å on the flattened image."""
+    binned = pose.scaled(1 / flat.binning)
+    return binned.affine * flat.pixel_size, binned.origin * flat.pixel_size

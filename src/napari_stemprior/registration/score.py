@@ -31,6 +31,8 @@ class Evidence:
         Share of the fringes in the image (by amplitude) that lie on nodes of the lattice.
     breadth : float
         Share of the expected amplitude in another direction than the strongest node that is really seen.
+    together : float
+        Whether the nodes are strong in the same places; two grains that lend one node each give about 0.7.
     scale : float
         Relative difference of the lattice's scale from the given pixel size.
     strain : float
@@ -41,6 +43,7 @@ class Evidence:
     significance: float
     explained: float
     breadth: float
+    together: float
     scale: float
     strain: float
 
@@ -50,10 +53,11 @@ class Evidence:
         votes = (
             _vote(self.agreement, 0.72, 0.06),
             _vote(self.significance, 8.5, 1.0),
-            _vote(self.explained, 0.22, 0.05),
+            _vote(self.explained, 0.24, 0.03),
             _vote(self.breadth, 0.25, 0.06),
+            _vote(self.together, 0.86, 0.02),
             _vote(-abs(self.scale), -0.072, 0.003),
-            _vote(-self.strain, -0.09, 0.006),
+            _vote(-self.strain, -0.14, 0.006),
         )
         # one strong objection is enough; agreement and ease rank what passes
         effort = (self.scale**2 + (self.strain / 2) ** 2) / 0.15**2
@@ -72,6 +76,7 @@ def evidence(
     whole: Spectrum,
     linear: NDArray[np.float64],
     prior: StructurePrior,
+    together: float,
 ) -> Evidence:
     """Gather what speaks for a placement.
 
@@ -87,6 +92,8 @@ def evidence(
     whole : Spectrum
     linear : (2, 2) array
     prior : StructurePrior
+    together : float
+        From `togetherness`.
     """
     turned = measured * np.exp(2j * np.pi * (nodes.hk @ fraction))
     significance = float(
@@ -106,6 +113,7 @@ def evidence(
         significance,
         explained(whole, linear, prior),
         _breadth(nodes, template, turned, variance),
+        together,
         float(np.sqrt(stretch[0] * stretch[1]) - 1),
         float(stretch[0] / stretch[1] - 1),
     )
@@ -131,6 +139,27 @@ def _breadth(
         return float(low / high)
 
     return second(seen) / max(second(expected), 1e-6)
+
+
+def togetherness(
+    straight: NDArray[np.complex128], measured: NDArray[np.complex128], variance: NDArray[np.float64]
+) -> float:
+    """Tell whether nodes are strong in the same places, from 0 to 1.
+
+    Parameters
+    ----------
+    straight : (n, gy, gx) complex array
+        Fringes with the displacement taken out.
+    measured : (n,) complex array
+        Their sums.
+    variance : (n,) array
+        Variance of a fringe from noise alone.
+    """
+    unit = measured / (np.linalg.norm(measured) + 1e-30)
+    along = np.maximum(np.einsum("n,nyx->yx", np.conj(unit), straight).real, 0)
+    power = (np.abs(straight) ** 2).sum() - straight[0].size * variance.sum()
+    common = (along**2).sum() - 0.5 * along.size * float((np.abs(unit) ** 2 * variance).sum())
+    return float(np.sqrt(np.clip(common / max(power, 1e-30), 0, 1)))
 
 
 def explained(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
