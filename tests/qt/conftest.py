@@ -1,97 +1,15 @@
-"""Fakes for the other rooms, so that the desk is tested without a network and without waiting."""
-
-from __future__ import annotations
+"""A viewer without a window, and the desk's state with fakes behind it."""
 
 import os
 
-import numpy as np
-import pytest
-
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
 
+import pytest
+from desk_fakes import fake_operations
 from napari.components import ViewerModel
-from napari.layers import Image
 
-from napari_stemprior.atoms import AtomTable
-from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.progress import Progress
-from napari_stemprior.qt.layers import layer_from_micrographs
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import built_in, names
-
-PIXEL_SIZE = 0.2
-SHAPE = (80, 100)
-POSE = Pose.from_angle(7.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
-
-
-class FakeSegmenter:
-    """Answers with the lattice of the prior, or with four atoms without one."""
-
-    def __init__(self, model: str, device: str) -> None:
-        self.model, self.device = model, device
-        self.pose = None
-
-    def set_image(self, image, pixel_size):
-        self.shape, self.pixel_size = image.shape, pixel_size
-
-    def steps(self, prior, *, trust=1.0, pose=None):
-        for i in range(3):
-            yield Progress(i, 3, "Segmenting")
-        if prior is None:
-            return AtomTable.from_positions([(10, 10), (10, 30), (30, 10), (30, 30)], self.pixel_size)
-        self.pose = pose or POSE
-        yx, index = self.pose.columns(prior, self.shape)
-        confidence = np.linspace(0.3, 1.0, len(yx))
-        return AtomTable.from_positions(
-            yx,
-            self.pixel_size,
-            provenance={"model": self.model, "trust": trust},
-            element=[prior.columns[i].element for i in index],
-            site=[prior.columns[i].site for i in index],
-            confidence=confidence,
-            status=np.where(confidence < 0.4, "review", "ok").astype(object),
-        )
-
-
-def fake_register(image, pixel_size, prior):
-    return [Pose(POSE.affine, POSE.origin, 0.2), POSE]
-
-
-def fake_fit_pixel_size(image, prior):
-    return PIXEL_SIZE, POSE
-
-
-def fake_reference(prior, instrument, pixel_size, shape, pose=None):
-    return np.random.default_rng(1).random(shape, dtype=np.float32)
-
-
-def fake_load_prior(name, zone_axis):
-    return built_in(name)
-
-
-def fake_operations(**changes) -> Operations:
-    given = {
-        "prior_names": names,
-        "load_prior": fake_load_prior,
-        "register": fake_register,
-        "fit_pixel_size": fake_fit_pixel_size,
-        "reference_image": fake_reference,
-        "models": lambda: ["small"],
-        "segmenter": FakeSegmenter,
-    }
-    return Operations(**{**given, **changes})
-
-
-def picture(shape=SHAPE):
-    rng = np.random.default_rng(0)
-    return rng.normal(10, 1, shape).astype(np.float32)
-
-
-def add_image(viewer, pixel_size=PIXEL_SIZE, shape=SHAPE, name="specimen") -> Image:
-    data, meta, _ = layer_from_micrographs([Micrograph(picture(shape), pixel_size, name)])[0]
-    return viewer.add_layer(Image(data, **meta))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import PIXEL_SIZE, add_image
+from desk_fakes import PIXEL_SIZE, add_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.layers.base import ActionType
@@ -15,7 +15,11 @@ YX = [(10, 10), (10, 30), (30, 10), (30, 30)]
 def prediction(yx=YX):
     n = len(yx)
     return AtomTable.from_positions(
-        yx, PIXEL_SIZE, element=["Mo", "S"] * (n // 2), confidence=np.linspace(0.2, 0.9, n), site=["Mo1", "S1"] * (n // 2)
+        yx,
+        PIXEL_SIZE,
+        element=["Mo", "S"] * (n // 2),
+        confidence=np.linspace(0.2, 0.9, n),
+        site=["Mo1", "S1"] * (n // 2),
     )
 
 
@@ -42,9 +46,13 @@ def in_step(editor):
 
 def drag(layer, index, to):
     """Do what napari does when a person drags a point: the data change in place."""
-    layer.events.data(value=layer.data, action=ActionType.CHANGING, data_indices=(index,), vertex_indices=((),))
+    layer.events.data(
+        value=layer.data, action=ActionType.CHANGING, data_indices=(index,), vertex_indices=((),)
+    )
     layer.data[index] = to
-    layer.events.data(value=layer.data, action=ActionType.CHANGED, data_indices=(index,), vertex_indices=((),))
+    layer.events.data(
+        value=layer.data, action=ActionType.CHANGED, data_indices=(index,), vertex_indices=((),)
+    )
     layer.events.features()
 
 
@@ -146,8 +154,10 @@ def test_a_new_segmentation_keeps_every_edit(editor):
     kept = editor.rows[editor.rows["atom_id"] != 3]
     merged = editor.take_prediction(prediction([*YX, (36, 11), (60, 60)]))
     in_step(editor)
-    assert editor.rows[editor.rows["atom_id"].isin(kept["atom_id"])].reset_index(drop=True).equals(
-        kept.reset_index(drop=True)
+    assert (
+        editor.rows[editor.rows["atom_id"].isin(kept["atom_id"])]
+        .reset_index(drop=True)
+        .equals(kept.reset_index(drop=True))
     )
     assert (merged.kept, merged.held_empty) == (3, 1)
     places = {tuple(p) for p in editor.table().yx}

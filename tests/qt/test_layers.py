@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import PIXEL_SIZE, POSE, SHAPE, add_image, picture
+from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, picture
 from napari.layers import Image, Points, Shapes
 
 from napari_stemprior.atoms import AtomTable
@@ -10,7 +10,9 @@ from napari_stemprior.qt import layers
 from napari_stemprior.structure import built_in
 
 
-@pytest.mark.parametrize(("unit", "scale", "expected"), [("nm", 0.02, 0.2), ("angstrom", 0.2, 0.2), ("pm", 20, 0.2)])
+@pytest.mark.parametrize(
+    ("unit", "scale", "expected"), [("nm", 0.02, 0.2), ("angstrom", 0.2, 0.2), ("pm", 20, 0.2)]
+)
 def test_a_pixel_size_is_read_in_any_length_unit(unit, scale, expected):
     layer = Image(picture(), scale=(scale, scale), units=(unit, unit))
     assert layers.pixel_size_of(layer) == pytest.approx(expected)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import PIXEL_SIZE, add_image
+from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt import review

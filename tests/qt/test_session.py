@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import PIXEL_SIZE, POSE, SHAPE, add_image, fake_operations
+from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, fake_operations
 from napari.layers import Image, Labels
 from napari.utils.notifications import notification_manager
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QProgressBar, QPushButton
 from superqt import QLabeledDoubleSlider
@@ -18,6 +18,7 @@ from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
 
+_DEFAULT_MODEL = "small"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -28,6 +29,8 @@ class SegmentPanel(Panel):
         super().__init__(session, runner)
         self._for_image: Image | None = None
         self._last = ""
+        #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
+        self._lister = JobRunner(self)
         self.segment = QPushButton("Segment with prior")
         self.segment.setMinimumHeight(36)
         self.segment.setStyleSheet("font-weight: bold;")
@@ -37,6 +40,7 @@ class SegmentPanel(Panel):
             "doubt.</qt>"
         )
         self.model = QComboBox()
+        self.model.addItem(_DEFAULT_MODEL)
         self.model.setToolTip("The network. 'small' comes with the plugin.")
         self.device = QComboBox()
         self.device.addItems(DEVICES)
@@ -66,7 +70,6 @@ class SegmentPanel(Panel):
         self.add(bar_row)
         self.add(self.stage)
 
-        self._fill_models()
         self.segment.clicked.connect(self.start)
         self.alone.toggled.connect(self.refresh)
         self.cancel.clicked.connect(self._on_cancel)
@@ -76,6 +79,8 @@ class SegmentPanel(Panel):
         for signal in (session.image_changed, session.prior_changed, session.pose_changed):
             signal.connect(self.refresh)
         self._on_busy(False)
+        self._lister.failed.connect(self._on_no_models)
+        self._lister.start(tasks.list_models(session.operations), self._fill_models)
 
     def refresh(self, *_: Any) -> None:
         """Show whether the network can run."""
@@ -136,14 +141,25 @@ class SegmentPanel(Panel):
         waiting = int((result.table.rows["status"] == "review").sum())
         self._last = f"{len(result.table)} atoms"
         self.stage.setText(f"Found {len(result.table)} atoms, {waiting} of them to review in step 5.")
+        if result.prior is not None and result.pose is None:
+            show_warning(
+                f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
+                "image alone; check the pixel size in step 1, or try another prior."
+            )
         if not len(result.table):
             show_info("The network found no atom; check the pixel size in step 1 and the prior in step 2.")
 
-    def _fill_models(self) -> None:
-        try:
-            self.model.addItems(self.session.operations.models())
-        except (ImportError, StempriorError) as error:
-            self.stage.setText(str(error))
+    def _fill_models(self, names: list[str]) -> None:
+        chosen = self.model.currentText()
+        self.model.clear()
+        self.model.addItems(names)
+        self.model.setCurrentIndex(max(self.model.findText(chosen), 0) if names else -1)
+        self.refresh()
+
+    def _on_no_models(self, error: StempriorError) -> None:
+        self.model.clear()
+        self.stage.setText(str(error))
+        self.refresh()
 
     def _on_busy(self, busy: bool) -> None:
         self.bar.setRange(0, 0 if busy else 1)
@@ -158,7 +174,7 @@ class SegmentPanel(Panel):
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
         count = f" ({progress.done} of {progress.total})" if progress.total else ""
-        self.stage.setText(f"{progress.stage}{count}…")
+        self.stage.setText(f"{progress.stage[:1].upper()}{progress.stage[1:]}{count}…")
 
     def _on_failed(self, error: StempriorError) -> None:
         self._for_image = None

@@ -62,6 +62,12 @@ def load_prior(
     return operations.load_prior(name, zone_axis)
 
 
+def list_models(operations: Operations) -> Generator[Progress, None, list[str]]:
+    """List the networks; this loads torch, which takes a second."""
+    yield Progress(0, 0, "Looking for networks")
+    return operations.models()
+
+
 def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, None, float | None]:
     """Look into the file of an image for its pixel size."""
     yield Progress(0, 0, "Reading the pixel size")
