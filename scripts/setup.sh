@@ -35,7 +35,9 @@ apt_install() { # PACKAGE... ; fails where packages may not be installed
 }
 
 installed() { # Debian 13 has renamed some packages to ...t64
-    dpkg-query -W -f='${Status}\n' "$1" "$1t64" 2>/dev/null | grep -q '^install ok installed$'
+    local states
+    states=$(dpkg-query -W -f='${Status}\n' "$1" "$1t64" 2>/dev/null || true)
+    grep -q '^install ok installed$' <<<"$states"
 }
 
 install_system_libraries() {
