@@ -27,10 +27,17 @@ def random_instrument(rng: np.random.Generator) -> tuple[Instrument, Astigmatism
     return instrument, Astigmatism(abs(rng.normal(0, 12)), rng.uniform(0, np.pi))
 
 
-def expose(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
+def expose(
+    scene: Scene, rng: np.random.Generator, electrons: float | None = None
+) -> NDArray[np.float32]:
     """Record a scene at a random dose on a random pixel grid, brought to the canonical one.
 
-    The dose is drawn as detected electrons per average column, from hopeless to plenty.
+    Parameters
+    ----------
+    scene : Scene
+    rng : numpy Generator
+    electrons : float, optional
+        Detected electrons per average column; drawn from hopeless to plenty where not given.
 
     Returns
     -------
@@ -69,7 +76,8 @@ def expose(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
     if rng.random() < 0.5:
         signal = signal + mean * rng.uniform(0, 1.5)
     column = float(np.mean(scene.intensities)) if len(scene.intensities) else 1.0
-    electrons = 10 ** rng.uniform(-0.2, 4.3)
+    drawn = 10 ** rng.uniform(-0.2, 4.3)
+    electrons = drawn if electrons is None else electrons
     noise = NoiseChain(
         dose=electrons / max(column, 1e-6),
         row_jitter=rng.uniform(0, 0.2) if rng.random() < 0.4 else 0.0,

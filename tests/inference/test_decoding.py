@@ -1,0 +1,98 @@
+"""Decoding finds what the maps say."""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.decoding import decode
+from napari_stemprior.inference.tiles import OVERLAP, TILE, Answer, tile_starts
+from napari_stemprior.training.examples import targets
+
+
+def answer_for(yx: np.ndarray, hidden: np.ndarray, side: int = 96) -> Answer:
+    """The maps that a perfect network would give."""
+    heat, offset = targets(yx, hidden, side)
+    return Answer(
+        torch.from_numpy(heat),
+        torch.from_numpy(np.nan_to_num(offset)),
+        torch.zeros(side, side),
+        torch.zeros(side, side, dtype=torch.int64),
+    )
+
+
+@given(st.integers(0, 10_000))
+def test_perfect_maps_give_the_columns_back(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(np.arange(8, 90, 6.0), np.arange(8, 90, 6.0), indexing="ij"), -1).reshape(
+        -1, 2
+    )
+    yx = grid + rng.uniform(-0.9, 0.9, grid.shape)
+    hidden = rng.integers(0, 2, len(yx))
+    answer = answer_for(yx, hidden)
+    peaks = decode(answer, answer.probability.numpy(), answer.probability.numpy())
+    assert len(peaks.yx) == len(yx)
+    distance, index = cKDTree(yx).query(peaks.yx)
+    assert distance.max() < 0.05
+    np.testing.assert_array_equal(peaks.hidden, hidden[index] == 1)
+
+
+def test_columns_0_8_angstrom_apart_are_two() -> None:
+    yx = np.array([[40.2, 40.0], [40.2, 44.0]])
+    answer = answer_for(yx, np.zeros(2, int))
+    assert len(decode(answer, answer.probability.numpy(), answer.probability.numpy()).yx) == 2
+
+
+def test_a_hidden_column_under_an_upper_one_is_one_column() -> None:
+    yx = np.array([[40.0, 40.0], [41.0, 40.0]])
+    answer = answer_for(yx, np.array([0, 1]))
+    assert len(decode(answer, answer.probability.numpy(), answer.probability.numpy()).yx) == 1
+
+
+def test_evidence_comes_from_the_image_alone() -> None:
+    yx = np.array([[30.0, 30.0], [60.0, 60.0]])
+    answer = answer_for(yx, np.zeros(2, int))
+    evidence = answer.probability.numpy().copy()
+    evidence[:, 50:] = 0.0
+    peaks = decode(answer, answer.probability.numpy(), evidence)
+    by_row = peaks.evidence[np.argsort(peaks.yx[:, 0])]
+    assert by_row[0] > 0.9
+    assert by_row[1] == 0.0
+
+
+@given(st.integers(40, 300), st.integers(40, 300), st.floats(0.06, 0.4))
+def test_places_survive_the_change_of_grid(height: int, width: int, pixel_size: float) -> None:
+    image = np.random.default_rng(0).random((height, width)).astype(np.float32)
+    canonical = CanonicalImage.from_array(image, pixel_size)
+    yx = np.random.default_rng(1).uniform(0, 40, (20, 2))
+    np.testing.assert_allclose(canonical.to_pixels(canonical.to_canonical(yx)), yx, atol=1e-9)
+    corners = canonical.to_pixels(np.array([[0, 0], np.array(canonical.shape) - 1]))
+    assert (corners[0] > -0.51).all()
+    assert (corners[1] < np.array([height, width]) - 0.49).all()
+    expected = np.array([height, width]) * pixel_size / 0.2
+    assert (np.abs(np.array(canonical.shape) - expected) < 2.5).all()
+
+
+def test_a_spot_is_where_the_grid_says() -> None:
+    rows, columns = np.mgrid[:200, :180]
+    image = np.exp(-((rows - 80.3) ** 2 + (columns - 121.6) ** 2) / (2 * 5.0**2)).astype(np.float32)
+    canonical = CanonicalImage.from_array(image, 0.11)
+    weight = np.clip(canonical.image.numpy() - float(canonical.image.min()), 0, None) ** 2
+    grid = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    found = canonical.to_pixels([[(g * weight).sum() / weight.sum() for g in grid]])
+    np.testing.assert_allclose(found, [[80.3, 121.6]], atol=0.1)
+
+
+@given(st.integers(1, 3000))
+def test_tiles_cover_every_pixel_and_overlap(size: int) -> None:
+    starts = tile_starts(size)
+    covered = np.zeros(size, bool)
+    for start in starts:
+        assert start + TILE <= max(size, TILE)
+        covered[start : start + TILE] = True
+    assert covered.all()
+    assert all(b - a <= TILE - OVERLAP for a, b in pairwise(starts))

@@ -1,0 +1,164 @@
+"""The segmenter with the shipped network, on scenes with known atoms."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import (
+    DeviceError,
+    MicrographError,
+    ModelError,
+    PixelSizeError,
+    StempriorError,
+)
+from napari_stemprior.inference import Segmenter, available_models
+from napari_stemprior.inference import tiles as tiling
+from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior, built_in
+
+PIXEL = 0.16
+SHAPE = (200, 220)
+
+
+class WithVacancies:
+    """A pose that leaves some columns out."""
+
+    def __init__(self, pose: Pose, prior: StructurePrior, share: float, hole: float) -> None:
+        positions, index = pose.columns(prior, SHAPE, 40)
+        rng = np.random.default_rng(4)
+        gone = rng.random(len(positions)) < share
+        gone |= np.linalg.norm(positions - [60, 140], axis=1) < hole
+        self.kept, self.index, self.vacant = positions[~gone], index[~gone], positions[gone]
+
+    def columns(self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0):
+        return self.kept, self.index
+
+
+@pytest.fixture(scope="module")
+def prior() -> StructurePrior:
+    return built_in("MoS2")
+
+
+@pytest.fixture(scope="module")
+def specimen(prior: StructurePrior) -> WithVacancies:
+    return WithVacancies(Pose.from_angle(11.0, PIXEL, (3.0, 7.0)), prior, 0.04, 30.0)
+
+
+@pytest.fixture(scope="module")
+def image(prior: StructurePrior, specimen: WithVacancies) -> np.ndarray:
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, specimen)
+    return NoiseChain(dose=3e4).apply(ideal, PIXEL, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def segmenter(image: np.ndarray) -> Segmenter:
+    made = Segmenter(device="cpu")
+    made.set_image(image, PIXEL)
+    return made
+
+
+@pytest.fixture(scope="module")
+def table(segmenter: Segmenter, prior: StructurePrior) -> AtomTable:
+    return segmenter.segment(prior)
+
+
+def inner(yx: np.ndarray) -> np.ndarray:
+    return yx[((yx > 10) & (yx < np.array(SHAPE) - 10)).all(axis=1)]
+
+
+def test_it_finds_the_atoms(table: AtomTable, specimen: WithVacancies) -> None:
+    true = inner(specimen.kept)
+    distance, _ = cKDTree(table.yx).query(true)
+    assert np.mean(distance * PIXEL < 0.4) > 0.98
+    assert np.sqrt(np.mean(distance[distance * PIXEL < 0.4] ** 2)) * PIXEL < 0.15
+    assert len(inner(table.yx)) < 1.03 * len(true)
+
+
+def test_it_tells_the_elements_apart(
+    table: AtomTable, specimen: WithVacancies, prior: StructurePrior
+) -> None:
+    distance, nearest = cKDTree(specimen.kept).query(table.yx)
+    near = distance * PIXEL < 0.4
+    true = np.array([prior.columns[i].element for i in specimen.index])[nearest[near]]
+    assert np.mean(true == table.rows["element"].to_numpy()[near]) > 0.97
+
+
+def test_it_leaves_vacancies_and_the_hole_empty(table: AtomTable, specimen: WithVacancies) -> None:
+    vacant = inner(specimen.vacant)
+    distance, _ = cKDTree(table.yx).query(vacant)
+    assert len(vacant) > 20
+    assert np.mean(distance * PIXEL < 0.6) < 0.1
+
+
+def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) -> None:
+    wrong = segmenter.segment(built_in("Si [110]"))
+    alone = segmenter.segment(None)
+    np.testing.assert_allclose(wrong.yx, alone.yx)
+    assert wrong.provenance["prior_fits"] is False
+    assert segmenter.pose is None
+
+
+def test_no_trust_is_the_image_alone(segmenter: Segmenter, prior: StructurePrior) -> None:
+    np.testing.assert_allclose(segmenter.segment(prior, trust=0.0).yx, segmenter.segment(None).yx)
+
+
+def test_it_can_be_cancelled_and_used_again(
+    segmenter: Segmenter, prior: StructurePrior, table: AtomTable
+) -> None:
+    steps = segmenter.steps(prior)
+    assert isinstance(next(steps), Progress)
+    steps.close()
+    np.testing.assert_allclose(segmenter.segment(prior).yx, table.yx)
+
+
+def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = segmenter.segment(None)
+    image = segmenter._canonical.image
+    monkeypatch.setattr(tiling, "TILE", 128)
+    monkeypatch.setattr(tiling, "OVERLAP", 64)
+    answer = drain(
+        tiling.predict(segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
+    )
+    assert answer.probability.shape[1:] == image.shape
+    tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
+    assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
+    assert len(whole) > 100
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel_size", "error"),
+    [
+        (np.zeros((64, 64, 3)), 0.2, MicrographError),
+        (np.full((64, 64), 3.0), 0.2, MicrographError),
+        (np.full((64, 64), np.nan), 0.2, MicrographError),
+        (np.eye(64), 0.0, PixelSizeError),
+        (np.eye(64), float("nan"), PixelSizeError),
+        (np.eye(64), 0.01, PixelSizeError),
+        (np.eye(64)[:, :1], 0.2, PixelSizeError),
+    ],
+)
+def test_bad_images_are_refused(image: np.ndarray, pixel_size: float, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Segmenter(device="cpu").set_image(image, pixel_size)
+
+
+def test_bad_requests_are_refused(prior: StructurePrior, segmenter: Segmenter) -> None:
+    with pytest.raises(ModelError, match="nonsense"):
+        Segmenter("nonsense")
+    with pytest.raises(DeviceError, match="toaster"):
+        Segmenter(device="toaster")
+    with pytest.raises(MicrographError):
+        Segmenter(device="cpu").segment(prior)
+    with pytest.raises(StempriorError, match="trust"):
+        segmenter.segment(prior, trust=1.5)
+
+
+def test_the_shipped_model_is_listed() -> None:
+    assert available_models()[0] == "small"

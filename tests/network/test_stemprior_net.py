@@ -1,0 +1,112 @@
+"""What the network promises whatever its weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from napari_stemprior.errors import ModelError
+from napari_stemprior.network.checkpoint import load_network, save_network
+from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.fusion import nearest_sites, site_offsets
+from napari_stemprior.network.prompt import StructurePrompt, describe_columns
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def network() -> StructurePromptedNet:
+    torch.manual_seed(0)
+    net = StructurePromptedNet(NetworkConfig(widths=(8, 16, 16, 32), token_width=32))
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    return torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def prompt(order: tuple[int, ...] = (0, 1, 2), shift: float = 0.0) -> StructurePrompt:
+    """Three columns, each with a site, listed in any order and from any origin."""
+    index = torch.tensor(order)
+    fractional = torch.tensor([[0.1, 0.2], [0.5, 0.7], [0.8, 0.3]])[index] + shift
+    columns, lattice = describe_columns(
+        torch.tensor([[4.0, 0.0], [1.0, 3.0]]),
+        fractional,
+        torch.tensor([42.0, 16.0, 8.0])[index],
+        torch.tensor([10.0, 4.0, 1.0])[index],
+        torch.zeros(3),
+        torch.zeros(3),
+    )
+    sites = torch.tensor([[20.3, 30.1], [40.0, 12.7], [33.3, 50.0]])[index]
+    return StructurePrompt(
+        columns, torch.ones(1, 3, dtype=torch.bool), lattice, torch.ones(1, dtype=torch.bool),
+        sites[None], torch.arange(3)[None], torch.ones(1, 3, dtype=torch.bool),
+    )  # fmt: skip
+
+
+def test_the_order_of_columns_does_not_matter(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    with torch.inference_mode():
+        assert_close(
+            network(image, prompt()).heat, network(image, prompt((2, 0, 1))).heat, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_the_origin_of_the_cell_does_not_matter(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    with torch.inference_mode():
+        assert_close(
+            network(image, prompt()).heat, network(image, prompt(shift=0.37)).heat, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_the_prior_changes_the_answer(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    with torch.inference_mode():
+        alone = network(image, StructurePrompt.absent()).heat
+        assert not torch.allclose(alone, network(image, prompt()).heat, atol=1e-5)
+
+
+def test_padding_does_not_change_the_answer(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    batch = StructurePrompt.collate([prompt(), StructurePrompt.absent()])
+    with torch.inference_mode():
+        both = network(image.expand(2, -1, -1, -1), batch).heat
+        assert_close(both[:1], network(image, prompt()).heat, atol=1e-4, rtol=1e-4)
+        assert_close(both[1:], network(image, StructurePrompt.absent()).heat, atol=1e-4, rtol=1e-4)
+
+
+def test_gain_and_offset_do_not_matter(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    with torch.inference_mode():
+        assert_close(
+            network(image, prompt()).heat, network(image * 500 + 70, prompt()).heat, atol=1e-3, rtol=1e-3
+        )
+
+
+def test_nearest_sites_are_the_nearest() -> None:
+    generator = torch.Generator().manual_seed(2)
+    sites = torch.rand(1, 40, 2, generator=generator) * SIDE
+    mask = torch.ones(1, 40, dtype=torch.bool)
+    mask[0, :5] = False
+    nearest, valid = nearest_sites(sites, mask, (SIDE, SIDE), 3)
+    assert bool(valid.all())
+    assert int(nearest.min()) >= 5
+    distance = site_offsets(sites, nearest, 4).norm(dim=-1)
+    centre = torch.stack(torch.meshgrid(*[torch.arange(16) * 4 + 1.5] * 2, indexing="ij"), -1).reshape(-1, 2)
+    expected = (torch.cdist(centre, sites[0, 5:]) * 0.2).sort(dim=1).values[:, :3]
+    assert_close(distance[0].permute(1, 2, 0).reshape(-1, 3), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_weights_survive_the_disk(network: StructurePromptedNet, image: torch.Tensor, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "w.safetensors", {"steps": 3})
+    loaded, notes = load_network(tmp_path / "w.safetensors")
+    assert notes == {"steps": 3}
+    with torch.inference_mode():
+        assert_close(loaded(image, prompt()).heat, network(image, prompt()).heat, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_damaged_weights_are_said_so(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"bad\.safetensors"):
+        load_network(path)

@@ -1,0 +1,116 @@
+"""Scenes, prompts and targets tell the truth."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank, random_crystal, save_bank
+from napari_stemprior.training.examples import collate, make_example, targets
+from napari_stemprior.training.exposure import expose
+from napari_stemprior.training.prompting import PromptKind, prompt_for
+from napari_stemprior.training.scenes import Lattice, random_affine, random_scene
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def bank() -> list[Crystal]:
+    return library_crystals()
+
+
+def test_held_out_crystals_are_kept_from_training(bank: list[Crystal]) -> None:
+    train, test = {c.name for c in bank}, {c.name for c in library_crystals(held_out=True)}
+    assert test >= {"WSe2", "GaAs [110]", "SrTiO3 [110]"}
+    assert not train & test
+
+
+def test_bank_survives_the_disk(bank: list[Crystal], tmp_path) -> None:
+    save_bank(bank, tmp_path / "bank.npz")
+    for before, after in zip(bank, load_bank(tmp_path / "bank.npz"), strict=True):
+        assert before.name == after.name
+        np.testing.assert_array_equal(before.fractional, after.fractional)
+        np.testing.assert_array_equal(before.weights(), after.weights())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_crystals_keep_their_distance(seed: int) -> None:
+    crystal = random_crystal(np.random.default_rng(seed))
+    lattice = Lattice(crystal, np.eye(2)[::-1] / CANONICAL_PIXEL_SIZE, np.zeros(2))
+    yx, index = lattice.columns(300)
+    assert cKDTree(yx).query(yx, k=2)[0][:, 1].min() * CANONICAL_PIXEL_SIZE > 0.99
+    per_column = np.bincount(index)
+    assert per_column.max() - per_column.min() < 0.3 * per_column.mean() + 6
+    area = abs(np.linalg.det(crystal.cell))
+    assert len(yx) == pytest.approx(len(crystal.fractional) * 60.0**2 / area, rel=0.15)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_supercell_describes_the_same_columns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    crystal = random_crystal(rng)
+    affine, origin = random_affine(rng), rng.uniform(0, SIZE, 2)
+    small, _ = Lattice(crystal, affine, origin).columns(SIZE)
+    large, _ = Lattice(crystal.repeated(2, 3), affine, origin).columns(SIZE)
+    assert len(small) == len(large)
+    if len(small):
+        assert cKDTree(small).query(large)[0].max() < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[Crystal]) -> None:
+    scene = random_scene(np.random.default_rng(seed), bank, SIZE)
+    prompt, token_of = prompt_for(scene, PromptKind.MATCHED, np.random.default_rng(seed), bank, 0, SIZE)
+    yx, _, lattice, index = scene.true_columns()
+    known = token_of[lattice] >= 0
+    if not known.any():
+        pytest.skip("this scene is empty")
+    sites = prompt.sites[0].numpy()
+    tokens = prompt.site_index[0].numpy()
+    slack = np.abs(scene.displacement).max() * np.sqrt(2) + 3.0  # strain that nobody told, and jitter
+    for token in np.unique((token_of[lattice] + index)[known]):
+        mine = yx[known & (token_of[lattice] + index == token)]
+        # where the pose field is unreliable there are no sites at all: look where there are some
+        inner = mine[((mine > 10) & (mine < SIZE - 10)).all(1) & (cKDTree(sites).query(mine)[0] < slack)]
+        if len(inner):
+            assert np.median(cKDTree(sites[tokens == token]).query(inner)[0]) < slack
+
+
+def test_targets_point_at_the_columns() -> None:
+    yx = np.array([[20.3, 30.6], [40.0, 12.0], [24.4, 30.6]])
+    heat, offset = targets(yx, np.array([0, 1, 0]), 64)
+    assert heat[0, 20, 31] > 0.9
+    assert heat[1, 40, 12] == 1.0
+    assert heat[0, 40, 12] == 0.0
+    np.testing.assert_allclose(offset[:, 20, 31], [0.3, -0.4], atol=1e-6)
+    np.testing.assert_allclose(offset[:, 23, 31], [1.4, -0.4], atol=1e-6)
+    assert np.isnan(offset[:, 0, 0]).all()
+
+
+def test_the_dose_decides_the_noise(bank: list[Crystal]) -> None:
+    scene = random_scene(np.random.default_rng(3), bank, SIZE)
+    noisy = expose(scene, np.random.default_rng(1), electrons=2.0)
+    clean = expose(scene, np.random.default_rng(1), electrons=1e5)
+
+    def roughness(image: np.ndarray) -> float:
+        return float(np.std(np.diff(image, axis=1)) / np.std(image))
+
+    assert roughness(noisy) > 1.5 * roughness(clean)
+
+
+def test_one_seed_one_example(bank: list[Crystal]) -> None:
+    first, again = (make_example(np.random.default_rng(11), bank, 64) for _ in range(2))
+    torch.testing.assert_close(first.image, again.image)
+    torch.testing.assert_close(first.prompt.sites, again.prompt.sites)
+
+
+def test_examples_of_every_kind_join_into_a_batch(bank: list[Crystal]) -> None:
+    batch = collate(
+        [make_example(np.random.default_rng(i), bank, 64, kind) for i, kind in enumerate(PromptKind)]
+    )
+    assert batch.image.shape == (5, 1, 64, 64)
+    assert batch.prompt.present.tolist() == [True, True, False, True, True]
+    assert batch.matched.tolist() == [True, True, False, False, False]
+    assert not batch.prompt.site_mask[1].any()
+    assert int(batch.column_token.max()) < batch.prompt.columns.shape[1]
