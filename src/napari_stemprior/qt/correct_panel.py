@@ -112,8 +112,8 @@ class CorrectPanel(Panel):
             self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, "" if undo else "Nothing to take back."
         )
         allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
-        self.undo.setText(f"Undo {undo}" if undo else "Undo")
-        self.redo.setText(f"Redo {redo}" if redo else "Redo")
+        self.undo.setText(f"Undo: {undo}" if undo else "Undo")
+        self.redo.setText(f"Redo: {redo}" if redo else "Redo")
         self._show_counts(editor)
         self._show_queue()
 

@@ -22,6 +22,8 @@ from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.editing import AtomEditor
 
 WINDOW = (1600, 1000)
+#: Screen pixels for 1 Å in the screenshot.
+_ZOOM = 16.0
 #: Evidence below which the demo takes the least certain atom for none.
 _NO_EVIDENCE = 0.15
 
@@ -166,6 +168,14 @@ def largest_gap(editor: AtomEditor, shape: tuple[int, int]) -> tuple[float, floa
     return float(distance.max() * editor.pixel_size), float(x - 1), float(y - 1)
 
 
+def look_at(viewer: napari.Viewer, editor: AtomEditor, y: float, x: float) -> None:
+    """Bring a pixel to the centre, with some nanometres around it."""
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.center = (0.0, *editor.layer.data_to_world((y, x)))
+    camera.zoom = _ZOOM
+    settle()
+
+
 def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     """Go through the steps and write what they give.
 
@@ -203,7 +213,7 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     desk.export_panel.write_pair(output / "training_pairs")
     wait(desk)
     desk.show_step("5 Correct")
-    settle()
+    look_at(viewer, editor, y, x)
     screenshot = output / "screenshot.png"
     viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     print(f"It took {time.monotonic() - started:.0f} s. Look at:")

@@ -75,7 +75,12 @@ class ImagePanel(Panel):
         self._show_size()
         image = session.image
         has_image = "" if image is not None else NO_IMAGE
-        allow(self.layers, "The image layer to segment; a stack gives the frame that is shown.", has_image)
+        name = "" if image is None else f"<b>{image.name}</b><br>"
+        allow(
+            self.layers,
+            f"{name}The image layer to segment; a stack gives the frame that is shown.",
+            has_image,
+        )
         allow(self.size, "Side of one pixel on the specimen. Type it if the file does not say it.", has_image)
         allow(
             self.fit,

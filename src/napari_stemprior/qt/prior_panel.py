@@ -31,6 +31,8 @@ from napari_stemprior.structure import StructurePrior
 
 _FILES = "Structures (*.cif *.vasp POSCAR* CONTCAR* *.extxyz *.xyz *.json *.traj *.res *.pdb);;All files (*)"
 _ROWS_SHOWN = 4
+#: A pixel size that differs from the image's by more than this part is worth a word.
+_STRETCH = 0.02
 
 
 class PriorPanel(Panel):
@@ -121,7 +123,7 @@ class PriorPanel(Panel):
             "Draw the columns of the fitted lattice over the image, in a layer of its own.",
             "" if pose is not None else "Fit the lattice to the image first.",
         )
-        self.status.setText("" if pose is None else fit_text(pose))
+        self.status.setText("" if pose is None else fit_text(pose, session.pixel_size))
         self.status.setVisible(pose is not None)
         name = "" if session.prior is None else session.prior.name
         mark = "" if pose is None else (" · fitted" if pose.is_fit else " · no fit")
@@ -224,9 +226,16 @@ class PriorPanel(Panel):
         self.columns.setFixedHeight(height + sum(self.columns.rowHeight(i) for i in range(shown)))
 
 
-def fit_text(pose: Pose) -> str:
-    """Say in words how well and how a lattice lies."""
+def fit_text(pose: Pose, pixel_size: float | None = None) -> str:
+    """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
     verdict = "Fits" if pose.is_fit else "<b>Does not fit</b>"
     mirrored = ", mirrored" if pose.mirrored else ""
-    turned = f"rotated {pose.angle:.1f}°{mirrored}, {pose.pixel_size:.4f} Å/px"
-    return f"{verdict}: score {pose.score:.2f} of 1, {turned}"
+    text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}"
+    stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1
+    if pose.is_fit and abs(stretch) > _STRETCH:
+        more = "more" if stretch > 0 else "less"
+        text += (
+            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {more} than "
+            "step 1 says; check the calibration."
+        )
+    return text

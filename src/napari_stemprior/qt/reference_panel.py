@@ -16,7 +16,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
 
 #: Side in px beyond which a reference shows nothing new.
-_LARGEST = 512
+_LARGEST = 1024
 
 
 class ReferencePanel(Panel):

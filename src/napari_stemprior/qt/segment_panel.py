@@ -29,6 +29,8 @@ class SegmentPanel(Panel):
         super().__init__(session, runner)
         self._for_image: Image | None = None
         self._last = ""
+        #: What stands below the bar while nothing runs.
+        self._message = ""
         #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
         self._lister = JobRunner(self)
         self.segment = QPushButton("Segment with prior")
@@ -129,7 +131,7 @@ class SegmentPanel(Panel):
         prior = session.prior if settings.with_prior else None
         pose = session.fitted_pose if settings.with_prior else None
         self._for_image = session.image
-        self._last = ""
+        self._last = self._message = ""
         work = tasks.segment(session.operations, micrograph, prior, pose, settings)
         self.runner.start(work, self._on_segmented)
 
@@ -140,7 +142,7 @@ class SegmentPanel(Panel):
         self.session.take_segmentation(image, result)
         waiting = int((result.table.rows["status"] == "review").sum())
         self._last = f"{len(result.table)} atoms"
-        self.stage.setText(f"Found {len(result.table)} atoms, {waiting} of them to review in step 5.")
+        self._message = f"Found {len(result.table)} atoms, {waiting} of them to review in step 5."
         if result.prior is not None and result.pose is None:
             show_warning(
                 f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
@@ -158,16 +160,17 @@ class SegmentPanel(Panel):
 
     def _on_no_models(self, error: StempriorError) -> None:
         self.model.clear()
-        self.stage.setText(str(error))
-        self.refresh()
+        self._message = str(error)
+        self._on_busy(self.runner.busy)
 
     def _on_busy(self, busy: bool) -> None:
         self.bar.setRange(0, 0 if busy else 1)
         self.bar.setValue(0)
         if busy:
             self.stage.setText("Starting…")
-        elif self.stage.text().endswith("…"):
-            self.stage.setText("")
+        else:
+            self.stage.setText(self._message)
+        self.stage.setVisible(bool(self.stage.text()))
         self.refresh()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -178,7 +181,7 @@ class SegmentPanel(Panel):
 
     def _on_failed(self, error: StempriorError) -> None:
         self._for_image = None
-        self.stage.setText(str(error))
+        self._message = str(error)
         tell(error)
 
     def _on_cancel(self) -> None:

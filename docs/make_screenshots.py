@@ -1,0 +1,78 @@
+"""Take the pictures of the six steps: ``python docs/make_screenshots.py [--output docs/images]``.
+
+It drives the desk on the MoS2 sample, unfolds one step after the other and saves the whole window.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import napari
+
+from napari_stemprior.qt import demo
+from napari_stemprior.qt.desk import StempriorDesk
+
+
+def main() -> None:
+    """Take one picture a step, for each size and theme."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("docs/images"))
+    parser.add_argument("--size", default=["1366x768"], nargs="+", help="such as 1366x768")
+    parser.add_argument("--theme", default=["dark"], nargs="+", choices=("dark", "light"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    viewer, desk = demo.open_desk("mos2")
+    start = {title: section.expanded for title, section in desk.sections.items()}
+    views = [(theme, *map(int, size.split("x"))) for theme in options.theme for size in options.size]
+    take(viewer, desk, options.output, "0-start", views, start)
+    demo.pick_prior(desk, "MoS2")
+    take(viewer, desk, options.output, "1-image", views, only("1 Image", "2 Lattice prior"))
+    take(viewer, desk, options.output, "2-prior", views, only("2 Lattice prior"))
+    desk.reference_panel.simulate.click()
+    demo.wait(desk)
+    take(viewer, desk, options.output, "3-reference", views, only("3 Reference"))
+    viewer.layers.remove("MoS2 reference")
+    editor = demo.segment(desk)
+    viewer.reset_view()
+    take(viewer, desk, options.output, "4-segment", views, only("4 Segment"))
+    demo.correct_one(desk, editor)
+    take(viewer, desk, options.output, "5-correct", views, only("5 Correct"))
+    desk.export_panel.draw.click()
+    take(viewer, desk, options.output, "6-export", views, only("6 Export"))
+    take(viewer, desk, options.output, "7-all", views, start, bottom=True)
+    viewer.close()
+
+
+def only(*titles: str) -> dict[str, bool]:
+    """Say which steps are unfolded."""
+    return dict.fromkeys(titles, True)
+
+
+def take(
+    viewer: napari.Viewer,
+    desk: StempriorDesk,
+    folder: Path,
+    name: str,
+    views: list[tuple[str, int, int]],
+    unfolded: dict[str, bool],
+    *,
+    bottom: bool = False,
+) -> None:
+    """Save the window in every size and theme."""
+    for title, section in desk.sections.items():
+        section.set_expanded(unfolded.get(title, False))
+    for theme, width, height in views:
+        viewer.theme = theme
+        viewer.window.resize(width, height)
+        demo.settle(0.6)
+        bar = desk.scroll.verticalScrollBar()
+        bar.setValue(bar.maximum() if bottom else 0)
+        demo.settle(0.2)
+        path = folder / f"{name}-{theme}-{width}.png"
+        viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
