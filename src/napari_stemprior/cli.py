@@ -224,9 +224,21 @@ def _segmented(
         table = drain(segmenter.steps(prior, trust=trust), show)
     if prior is not None and table.provenance.get("prior_fits") is False:
         _say(
-            f"{frame.name}: the lattice of {prior.name} does not fit the image, which was segmented without it."
+            f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
+            f"{_better_pixel_size(frame, pixel_size, prior)}."
         )
     return table
+
+
+def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: StructurePrior) -> str:
+    """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
+    from napari_stemprior.registration import fit_pixel_size
+
+    try:
+        size, pose = fit_pixel_size(frame.image, prior, guess=pixel_size)
+    except StempriorError:  # it fits nowhere near, so there is nothing to advise
+        return ""
+    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}" if pose.is_fit else ""
 
 
 def _write(table: AtomTable, path: Path, name: str) -> None:
