@@ -264,12 +264,15 @@ _DRAW = {"hole": hole, "grains": grains}
 
 
 @cache
-def items() -> tuple[Item, ...]:
-    """Draw the whole set, without noise; the same every time."""
+def items(chosen: str = "") -> tuple[Item, ...]:
+    """Draw the set without noise, the same every time; `chosen` is part of the names wanted."""
     from napari_stemprior.structure import built_in
 
     drawn = []
     for number, (specimen, scene, pixel_size, pixels, strain, wrong) in enumerate(_PLAN):
+        name = f"{number:02d} {specimen} {scene}"
+        if chosen not in name:
+            continue
         rng = np.random.default_rng([7, number])
         known = load(specimen)
         offset = rng.uniform(0, 1, 2) * known.columns.cell
@@ -284,7 +287,7 @@ def items() -> tuple[Item, ...]:
         image, truth, empty = _DRAW.get(scene, as_it_is)(known, view)
         drawn.append(
             Item(
-                f"{number:02d} {specimen} {scene}",
+                name,
                 specimen,
                 scene,
                 np.clip(image, 0, None).astype(np.float32),
