@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ import tifffile
 from PIL import Image
 
 import napari_stemprior
+import napari_stemprior.registration
 from napari_stemprior import cli
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.errors import DeviceError, ModelError
+from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
 from napari_stemprior.progress import Progress
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
@@ -195,11 +197,41 @@ def test_one_bad_image_does_not_stop_the_others(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["flake.csv"]
 
 
+@pytest.mark.parametrize("near", [True, False])
 def test_a_prior_that_does_not_fit_is_said(
-    fake: type[FakeSegmenter], picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    near: bool,
+    fake: type[FakeSegmenter],
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def fit(image: np.ndarray, prior: StructurePrior, *, guess: float) -> tuple[float, Pose]:
+        if not near:
+            raise RegistrationError("no lattice")
+        return 0.9 * guess, Pose.from_angle(0, 0.9 * guess, score=0.9)
+
+    monkeypatch.setattr(napari_stemprior.registration, "fit_pixel_size", fit)
     assert run("segment", picture, "--prior", "W [111]", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
-    assert "does not fit" in one_sentence(capsys)
+    assert "does not fit" in (said := one_sentence(capsys))
+    assert ("--pixel-size 0.18" in said) == near
+    assert (tmp_path / "out" / "flake.csv").exists()
+
+
+def test_a_terminal_shows_progress(
+    fake: type[FakeSegmenter], picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run("segment", picture, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
+    shown = terminal.getvalue()
+    assert "flake: looking" in shown
+    assert "1/2" in shown
+    assert "atom columns in" in shown.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
