@@ -190,7 +190,7 @@ def share(yx: NDArray[np.float64], keep: NDArray[np.bool_], shape: tuple[int, in
     pixels = np.stack(np.indices(shape), -1).reshape(-1, 2)
     near = min(12, len(yx))
     distance, index = cKDTree(yx).query(pixels, k=near)
-    weight = np.exp(-0.5 * ((distance**2 - distance[:, :1] ** 2) / (0.4 * spacing) ** 2))
+    weight = np.exp(-0.5 * ((distance**2 - distance[:, :1] ** 2) / (0.3 * spacing) ** 2))
     part: NDArray[np.float64] = (weight * keep[index]).sum(1) / weight.sum(1)
     return part.reshape(shape)
 
