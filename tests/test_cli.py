@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -299,6 +300,17 @@ def test_priors_lists_every_built_in(capsys: pytest.CaptureFixture[str]) -> None
 def test_train_takes_its_options_from_the_training_room(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "--help") == 0
     assert "--steps" in capsys.readouterr().out
+
+
+def test_a_disk_that_refuses_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(options: object) -> int:
+        raise OSError(28, "No space left on device", "runs/last.safetensors")
+
+    monkeypatch.setitem(cli.COMMANDS, "priors", dataclasses.replace(cli.COMMANDS["priors"], run=full))
+    assert run("priors") == 2
+    assert "runs/last.safetensors: No space left on device" in one_sentence(capsys)
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # the reader of a pipe went away, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except OSError as error:  # a full disk, a folder that is not ours
+            _say(
+                f"{error.filename or 'a file'}: {error.strerror or error}; check the path and the space left."
+            )
+            return BAD_INPUT
         except KeyboardInterrupt:
             _say("stopped.")
             return 130
