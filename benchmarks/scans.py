@@ -16,7 +16,8 @@ import numpy as np
 from ase import Atoms
 
 from napari_stemprior.optics.instrument import PRESETS, Instrument
-from napari_stemprior.optics.multislice import PeriodicScan, scan
+from napari_stemprior.optics.multislice import scan
+from napari_stemprior.optics.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure import StructurePrior, built_in
 from specimens import Columns, along_110, bilayer, columns_of, prior_of, rectangular, with_vacancies

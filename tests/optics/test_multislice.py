@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.instrument import PRESETS
-from napari_stemprior.optics.multislice import PeriodicScan, multislice_image, orthogonal, scan
+from napari_stemprior.optics.multislice import multislice_image, orthogonal, scan
+from napari_stemprior.optics.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure.library import build_atoms, entries
 
@@ -104,7 +105,8 @@ def test_moving_the_specimen_moves_the_image():
     moved.wrap()
     one, other = drain(scan(box, QUICK)), drain(scan(moved, QUICK))
     xy = np.random.default_rng(0).uniform(0, 6, (200, 2))
-    np.testing.assert_allclose(other.at(xy + [0.61, 0.37]), one.at(xy), rtol=0.02)
+    shift = np.array([0.61, 0.37])
+    np.testing.assert_allclose(other.at(xy + shift), one.at(xy), rtol=0.02)
 
 
 def test_phonons_are_seeded():

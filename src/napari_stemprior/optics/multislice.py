@@ -1,8 +1,7 @@
 """The multislice engine: HAADF images of a crystal by abTEM.
 
 Slow and exact where the incoherent engine is fast and approximate. The specimen is periodic across
-the beam; its image as a function of the probe position is band-limited to twice the aperture, so a
-scan at the Nyquist rate holds everything and `PeriodicScan` gives the value at any position.
+the beam; its cell is scanned at the Nyquist rate, and `PeriodicScan` gives the value at any position.
 """
 
 from __future__ import annotations
@@ -10,17 +9,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import next_fast_len
-from scipy.ndimage import map_coordinates
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.instrument import Instrument
+from napari_stemprior.optics.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,85 +34,14 @@ VACUUM_GAP = 5.5
 SLICE_THICKNESS = 2.0
 #: Part of the Nyquist distance between probe positions: the aperture has a soft edge.
 FILL = 0.8
+# A rectangle of more cells than this is too large to simulate.
+_MOST_CELLS = 24.5
 #: Coarsest grid of the wave in Å; at 0.08 equal heavy columns differ by a tenth, at 0.05 by one per cent.
 MAX_SAMPLING = 0.05
 # How much finer than the wave's grid the potential is built.
 _FINER = 3
 #: Probe positions across a block that shares one window of the potential.
 _BLOCK = 12
-
-
-@dataclass(frozen=True)
-class PeriodicScan:
-    """The image of one cell of a specimen that repeats across the beam.
-
-    Parameters
-    ----------
-    intensity : (Ny, Nx) array of float64
-        Fraction of the beam that the detector collects, both numbers of points odd;
-        point (i, j) lies at (x, y) = (j Lx / Nx, i Ly / Ny).
-    cell : (float, float)
-        Lx and Ly in Å.
-    """
-
-    intensity: NDArray[np.float64]
-    cell: tuple[float, float]
-
-    def blurred(self, fwhm: float) -> PeriodicScan:
-        """Return the scan with an effective source of a full width `fwhm` in Å, exactly."""
-        sigma = fwhm / np.sqrt(8 * np.log(2))
-        ny, nx = self.intensity.shape
-        kx = np.fft.fftfreq(nx, self.cell[0] / nx)
-        ky = np.fft.fftfreq(ny, self.cell[1] / ny)
-        damping = np.exp(-2 * (np.pi * sigma) ** 2 * (kx[None] ** 2 + ky[:, None] ** 2))
-        return replace(self, intensity=np.fft.ifft2(np.fft.fft2(self.intensity) * damping).real)
-
-    def at(self, xy: ArrayLike) -> NDArray[np.float64]:
-        """Evaluate the image at any position by its Fourier series.
-
-        Parameters
-        ----------
-        xy : (..., 2) array-like
-            Å.
-
-        Returns
-        -------
-        (...,) array
-            Fraction of the beam.
-        """
-        points = np.asarray(xy, float)
-        if points.ndim == 1:
-            return np.asarray(self.at(points[None])[0])
-        fine = _oversampled(self.intensity, self.cell)
-        rows = points[..., 1] * (fine.shape[0] / self.cell[1])
-        columns = points[..., 0] * (fine.shape[1] / self.cell[0])
-        # a cubic spline on a grid some eight times finer than Nyquist adds about 1e-5
-        return np.asarray(map_coordinates(fine, [rows, columns], order=3, mode="grid-wrap"))
-
-    def image(
-        self, pixel_size: float, shape: tuple[int, int], *, angle: float = 0.0, origin: ArrayLike = (0.0, 0.0)
-    ) -> NDArray[np.float32]:
-        """Draw the scan on a pixel grid.
-
-        Parameters
-        ----------
-        pixel_size : float
-            Å/px.
-        shape : (int, int)
-            Rows and columns.
-        angle : float
-            Degrees from the image's x axis towards its y axis, to the specimen's x axis.
-        origin : (2,) array-like
-            Pixel (y, x) of the specimen's origin.
-
-        Returns
-        -------
-        (H, W) array of float32
-        """
-        t = np.deg2rad(angle)
-        y, x = np.indices(shape) - np.asarray(origin, float)[:, None, None]
-        turned = np.stack([np.cos(t) * x + np.sin(t) * y, np.cos(t) * y - np.sin(t) * x], -1)
-        return self.at(turned * pixel_size).astype(np.float32)
 
 
 def multislice_image(
@@ -248,7 +175,7 @@ def orthogonal(atoms: Atoms) -> tuple[Atoms, float]:
     Raises
     ------
     StructureError
-        If the cell leans along the beam or no rectangle of up to 12 × 12 cells fits.
+        If the cell leans along the beam or no rectangle of a few dozen cells fits.
     """
     from ase.build import make_supercell
 
@@ -265,8 +192,9 @@ def orthogonal(atoms: Atoms) -> tuple[Atoms, float]:
     plane = vectors @ cell[:2, :2]
     length = np.linalg.norm(plane, axis=1)
     area = np.outer(plane[:, 0], plane[:, 1]) - np.outer(plane[:, 1], plane[:, 0])
-    across = np.abs(plane @ plane.T) < 1e-3 * np.outer(length, length)
-    area[~across | (area < 0.1)] = np.inf
+    across = np.abs(plane @ plane.T) < 3e-4 * np.outer(length, length)
+    cells = area / abs(np.linalg.det(cell[:2, :2]))
+    area[~across | (cells < 0.5) | (cells > _MOST_CELLS)] = np.inf
     # the smallest rectangle; of equal ones that whose first side is short and nearest to a
     best = np.lexsort((np.abs(vectors[:, 1]), length.round(3), area.min(axis=1).round(3)))[0]
     if not np.isfinite(area[best].min()):
@@ -408,23 +336,6 @@ def _scan_block(
     )
     intensity: NDArray[np.float64] = np.asarray(measured.array, dtype=np.float64)
     return intensity
-
-
-def _oversampled(intensity: NDArray[np.float64], cell: tuple[float, float]) -> NDArray[np.float64]:
-    """Interpolate by zero-padding the spectrum, to 0.05 Å or finer."""
-    ny, nx = intensity.shape
-    shape = (
-        next_fast_len(max(ny, int(np.ceil(cell[1] / 0.05)))),
-        next_fast_len(max(nx, int(np.ceil(cell[0] / 0.05)))),
-    )
-    spectrum = np.fft.fftshift(np.fft.fft2(intensity))
-    padded = np.zeros(shape, dtype=complex)
-    top, left = shape[0] // 2 - ny // 2, shape[1] // 2 - nx // 2
-    padded[top : top + ny, left : left + nx] = spectrum
-    fine: NDArray[np.float64] = np.fft.ifft2(np.fft.ifftshift(padded)).real * (
-        shape[0] * shape[1] / (ny * nx)
-    )
-    return fine
 
 
 @contextmanager
