@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, uniform_filter
-from scipy.optimize import minimize
 
 from napari_stemprior.registration.demodulation import Fringes
 
@@ -66,8 +65,8 @@ def coherent_affine(
     Parameters
     ----------
     fringes : Fringes
-    matched : (n, gy, gx) complex array
-        From `templated`.
+    matched : (m, gy, gx) complex array
+        From `templated`, of the first `m` nodes.
     centre : (2,) array
         Middle of the window in Å (y, x).
     radius : float or None
@@ -89,17 +88,37 @@ def coherent_affine(
     places = relative[used]
     reach = float(np.sqrt((places**2).sum(-1).max())) + 1e-9
     design = np.column_stack([np.ones(len(places)), places / reach])  # (p, 3)
-    k = fringes.k
-    size = float(np.abs(values).sum()) + 1e-30
+    k = fringes.k[: len(values)]
+    outer_places = (design[:, :, None] * design[:, None, :]).reshape(-1, 9)  # (p, 9)
+    outer_waves = (_TAU**2 * k[:, :, None] * k[:, None, :]).reshape(-1, 4)  # (n, 4)
 
-    def cost(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        shift = design @ parameters.reshape(3, 2)
-        turned = values * np.exp(1j * _TAU * (k @ shift.T))
-        slope = -_TAU * design.T @ (turned.imag.T @ k)
-        return -float(turned.real.sum()) / size, -slope.ravel() / size
+    def curvature(strength: NDArray[np.float64]) -> NDArray[np.float64]:
+        blocks = outer_waves.T @ (strength @ outer_places)  # (4, 9)
+        return np.asarray(blocks.reshape(2, 2, 3, 3).transpose(2, 0, 3, 1).reshape(6, 6))
 
-    result = minimize(cost, np.zeros(6), jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    solution = result.x.reshape(3, 2)
+    # A cosine never bends more than its amplitude, so a step with this curvature always climbs.
+    # It is slow where noise is strong; Newton's own curvature is tried first.
+    safe = curvature(np.abs(values))
+    safe += 1e-6 * np.trace(safe) * np.eye(6) + 1e-30 * np.eye(6)
+    solution = np.zeros((3, 2))
+    turned = values.copy()
+    for _ in range(40):
+        slope = -_TAU * (design.T @ (turned.imag.T @ k)).ravel()
+        steps = [np.linalg.solve(safe, slope)]
+        newton = curvature(turned.real)
+        if np.linalg.eigvalsh(newton)[0] > 1e-3 * safe.max() * 1e-3:
+            steps.insert(0, np.linalg.solve(newton, slope))
+        height = float(turned.real.sum())
+        for step in steps:
+            trial = solution + step.reshape(3, 2)
+            turned_trial = values * np.exp(1j * _TAU * (k @ (design @ trial).T))
+            if float(turned_trial.real.sum()) > height:
+                break
+        else:
+            break
+        solution, turned = trial, turned_trial
+        if float(np.abs(step).max()) < 1e-4:
+            break
     return solution[1:].T / reach, solution[0]
 
 

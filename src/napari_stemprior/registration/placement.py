@@ -18,7 +18,7 @@ from napari_stemprior.registration.lattice_search import (
 )
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
-from napari_stemprior.registration.score import Evidence, evidence, togetherness
+from napari_stemprior.registration.score import Evidence, evidence, explained_share, togetherness
 from napari_stemprior.registration.spectrum import (
     Flattened,
     Spectrum,
@@ -33,8 +33,12 @@ from napari_stemprior.structure import StructurePrior
 SCALES = np.geomspace(0.935, 1.07, 11)
 #: Gaussian in Å of the demodulation.
 WIDTH = 6.0
+#: Nodes that take part in locking the phases.
+_COHERENT_NODES = 16
 #: Lattices that are carried from the power to the phases.
 _LATTICES = 3
+#: A lattice whose nodes have less than this share of the best one's log power is not carried on.
+_WEAK = 0.3
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placemen
     demodulator = Demodulator(flat)
     placements: list[Placement] = []
     for lattice in lattices[:_LATTICES]:
+        if lattice.value < _WEAK * lattices[0].value:
+            break
         placements += place(demodulator, whole, found, prior, lattice)
     placements.sort(key=lambda p: (-round(p.evidence.score, 6), -p.evidence.agreement))
     return placements
@@ -131,15 +137,17 @@ def place(
     reach = float(np.linalg.norm(demodulator.flat.extent))
     radius: float | None = 25.0
     while True:
-        matched = templated(fringes, origin, noise)
+        # the strongest nodes hold nearly all that is known of the affine map
+        matched = templated(fringes, origin, noise)[:_COHERENT_NODES]
         change, shift = coherent_affine(fringes, matched, middle, radius)
         stretch = np.eye(2) + change
         linear = stretch @ linear
         origin = stretch @ (origin - middle) + middle + shift
         # demodulate anew: waves must not drift within the Gaussian
-        fringes = demodulator.fringes(found, linear, WIDTH)
         if radius is None:
+            fringes = demodulator.fringes(found, linear, WIDTH)
             break
+        fringes = demodulator.fringes(found, linear, float(np.clip(radius / 12, WIDTH, 10.0)))
         radius = radius * 1.8 if radius * 1.8 < reach else None
     matched = templated(fringes, origin, noise)
     field = track(fringes, matched, noise, smooth=6.0)
@@ -150,13 +158,14 @@ def place(
     together = togetherness(straight, measured, noise * fringes.effective)
     step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
     measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
+    explained = explained_share(whole, linear, prior)
     pixels = demodulator.flat.image.size
     placements: list[Placement] = []
     for symmetry in lattice_symmetries(prior):
         turned = _rotated(found, prior, measured, symmetry)
         fraction, _ = match_origin(found, turned / noise, prior.cell)
         inner = linear @ symmetry
-        proof = evidence(found, turned, noise * pixels, fraction, whole, inner, prior, together)
+        proof = evidence(found, turned, noise * pixels, fraction, inner, explained, together)
         new_origin = origin + inner @ (fraction @ prior.cell)
         placement = Placement(inner, new_origin, proof)
         if not any(_equivalent(placement, other, prior) for other in placements):

@@ -24,8 +24,8 @@ _BLURS = (4.0, 6.0, 9.0, 13.0, 20.0, 30.0)
 _TOLERATED = 0.035
 #: A window flattens what bends within it; each further pass looks at what the last has left.
 _PASSES = 4
-#: Windows in Å that are tried for the reliability, finest first.
-_FINE_WIDTHS = (4.0, 5.5, 8.0)
+#: Windows that are tried for the reliability, in sides of the cell (3 Å at least), finest first.
+_FINE_WIDTHS = (1.0, 1.5, 2.2)
 #: Reliability rises from 0 to 1 between these shares of the usual amplitude.
 _SHARES = (0.3, 0.8)
 
@@ -60,7 +60,7 @@ class PoseField:
 
     def reliability_at(self, yx: ArrayLike) -> NDArray[np.float64]:
         """Reliability in [0, 1] at (..., 2) pixels (y, x)."""
-        return self._sample(self.reliability, yx)
+        return np.clip(self._sample(self.reliability, yx), 0.0, 1.0)
 
     def columns(
         self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0
@@ -150,8 +150,9 @@ def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, p
         shift = shift + rest
 
     reliability, places = None, coarse.places
+    side = max(3.0, float(np.sqrt(prior.area)))
     for width in _FINE_WIDTHS:
-        fine = demodulator.fringes(found, linear, width)
+        fine = demodulator.fringes(found, linear, width * side)
         places = fine.places
         step = (coarse.places[1, 0, 0], coarse.places[0, 1, 1])
         at = [places[..., 0] / step[0], places[..., 1] / step[1]]

@@ -73,9 +73,8 @@ def evidence(
     measured: NDArray[np.complex128],
     variance: NDArray[np.float64],
     fraction: NDArray[np.float64],
-    whole: Spectrum,
     linear: NDArray[np.float64],
-    prior: StructurePrior,
+    explained: float,
     together: float,
 ) -> Evidence:
     """Gather what speaks for a placement.
@@ -89,9 +88,10 @@ def evidence(
         Their variance from noise alone.
     fraction : (2,) array
         Origin in fractions of the cell.
-    whole : Spectrum
     linear : (2, 2) array
-    prior : StructurePrior
+        From (x, y) in Å of the prior to (y, x) in Å of the image.
+    explained : float
+        From `explained_share`.
     together : float
         From `togetherness`.
     """
@@ -111,7 +111,7 @@ def evidence(
     return Evidence(
         agreement,
         significance,
-        explained(whole, linear, prior),
+        explained,
         _breadth(nodes, template, turned, variance),
         together,
         float(np.sqrt(stretch[0] * stretch[1]) - 1),
@@ -162,7 +162,7 @@ def togetherness(
     return float(np.sqrt(np.clip(common / max(power, 1e-30), 0, 1)))
 
 
-def explained(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
+def explained_share(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
     """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice."""
     ratio = whole.ratio
     centre = ratio.shape[0] // 2
