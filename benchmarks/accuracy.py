@@ -130,7 +130,8 @@ def report(results: pd.DataFrame, model: str) -> str:
         ]
         parts.append("\n".join(lines) + "\n")
     if results["vacancies"].any():
-        add("Vacancies filled (less is better)", "dose", "vacancies_filled")
+        for rows in ("dose", "specimen"):
+            add(f"Vacancies filled by {rows} (less is better)", rows, "vacancies_filled")
     if results["hidden_layer_recall"].notna().any():
         add("Hidden-layer recall", "dose", "hidden_layer_recall")
     add("Precision", "dose", "precision")
