@@ -55,7 +55,7 @@ class Evidence:
             _vote(self.significance, 8.5, 1.0),
             _vote(self.explained, 0.24, 0.03),
             _vote(self.breadth, 0.25, 0.06),
-            _vote(self.together, 0.86, 0.02),
+            _vote(self.together, 0.9, 0.015),
             _vote(-abs(self.scale), -0.072, 0.003),
             _vote(-self.strain, -0.14, 0.006),
         )
