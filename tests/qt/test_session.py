@@ -132,6 +132,26 @@ def test_a_removed_atoms_layer_is_let_go(viewer, session):
     assert session.editor is None
     session.take_segmentation(image, segmented(session))
     assert len(session.editor.rows)
+    assert not session.can_restore_atoms
+
+
+def test_a_removed_atoms_layer_comes_back_with_its_history(viewer, session):
+    image = add_image(viewer)
+    session.set_prior(built_in("MoS2"))
+    session.take_segmentation(image, segmented(session))
+    editor = session.editor
+    editor.layer.add((4, 4))
+    viewer.layers.remove(editor.layer)
+    assert session.can_restore_atoms
+    session.restore_atoms()
+    assert session.editor is editor
+    assert editor.layer in viewer.layers
+    n = len(editor.rows)
+    editor.layer.add((6, 6))
+    assert len(editor.rows) == n + 1
+    editor.undo()
+    editor.undo()
+    assert len(editor.rows) == n - 1
 
 
 def test_two_viewers_share_nothing(viewer, session):

@@ -108,9 +108,12 @@ class CorrectPanel(Panel):
             allow(button, shortcuts.tooltip(action), none)
         undo = "" if editor is None else editor.undo_label
         redo = "" if editor is None else editor.redo_label
-        allow(
-            self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, "" if undo else "Nothing to take back."
-        )
+        if self.session.can_restore_atoms:
+            undo = "remove layer"
+            allow(self.undo, "Bring the removed atoms layer back, with its history.")
+        else:
+            no_undo = "" if undo else "Nothing to take back."
+            allow(self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, no_undo)
         allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
         self.undo.setText(f"Undo: {undo}" if undo else "Undo")
         self.redo.setText(f"Redo: {redo}" if redo else "Redo")
@@ -135,8 +138,10 @@ class CorrectPanel(Panel):
         self._judge("rejected")
 
     def undo_edit(self, *_: Any) -> None:
-        """Take the last edit back."""
-        if self.session.editor is not None:
+        """Take the last edit back, or bring a removed layer back."""
+        if self.session.can_restore_atoms:
+            self.session.restore_atoms()
+        elif self.session.editor is not None:
             self.session.editor.undo()
 
     def redo_edit(self, *_: Any) -> None:

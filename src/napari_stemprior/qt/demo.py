@@ -189,7 +189,9 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     pick_prior(desk, "MoS2")
-    print(f"Lattice: {desk.prior_panel.status.text()}")
+    pose = desk.session.pose
+    if pose is not None:
+        print(f"The lattice lies at {pose.angle:.1f}°, with a score of {pose.score:.2f} of 1.")
     editor = segment(desk)
     found = editor.table()
     counts = ", ".join(f"{n} {e}" for e, n in found.rows["element"].value_counts().items())

@@ -63,8 +63,12 @@ class AtomEditor:
         self._rows = _ordered(rows_from_layer(layer))
         self._next_id = int(self._rows["atom_id"].max()) + 1 if len(self._rows) else 0
         self._write()
-        layer.events.data.connect(self._on_data)
-        layer.events.features.connect(self._on_features)
+        self.attach()
+
+    def attach(self) -> None:
+        """Listen to the layer."""
+        self.layer.events.data.connect(self._on_data)
+        self.layer.events.features.connect(self._on_features)
 
     def detach(self) -> None:
         """Let go of the layer; its points and features stay."""

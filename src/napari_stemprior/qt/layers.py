@@ -208,12 +208,15 @@ def style_rows(layer: Points, rows: pd.DataFrame) -> None:
     if rows.empty:
         return
     elements = {e: (*element_colour(e), 1.0) for e in rows["element"].unique()}
-    colours = np.array([elements[e] for e in rows["element"]])
+    codes, names = pd.factorize(rows["element"])
+    colours = np.array([elements[e] for e in names])[codes]
     rejected = (rows["status"] == "rejected").to_numpy()
     colours[rejected] = (0.6, 0.6, 0.6, 1.0)
     layer.border_color = colours
     layer.face_color = np.zeros((len(rows), 4))
-    layer.symbol = [SYMBOLS[s] for s in rows["status"]]
+    symbols = [SYMBOLS[s] for s in rows["status"]]
+    if symbols != [s.value for s in layer.symbol]:  # setting them costs more than all the rest
+        layer.symbol = symbols
     layer.size = layer.current_size
 
 

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QSearchableComboBox
 
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.qt import tasks
+from napari_stemprior.qt import samples, tasks
 from napari_stemprior.qt.cell_picture import CellPicture
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.section import small_label
@@ -42,7 +42,8 @@ class PriorPanel(Panel):
         super().__init__(session, runner)
         self._file = ""
         self.names = QSearchableComboBox()
-        self.names.addItems(session.operations.prior_names())
+        self._structures = samples.structures()
+        self.names.addItems([*session.operations.prior_names(), *self._structures])
         self.names.setCurrentIndex(-1)
         self.names.lineEdit().setPlaceholderText("Type to search, such as MoS2")
         self.names.setToolTip("The crystal that the image should show. Type a part of its name to search.")
@@ -130,7 +131,11 @@ class PriorPanel(Panel):
         self.state_changed.emit(name + mark)
 
     def pick(self, name: str) -> None:
-        """Choose a built-in prior by its name."""
+        """Choose a built-in prior, or the structure of a sample, by its name."""
+        if name in self._structures:
+            self.axis.clear()
+            self.load_file(str(self._structures[name]))
+            return
         try:
             prior = self.session.operations.load_prior(name, "")
         except StempriorError as error:

@@ -13,6 +13,8 @@ from napari_stemprior.qt.layers import LayerData, layer_from_micrographs
 #: Files of the samples by the key that the manifest gives them.
 FILES: dict[str, str] = {
     "mos2": "example_Se_implanted_MoS2.dm3",
+    "ws2_vacancies": "simulated_WS2_vacancies_1000e.tif",
+    "mos2_bilayer": "simulated_MoS2_twisted_bilayer_10000e.tif",
 }
 
 
@@ -42,4 +44,15 @@ def open_sample(key: str) -> list[LayerData]:
     return layer_from_micrographs(read_micrographs(sample_folder() / FILES[key]))
 
 
+def structures() -> dict[str, Path]:
+    """Return the structure files that belong to samples, by the name that a person picks."""
+    try:
+        folder = sample_folder()
+    except MicrographError:
+        return {}
+    return {path.stem: path for path in sorted(folder.glob("*.extxyz"))}
+
+
 mos2 = partial(open_sample, "mos2")
+ws2_vacancies = partial(open_sample, "ws2_vacancies")
+mos2_bilayer = partial(open_sample, "mos2_bilayer")

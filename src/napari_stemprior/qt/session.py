@@ -32,6 +32,8 @@ class Specimen:
     #: The prior that the pose belongs to.
     posed_prior: StructurePrior | None = None
     editor: AtomEditor | None = None
+    #: The editor of an atoms layer that was removed from the viewer.
+    removed: AtomEditor | None = None
     micrograph: Micrograph | None = field(default=None, repr=False)
 
 
@@ -244,6 +246,19 @@ class Session:
                 f"{merged.held_empty} places held empty."
             )
 
+    @property
+    def can_restore_atoms(self) -> bool:
+        """Whether the atoms layer of the chosen image was removed and can come back."""
+        specimen = self._specimen_or_none()
+        return specimen is not None and specimen.editor is None and specimen.removed is not None
+
+    def restore_atoms(self) -> None:
+        """Bring back a removed atoms layer, with its history."""
+        if self.can_restore_atoms:
+            removed = self._specimen().removed
+            assert removed is not None
+            self.viewer.add_layer(removed.layer)  # the insertion is seen by `_on_layers`
+
     def activate_atoms(self) -> None:
         """Make the atoms layer the active one, so that its keys and modes work."""
         if self.editor is not None:
@@ -280,7 +295,13 @@ class Session:
         if specimen.editor is not None:
             return
         layer = doors.of_role(self.viewer.layers, "atoms", image)
-        if isinstance(layer, Points):
+        if layer is None:
+            return
+        removed, specimen.removed = specimen.removed, None
+        if removed is not None and removed.layer is layer:
+            specimen.editor = removed
+            removed.attach()
+        elif isinstance(layer, Points):
             size = self.pixel_size or float(layer.metadata[doors.KEY]["pixel_size"])
             specimen.editor = AtomEditor(layer, size)
             specimen.editor.changed.connect(self.atoms_changed.emit)
@@ -325,7 +346,7 @@ class Session:
         for specimen in self._specimens.values():
             if specimen.editor is not None and specimen.editor.layer is layer:
                 specimen.editor.detach()
-                specimen.editor = None
+                specimen.editor, specimen.removed = None, specimen.editor
                 self.atoms_changed.emit()
         if layer is self._image:
             self.choose_image(self.images[-1] if self.images else None)
