@@ -139,7 +139,7 @@ def test_the_lattice_is_fitted_and_drawn(make, viewer):
     assert desk.session.overlay in viewer.layers
     panel.overlay.click()
     assert desk.session.overlay is None
-    assert desk.sections["2 Lattice prior"].state == "MoS2 · fitted"
+    assert desk.sections["2 Lattice prior"].state == "fitted: MoS2"
 
 
 def test_no_fit_is_said_and_not_drawn(make, viewer):

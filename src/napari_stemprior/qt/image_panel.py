@@ -17,6 +17,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
 from napari_stemprior.registration import Pose
 
+_FIT = "Fit pixel size"
 #: Å in each unit that a person may type a pixel size in.
 _UNITS = {"Å/px": 1.0, "nm/px": 10.0, "pm/px": 0.01}
 
@@ -46,7 +47,7 @@ class ImagePanel(Panel):
         self.field = small_label()
         self.field.setToolTip("Width × height of the image")
         self.note = small_label()
-        self.fit = QPushButton("Fit pixel size")
+        self.fit = QPushButton(_FIT)
 
         size_row = QHBoxLayout()
         size_row.addWidget(self.size, 1)
@@ -116,6 +117,8 @@ class ImagePanel(Panel):
         self.note.setVisible(bool(note))
         self.fit.setVisible(image is not None)
         self.state_changed.emit(state)
+        if not self.runner.busy:
+            self.fit.setText(_FIT)
 
     def start_fit(self) -> None:
         """Fit the pixel size in a worker."""
@@ -128,7 +131,8 @@ class ImagePanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        self.runner.start(work, self._on_fitted)
+        if self.runner.start(work, self._on_fitted):
+            self.fit.setText("Fitting…")
 
     def _on_fitted(self, result: tuple[float, Pose]) -> None:
         size, pose = result

@@ -30,6 +30,7 @@ from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
 
 _FILES = "Structures (*.cif *.vasp POSCAR* CONTCAR* *.extxyz *.xyz *.json *.traj *.res *.pdb);;All files (*)"
+_FIT = "Fit to image"
 _ROWS_SHOWN = 4
 #: A pixel size that differs from the image's by more than this part is worth a word.
 _STRETCH = 0.02
@@ -61,7 +62,7 @@ class PriorPanel(Panel):
         self.columns.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.columns.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.columns.setToolTip("The atom columns of one projected cell; layer 0 is where the beam enters.")
-        self.fit = QPushButton("Fit to image")
+        self.fit = QPushButton(_FIT)
         self.overlay = QCheckBox("Show the lattice")
         self.status = small_label()
 
@@ -127,8 +128,10 @@ class PriorPanel(Panel):
         self.status.setText("" if pose is None else fit_text(pose, session.pixel_size))
         self.status.setVisible(pose is not None)
         name = "" if session.prior is None else session.prior.name
-        mark = "" if pose is None else (" · fitted" if pose.is_fit else " · no fit")
-        self.state_changed.emit(name + mark)
+        mark = "" if pose is None else ("fitted: " if pose.is_fit else "no fit: ")
+        self.state_changed.emit(mark + name)
+        if not busy:
+            self.fit.setText(_FIT)
 
     def pick(self, name: str) -> None:
         """Choose a built-in prior, or the structure of a sample, by its name."""
@@ -167,7 +170,8 @@ class PriorPanel(Panel):
             tell(error)
             return
         self._fitting = self.session.prior
-        self.runner.start(work, self._on_fitted)
+        if self.runner.start(work, self._on_fitted):
+            self.fit.setText("Fitting…")
 
     def _on_fitted(self, pose: Pose) -> None:
         self.session.set_pose(pose, self._fitting)
@@ -214,8 +218,9 @@ class PriorPanel(Panel):
             self.names.addItem(prior.name)
         self.names.setCurrentIndex(self.names.findText(prior.name))
         a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
+        beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
         self.facts.setText(
-            f"Beam {prior.zone_axis} · cell {a:.3f} × {b:.3f} Å · {len(prior.columns)} columns, "
+            f"Beam {beam} · cell {a:.3f} × {b:.3f} Å · {len(prior.columns)} columns, "
             f"nearest {prior.neighbour_distance:.2f} Å apart"
         )
         self.facts.setToolTip(prior.source or "")

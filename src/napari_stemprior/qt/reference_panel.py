@@ -15,6 +15,7 @@ from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
 
+_SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
 _LARGEST = 1024
 
@@ -29,7 +30,7 @@ class ReferencePanel(Panel):
         self.instrument.addItems(list(PRESETS))
         self.instrument.setCurrentText("80 kV HAADF")
         self.settings = small_label()
-        self.simulate = QPushButton("Simulate reference")
+        self.simulate = QPushButton(_SIMULATE)
         self.form().addRow("Instrument", self.instrument)
         self.add(self.settings)
         self.add(self.simulate)
@@ -55,6 +56,8 @@ class ReferencePanel(Panel):
             BUSY if self.runner.busy else "",
         )
         self.state_changed.emit(self._shown)
+        if not self.runner.busy:
+            self.simulate.setText(_SIMULATE)
 
     def start(self) -> None:
         """Simulate in a worker."""
@@ -74,8 +77,9 @@ class ReferencePanel(Panel):
             (height, width),
             session.fitted_pose,
         )
-        self._shown = f"{self.instrument.currentText()}"
-        self.runner.start(work, self._on_simulated)
+        self._shown = self.instrument.currentText()
+        if self.runner.start(work, self._on_simulated):
+            self.simulate.setText("Simulating…")
 
     def _on_simulated(self, picture: np.ndarray) -> None:
         self.session.show_reference(picture)

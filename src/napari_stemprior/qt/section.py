@@ -3,8 +3,32 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+
+
+class _State(QLabel):
+    """A line of text that ends in an ellipsis where it is too long for its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full_text = ""
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def show_text(self, text: str) -> None:
+        """Show another text; the tooltip tells all of it."""
+        self.full_text = text
+        self.setToolTip(text)
+        self._elide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fit the text to the new width."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        room = self.contentsRect().width() - 6
+        self.setText(self.fontMetrics().elidedText(self.full_text, Qt.TextElideMode.ElideRight, room))
 
 
 class Section(QFrame):
@@ -33,7 +57,7 @@ class Section(QFrame):
             "QToolButton { font-weight: bold; border: none; padding: 3px 4px 3px 2px; }"
         )
         self._button.setToolTip("Fold or unfold this step")
-        self._state = QElidingLabel("")
+        self._state = _State()
         self._state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._state.setMinimumWidth(40)
         header = QHBoxLayout()
@@ -64,13 +88,12 @@ class Section(QFrame):
 
     def set_state(self, text: str) -> None:
         """Tell the state of the step at the right of the header."""
-        self._state.setText(text)
-        self._state.setToolTip(text)
+        self._state.show_text(text)
 
     @property
     def state(self) -> str:
         """The text at the right of the header."""
-        return str(self._state.text())
+        return self._state.full_text
 
     def _on_toggled(self, expanded: bool) -> None:
         arrow = Qt.ArrowType.DownArrow if expanded else Qt.ArrowType.RightArrow
