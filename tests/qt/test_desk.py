@@ -383,3 +383,23 @@ def test_a_pixel_size_that_cannot_be_fitted_is_told(make, viewer):
     desk.prior_panel.pick("MoS2")
     desk.press(desk.image_panel.fit)
     assert "try another prior" in said()[-1]
+
+
+def test_the_structure_of_a_sample_is_in_the_list(make, viewer):
+    asked = []
+
+    def load(name, axis):
+        from napari_stemprior.structure import load_prior
+
+        asked.append(name)
+        return load_prior(name)
+
+    desk = make(load_prior=load)
+    panel = desk.prior_panel
+    index = panel.names.findText("MoS2_twisted_bilayer")
+    assert index >= 0
+    panel.names.activated.emit(index)
+    desk.finish()
+    assert asked[0].endswith("MoS2_twisted_bilayer.extxyz")
+    assert desk.session.prior.layers.max() == 1
+    assert panel.axis.isEnabled()
