@@ -55,6 +55,13 @@ def test_a_colour_image_is_refused():
         layers.micrograph_from_layer(Image(np.random.default_rng(0).random((20, 20, 3)), rgb=True))
 
 
+def test_a_grey_picture_saved_in_colour_is_taken():
+    grey = np.random.default_rng(0).integers(0, 255, (20, 30), dtype=np.uint8)
+    layer = Image(np.stack([grey] * 3, -1), rgb=True)
+    np.testing.assert_array_equal(layers.micrograph_from_layer(layer).image, grey)
+    assert layers.shape_of(layer) == (20, 30)
+
+
 def test_rows_survive_the_way_through_a_points_layer(viewer):
     image = add_image(viewer)
     layer = layers.new_atoms_layer(image, PIXEL_SIZE, 1.0)

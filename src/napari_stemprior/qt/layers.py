@@ -97,13 +97,16 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
     Raises
     ------
     MicrographError, PixelSizeError
-        If it is a colour image, or `Micrograph` refuses it.
+        If it is a colour image rather than a grey one saved in colour, or `Micrograph` refuses it.
     """
-    if layer.rgb:
-        raise MicrographError(
-            f"{layer.name}: this is a colour image; split its channels and take one of them."
-        )
     data = layer.data[0] if layer.multiscale else layer.data
+    if layer.rgb:
+        channels = np.asarray(data)[..., :3]
+        if (channels != channels[..., :1]).any():
+            raise MicrographError(
+                f"{layer.name}: this is a colour image; split its channels and take one of them."
+            )
+        data = channels[..., 0]  # a grey picture that a program saved in colour
     if data.ndim > 2:
         leading = [min(max(int(i), 0), n - 1) for i, n in zip(step, data.shape[:-2], strict=False)]
         data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]
@@ -145,6 +148,13 @@ def _image_data(image: NDArray[np.float32], micrograph: Micrograph, name: str) -
         meta["scale"] = (*(1.0,) * extra, size, size)
         meta["units"] = (*("pixel",) * extra, *ANGSTROM)
     return image, meta, "image"
+
+
+def shape_of(image: Image) -> tuple[int, int]:
+    """Return rows and columns of an image layer, of one frame if it is a stack."""
+    shape = (image.data[0] if image.multiscale else image.data).shape
+    height, width = (shape[:-1] if image.rgb else shape)[-2:]
+    return int(height), int(width)
 
 
 def placed_like(image: Image) -> dict[str, Any]:
@@ -254,8 +264,7 @@ def table_from_layer_data(data: Any, meta: dict[str, Any]) -> AtomTable:
 
 def lattice_layer(image: Image, prior: StructurePrior, pose: Pose, pixel_size: float) -> Points:
     """Draw the columns of a posed prior over an image, as small crosses in the colour of the element."""
-    shape = image.data.shape[-2:] if not image.multiscale else image.data[0].shape[-2:]
-    yx, index = pose.columns(prior, (int(shape[0]), int(shape[1])))
+    yx, index = pose.columns(prior, shape_of(image))
     colours = np.array([(*element_colour(c.element), 1.0) for c in prior.columns])
     return Points(
         yx,
@@ -278,7 +287,7 @@ def reference_layer(
     image: Image, prior: StructurePrior, reference: NDArray[np.float32], pixel_size: float
 ) -> Image:
     """Lay a simulated image beside its micrograph, at the same scale."""
-    width = image.data.shape[-1] if not image.multiscale else image.data[0].shape[-1]
+    _, width = shape_of(image)
     place = placed_like(image)
     gap = 0.04 * width * pixel_size
     scale = float(image.scale[-1])
@@ -297,7 +306,7 @@ def reference_layer(
 
 def region_layer(image: Image) -> Shapes:
     """Make the empty Shapes layer in which a person draws the region that was reviewed."""
-    pixel = max(float(image.data.shape[-1]) / 200, 0.5)
+    pixel = max(shape_of(image)[1] / 200, 0.5)
     return Shapes(
         ndim=2,
         name="reviewed region",
