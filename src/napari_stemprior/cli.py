@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Exit code of bad input.
 BAD_INPUT = 2
+#: A pixel size that the lattice contradicts by more than this (relative) is worth a word.
+_NOTABLE_SCALE_ERROR = 0.05
 
 _EXAMPLES = """\
 examples:
@@ -231,6 +233,12 @@ def _segmented(
         _say(
             f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
             f"{_better_pixel_size(frame, pixel_size, prior)}."
+        )
+    found = table.provenance.get("lattice_pixel_size")
+    if found is not None and abs(found / pixel_size - 1) > _NOTABLE_SCALE_ERROR:
+        _say(
+            f"{frame.name}: the lattice fits {found:.4g} Å/px rather than {pixel_size:.4g}; the lengths in Å "
+            f"follow {pixel_size:.4g}, and --pixel-size {found:.4g} would change that."
         )
     return table
 

@@ -28,13 +28,17 @@ from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.registration import Pose, fit_pose_field, register
+from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.15
 #: Atoms less sure than this are marked for review.
 REVIEW_CONFIDENCE = 0.6
+#: A lattice that does not fit at the given pixel size may say that the size is off by this much (relative),
+#: if it then fits with this score: nominal magnifications are often 10 % wrong.
+MAX_SCALE_ERROR = 0.12
+RESCALED_SCORE = 0.8
 #: Places where the lattice fits worse than this get no registered columns.
 _MIN_RELIABILITY = 0.3
 
@@ -188,18 +192,27 @@ class Segmenter:
         """Register the prior; None where it does not fit, so that a wrong prior does no harm."""
         assert self._image is not None
         if pose is None:
-            try:
-                poses = register(self._image, self._pixel_size, prior)
-            except RegistrationError:
-                return None
-            if not poses or not poses[0].is_fit:
-                return None
-            pose = poses[0]
+            pose = self._registered(prior)
+        if pose is None:
+            return None
         field = fit_pose_field(self._image, self._pixel_size, prior, pose)
         margin = 2.0 / self._pixel_size
         positions, index, reliability = field.columns(prior, self._image.shape, margin)
         keep = reliability >= _MIN_RELIABILITY
         return Placement(pose, positions[keep], index[keep])
+
+    def _registered(self, prior: StructurePrior) -> Pose | None:
+        """Fit the lattice at the given pixel size, else at one not far from it."""
+        assert self._image is not None
+        try:
+            poses = register(self._image, self._pixel_size, prior)
+            if poses and poses[0].is_fit:
+                return poses[0]
+            size, pose = fit_pixel_size(self._image, prior, guess=self._pixel_size)
+        except RegistrationError:
+            return None
+        near = abs(np.log(size / self._pixel_size)) <= np.log1p(MAX_SCALE_ERROR)
+        return pose if near and pose.score >= RESCALED_SCORE else None
 
     def _prompt(self, prior: StructurePrior, placement: Placement) -> StructurePrompt:
         assert self._canonical is not None
@@ -244,6 +257,7 @@ class Segmenter:
             "model_notes": self.notes,
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
+            "lattice_pixel_size": placement.pose.pixel_size if placement else None,
             "trust": trust,
             "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()}
             if placement

@@ -150,7 +150,8 @@ def random_crystal(rng: np.random.Generator) -> Crystal:
     mixed = rng.random(n) < 0.1
     numbers[mixed, 1] = np.minimum(rng.choice(_ATOMIC_NUMBERS, size=int(mixed.sum())), numbers[mixed, 0])
     counts[mixed, 1] = 1
-    heights = rng.uniform(0, 3, n)
+    # a layer has heights, a crystal that repeats along the beam has none
+    heights = rng.uniform(0, 3, n) if rng.random() < 0.5 else np.zeros(n)
     return Crystal("random", cell, np.array(places), numbers, counts, heights, np.zeros(n, dtype=np.int64))
 
 

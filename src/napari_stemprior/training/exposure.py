@@ -27,9 +27,7 @@ def random_instrument(rng: np.random.Generator) -> tuple[Instrument, Astigmatism
     return instrument, Astigmatism(abs(rng.normal(0, 12)), rng.uniform(0, np.pi))
 
 
-def expose(
-    scene: Scene, rng: np.random.Generator, electrons: float | None = None
-) -> NDArray[np.float32]:
+def expose(scene: Scene, rng: np.random.Generator, electrons: float | None = None) -> NDArray[np.float32]:
     """Record a scene at a random dose on a random pixel grid, brought to the canonical one.
 
     Parameters

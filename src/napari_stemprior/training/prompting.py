@@ -28,10 +28,10 @@ class PromptKind(StrEnum):
 
 
 _ODDS = {
-    PromptKind.MATCHED: 0.62,
-    PromptKind.UNREGISTERED: 0.07,
-    PromptKind.ABSENT: 0.17,
-    PromptKind.WRONG: 0.09,
+    PromptKind.MATCHED: 0.55,
+    PromptKind.UNREGISTERED: 0.05,
+    PromptKind.ABSENT: 0.25,
+    PromptKind.WRONG: 0.10,
     PromptKind.HALF_RIGHT: 0.05,
 }
 

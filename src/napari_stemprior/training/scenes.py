@@ -209,7 +209,7 @@ def _defects(rng: np.random.Generator, scene: Scene) -> None:
     """Take atoms away, exchange them, and cut holes and edges."""
     n = len(scene.positions)
     keep = np.ones(n, bool)
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         rate = 10 ** rng.uniform(-2, -0.6)
         site = rng.integers(0, 99)
         chosen = rng.random(n) < rate
