@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up everything that `make demo` and `make test` need, on a fresh Debian machine with Python 3.11+:
 # the system libraries of Qt 6 and OpenGL, a virtual environment in .venv, and the package in it.
-# Safe to run again. Settings: PYTHON (interpreter for .venv), PIP_EXTRA_INDEX_URL and pip's other variables,
-# for instance PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu for a torch without CUDA.
+# Safe to run again. Settings: PYTHON (interpreter for .venv) and the variables of pip, for instance to take
+# torch from an index whose builds leave CUDA out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

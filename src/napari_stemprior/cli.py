@@ -1,4 +1,4 @@
-"""The same operations without a window: ``stemprior segment``, ``priors``, ``train``.
+"""The same operations without a window: ``stemprior segment``, ``priors``, ``train``, ``calibrate``.
 
 What a command needs is imported when it runs, so that ``stemprior --version`` answers at once.
 """
@@ -335,6 +335,18 @@ def _configure_train(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
 
 
+def _configure_calibrate(parser: argparse.ArgumentParser) -> None:
+    from napari_stemprior.calibrate import add_arguments
+
+    add_arguments(parser)
+
+
+def _run_calibrate(options: argparse.Namespace) -> int:
+    from napari_stemprior.calibrate import run
+
+    return run(options)
+
+
 def _run_train(options: argparse.Namespace) -> int:
     from napari_stemprior.training.train import run
 
@@ -347,6 +359,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "priors": Command("list the built-in lattice priors", _configure_nothing, _run_priors),
     "train": Command("train a network on simulated scenes", _configure_train, _run_train),
+    "calibrate": Command("fit how sure a trained network is", _configure_calibrate, _run_calibrate),
 }
 
 

@@ -50,5 +50,5 @@ class TrainingError(StempriorError):
     """Training that cannot start or go on."""
 
 
-class Cancelled(StempriorError):
+class Cancelled(StempriorError):  # noqa: N818 - it is no error
     """Work that the person stopped."""

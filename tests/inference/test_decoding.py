@@ -61,7 +61,7 @@ def test_evidence_comes_from_the_image_alone() -> None:
     peaks = decode(answer, answer.probability.numpy(), evidence)
     by_row = peaks.evidence[np.argsort(peaks.yx[:, 0])]
     assert by_row[0] > 0.9
-    assert by_row[1] == 0.0
+    assert by_row[1] < 0.01
 
 
 @given(st.integers(40, 300), st.integers(40, 300), st.floats(0.06, 0.4))

@@ -6,23 +6,47 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, maximum_filter
+from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
+from napari_stemprior.inference.calibration import Calibration, deviations, log_odds, usual_heights
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 #: A column is one from this probability on; below it, it is not reported at all.
-THRESHOLD = 0.4
+THRESHOLD = 0.5
+#: Peaks lower than this are not looked at.
+_FLOOR = 0.1
 #: Two columns of one layer are never closer than this, Å.
 MIN_DISTANCE = 0.55
 #: A hidden column this near (Å) to one of the entrance layer is the same column.
 MERGE_DISTANCE = 0.4
+#: A peak this near (Å) to a registered column is on its site.
+SITE_DISTANCE = 0.45
 
 
-@dataclass
+@dataclass(frozen=True)
+class Sites:
+    """Registered columns in canonical pixels.
+
+    Parameters
+    ----------
+    yx : (M, 2) array
+    kind : (M,) array of int
+        Column of the cell.
+    hidden : (M,) array of bool
+        Whether it lies below the entrance layer.
+    """
+
+    yx: Floats
+    kind: Integers
+    hidden: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Peaks:
     """Columns in canonical pixels.
 
@@ -39,10 +63,46 @@ class Peaks:
     confidence: Floats
     evidence: Floats
     hidden: NDArray[np.bool_]
-    site: NDArray[np.int64]
+    site: Integers
+
+    def where(self, keep: NDArray[np.bool_]) -> Peaks:
+        """Return the peaks where `keep` is true."""
+        return Peaks(
+            self.yx[keep], self.confidence[keep], self.evidence[keep], self.hidden[keep], self.site[keep]
+        )
 
 
-def decode(answer: Answer, probability: Floats, evidence: Floats, threshold: float = THRESHOLD) -> Peaks:
+@dataclass(frozen=True)
+class PeakTable:
+    """Peaks of one map before anything is decided.
+
+    Parameters
+    ----------
+    yx : (N, 2) array
+        Canonical pixels.
+    height : (N,) array
+        Of the heat map.
+    features : (N, 4) array
+        Log-odds of the height and its deviation from what is usual on such a site (see
+        `calibration.deviations`), and the same two of the image alone at this place.
+    on_site : (N,) array of bool
+        Whether it lies on a registered column.
+    """
+
+    yx: Floats
+    height: Floats
+    features: Floats
+    on_site: NDArray[np.bool_]
+
+
+def decode(
+    answer: Answer,
+    probability: Floats,
+    alone: Floats,
+    sites: Sites | None = None,
+    calibration: Calibration | None = None,
+    threshold: float = THRESHOLD,
+) -> Peaks:
     """Find the columns.
 
     Parameters
@@ -51,40 +111,109 @@ def decode(answer: Answer, probability: Floats, evidence: Floats, threshold: flo
         Offsets and sites come from here.
     probability : (2, H, W) array
         What decides, after mixing with trust.
-    evidence : (2, H, W) array
+    alone : (2, H, W) array
         What the image says without the prior.
+    sites : Sites, optional
+        Registered columns; None where no prior was used.
+    calibration : Calibration, optional
     threshold : float
+        Probability from which on a column is reported.
     """
-    top = _maxima(probability[0], answer, threshold)
-    low = _maxima(probability[1], answer, threshold)
-    if len(top[0]) and len(low[0]):
-        near, found = cKDTree(top[0]).query(low[0])
-        index = np.asarray(found)
-        same = near * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
-        # the stronger of two claims to one place stays
-        weaker = same & (low[1] > top[1][np.minimum(index, len(top[1]) - 1)])
-        drop_top = np.unique(index[weaker])
-        low = (low[0][~same | weaker], low[1][~same | weaker])
-        top = (np.delete(top[0], drop_top, axis=0), np.delete(top[1], drop_top))
-    yx = np.concatenate([top[0], low[0]])
-    hidden = np.concatenate([np.zeros(len(top[0]), bool), np.ones(len(low[0]), bool)])
-    pixel = np.clip(np.round(yx).astype(int), 0, np.array(probability.shape[1:]) - 1)
-    reach = 2 * round(0.3 / CANONICAL_PIXEL_SIZE) + 1
-    support = maximum_filter(evidence.max(axis=0), reach)
+    calibration = calibration or Calibration()
+    parts = []
+    for hidden in (False, True):
+        table = found_peaks(answer, probability, alone, sites, hidden)
+        if sites is None:
+            confidence = calibration.without(table.height)
+        else:
+            confidence = calibration.with_prior(table.features, table.on_site)
+        sure = confidence >= threshold
+        parts.append(_spaced(table.yx[sure], confidence[sure]))
+    (top, top_confidence), (low, low_confidence) = _merged(*parts)
+    yx = np.concatenate([top, low])
+    pixel = _pixels(yx, probability.shape[1:])
     return Peaks(
         yx,
-        np.concatenate([top[1], low[1]]),
-        support[pixel[:, 0], pixel[:, 1]].astype(float),
-        hidden,
+        np.concatenate([top_confidence, low_confidence]),
+        calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]),
+        np.concatenate([np.zeros(len(top), bool), np.ones(len(low), bool)]),
         answer.site.numpy()[pixel[:, 0], pixel[:, 1]].astype(np.int64),
     )
 
 
-def _maxima(probability: Floats, answer: Answer, threshold: float) -> tuple[Floats, Floats]:
-    """Return positions and probabilities of the maxima of one map, refined by the offsets."""
-    peak = (probability == maximum_filter(probability, 3)) & (probability >= threshold)
+def found_peaks(
+    answer: Answer, probability: Floats, alone: Floats, sites: Sites | None, hidden: bool
+) -> PeakTable:
+    """Find the peaks of one map and what is known of each.
+
+    Parameters
+    ----------
+    answer : Answer
+        For the offsets.
+    probability : (2, H, W) array
+    alone : (2, H, W) array
+        What the image says without the prior.
+    sites : Sites or None
+        Registered columns; those of the same layer count.
+    hidden : bool
+        Look at the map of the hidden layers.
+    """
+    heat = probability[int(hidden)]
+    yx, height = _maxima(heat, answer)
+    features = np.zeros((len(yx), 4))
+    features[:, 0] = log_odds(height)
+    on_site = np.zeros(len(yx), bool)
+    if sites is None:
+        return PeakTable(yx, height, features, on_site)
+    mine = (sites.hidden == hidden) & ((sites.yx > -0.5) & (sites.yx < np.array(heat.shape) - 0.5)).all(
+        axis=1
+    )
+    places, kinds = sites.yx[mine], sites.kind[mine]
+    if not len(places) or not len(yx):
+        return PeakTable(yx, height, features, on_site)
+    distance, found = cKDTree(places).query(yx)
+    kind = kinds[np.asarray(found)]
+    at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
+    support = _support(alone)
+    supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
+    usual = usual_heights(maximum_filter(heat, 5)[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
+    usual_alone = usual_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
+    features[:, 1] = deviations(height, kind, usual)
+    features[:, 2] = log_odds(supported)
+    features[:, 3] = deviations(supported, kind, usual_alone)
+    return PeakTable(yx, height, features, np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE)
+
+
+def _support(alone: Floats) -> Floats:
+    """Return the strongest claim of the image alone within 0.3 Å of each pixel."""
+    reach = 2 * round(0.3 / CANONICAL_PIXEL_SIZE) + 1
+    return np.asarray(maximum_filter(alone.max(axis=0), reach))
+
+
+def _merged(
+    top: tuple[Floats, Floats], low: tuple[Floats, Floats]
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Of a hidden column and one of the entrance layer that claim one place, keep the surer."""
+    if not len(top[0]) or not len(low[0]):
+        return top, low
+    distance, found = cKDTree(top[0]).query(low[0])
+    nearest = np.asarray(found)
+    same = distance * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
+    surer = same & (low[1] > top[1][nearest])
+    drop = np.unique(nearest[surer])
+    keep = ~same | surer
+    return (np.delete(top[0], drop, axis=0), np.delete(top[1], drop)), (low[0][keep], low[1][keep])
+
+
+def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
+    return np.clip(np.round(yx).astype(np.int64), 0, np.array(shape) - 1)
+
+
+def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
+    """Return places and heights of the maxima of one map, refined by the offsets."""
+    peak = (probability == maximum_filter(probability, 3)) & (probability >= _FLOOR)
     pixel = np.argwhere(peak)
-    value = probability[peak].astype(float)
+    height = probability[peak].astype(float)
     if not len(pixel):
         return np.zeros((0, 2)), np.zeros(0)
     offset = answer.offset.numpy()
@@ -97,19 +226,14 @@ def _maxima(probability: Floats, answer: Answer, threshold: float) -> tuple[Floa
             weight = probability[y, x] ** 2
             yx += weight[:, None] * (np.stack([y, x], 1) + np.clip(offset[:, y, x].T, -2.5, 2.5))
             total += weight
-    yx /= total[:, None]
-    return _spaced(yx, value)
+    return yx / total[:, None], height
 
 
 def _spaced(yx: Floats, value: Floats) -> tuple[Floats, Floats]:
     """Of columns that are too close keep the more probable."""
     keep = np.ones(len(yx), bool)
-    for a, b in cKDTree(yx).query_pairs(MIN_DISTANCE / CANONICAL_PIXEL_SIZE):
-        if keep[a] and keep[b]:
-            keep[a if value[a] < value[b] else b] = False
+    if len(yx):
+        for a, b in cKDTree(yx).query_pairs(MIN_DISTANCE / CANONICAL_PIXEL_SIZE):
+            if keep[a] and keep[b]:
+                keep[a if value[a] < value[b] else b] = False
     return yx[keep], value[keep]
-
-
-def sample(field: Floats, yx: Floats) -> Floats:
-    """Sample an (H, W) map at (N, 2) canonical pixels."""
-    return np.asarray(map_coordinates(field, yx.T, order=1, mode="nearest"))

@@ -20,8 +20,9 @@ from napari_stemprior.errors import (
     RegistrationError,
     StempriorError,
 )
+from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.decoding import Peaks, decode
+from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.tiles import Answer, predict
@@ -32,9 +33,9 @@ from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, 
 from napari_stemprior.structure import StructurePrior
 
 #: Below this evidence an atom stands on the prior alone.
-LATTICE_EVIDENCE = 0.15
+LATTICE_EVIDENCE = 0.25
 #: Atoms less sure than this are marked for review.
-REVIEW_CONFIDENCE = 0.6
+REVIEW_CONFIDENCE = 0.8
 #: A lattice that does not fit at the given pixel size may say that the size is off by this much (relative),
 #: if it then fits with this score: nominal magnifications are often 10 % wrong.
 MAX_SCALE_ERROR = 0.12
@@ -84,6 +85,7 @@ class Segmenter:
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
+        self.calibration = Calibration.from_notes(self.notes)
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pose: Pose | None = None
         self._image: NDArray[np.float32] | None = None
@@ -170,17 +172,19 @@ class Segmenter:
             self.pose = placement.pose if placement else None
             if self._alone is None:
                 self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
-            answer, weight = self._alone, 0.0
+            answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
                 answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
                 weight = trust
+                places = self._canonical.to_canonical(placement.positions)
+                sites = Sites(places, placement.index, prior.layers[placement.index] > 0)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."
             ) from error
         alone = self._alone.probability.numpy()
         probability = weight * answer.probability.numpy() + (1 - weight) * alone
-        peaks = decode(answer, probability, alone)
+        peaks = decode(answer, probability, alone, sites, self.calibration)
         return self._table(peaks, prior, placement, trust)
 
     def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:
@@ -242,16 +246,15 @@ class Segmenter:
         assert self._canonical is not None
         assert self._image is not None
         yx = self._canonical.to_pixels(peaks.yx)
-        inside = ((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1)
-        yx = yx[inside]
-        hidden, confidence, evidence = peaks.hidden[inside], peaks.confidence[inside], peaks.evidence[inside]
-        columns: dict[str, Any] = {"layer": hidden.astype(int)}
+        inside = np.asarray(((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1))
+        yx, peaks = yx[inside], peaks.where(inside)
+        columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and placement is not None:
-            columns |= _labels(yx, hidden, peaks.site[inside], prior, placement, self._pixel_size)
+            columns |= _labels(yx, peaks.hidden, peaks.site, prior, placement, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
-        source = np.where(evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
-        status = np.where(confidence < REVIEW_CONFIDENCE, "review", "ok").astype(object)
+        source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
+        status = np.where(peaks.confidence < REVIEW_CONFIDENCE, "review", "ok").astype(object)
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
@@ -267,8 +270,8 @@ class Segmenter:
             yx,
             self._pixel_size,
             provenance=provenance,
-            confidence=np.clip(confidence, 0, 1),
-            evidence=np.clip(evidence, 0, 1),
+            confidence=peaks.confidence,
+            evidence=peaks.evidence,
             source=source,
             status=status,
             **columns,
