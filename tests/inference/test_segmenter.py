@@ -162,3 +162,19 @@ def test_bad_requests_are_refused(prior: StructurePrior, segmenter: Segmenter) -
 
 def test_the_shipped_model_is_listed() -> None:
     assert available_models()[0] == "small"
+
+
+@pytest.mark.parametrize(("error", "believed"), [(1.09, True), (1.25, False)])
+def test_a_nominal_pixel_size_may_be_a_tenth_off(
+    segmenter: Segmenter, prior: StructurePrior, image: np.ndarray, error: float, believed: bool
+) -> None:
+    try:
+        segmenter.set_image(image, PIXEL * error)
+        found = segmenter.segment(prior)
+    finally:
+        segmenter.set_image(image, PIXEL)
+    assert found.provenance["prior_fits"] is believed
+    if believed:
+        assert found.provenance["lattice_pixel_size"] == pytest.approx(PIXEL, rel=0.01)
+    else:
+        assert found.provenance["lattice_pixel_size"] is None

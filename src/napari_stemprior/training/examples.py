@@ -158,7 +158,8 @@ class ExampleStream(IterableDataset[Example]):
         worker = get_worker_info()
         number = worker.id if worker else 0
         workers = worker.num_workers if worker else 1
-        torch.set_num_threads(1)
+        if worker:  # a worker beside others gains nothing from more threads
+            torch.set_num_threads(1)
         step = self.first_step + number
         while True:
             rng = np.random.default_rng([self.seed, step])
