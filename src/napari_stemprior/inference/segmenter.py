@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from napari_stemprior.errors import (
     DeviceError,
     MicrographError,
     PixelSizeError,
-    RegistrationError,
     StempriorError,
 )
 from napari_stemprior.inference.calibration import Calibration
@@ -25,41 +24,18 @@ from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.placing import Placement, place
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
+from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
 #: Atoms less sure than this are marked for review.
 REVIEW_CONFIDENCE = 0.8
-#: A lattice that does not fit at the given pixel size may say that the size is off by this much (relative),
-#: if it then fits with this score: nominal magnifications are often 10 % wrong.
-MAX_SCALE_ERROR = 0.12
-RESCALED_SCORE = 0.8
-#: Places where the lattice fits worse than this get no registered columns.
-_MIN_RELIABILITY = 0.3
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Registered columns of a prior on a micrograph.
-
-    Parameters
-    ----------
-    pose : Pose
-    positions : (M, 2) array
-        Pixels of the micrograph.
-    index : (M,) array
-        Columns of the prior.
-    """
-
-    pose: Pose
-    positions: NDArray[np.float64]
-    index: NDArray[np.int64]
 
 
 class Segmenter:
@@ -165,13 +141,14 @@ class Segmenter:
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         try:
+            if self._alone is None:
+                self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
             placement = None
             if prior is not None:
                 yield Progress(0, 1, "fitting the lattice")
-                placement = self._placed(prior, pose)
+                claims = self._alone.probability.numpy().max(axis=0)
+                placement = place(self._image, self._pixel_size, prior, claims, self._canonical, pose)
             self.pose = placement.pose if placement else None
-            if self._alone is None:
-                self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
                 answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
@@ -191,32 +168,6 @@ class Segmenter:
         assert self._canonical is not None
         answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
         return answer
-
-    def _placed(self, prior: StructurePrior, pose: Pose | None) -> Placement | None:
-        """Register the prior; None where it does not fit, so that a wrong prior does no harm."""
-        assert self._image is not None
-        if pose is None:
-            pose = self._registered(prior)
-        if pose is None:
-            return None
-        field = fit_pose_field(self._image, self._pixel_size, prior, pose)
-        margin = 2.0 / self._pixel_size
-        positions, index, reliability = field.columns(prior, self._image.shape, margin)
-        keep = reliability >= _MIN_RELIABILITY
-        return Placement(pose, positions[keep], index[keep])
-
-    def _registered(self, prior: StructurePrior) -> Pose | None:
-        """Fit the lattice at the given pixel size, else at one not far from it."""
-        assert self._image is not None
-        try:
-            poses = register(self._image, self._pixel_size, prior)
-            if poses and poses[0].is_fit:
-                return poses[0]
-            size, pose = fit_pixel_size(self._image, prior, guess=self._pixel_size)
-        except RegistrationError:
-            return None
-        near = abs(np.log(size / self._pixel_size)) <= np.log1p(MAX_SCALE_ERROR)
-        return pose if near and pose.score >= RESCALED_SCORE else None
 
     def _prompt(self, prior: StructurePrior, placement: Placement) -> StructurePrompt:
         assert self._canonical is not None

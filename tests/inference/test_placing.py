@@ -1,0 +1,95 @@
+"""Placing a prior: grains, ties and what does not fit."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.placing import place
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior, built_in
+
+PIXEL = 0.15
+SHAPE = (320, 320)
+
+
+class TwoGrains:
+    """The same crystal twice, turned by 17 degrees to the right of the middle."""
+
+    def __init__(self, prior: StructurePrior) -> None:
+        left, left_index = Pose.from_angle(8.0, PIXEL, (3.0, 5.0)).columns(prior, SHAPE, 40)
+        right, right_index = Pose.from_angle(25.0, PIXEL, (9.0, 2.0)).columns(prior, SHAPE, 40)
+        a, b = left[:, 1] < 160, right[:, 1] > 168
+        self.positions = np.concatenate([left[a], right[b]])
+        self.index = np.concatenate([left_index[a], right_index[b]])
+
+    def columns(self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0):
+        return self.positions, self.index
+
+
+@pytest.fixture(scope="module")
+def prior() -> StructurePrior:
+    return built_in("WS2")
+
+
+@pytest.fixture(scope="module")
+def grains(prior: StructurePrior) -> TwoGrains:
+    return TwoGrains(prior)
+
+
+@pytest.fixture(scope="module")
+def image(prior: StructurePrior, grains: TwoGrains) -> np.ndarray:
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, grains)
+    return NoiseChain(dose=1e4).apply(ideal, PIXEL, np.random.default_rng(0))
+
+
+def share_found(positions: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.mean(cKDTree(positions).query(truth)[0] * PIXEL < 0.3))
+
+
+def test_both_grains_get_their_columns(prior: StructurePrior, grains: TwoGrains, image: np.ndarray) -> None:
+    canonical = CanonicalImage.from_array(image, PIXEL)
+    placed = place(image, PIXEL, prior, np.zeros(canonical.shape), canonical)
+    assert placed is not None
+    inner = ((grains.positions > 25) & (grains.positions < 295)).all(axis=1)
+    for side in (grains.positions[:, 1] < 140, grains.positions[:, 1] > 190):
+        assert share_found(placed.positions, grains.positions[inner & side]) > 0.95
+
+
+def test_both_grains_are_segmented(prior: StructurePrior, grains: TwoGrains, image: np.ndarray) -> None:
+    segmenter = Segmenter(device="cpu")
+    segmenter.set_image(image, PIXEL)
+    table = segmenter.segment(prior)
+    truth = grains.positions[((grains.positions > 10) & (grains.positions < 310)).all(axis=1)]
+    assert share_found(table.yx, truth) > 0.97
+
+
+def test_a_pose_that_is_given_is_believed(prior: StructurePrior, image: np.ndarray) -> None:
+    canonical = CanonicalImage.from_array(image, PIXEL)
+    given = Pose.from_angle(25.0, PIXEL, (9.0, 2.0))
+    placed = place(image, PIXEL, prior, np.zeros(canonical.shape), canonical, given)
+    assert placed is not None
+    assert placed.pose is given
+
+
+def test_a_prior_that_does_not_fit_is_not_placed(image: np.ndarray) -> None:
+    canonical = CanonicalImage.from_array(image, PIXEL)
+    assert place(image, PIXEL, built_in("Si [110]"), np.zeros(canonical.shape), canonical) is None
+
+
+def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, prior: StructurePrior) -> None:
+    from napari_stemprior.inference import placing
+
+    right = Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97)
+    wrong = Pose(right.affine, right.origin + 6.0, 0.975)
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
+    canonical = CanonicalImage.from_array(ideal, PIXEL)
+    claims = canonical.image.numpy() - float(canonical.image.min())
+    monkeypatch.setattr(placing, "register", lambda *_: [wrong, right])
+    placed = place(ideal, PIXEL, prior, claims / claims.max(), canonical)
+    assert placed is not None
+    assert placed.pose is right
