@@ -207,6 +207,35 @@ def track(
     return Displacement(shift, per_pixel, sigma_match, error)
 
 
+def field_affine(
+    fringes: Fringes, field: Displacement, centre: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the affine part of a displacement field.
+
+    Parameters
+    ----------
+    fringes : Fringes
+    field : Displacement
+        Followed on the grid of the fringes.
+    centre : (2,) array
+        Å (y, x).
+
+    Returns
+    -------
+    change : (2, 2) array
+        Displacement gradient.
+    shift : (2,) array
+        Displacement at the centre in Å (y, x).
+    """
+    weight = np.sqrt(np.maximum(field.match, 0) * fringes.area).ravel()
+    places = (fringes.places - centre).reshape(-1, 2)
+    design = np.column_stack([np.ones(len(places)), places])
+    solution = np.linalg.lstsq(
+        design * weight[:, None], field.shift.reshape(-1, 2) * weight[:, None], rcond=None
+    )[0]
+    return np.asarray(solution[1:].T), np.asarray(solution[0])
+
+
 def match_at(
     fringes: Fringes,
     matched: NDArray[np.complex128],

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.registration.demodulation import Demodulator, Fringes, match_origin
-from napari_stemprior.registration.displacement import coherent_affine, templated, track
+from napari_stemprior.registration.displacement import (
+    Displacement,
+    coherent_affine,
+    field_affine,
+    templated,
+    track,
+)
 from napari_stemprior.registration.lattice_search import (
     CAPTURE,
     Lattice,
@@ -33,6 +39,11 @@ from napari_stemprior.structure import StructurePrior
 SCALES = np.geomspace(0.935, 1.07, 11)
 #: Gaussian in Å of the demodulation.
 WIDTH = 6.0
+#: Further Gaussian in Å when the displacement is followed for good.
+_SMOOTH = 6.0
+#: Below this togetherness the phases are followed from place to place as well.
+_LOOSE = 0.95
+_FOLLOW_ROUNDS = 5
 #: Nodes that take part in locking the phases.
 _COHERENT_NODES = 16
 #: Lattices that are carried from the power to the phases.
@@ -131,7 +142,85 @@ def place(
     middle = _strongest(fringes)
     window = np.exp(-((fringes.places - middle) ** 2).sum(-1) / (2 * 25.0**2))
     local = (fringes.values * window).sum((1, 2))
-    linear, origin = _best_basis(found, local / noise, prior, linear)
+    start = _best_basis(found, local / noise, prior, linear)
+    best = _grown(demodulator, found, noise, middle, start)
+    if best.together < _LOOSE:
+        # a bend as long as the window looks like strain to it; following the phases tells the two apart
+        best = max(best, _followed(demodulator, found, noise, middle, start), key=lambda s: s.strength(noise))
+    linear, origin, fringes, together = best.linear, best.origin, best.fringes, best.together
+    measured = best.values.sum((1, 2))
+    step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
+    measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
+    explained = explained_share(whole, linear, prior)
+    pixels = demodulator.flat.image.size
+    extent = float(np.sqrt(np.prod(demodulator.flat.extent)))
+    placements: list[Placement] = []
+    for symmetry in lattice_symmetries(prior):
+        turned = _rotated(found, prior, measured, symmetry)
+        fraction, _ = match_origin(found, turned / noise, prior.cell)
+        inner = linear @ symmetry
+        proof = evidence(found, turned, noise * pixels, fraction, inner, explained, together, extent)
+        new_origin = origin + inner @ (fraction @ prior.cell)
+        placement = Placement(inner, new_origin, proof)
+        if not any(_equivalent(placement, other, prior) for other in placements):
+            placements.append(placement)
+    return placements
+
+
+@dataclass(frozen=True)
+class _Straight:
+    """Fringes on an affine map with the displacement from it taken out.
+
+    Parameters
+    ----------
+    linear, origin : (2, 2), (2,) array
+        Å (y, x) on the image.
+    fringes : Fringes
+        As measured.
+    values : (n, gy, gx) complex array
+        With the displacement taken out.
+    displacement : Displacement
+    together : float
+    """
+
+    linear: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    fringes: Fringes
+    values: NDArray[np.complex128]
+    displacement: Displacement
+    together: float
+
+    def strength(self, noise: NDArray[np.float64]) -> float:
+        """Power of all fringes summed in phase, over the noise."""
+        return float((np.abs(self.values.sum((1, 2))) ** 2 / noise).sum())
+
+
+def _straighten(
+    demodulator: Demodulator,
+    found: Nodes,
+    noise: NDArray[np.float64],
+    linear: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    smooth: float,
+) -> _Straight:
+    """Follow the displacement from an affine map and take it out."""
+    fringes = demodulator.fringes(found, linear, WIDTH)
+    field = track(fringes, templated(fringes, origin, noise), noise, smooth=smooth)
+    waves = np.exp(2j * np.pi * (np.einsum("na,yxa->nyx", fringes.k, field.shift + origin)))
+    values = fringes.values * waves
+    together = togetherness(values, values.sum((1, 2)), noise * fringes.effective)
+    return _Straight(linear, origin, fringes, values, field, together)
+
+
+def _grown(
+    demodulator: Demodulator,
+    found: Nodes,
+    noise: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    start: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> _Straight:
+    """Bring the phases of a growing window in line: exact, and good at little signal."""
+    linear, origin = start
     fringes = demodulator.fringes(found, linear, WIDTH)
     # grow the window: each round must only bear the phase that the last has left
     reach = float(np.linalg.norm(demodulator.flat.extent))
@@ -140,37 +229,45 @@ def place(
         # the strongest nodes hold nearly all that is known of the affine map
         matched = templated(fringes, origin, noise)[:_COHERENT_NODES]
         change, shift = coherent_affine(fringes, matched, middle, radius)
-        stretch = np.eye(2) + change
-        linear = stretch @ linear
-        origin = stretch @ (origin - middle) + middle + shift
-        # demodulate anew: waves must not drift within the Gaussian
+        linear, origin = _moved(linear, origin, change, shift, middle)
         if radius is None:
-            fringes = demodulator.fringes(found, linear, WIDTH)
             break
+        # demodulate anew: waves must not drift within the Gaussian
         fringes = demodulator.fringes(found, linear, float(np.clip(radius / 12, WIDTH, 10.0)))
         radius = radius * 1.8 if radius * 1.8 < reach else None
-    matched = templated(fringes, origin, noise)
-    field = track(fringes, matched, noise, smooth=6.0)
-    # structure factors of the image with the strain taken out
-    waves = np.exp(2j * np.pi * (np.einsum("na,yxa->nyx", fringes.k, field.shift + origin)))
-    straight = fringes.values * waves
-    measured = straight.sum((1, 2))
-    together = togetherness(straight, measured, noise * fringes.effective)
-    step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
-    measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
-    explained = explained_share(whole, linear, prior)
-    pixels = demodulator.flat.image.size
-    placements: list[Placement] = []
-    for symmetry in lattice_symmetries(prior):
-        turned = _rotated(found, prior, measured, symmetry)
-        fraction, _ = match_origin(found, turned / noise, prior.cell)
-        inner = linear @ symmetry
-        proof = evidence(found, turned, noise * pixels, fraction, inner, explained, together)
-        new_origin = origin + inner @ (fraction @ prior.cell)
-        placement = Placement(inner, new_origin, proof)
-        if not any(_equivalent(placement, other, prior) for other in placements):
-            placements.append(placement)
-    return placements
+    return _straighten(demodulator, found, noise, linear, origin, smooth=_SMOOTH)
+
+
+def _followed(
+    demodulator: Demodulator,
+    found: Nodes,
+    noise: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    start: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> _Straight:
+    """Follow the phases from place to place and take the affine part of the displacement into the map."""
+    # a bend pulls the strain of the spectrum's peaks about; its rotation and scale are better known
+    left, stretch, right = np.linalg.svd(start[0])
+    linear = float(np.sqrt(stretch.prod())) * (left @ right)
+    origin = linear @ np.linalg.inv(start[0]) @ (start[1] - middle) + middle
+    for _ in range(_FOLLOW_ROUNDS):
+        # sharp, since strain that is not yet known blurs the fringes
+        straight = _straighten(demodulator, found, noise, linear, origin, smooth=0.0)
+        change, shift = field_affine(straight.fringes, straight.displacement, middle)
+        linear, origin = _moved(linear, origin, change, shift, middle)
+    return _straighten(demodulator, found, noise, linear, origin, smooth=_SMOOTH)
+
+
+def _moved(
+    linear: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    change: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    centre: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Apply a small affine change about a centre."""
+    stretch = np.eye(2) + change
+    return stretch @ linear, stretch @ (origin - centre) + centre + shift
 
 
 def _strongest(fringes: Fringes) -> NDArray[np.float64]:

@@ -27,8 +27,11 @@ class Evidence:
         Correlation of the measured with the expected structure factors, phases included.
     significance : float
         Their product in standard deviations of noise.
+    extent : float
+        Side in Å of a square of the image's area; see `chance_significance`.
     explained : float
-        Share of the fringes in the image (by amplitude) that lie on nodes of the lattice.
+        Share of the fringes in the image (by amplitude) that lie on nodes of the lattice;
+        NaN where the image shows no fringe, which speaks neither for nor against.
     breadth : float
         Share of the expected amplitude in another direction than the strongest node that is really seen.
     together : float
@@ -46,14 +49,15 @@ class Evidence:
     together: float
     scale: float
     strain: float
+    extent: float
 
     @property
     def score(self) -> float:
         """From 0 to 1; above 0.5 is a fit."""
         votes = (
             _vote(self.agreement, 0.72, 0.06),
-            _vote(self.significance, 8.5, 1.0),
-            _vote(self.explained, 0.24, 0.03),
+            _vote(self.significance - 1.6 * chance_significance(self.extent), 1.8, 1.0),
+            1.0 if np.isnan(self.explained) else _vote(self.explained, 0.24, 0.03),
             _vote(self.breadth, 0.25, 0.06),
             _vote(self.together, 0.9, 0.015),
             _vote(-abs(self.scale), -0.072, 0.003),
@@ -68,6 +72,21 @@ def _vote(value: float, threshold: float, width: float) -> float:
     return float(1 / (1 + np.exp(-np.clip((value - threshold) / width, -50, 50))))
 
 
+def chance_significance(extent: float) -> float:
+    """Significance that pure noise reaches on average, in standard deviations.
+
+    The best of many lattices is taken and its displacement follows the phases of the noise, the more
+    so the larger the image. Measured on Poisson noise and amorphous films of 28, 44, 100, 175 and 350 Å
+    with seven priors: 2.9, 4.1, 5.6, 6.8 and 10.3, with standard deviations of some 15 %.
+
+    Parameters
+    ----------
+    extent : float
+        Side in Å of a square of the image's area.
+    """
+    return float(0.56 * np.sqrt(extent))
+
+
 def evidence(
     nodes: Nodes,
     measured: NDArray[np.complex128],
@@ -76,6 +95,7 @@ def evidence(
     linear: NDArray[np.float64],
     explained: float,
     together: float,
+    extent: float,
 ) -> Evidence:
     """Gather what speaks for a placement.
 
@@ -94,6 +114,8 @@ def evidence(
         From `explained_share`.
     together : float
         From `togetherness`.
+    extent : float
+        Side in Å of a square of the image's area.
     """
     turned = measured * np.exp(2j * np.pi * (nodes.hk @ fraction))
     significance = float(
@@ -116,6 +138,7 @@ def evidence(
         together,
         float(np.sqrt(stretch[0] * stretch[1]) - 1),
         float(stretch[0] / stretch[1] - 1),
+        extent,
     )
 
 
@@ -163,7 +186,7 @@ def togetherness(
 
 
 def explained_share(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
-    """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice."""
+    """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice; NaN without peaks."""
     ratio = whole.ratio
     centre = ratio.shape[0] // 2
     reach = max(1, round(1.0 / whole.length / whole.step))
@@ -171,7 +194,7 @@ def explained_share(whole: Spectrum, linear: NDArray[np.float64], prior: Structu
     places = np.argwhere(peaks)
     places = places[: len(places) // 2]  # the other half are the Friedel mates
     if not len(places):
-        return 0.0
+        return float("nan")
     strength = np.sqrt(ratio[places[:, 0], places[:, 1]])
     order = np.argsort(-strength)[:60]
     k = (places[order] - centre) * whole.step
