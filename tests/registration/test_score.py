@@ -45,7 +45,7 @@ def test_a_honeycomb_without_a_visible_peak_fits():
     true = Pose.from_angle(30, PIXEL, (60, 60))
     scores = []
     for seed in range(12):
-        image = counted(render(prior, true, shape, PIXEL, width=0.55), 48, PIXEL, seed)
+        image = counted(render(prior, true, shape, PIXEL, width=0.55), 55, PIXEL, seed)
         found = register_placements(flatten(image, PIXEL), prior)[0].evidence
         if np.isnan(found.explained):
             scores.append(found.score)
