@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.decoding import decode
+from napari_stemprior.inference.decoding import Sites, decode
 from napari_stemprior.inference.tiles import OVERLAP, TILE, Answer, tile_starts
 from napari_stemprior.training.examples import targets
 
@@ -96,3 +96,14 @@ def test_tiles_cover_every_pixel_and_overlap(size: int) -> None:
         covered[start : start + TILE] = True
     assert covered.all()
     assert all(b - a <= TILE - OVERLAP for a, b in pairwise(starts))
+
+
+def test_columns_nearer_than_the_prior_allows_are_one() -> None:
+    yx = np.array([[40.0, 40.0], [40.0, 44.0], [60.0, 60.0]])
+    answer = answer_for(yx, np.zeros(3, int))
+    probability = answer.probability.numpy().copy()
+    probability[:, :, 42:50] *= 0.9
+    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool), closest=2.0)
+    peaks = decode(answer, probability, probability, sites)
+    assert len(peaks.yx) == 2
+    np.testing.assert_allclose(sorted(peaks.yx[:, 1]), [40.0, 60.0], atol=0.1)

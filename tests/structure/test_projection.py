@@ -306,3 +306,9 @@ def test_what_cannot_be_projected(atoms: Atoms, axis: tuple[int, int, int] | Non
     with pytest.raises(StructureError, match=says) as caught:
         project(atoms, axis, name="bad.cif")
     assert str(caught.value).startswith("bad.cif: ")
+
+
+def test_closest_columns_of_a_layer() -> None:
+    assert built_in("MoS2").closest_in_layer == pytest.approx(3.161 / np.sqrt(3), abs=1e-3)
+    assert built_in("Au [100]").closest_in_layer == pytest.approx(4.0786 / 2, abs=1e-3)
+    assert built_in("Si [110]").closest_in_layer == pytest.approx(5.431 / 4, abs=1e-3)

@@ -20,7 +20,7 @@ Integers = NDArray[np.int64]
 THRESHOLD = 0.5
 #: Peaks lower than this are not looked at.
 _FLOOR = 0.1
-#: Two columns of one layer are never closer than this, Å.
+#: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
 #: A hidden column this near (Å) to one of the entrance layer is the same column.
 MERGE_DISTANCE = 0.4
@@ -39,11 +39,14 @@ class Sites:
         Column of the cell.
     hidden : (M,) array of bool
         Whether it lies below the entrance layer.
+    closest : float
+        Smallest distance in Å between two columns of one layer of the prior.
     """
 
     yx: Floats
     kind: Integers
     hidden: NDArray[np.bool_]
+    closest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def decode(
         Probability from which on a column is reported.
     """
     calibration = calibration or Calibration()
+    # the prior knows how close columns come; half of that leaves room for defects
+    spacing = max(MIN_DISTANCE, 0.5 * sites.closest) if sites is not None else MIN_DISTANCE
     parts = []
     for hidden in (False, True):
         table = found_peaks(answer, probability, alone, sites, hidden)
@@ -128,7 +133,7 @@ def decode(
         else:
             confidence = calibration.with_prior(table.features, table.on_site)
         sure = confidence >= threshold
-        parts.append(_spaced(table.yx[sure], confidence[sure]))
+        parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
     (top, top_confidence), (low, low_confidence) = _merged(*parts)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
@@ -229,11 +234,11 @@ def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
     return yx / total[:, None], height
 
 
-def _spaced(yx: Floats, value: Floats) -> tuple[Floats, Floats]:
-    """Of columns that are too close keep the more probable."""
+def _spaced(yx: Floats, value: Floats, spacing: float) -> tuple[Floats, Floats]:
+    """Of columns closer than `spacing` Å keep the more probable."""
     keep = np.ones(len(yx), bool)
     if len(yx):
-        for a, b in cKDTree(yx).query_pairs(MIN_DISTANCE / CANONICAL_PIXEL_SIZE):
+        for a, b in sorted(cKDTree(yx).query_pairs(spacing / CANONICAL_PIXEL_SIZE)):
             if keep[a] and keep[b]:
                 keep[a if value[a] < value[b] else b] = False
     return yx[keep], value[keep]

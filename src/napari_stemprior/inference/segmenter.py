@@ -154,7 +154,8 @@ class Segmenter:
                 answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
                 weight = trust
                 places = self._canonical.to_canonical(placement.positions)
-                sites = Sites(places, placement.index, prior.layers[placement.index] > 0)
+                hidden = prior.layers[placement.index] > 0
+                sites = Sites(places, placement.index, hidden, prior.closest_in_layer)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."

@@ -159,11 +159,22 @@ class StructurePrior:
     @cached_property
     def neighbour_distance(self) -> float:
         """Median distance in Å from a column to its nearest projected neighbour."""
+        return float(np.median(self._distances().min(axis=(1, 2))))
+
+    @cached_property
+    def closest_in_layer(self) -> float:
+        """Smallest projected distance in Å between two columns of one layer."""
+        apart = self._distances()
+        apart[self.layers[:, None] != self.layers[None, :]] = np.inf
+        return float(apart.min())
+
+    def _distances(self) -> NDArray[np.float64]:
+        """(N, N, 25) distances in Å to the columns of the 25 nearest cells; infinite to itself."""
         shifts = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)]) @ self.cell
-        images = (self.positions[:, None, None] + shifts[None, None]) - self.positions[None, :, None]
-        distance = np.linalg.norm(images, axis=-1)
+        images = (self.positions[None, :, None] + shifts[None, None]) - self.positions[:, None, None]
+        distance = np.asarray(np.linalg.norm(images, axis=-1))
         distance[distance < 1e-6] = np.inf
-        return float(np.median(distance.min(axis=(1, 2))))
+        return distance
 
     def renamed(self, name: str) -> Self:
         """Return the same prior under another name."""
