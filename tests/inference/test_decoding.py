@@ -107,3 +107,12 @@ def test_columns_nearer_than_the_prior_allows_are_one() -> None:
     peaks = decode(answer, probability, probability, sites)
     assert len(peaks.yx) == 2
     np.testing.assert_allclose(sorted(peaks.yx[:, 1]), [40.0, 60.0], atol=0.1)
+
+
+def test_a_prior_of_one_layer_hides_nothing() -> None:
+    yx = np.array([[40.0, 40.0], [60.0, 60.0]])
+    answer = answer_for(yx, np.array([0, 1]))
+    probability = answer.probability.numpy()
+    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool))
+    assert len(decode(answer, probability, probability, sites).yx) == 1
+    assert len(decode(answer, probability, probability).yx) == 2

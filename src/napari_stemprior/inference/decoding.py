@@ -125,8 +125,13 @@ def decode(
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
     spacing = max(MIN_DISTANCE, 0.5 * sites.closest) if sites is not None else MIN_DISTANCE
+    # a prior of one layer hides nothing
+    layered = sites is None or bool(sites.hidden.any())
     parts = []
     for hidden in (False, True):
+        if hidden and not layered:
+            parts.append((np.zeros((0, 2)), np.zeros(0)))
+            continue
         table = found_peaks(answer, probability, alone, sites, hidden)
         if sites is None:
             confidence = calibration.without(table.height)
