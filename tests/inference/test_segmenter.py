@@ -97,6 +97,14 @@ def test_it_leaves_vacancies_and_the_hole_empty(table: AtomTable, specimen: With
     assert np.mean(distance * PIXEL < 0.6) < 0.1
 
 
+def test_it_counts_the_empty_sites(table: AtomTable, specimen: WithVacancies) -> None:
+    inside = ((specimen.vacant >= 0) & (specimen.vacant <= np.array(SHAPE) - 1)).all(axis=1)
+    # in the middle of the hole no lattice is seen, so it has no sites there
+    hole = np.linalg.norm(specimen.vacant - [60, 140], axis=1) < 30.0
+    alone = np.count_nonzero(inside & ~hole)
+    assert alone - 4 <= table.provenance["empty_sites"] <= np.count_nonzero(inside)
+
+
 def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) -> None:
     wrong = segmenter.segment(built_in("Si [110]"))
     alone = segmenter.segment(None)

@@ -27,6 +27,8 @@ _GRAIN_SCORE, _GRAIN_RELIABILITY = 0.8, 0.5
 #: Poses whose scores differ by less are told apart by the image alone, if it prefers one by this much
 #: of a mean probability at its columns: half a turn of a bilayer hardly changes the score.
 _SCORE_TIE, _CLAIM_TIE = 0.01, 0.003
+#: A site without an atom within this distance (Å) is empty.
+VACANCY_DISTANCE = 0.6
 #: Å around the image in which columns are still listed.
 _MARGIN = 2.0
 
@@ -51,6 +53,15 @@ class Placement:
     positions: Floats
     index: NDArray[np.int64]
     reliability: Floats
+
+    def empty(self, yx: Floats, shape: tuple[int, ...], pixel_size: float) -> int:
+        """Count the placed columns on an image of `shape` that none of the (N, 2) atoms is near."""
+        inside = ((self.positions >= 0) & (self.positions <= np.array(shape) - 1)).all(axis=1)
+        places = self.positions[inside]
+        if not len(yx) or not len(places):
+            return len(places)
+        distance = np.asarray(cKDTree(yx).query(places)[0])
+        return int(np.count_nonzero(distance * pixel_size > VACANCY_DISTANCE))
 
     def where(self, keep: NDArray[np.bool_]) -> Placement:
         """Return the columns where `keep` is true."""

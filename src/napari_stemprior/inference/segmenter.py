@@ -213,6 +213,7 @@ class Segmenter:
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
             "lattice_pixel_size": placement.pose.pixel_size if placement else None,
+            "empty_sites": placement.empty(yx, self._image.shape, self._pixel_size) if placement else None,
             "trust": trust,
             "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()}
             if placement

@@ -200,6 +200,9 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     height, width = image.shape
     radius, x, y = largest_gap(editor, (height, width))
     print(f"Found {len(found)} atom columns ({counts}), {waiting} of them to review.")
+    empty = found.provenance.get("empty_sites")
+    if empty is not None:
+        print(f"Left empty: {empty} sites in the lattice, vacancies where the eye agrees.")
     print(f"Left empty: a hole of radius {radius:.1f} Å around x {x:.0f}, y {y:.0f} px, the largest gap.")
 
     viewer.reset_view()
