@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -329,28 +330,16 @@ def _run_priors(options: argparse.Namespace) -> int:
     return 0
 
 
-def _configure_train(parser: argparse.ArgumentParser) -> None:
-    from napari_stemprior.training.train import add_arguments
+def _from_module(summary: str, module: str) -> Command:
+    """Make a command of a module that has ``add_arguments`` and ``run``; it is imported when it is used."""
 
-    add_arguments(parser)
+    def configure(parser: argparse.ArgumentParser) -> None:
+        import_module(module).add_arguments(parser)
 
+    def run(options: argparse.Namespace) -> int:
+        return int(import_module(module).run(options))
 
-def _configure_calibrate(parser: argparse.ArgumentParser) -> None:
-    from napari_stemprior.calibrate import add_arguments
-
-    add_arguments(parser)
-
-
-def _run_calibrate(options: argparse.Namespace) -> int:
-    from napari_stemprior.calibrate import run
-
-    return run(options)
-
-
-def _run_train(options: argparse.Namespace) -> int:
-    from napari_stemprior.training.train import run
-
-    return int(run(options))
+    return Command(summary, configure, run)
 
 
 COMMANDS: dict[str, Command] = {
@@ -358,8 +347,8 @@ COMMANDS: dict[str, Command] = {
         "find the atom columns of micrographs", _configure_segment, _run_segment, _SEGMENT_EXAMPLES
     ),
     "priors": Command("list the built-in lattice priors", _configure_nothing, _run_priors),
-    "train": Command("train a network on simulated scenes", _configure_train, _run_train),
-    "calibrate": Command("fit how sure a trained network is", _configure_calibrate, _run_calibrate),
+    "train": _from_module("train a network on simulated scenes", "napari_stemprior.training.train"),
+    "calibrate": _from_module("fit how sure a trained network is", "napari_stemprior.calibrate"),
 }
 
 

@@ -151,7 +151,9 @@ def _read_atoms(path: Path) -> Atoms:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             if isinstance(error, KeyError):
                 reason = f"unknown {error}"
-            raise StructureError(f"{path}: not a readable structure file ({reason}).") from error
+            raise StructureError(
+                f"{path}: not a readable structure file ({reason}); export it again or check it."
+            ) from error
     if not isinstance(atoms, Atoms):
         raise StructureError(f"{path}: the file holds no structure.")
     return atoms
