@@ -22,8 +22,9 @@ THRESHOLD = 0.5
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
-#: A hidden column this near (Å) to one of the entrance layer is the same column.
-MERGE_DISTANCE = 0.4
+#: A hidden column this near (Å) to one of the entrance layer is the same column: about half of the 0.4 Å at
+#: which priors and scenes join columns, for peaks are not exact.
+MERGE_DISTANCE = 0.22
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
 
