@@ -48,7 +48,3 @@ class DatasetError(StempriorError):
 
 class TrainingError(StempriorError):
     """Training that cannot start or go on."""
-
-
-class Cancelled(StempriorError):  # noqa: N818 - it is no error
-    """Work that the person stopped."""

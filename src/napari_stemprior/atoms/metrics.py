@@ -142,11 +142,16 @@ def gate_for(truth: ArrayLike, pixel_size: float) -> float:
     pixel_size : float
         Å/px.
     """
-    points = _points(truth)
-    if len(points) < 2:
-        return GATE_MAX
-    neighbour = np.asarray(cKDTree(points).query(points, k=[2])[0])
-    return float(min(GATE_FRACTION * np.median(neighbour) * pixel_size, GATE_MAX))
+    spacing = median_spacing(truth)
+    return GATE_MAX if spacing is None else min(GATE_FRACTION * spacing * pixel_size, GATE_MAX)
+
+
+def median_spacing(points: ArrayLike) -> float | None:
+    """Return the median distance of (N, 2) points to their nearest neighbours; None for fewer than two."""
+    places = _points(points)
+    if len(places) < 2:
+        return None
+    return float(np.median(np.asarray(cKDTree(places).query(places, k=[2])[0])))
 
 
 def match(

@@ -18,10 +18,12 @@ class StructureEncoder(nn.Module):
         super().__init__()
         self.column = nn.Sequential(nn.Linear(COLUMN_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.lattice = nn.Sequential(nn.Linear(LATTICE_FEATURES, width), nn.GELU(), nn.Linear(width, width))
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
         )
-        self.layers = nn.ModuleList([layer if i == 0 else _same(width, heads) for i in range(depth)])
         self.norm = nn.LayerNorm(width)
 
     def forward(self, prompt: StructurePrompt) -> tuple[Tensor, Tensor]:
@@ -41,9 +43,3 @@ class StructureEncoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, src_key_padding_mask=blocked)
         return self.norm(tokens) * mask[..., None], mask
-
-
-def _same(width: int, heads: int) -> nn.Module:
-    return nn.TransformerEncoderLayer(
-        width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-    )

@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-#: Largest distance in Å at which two atoms are the same one (the gate of the metrics).
-LARGEST_GATE = 0.75
+from napari_stemprior.atoms.metrics import GATE_FRACTION, GATE_MAX, median_spacing
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,11 @@ def edited(rows: pd.DataFrame) -> NDArray[np.bool_]:
 def matching_gate(yx: NDArray[np.float64], pixel_size: float) -> float:
     """Return the distance in px within which two atoms are the same one.
 
-    It is min(0.3 x median neighbour distance, 0.75 Å).
+    It is the gate of the metrics: min(0.3 x median neighbour distance, 0.75 Å).
     """
-    largest = LARGEST_GATE / pixel_size
-    if len(yx) < 2:
-        return largest
-    distance = cKDTree(yx).query(yx, k=2)[0][:, 1]
-    return float(min(0.3 * np.median(distance), largest))
+    spacing = median_spacing(yx)
+    largest = GATE_MAX / pixel_size
+    return largest if spacing is None else min(GATE_FRACTION * spacing, largest)
 
 
 def merge(current: pd.DataFrame, predicted: pd.DataFrame, gate: float, next_id: int) -> Merged:

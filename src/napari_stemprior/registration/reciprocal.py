@@ -47,10 +47,6 @@ class Nodes:
         power = np.abs(self.factor) ** 2
         return np.asarray(power / power.sum())
 
-    def select(self, keep: NDArray[np.bool_]) -> Nodes:
-        """Return the nodes where `keep` is true."""
-        return Nodes(self.hk[keep], self.g[keep], self.factor[keep])
-
 
 @lru_cache(maxsize=64)
 def nodes(prior: StructurePrior, resolution: float = RESOLUTION, width: float = COLUMN_WIDTH) -> Nodes:

@@ -5,7 +5,7 @@ A scene is laid out on a field of canonical pixels, (y, x), with a margin that i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,6 @@ class Scene:
     index: Integers
     lattices: list[Lattice]
     displacement: Floats
-    gone: list[Floats] = field(default_factory=list)
 
     def true_columns(self) -> tuple[Floats, Integers, Integers, Integers]:
         """Return positions, hidden flag, lattice and cell column of what a segmentation should find.
