@@ -15,6 +15,8 @@ from napari_stemprior.errors import (
 )
 from napari_stemprior.inference import Segmenter, available_models
 from napari_stemprior.inference import tiles as tiling
+from napari_stemprior.inference.placing import Placement
+from napari_stemprior.inference.segmenter import _labels
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
@@ -111,6 +113,16 @@ def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) ->
     np.testing.assert_allclose(wrong.yx, alone.yx)
     assert wrong.provenance["prior_fits"] is False
     assert segmenter.pose is None
+
+
+def test_an_atom_that_nothing_names_is_unknown(segmenter: Segmenter, prior: StructurePrior) -> None:
+    elsewhere = Pose.from_angle(11.0, PIXEL, (9.0, 13.0))  # off every column: no site is near any atom
+    placed = Placement(elsewhere, np.array([[5.0, 5.0]]), np.array([0]), np.ones(1))
+    labels = _labels(
+        np.array([[90.0, 90.0], [5.0, 5.0]]), np.zeros(2, bool), np.array([-1, -1]), prior, placed, PIXEL
+    )
+    assert labels["element"] == ["X", "Mo"]
+    assert labels["site"] == ["", "Mo1"]
 
 
 def test_no_trust_is_the_image_alone(segmenter: Segmenter, prior: StructurePrior) -> None:

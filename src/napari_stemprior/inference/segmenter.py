@@ -251,9 +251,9 @@ def _labels(
         nearest = np.asarray(found)
         near = distance < gate
         chosen[atoms[near]] = placement.index[sites[nearest[near]]]
-    named = [prior.columns[i] for i in chosen]
+    named = [prior.columns[i] if i >= 0 else None for i in chosen]  # -1: nothing told what it looks like
     return {
-        "element": [c.element for c in named],
-        "site": [c.site for c in named],
-        "layer": [c.layer for c in named],
+        "element": [c.element if c else UNKNOWN_ELEMENT for c in named],
+        "site": [c.site if c else "" for c in named],
+        "layer": [c.layer if c else int(low) for c, low in zip(named, hidden, strict=True)],
     }
