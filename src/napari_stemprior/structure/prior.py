@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS
+from napari_stemprior.structure.unit_cell import UnitCell
 
 #: HAADF intensity of an atom goes as Z to about this power
 #: (Pennycook and Jesson, Ultramicroscopy 37 (1991) 14; measured values lie between 1.6 and 1.9).
@@ -80,6 +81,8 @@ class StructurePrior:
         Repeat along the beam in Å; 0 for a layer that does not repeat.
     source : str
         Where the structure comes from (a reference or a file name).
+    unit_cell : UnitCell, optional
+        The atoms in three dimensions, for multislice; no part of what makes two priors equal.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class StructurePrior:
     columns: tuple[Column, ...]
     period: float = 0.0
     source: str = ""
+    unit_cell: UnitCell | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         cell = np.array(self.cell, dtype=np.float64)

@@ -15,6 +15,7 @@ from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
 from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
 from napari_stemprior.structure.translations import smallest_cell, wrapped
+from napari_stemprior.structure.unit_cell import UnitCell
 
 #: Atoms whose projections lie closer than this (Å) are one column.
 MERGE_DISTANCE = 0.4
@@ -76,16 +77,28 @@ def project(
     period = abs(float(lattice[2] @ beam))
     plane = _reduced(lattice[:2] @ across)
     xy = (frac @ lattice) @ across
-    depth = -(frac @ lattice) @ beam  # electrons travel against the zone axis
-    depth, layer, is_slab = _layers(depth, _spacing(lattice @ beam), xy, plane, sites)
+    downwards = -(frac @ lattice) @ beam  # electrons travel against the zone axis
+    depth, layer, is_slab = _layers(downwards, _spacing(lattice @ beam), xy, plane, sites)
 
     columns = _merge(xy @ np.linalg.inv(plane), plane, sites, depth, layer)
     plane, columns = _smallest_projected(plane, columns)
+    turn = np.eye(2)
     if zone_axis is not None:
         c, s = plane[0] / np.linalg.norm(plane[0])
-        plane = np.round(plane @ np.array([[c, -s], [s, c]]), 12) + 0.0
+        turn = np.array([[c, -s], [s, c]])
+        plane = np.round(plane @ turn, 12) + 0.0
+    owners = np.repeat(np.arange(len(sites)), [len(site) for site in sites])
+    unit_cell = UnitCell(
+        np.column_stack([lattice @ across @ turn, -lattice @ beam]),
+        np.column_stack([xy @ turn, downwards])[owners],
+        np.array([z for site in sites for z, _ in site]),
+        np.array([part for site in sites for _, part in site]),
+        owners,
+    )
     axis = "as is" if zone_axis is None else format_zone_axis(zone_axis)
-    return StructurePrior(name, axis, plane, _labelled(columns), 0.0 if is_slab else period, source)
+    return StructurePrior(
+        name, axis, plane, _labelled(columns), 0.0 if is_slab else period, source, unit_cell
+    )
 
 
 def format_zone_axis(uvw: tuple[int, ...]) -> str:

@@ -1,0 +1,46 @@
+"""The atoms behind a prior lie on its columns."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_stemprior.structure import built_in, names
+from napari_stemprior.structure.elements import SYMBOLS
+from napari_stemprior.structure.projection import MERGE_DISTANCE
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_atoms_make_up_the_columns(name: str) -> None:
+    prior = built_in(name)
+    unit = prior.unit_cell
+    assert unit is not None
+    np.testing.assert_allclose(unit.lattice[2, :2], 0, atol=1e-6)
+    if prior.period:
+        assert abs(unit.lattice[2, 2]) == pytest.approx(prior.period)
+    places = unit.positions[:, :2] @ np.linalg.inv(prior.cell)
+    # the projected cell may hold the cell in space several times
+    cells = abs(np.linalg.det(unit.lattice[:2, :2])) / prior.area
+    assert cells == pytest.approx(round(cells), abs=1e-6)
+    for column in prior.columns:
+        delta = places - column.position
+        near = np.linalg.norm((delta - np.round(delta)) @ prior.cell, axis=1) < MERGE_DISTANCE
+        found: Counter[str] = Counter()
+        for z, part in zip(unit.atomic_numbers[near], unit.occupancy[near], strict=True):
+            found[SYMBOLS[z]] += part / cells
+        assert dict(found) == pytest.approx(dict(column.composition))
+
+
+def test_it_does_not_decide_what_is_equal() -> None:
+    prior = built_in("MoS2")
+    bare = replace(prior, unit_cell=None)
+    assert bare == prior
+    assert hash(bare) == hash(prior)
+
+
+def test_the_upper_sulphur_lies_above_the_metal() -> None:
+    unit = built_in("MoS2").unit_cell
+    assert unit is not None
+    depth = dict(zip(np.argsort(unit.positions[:, 2]), (16, 42, 16), strict=True))
+    assert all(unit.atomic_numbers[i] == z for i, z in depth.items())
