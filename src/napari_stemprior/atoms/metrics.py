@@ -207,7 +207,7 @@ def score(
     gate: float | None = None,
     border: float = BORDER,
 ) -> Score:
-    """Compare predicted atoms with true ones; rejected rows of either are left out.
+    """Compare predicted atoms with true ones; rejected rows and vacancies of either are left out.
 
     Parameters
     ----------
@@ -224,8 +224,7 @@ def score(
     -------
     Score
     """
-    found = predicted.where((predicted.rows["status"] != "rejected").to_numpy())
-    true = truth.where((truth.rows["status"] != "rejected").to_numpy())
+    found, true = predicted.atoms, truth.atoms
     size = truth.pixel_size
     pairs = match(found.yx, true.yx, size, shape, gate=gate, border=border)
     in_p, in_t = _inside(found.yx, size, shape, border), _inside(true.yx, size, shape, border)

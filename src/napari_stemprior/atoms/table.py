@@ -26,7 +26,9 @@ COLUMNS: dict[str, str] = {
 #: or the prior alone.
 SOURCES = ("model", "manual", "lattice")
 #: What a person thinks of it.
-STATUSES = ("ok", "review", "accepted", "rejected")
+STATUSES = ("ok", "review", "accepted", "rejected", "vacancy")
+#: Statuses of rows that are no atoms: thrown out, or a lattice site that a person found empty.
+ABSENT = ("rejected", "vacancy")
 #: Element of an atom whose species nobody knows.
 UNKNOWN_ELEMENT = "X"
 
@@ -127,6 +129,16 @@ class AtomTable:
     def yx_angstrom(self) -> NDArray[np.float64]:
         """(N, 2) positions in Å (y, x)."""
         return self.yx * self.pixel_size
+
+    @property
+    def atoms(self) -> Self:
+        """The rows that are atoms: neither rejected nor a vacancy."""
+        return self.where(~self.rows["status"].isin(ABSENT))
+
+    @property
+    def vacancies(self) -> Self:
+        """The lattice sites that a person found empty; ``element`` says what is missing there."""
+        return self.where(self.rows["status"] == "vacancy")
 
     def where(self, keep: ArrayLike) -> Self:
         """Return the rows where the (N,) boolean `keep` is true; ids stay as they are."""
