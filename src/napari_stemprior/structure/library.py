@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, mx2
+from ase.cell import Cell
 from ase.spacegroup import crystal
 
 from napari_stemprior.errors import UnknownPriorError
@@ -108,12 +109,34 @@ def build_atoms(entry: Mapping[str, Any]) -> Atoms:
             return bulk("".join(symbols), entry["crystal"], a=entry["a"], cubic=True)
         case "crystal":
             sites = entry["sites"]
-            return crystal(
+            atoms = crystal(
                 [s[0] for s in sites],
                 [tuple(s[1:]) for s in sites],
                 spacegroup=entry["spacegroup"],
                 setting=entry.get("setting", 1),
                 cellpar=entry["cellpar"],
             )
+            return _one_layer(atoms, *entry["layer"]) if "layer" in entry else atoms
         case other:
             raise ValueError(f"library.toml: {entry['name']} has the unknown kind {other!r}")
+
+
+def _one_layer(atoms: Atoms, axis: str, low: float, high: float) -> Atoms:
+    """Cut the layer between two fractional coordinates along an axis out of a crystal.
+
+    The axis need not be normal to the layer, which lies in the plane of the other two.
+    """
+    index = "abc".index(axis)
+    order = [(index + 1) % 3, (index + 2) % 3, index]
+    fractional = atoms.get_scaled_positions(wrap=False)[:, order]
+    fractional[:, 2] = np.mod(fractional[:, 2] - low, 1.0) + low
+    inside = fractional[:, 2] < high
+    positions = fractional[inside] @ atoms.cell.array[order]
+    first, second, _ = atoms.cell.array[order]
+    normal = np.cross(first, second) / np.linalg.norm(np.cross(first, second))
+    upright = Cell([first, second, normal * (np.ptp(positions @ normal) + 2 * _VACUUM)])
+    symbols = np.array(atoms.get_chemical_symbols())[inside]
+    layer = Atoms(symbols, cell=Cell.fromcellpar(upright.cellpar()), pbc=True)
+    layer.set_scaled_positions(upright.scaled_positions(positions))
+    layer.center(axis=2)
+    return layer
