@@ -136,7 +136,62 @@ def place(
     demodulator: Demodulator, whole: Spectrum, found: Nodes, prior: StructurePrior, lattice: Lattice
 ) -> list[Placement]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
-    linear = lattice.linear
+    locked = lock(demodulator, whole, found, prior, lattice.linear)
+    placements: list[Placement] = []
+    for symmetry in lattice_symmetries(prior):
+        placement = locked.placement(symmetry)
+        if not any(_equivalent(placement, other, prior) for other in placements):
+            placements.append(placement)
+    return placements
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A lattice whose phases are locked over the image; the orientation of its basis is still open.
+
+    Parameters
+    ----------
+    prior : StructurePrior
+    nodes : Nodes
+    linear, origin : (2, 2), (2,) array
+        Å (y, x) on the image.
+    measured : (n,) complex array
+        Amplitudes at the nodes, displacement taken out.
+    variance : (n,) array
+        Their variance from noise alone.
+    explained, together, extent : float
+        See `Evidence`.
+    """
+
+    prior: StructurePrior
+    nodes: Nodes
+    linear: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    measured: NDArray[np.complex128]
+    variance: NDArray[np.float64]
+    explained: float
+    together: float
+    extent: float
+
+    def placement(self, symmetry: NDArray[np.float64]) -> Placement:
+        """Turn the basis by a symmetry of the lattice and find its origin."""
+        turned = _rotated(self.nodes, self.prior, self.measured, symmetry)
+        fraction, _ = match_origin(self.nodes, turned / self.variance, self.prior.cell)
+        inner = self.linear @ symmetry
+        proof = evidence(
+            self.nodes, turned, self.variance, fraction, inner, self.explained, self.together, self.extent
+        )
+        return Placement(inner, self.origin + inner @ (fraction @ self.prior.cell), proof)
+
+
+def lock(
+    demodulator: Demodulator,
+    whole: Spectrum,
+    found: Nodes,
+    prior: StructurePrior,
+    linear: NDArray[np.float64],
+) -> Locked:
+    """Bring the phases of a lattice in line over the whole image."""
     noise = whole.noise(found.radius)
     fringes = demodulator.fringes(found, linear, WIDTH)
     middle = _strongest(fringes)
@@ -147,24 +202,16 @@ def place(
     if best.together < _LOOSE:
         # a bend as long as the window looks like strain to it; following the phases tells the two apart
         best = max(best, _followed(demodulator, found, noise, middle, start), key=lambda s: s.strength(noise))
-    linear, origin, fringes, together = best.linear, best.origin, best.fringes, best.together
     measured = best.values.sum((1, 2))
-    step = fringes.places[1, 0, 0] * fringes.places[0, 1, 1] / demodulator.flat.pixel_size**2
-    measured *= step / fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
-    explained = explained_share(whole, linear, prior)
+    places = best.fringes.places
+    step = places[1, 0, 0] * places[0, 1, 1] / demodulator.flat.pixel_size**2
+    measured *= step / best.fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
+    explained = explained_share(whole, best.linear, prior)
     pixels = demodulator.flat.image.size
     extent = float(np.sqrt(np.prod(demodulator.flat.extent)))
-    placements: list[Placement] = []
-    for symmetry in lattice_symmetries(prior):
-        turned = _rotated(found, prior, measured, symmetry)
-        fraction, _ = match_origin(found, turned / noise, prior.cell)
-        inner = linear @ symmetry
-        proof = evidence(found, turned, noise * pixels, fraction, inner, explained, together, extent)
-        new_origin = origin + inner @ (fraction @ prior.cell)
-        placement = Placement(inner, new_origin, proof)
-        if not any(_equivalent(placement, other, prior) for other in placements):
-            placements.append(placement)
-    return placements
+    return Locked(
+        prior, found, best.linear, best.origin, measured, noise * pixels, explained, best.together, extent
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""The tables of the registration benchmark as Markdown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def report(results: dict[str, pd.DataFrame]) -> str:
+    """Write what there is."""
+    writers = {"true": _right, "false": _wrong, "pixel": _pixel, "time": _time, "multislice": _multislice}
+    return "\n".join(writers[name](frame) for name, frame in results.items())
+
+
+def _table(frame: pd.DataFrame, digits: int = 1, corner: str = "") -> str:
+    head = f"| {corner} | " + " | ".join(_label(c) for c in frame.columns) + " |"
+    lines = [head, "|---|" + "---:|" * len(frame.columns)]
+    for name, row in frame.iterrows():
+        lines.append(f"| {_label(name)} | " + " | ".join(_number(v, digits) for v in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _label(value: object) -> str:
+    return f"{value:g} e/Å²" if isinstance(value, float) else str(value)
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _with_all(frame: pd.DataFrame, rows: str, value: str) -> pd.DataFrame:
+    pivot = frame.pivot_table(index=rows, columns="dose", values=value, sort=False)
+    pivot.loc["**all**"] = frame.groupby("dose")[value].mean()
+    return pivot
+
+
+def _right(frame: pd.DataFrame) -> str:
+    frame = frame.assign(success=100 * frame["success"])
+    parts = [f"## Right prior ({len(frame)} micrographs)\n", "Success, %, by scene:\n"]
+    parts.append(_table(_with_all(frame, "scene", "success")))
+    parts += ["Success, %, by structure:\n", _table(_with_all(frame, "structure", "success"))]
+    good = frame[frame["success"] > 0]
+    for key, title, digits in (
+        ("rotation", "Rotation error, degrees", 3),
+        ("strain", "Strain error, %", 3),
+        ("origin", "Error of the origin, Å", 3),
+        ("rmse", "Error of a column, Å rms", 3),
+    ):
+        median = good.pivot_table(index="scene", columns="dose", values=key, aggfunc="median", sort=False)
+        high = good.pivot_table(
+            index="scene", columns="dose", values=key, aggfunc=lambda v: np.percentile(v, 95), sort=False
+        )
+        both = median.map(lambda v: f"{v:.{digits}f}") + " / " + high.map(lambda v: f"{v:.{digits}f}")
+        lines = [f"{title}, where it succeeds: median / 95th percentile\n"]
+        lines.append("| scene | " + " | ".join(_label(c) for c in both.columns) + " |")
+        lines.append("|---|" + "---:|" * len(both.columns))
+        lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in both.iterrows()]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _wrong(frame: pd.DataFrame) -> str:
+    frame = frame.assign(fit=100 * frame["fit"])
+    plain = frame[frame["kind"] != "twin"]
+    pivot = frame.pivot_table(index="kind", columns="dose", values="fit", sort=False)
+    pivot.loc["**all but twins**"] = plain.groupby("dose")["fit"].mean()
+    pivot["count"] = frame.groupby("kind").size()
+    pivot.loc["**all but twins**", "count"] = len(plain)
+    return f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\nCalled a fit, %:\n\n" + _table(pivot)
+
+
+def _pixel(frame: pd.DataFrame) -> str:
+    rows = {}
+    for dose, part in frame.groupby("dose"):
+        error = part["error"]
+        rows[dose] = {
+            "fits, %": 100 * part["fit"].mean(),
+            "within 1 %, %": 100 * (error < 1).mean(),
+            "median error, %": error.median(),
+            "95th percentile, %": np.percentile(error, 95),
+            "CPU s": part["seconds"].mean(),
+        }
+    table = _table(pd.DataFrame(rows).T, 3, "dose")
+    return f"## Pixel size from a guess up to 30 % wrong ({len(frame)} micrographs)\n\n{table}"
+
+
+def _time(frame: pd.DataFrame) -> str:
+    table = pd.DataFrame(
+        {key: {"median": frame[key].median(), "slowest": frame[key].max()} for key in ("register", "field")}
+    ).rename(columns={"register": "`register`", "field": "`fit_pose_field`"})
+    return f"## CPU seconds for 512 × 512 pixels, one thread\n\n{_table(table, 3)}"
+
+
+def _multislice(frame: pd.DataFrame) -> str:
+    frame = frame.assign(success=100 * frame["success"])
+    right = frame[frame["right"]]
+    wrong = frame[~frame["right"] & ~frame["twin"]]
+    rows = _with_all(right, "scene", "success")
+    rows.loc["**wrong priors called a fit**"] = wrong.groupby("dose")["success"].mean()
+    return f"## Multislice views ({len(right)} right, {len(wrong)} wrong)\n\nSuccess, %:\n\n" + _table(rows)

@@ -1,0 +1,89 @@
+"""Refine a pose that a person has set by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_stemprior.registration.demodulation import Demodulator
+from napari_stemprior.registration.lattice_search import (
+    CAPTURE,
+    Lattice,
+    node_value,
+    refine_power,
+    rigid,
+    robust_weight,
+)
+from napari_stemprior.registration.placement import from_pose, lock, to_pose
+from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
+from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten, spectrum
+from napari_stemprior.structure import StructurePrior
+
+#: A hand is trusted within so many degrees and this relative scale.
+TURN = 4.0
+SCALE = 0.04
+
+
+def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
+    """Fit the lattice near a pose that a person has set.
+
+    The rotation is fitted within some 4 degrees, the scale within 4 % and the strain within a few percent
+    of the hand's; which way round the basis lies (mirror, half turn) is kept, and so is the cell that the
+    origin lies in.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Atom columns bright.
+    pixel_size : float
+        Å per pixel that the image is believed to have.
+    prior : StructurePrior
+    pose : Pose
+        Its own scale is believed over `pixel_size`, since the hand has set it.
+
+    Returns
+    -------
+    Pose
+        With the score of the fit, measured as `register` does.
+
+    Raises
+    ------
+    RegistrationError
+        If the image is not 2-D, too small, constant, or holds NaN.
+    PixelSizeError
+        If a pixel size is not positive or does not suit the prior and the image.
+    """
+    array = checked_image(image)
+    check_pixel_size(array.shape, pixel_size, prior)
+    flat = flatten(array, check_pixel_size(array.shape, pose.pixel_size, prior))
+    linear, origin = from_pose(pose, flat)
+    resolution = max(0.85, 2.1 * flat.pixel_size)
+    found = nodes(prior, resolution)
+    whole = spectrum(flat, resolution)
+    blurred = whole.blurred(0.35 / CAPTURE)
+    weight = robust_weight(found)
+    trials = np.array(
+        [_turned(linear, angle, scale) for angle in _range(TURN, 0.5) for scale in _range(SCALE, 0.01, 1.0)]
+    )
+    value = node_value(blurred, trials, found.g, weight)
+    start = Lattice(trials[int(value.argmax())], float(value.max()), 1.0)
+    for power, strain in ((blurred, 0.012), (whole, 0.004)):
+        start = refine_power(power, found, start, strain=strain, evaluations=110)
+    locked = lock(Demodulator(flat), whole, found, prior, start.linear)
+    # locking may have chosen another orientation of the basis: take the one that the hand has set
+    kept = min(lattice_symmetries(prior), key=lambda s: float(np.abs(locked.linear @ s - linear).max()))
+    placement = locked.placement(kept)
+    best = to_pose(placement, flat)
+    cells = best.to_angstrom(pose.origin) @ np.linalg.inv(prior.cell)
+    return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score)
+
+
+def _range(reach: float, step: float, middle: float = 0.0) -> NDArray[np.float64]:
+    return middle + np.arange(-round(reach / step), round(reach / step) + 1) * step
+
+
+def _turned(linear: NDArray[np.float64], angle: float, scale: float) -> NDArray[np.float64]:
+    """Turn a map on the image, from x towards y, and scale it."""
+    swap = np.array([[0.0, 1.0], [1.0, 0.0]])
+    return np.asarray(rigid(angle, scale) @ swap @ linear)
