@@ -9,7 +9,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank, random_crystal, save_bank
 from napari_stemprior.training.examples import collate, make_example, targets
 from napari_stemprior.training.exposure import expose
-from napari_stemprior.training.prompting import PromptKind, prompt_for
+from napari_stemprior.training.prompting import PromptKind, _half_turned, prompt_for
 from napari_stemprior.training.scenes import Lattice, random_affine, random_scene
 
 SIZE = 96
@@ -63,7 +63,7 @@ def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[Crystal]) -
     scene = random_scene(np.random.default_rng(seed), bank, SIZE)
     prompt, token_of = prompt_for(scene, PromptKind.MATCHED, np.random.default_rng(seed), bank, 0, SIZE)
     yx, _, lattice, index = scene.true_columns()
-    known = token_of[lattice] >= 0
+    known = (token_of[lattice] >= 0) & (index >= 0)
     if not known.any():
         pytest.skip("this scene is empty")
     sites = prompt.sites[0].numpy()
@@ -75,6 +75,36 @@ def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[Crystal]) -
         inner = mine[((mine > 10) & (mine < SIZE - 10)).all(1) & (cKDTree(sites).query(mine)[0] < slack)]
         if len(inner):
             assert np.median(cKDTree(sites[tokens == token]).query(inner)[0]) < slack
+
+
+def test_an_adatom_is_a_column_that_no_token_describes(bank: list[Crystal]) -> None:
+    seen = 0
+    for seed in range(60):
+        scene = random_scene(np.random.default_rng(seed), bank, SIZE)
+        adatom = (scene.index < 0) & (scene.lattice >= 0)
+        if not adatom.any():
+            continue
+        seen += 1
+        example = make_example(np.random.default_rng(seed), bank, SIZE - 32, PromptKind.MATCHED)
+        inside = ((scene.positions >= 16) & (scene.positions <= SIZE - 17)).all(axis=1)
+        for place in scene.positions[adatom & inside] - 16:
+            distance = np.linalg.norm(example.columns[0].numpy() - place, axis=1)
+            assert distance.min() < 1e-3
+            assert example.column_token[0, distance.argmin()] == -1
+    assert seen >= 3
+
+
+def test_a_half_turned_prior_lies_on_the_lattice_with_one_column_on_another() -> None:
+    rng = np.random.default_rng(5)
+    lattice = Lattice(random_crystal(rng), random_affine(rng), rng.uniform(0, SIZE, 2))
+    turned = _half_turned(lattice, rng)
+    np.testing.assert_allclose(turned.affine, -lattice.affine)
+    true, _ = lattice.columns(SIZE)
+    moved, index = turned.columns(SIZE)
+    inner = ((moved > 20) & (moved < SIZE - 20)).all(axis=1)
+    distance = cKDTree(true).query(moved[inner])[0]
+    best = min(distance[index[inner] == i].max() for i in np.unique(index[inner]))
+    assert best < 1e-6
 
 
 def test_targets_point_at_the_columns() -> None:

@@ -1,6 +1,7 @@
 """Training learns, stops and goes on."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.progress import drain
+from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals
-from napari_stemprior.training.examples import collate, make_example
-from napari_stemprior.training.train import Trainer, TrainingConfig
+from napari_stemprior.training.examples import ExampleStream, collate, make_example
+from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.train import Trainer
 
 TINY = NetworkConfig(widths=(8, 8, 16, 16), token_width=16, embedding_width=8, heads=2)
 
@@ -23,14 +26,16 @@ def bank() -> list[Crystal]:
     return library_crystals()[:4]
 
 
-def settings(steps: int) -> TrainingConfig:
-    return TrainingConfig(steps=steps, batch=2, side=32, warmup=2, workers=0, device="cpu", decay=0.0)
+def settings(steps: int, network: NetworkConfig = TINY) -> TrainingConfig:
+    return TrainingConfig(
+        steps=steps, batch=2, side=32, warmup=2, workers=0, device="cpu", decay=0.0, network=network
+    )
 
 
 def test_a_resumed_run_is_the_same_run(bank: list[Crystal], tmp_path: Path) -> None:
-    drain(Trainer(settings(4), tmp_path / "whole", bank, TINY).run())
-    drain(Trainer(settings(2), tmp_path / "parts", bank, TINY).run())
-    second = Trainer(settings(4), tmp_path / "parts", bank, TINY)
+    drain(Trainer(settings(4), tmp_path / "whole", bank).run())
+    drain(Trainer(settings(2), tmp_path / "parts", bank).run())
+    second = Trainer(settings(4), tmp_path / "parts", bank)
     assert second.step == 2
     drain(second.run())
     whole, _ = load_network(tmp_path / "whole" / "weights.safetensors")
@@ -41,7 +46,7 @@ def test_a_resumed_run_is_the_same_run(bank: list[Crystal], tmp_path: Path) -> N
 
 
 def test_the_loss_falls_on_one_batch(bank: list[Crystal], tmp_path: Path) -> None:
-    trainer = Trainer(settings(60), tmp_path, bank, TINY)
+    trainer = Trainer(settings(60), tmp_path, bank)
     batch = collate([make_example(np.random.default_rng(i), bank, 32) for i in range(2)])
     losses = []
     for _ in range(60):
@@ -51,7 +56,7 @@ def test_the_loss_falls_on_one_batch(bank: list[Crystal], tmp_path: Path) -> Non
 
 
 def test_the_log_is_a_table(bank: list[Crystal], tmp_path: Path) -> None:
-    drain(Trainer(settings(4), tmp_path, bank, TINY).run(report_every=2))
+    drain(Trainer(settings(4), tmp_path, bank).run(report_every=2))
     with (tmp_path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "4"]
@@ -59,9 +64,9 @@ def test_the_log_is_a_table(bank: list[Crystal], tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_network_is_not_resumed(bank: list[Crystal], tmp_path: Path) -> None:
-    drain(Trainer(settings(1), tmp_path, bank, TINY).run())
+    drain(Trainer(settings(1), tmp_path, bank).run())
     with pytest.raises(TrainingError, match="other sizes"):
-        Trainer(settings(2), tmp_path, bank, NetworkConfig(widths=(8, 8, 16, 32), token_width=16, heads=2))
+        Trainer(settings(2, replace(TINY, widths=(8, 8, 16, 32))), tmp_path, bank)
 
 
 def test_rate_warms_up_and_decays() -> None:
@@ -71,3 +76,46 @@ def test_rate_warms_up_and_decays() -> None:
     assert rates[1] == rates[2] == 1.0
     assert rates[3] == pytest.approx(0.5)
     assert rates[4] < 0.03
+
+
+def test_the_shipped_configuration_is_the_default_network() -> None:
+    config = read_config("small")
+    assert config.network == NetworkConfig()
+    assert config.steps > 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nstepz = 3", r"\[training\] has no field 'stepz'"),
+        ("[training]\nside = 50", "multiple of 8"),
+        ("[training]\nsteps = 'many'", "must be a number"),
+        ("[training]\nsteps = 0", "at least 1"),
+        ("[network]\nself_attention = 1", "must be bool"),
+        ("[optimiser]\nname = 'x'", r"unknown section \[optimiser\]"),
+        ("training = 3", "must be a section"),
+        ("steps = = 3", "not a TOML file"),
+    ],
+)
+def test_a_bad_configuration_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        read_config(path)
+
+
+def test_a_missing_configuration_names_those_that_ship(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="one of: small"):
+        read_config(tmp_path / "nowhere.toml")
+
+
+def test_a_scene_does_not_depend_on_the_prompts(bank: list[Crystal]) -> None:
+    streams = [ExampleStream(bank, 32, 3, 7, odds=odds) for odds in (None, PromptOdds(0, 0, 1, 0, 0))]
+    first, second = (next(iter(stream)) for stream in streams)
+    torch.testing.assert_close(first.image, second.image)
+    assert not second.prompt.present.any()
+
+
+def test_each_device_sees_its_own_scenes(bank: list[Crystal]) -> None:
+    first, second = (next(iter(ExampleStream(bank, 32, 1, 7, rank=rank))) for rank in (0, 1))
+    assert not torch.equal(first.image, second.image)

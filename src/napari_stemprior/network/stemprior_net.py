@@ -85,6 +85,10 @@ class StructurePromptedNet(nn.Module):
         with torch.no_grad():  # most pixels hold no column: start from their prior odds
             self.head.bias[:2].fill_(-2.5)  # type: ignore[index]
 
+    def channels(self, image: Tensor, prompt: StructurePrompt) -> Tensor:
+        """Make what the stem takes of an image; the structure enters later, by attention."""
+        return normalised(image)
+
     def forward(self, image: Tensor, prompt: StructurePrompt) -> NetworkOutput:
         """Segment a batch.
 
@@ -102,7 +106,7 @@ class StructurePromptedNet(nn.Module):
             nearest, valid = nearest_sites(
                 prompt.sites, prompt.site_mask, (image.shape[2], image.shape[3]), c.neighbours_coarse, _BLOCK
             )
-            channels = normalised(image.float())
+            channels = self.channels(image.float(), prompt)
 
         x = self.stem(channels.to(memory_format=torch.channels_last))
         if c.site_attention:

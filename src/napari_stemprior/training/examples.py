@@ -15,7 +15,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.exposure import expose
-from napari_stemprior.training.prompting import PromptKind, draw_kind, prompt_for
+from napari_stemprior.training.prompting import PromptKind, PromptOdds, prompt_for
 from napari_stemprior.training.scenes import random_scene
 
 #: Å: width of the target around a column.
@@ -60,18 +60,24 @@ class Example:
 
 
 def make_example(
-    rng: np.random.Generator, bank: list[Crystal], side: int, kind: PromptKind | None = None
+    rng: np.random.Generator,
+    bank: list[Crystal],
+    side: int,
+    kind: PromptKind | None = None,
+    odds: PromptOdds | None = None,
 ) -> Example:
-    """Draw one example of `side` pixels; batch size 1."""
+    """Draw one example of `side` pixels; batch size 1.
+
+    The image is drawn before the prompt, so the same seed shows the same image whatever the odds.
+    """
     scene = random_scene(rng, bank, side + 2 * _MARGIN)
     image = expose(scene, rng)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    kind = draw_kind(rng) if kind is None else kind
+    kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
     yx, hidden, lattice, index = scene.true_columns()
     yx = yx - _MARGIN
-    token = (
-        np.where(token_of[lattice] >= 0, token_of[lattice] + index, -1) if len(yx) else np.zeros(0, np.int64)
-    )
+    on_site = (token_of[lattice] >= 0) & (index >= 0)
+    token = np.where(on_site, token_of[lattice] + index, -1)
     heat, offset = targets(yx, hidden, side)
     inside = ((yx >= 0) & (yx <= side - 1)).all(axis=1)
     return Example(
@@ -147,11 +153,24 @@ class ExampleStream(IterableDataset[Example]):
     seed : int
     first_step : int
         Steps already done, so that a resumed run does not see the same scenes again.
+    odds : PromptOdds, optional
+    rank : int
+        Number of the device that trains on them; each sees its own scenes.
     """
 
-    def __init__(self, bank: list[Crystal], side: int, batch: int, seed: int, first_step: int = 0) -> None:
+    def __init__(
+        self,
+        bank: list[Crystal],
+        side: int,
+        batch: int,
+        seed: int,
+        first_step: int = 0,
+        odds: PromptOdds | None = None,
+        rank: int = 0,
+    ) -> None:
         super().__init__()
         self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
+        self.odds, self.rank = odds, rank
 
     def __iter__(self) -> Iterator[Example]:
         """Yield batches."""
@@ -162,6 +181,7 @@ class ExampleStream(IterableDataset[Example]):
             torch.set_num_threads(1)
         step = self.first_step + number
         while True:
-            rng = np.random.default_rng([self.seed, step])
-            yield collate([make_example(rng, self.bank, self.side) for _ in range(self.batch)])
+            # one generator an example: a scene stays the same whatever prompt the one before it drew
+            rngs = [np.random.default_rng([self.seed, step, self.rank, i]) for i in range(self.batch)]
+            yield collate([make_example(rng, self.bank, self.side, odds=self.odds) for rng in rngs])
             step += workers

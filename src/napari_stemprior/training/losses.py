@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,11 +11,36 @@ from torch.nn import functional as F
 from napari_stemprior.network.stemprior_net import NetworkOutput
 from napari_stemprior.training.examples import Example
 
-#: Weight of each part in the sum.
-WEIGHTS = {"heat": 1.0, "hidden": 1.0, "offset": 0.02, "site": 0.02, "contrast": 0.02}
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each part in the sum.
+
+    Parameters
+    ----------
+    heat, hidden : float
+        Column maps of the entrance layer and of the layers below.
+    offset : float
+        Sub-pixel position with its variance.
+    site : float
+        Contrast of a column with the tokens of the cell.
+    contrast : float
+        Contrast of whole images with whole structures.
+    """
+
+    heat: float = 1.0
+    hidden: float = 1.0
+    offset: float = 0.02
+    site: float = 0.02
+    contrast: float = 0.02
 
 
-def losses(output: NetworkOutput, example: Example, log_temperature: Tensor) -> dict[str, Tensor]:
+def losses(
+    output: NetworkOutput,
+    example: Example,
+    log_temperature: Tensor,
+    weights: LossWeights | None = None,
+) -> dict[str, Tensor]:
     """Return every part of the loss and, as ``total``, their weighted sum.
 
     Heat maps are learned by cross-entropy against the blurred truth, whose minimum is the
@@ -28,7 +55,8 @@ def losses(output: NetworkOutput, example: Example, log_temperature: Tensor) -> 
         "site": _site(output, example),
         "contrast": _contrast(output, example, log_temperature),
     }
-    parts["total"] = sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros_like(heat))
+    weight = asdict(weights or LossWeights())
+    parts["total"] = sum((weight[name] * value for name, value in parts.items()), torch.zeros_like(heat))
     return parts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -27,19 +27,20 @@ class PromptKind(StrEnum):
     HALF_RIGHT = "half right"
 
 
-_ODDS = {
-    PromptKind.MATCHED: 0.55,
-    PromptKind.UNREGISTERED: 0.05,
-    PromptKind.ABSENT: 0.25,
-    PromptKind.WRONG: 0.10,
-    PromptKind.HALF_RIGHT: 0.05,
-}
+@dataclass(frozen=True)
+class PromptOdds:
+    """How often each kind is drawn; only the ratios count."""
 
+    matched: float = 0.55
+    unregistered: float = 0.05
+    absent: float = 0.25
+    wrong: float = 0.10
+    half_right: float = 0.05
 
-def draw_kind(rng: np.random.Generator) -> PromptKind:
-    """Draw how the prior relates to the scene."""
-    kinds = list(_ODDS)
-    return kinds[int(rng.choice(len(kinds), p=list(_ODDS.values())))]
+    def draw(self, rng: np.random.Generator) -> PromptKind:
+        """Draw how the prior relates to the scene."""
+        odds = np.array([getattr(self, kind.name.lower()) for kind in PromptKind], float)
+        return list(PromptKind)[int(rng.choice(len(odds), p=odds / odds.sum()))]
 
 
 def prompt_for(
@@ -142,14 +143,27 @@ def _given_lattices(
     true = scene.lattices
     if kind is PromptKind.WRONG:
         crystal = pick_crystal(rng, bank)
+        if rng.random() < 0.5:  # of like geometry, so that registration takes it for the right one
+            crystal = replace(crystal, cell=true[0].crystal.cell)
+            return [Lattice(crystal, true[0].affine, true[0].origin, true[0].layer)], [-1]
         return [Lattice(crystal, random_affine(rng), rng.uniform(0, scene.size, 2))], [-1]
     if kind is PromptKind.HALF_RIGHT:
-        return [_with_wrong_basis(true[0], rng)], [-1]
+        spoil = _with_wrong_basis if rng.random() < 0.6 else _half_turned
+        return [spoil(true[0], rng)], [-1]
     if len(true) == 2 and true[1].layer == 0:  # grains: the second one is often not registered
-        return (true, [0, 1]) if rng.random() < 0.3 else ([true[0]], [0])
+        known = true[1].crystal is true[0].crystal and rng.random() < 0.3
+        return (true, [0, 1]) if known else ([true[0]], [0])
     if len(true) == 2 and rng.random() < 0.08:  # the person did not know of the lower layer
         return [true[0]], [0]
     return list(true), list(range(len(true)))
+
+
+def _half_turned(lattice: Lattice, rng: np.random.Generator) -> Lattice:
+    """Turn the basis by 180 degrees with one column on another: the lattice fits, the sublattices do not."""
+    here, there = rng.integers(0, len(lattice.crystal.fractional), 2)
+    places = lattice.crystal.fractional @ lattice.crystal.cell
+    shift = lattice.affine @ (places[there] + places[here])
+    return Lattice(lattice.crystal, -lattice.affine, lattice.origin + shift, lattice.layer)
 
 
 def _with_wrong_basis(lattice: Lattice, rng: np.random.Generator) -> Lattice:

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 #: Columns of two layers closer than this (Å) are one column.
 MERGE_DISTANCE = 0.4
+#: Å that an adatom keeps from the columns around it.
+_ADATOM_DISTANCE = 0.8
 
 
 @dataclass
@@ -133,11 +135,11 @@ def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Sc
     """
     crystal = pick_crystal(rng, bank)
     lattices = [Lattice(crystal, random_affine(rng), rng.uniform(0, size, 2))]
-    kind = rng.choice(["one", "bilayer", "grains"], p=[0.62, 0.26, 0.12])
+    kind = rng.choice(["one", "bilayer", "grains"], p=[0.58, 0.26, 0.16])
     if kind == "bilayer":
         lattices.append(_second_layer(rng, bank, lattices[0], size))
     elif kind == "grains":
-        lattices.append(Lattice(crystal, random_affine(rng, 0.0), rng.uniform(0, size, 2)))
+        lattices.append(_second_grain(rng, bank, lattices[0], size))
     displacement = _displacement(rng, size)
 
     exponent = rng.uniform(1.4, 1.95)
@@ -156,6 +158,8 @@ def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Sc
 
     scene = Scene(size, yx, intensity, layers, owner, index, lattices, displacement)
     _defects(rng, scene)
+    if rng.random() < 0.12:
+        _adatoms(rng, scene)
     scene.positions = scene.positions + displaced(scene.positions, displacement)
     scene.positions += rng.normal(0, rng.uniform(0, 0.04) / CANONICAL_PIXEL_SIZE, scene.positions.shape)
     if rng.random() < 0.12:
@@ -189,6 +193,21 @@ def _second_layer(rng: np.random.Generator, bank: list[Crystal], top: Lattice, s
     return Lattice(crystal, top.affine @ twist, rng.uniform(0, size, 2), 1)
 
 
+def _second_grain(rng: np.random.Generator, bank: list[Crystal], first: Lattice, size: int) -> Lattice:
+    """Draw what lies beyond a boundary: a turned grain, an antiphase domain, a twin or another phase."""
+    draw = rng.random()
+    if draw < 0.2:
+        shift = rng.random(2) @ first.crystal.cell if rng.random() < 0.5 else first.crystal.cell.sum(0) / 2
+        return Lattice(first.crystal, first.affine, first.origin + first.affine @ shift)
+    if draw < 0.35:  # a twin shares a row of the lattice with its neighbour
+        row = first.crystal.cell[rng.integers(0, 2)]
+        along = row / np.linalg.norm(row)
+        mirror = 2 * np.outer(along, along) - np.eye(2)
+        return Lattice(first.crystal, first.affine @ mirror, first.origin)
+    crystal = pick_crystal(rng, bank) if draw < 0.5 else first.crystal
+    return Lattice(crystal, random_affine(rng, 0.0), rng.uniform(0, size, 2))
+
+
 def _displacement(rng: np.random.Generator, size: int) -> Floats:
     if rng.random() < 0.5:
         return np.zeros((2, size, size))
@@ -216,6 +235,10 @@ def _defects(rng: np.random.Generator, scene: Scene) -> None:
             count = max(len(lattice.crystal.fractional) for lattice in scene.lattices)
             chosen &= scene.index == site % count
         keep &= ~chosen
+    sites = len(scene.lattices[0].crystal.fractional)
+    if sites > 1 and rng.random() < 0.06:
+        # A crystal without one of its sublattices: what is not seen must not be taken from habit.
+        keep &= ~((scene.lattice == 0) & (scene.index == rng.integers(sites)))
     if rng.random() < 0.3:  # one atom of a column missing
         scene.intensities = np.where(rng.random(n) < 0.05, 0.5, 1.0) * scene.intensities
     if rng.random() < 0.3:  # dopants
@@ -223,9 +246,31 @@ def _defects(rng: np.random.Generator, scene: Scene) -> None:
     if rng.random() < 0.22:
         layer = None if rng.random() < 0.6 else int(rng.integers(0, 2))
         inside = _blob(rng, scene.positions, scene.size)
+        if layer == 1 and rng.random() < 0.5:  # an island of the second layer instead of a hole in it
+            inside = ~inside
         keep &= ~(inside & (scene.layers == layer if layer is not None else True))
     for name in ("positions", "intensities", "layers", "lattice", "index"):
         setattr(scene, name, getattr(scene, name)[keep])
+
+
+def _adatoms(rng: np.random.Generator, scene: Scene) -> None:
+    """Put single atoms where the crystal has no site."""
+    yx = rng.uniform(0, scene.size, (int(rng.integers(1, 9)), 2))
+    if len(scene.positions):
+        distance, _ = cKDTree(scene.positions).query(yx)
+        yx = yx[distance * CANONICAL_PIXEL_SIZE > _ADATOM_DISTANCE]
+    level = float(np.median(scene.intensities)) if len(scene.intensities) else 1.0
+    _add(scene, yx, level * rng.uniform(0.4, 2.0, len(yx)), lattice=0)
+
+
+def _add(scene: Scene, yx: Floats, intensities: Floats, lattice: int) -> None:
+    """Append scatterers that sit on no site of the lattice."""
+    m = len(yx)
+    scene.positions = np.concatenate([scene.positions, yx])
+    scene.intensities = np.concatenate([scene.intensities, intensities])
+    scene.layers = np.concatenate([scene.layers, np.zeros(m, np.int64)])
+    scene.lattice = np.concatenate([scene.lattice, np.full(m, lattice)])
+    scene.index = np.concatenate([scene.index, np.full(m, -1)])
 
 
 def _blob(rng: np.random.Generator, yx: Floats, size: int) -> NDArray[np.bool_]:
@@ -245,12 +290,5 @@ def _amorphous(rng: np.random.Generator, scene: Scene) -> None:
     count = int(rng.uniform(0.02, 0.3) * (scene.size * CANONICAL_PIXEL_SIZE) ** 2)
     yx = rng.uniform(0, scene.size, (count, 2))
     yx = yx[_blob(rng, yx, scene.size)]
-    m = len(yx)
     level = float(np.median(scene.intensities)) if len(scene.intensities) else 1.0
-    scene.positions = np.concatenate([scene.positions, yx])
-    scene.intensities = np.concatenate(
-        [scene.intensities, level * rng.uniform(0.05, 0.5) * rng.uniform(0, 1, m)]
-    )
-    scene.layers = np.concatenate([scene.layers, np.zeros(m, np.int64)])
-    scene.lattice = np.concatenate([scene.lattice, np.full(m, -1)])
-    scene.index = np.concatenate([scene.index, np.full(m, -1)])
+    _add(scene, yx, level * rng.uniform(0.05, 0.5) * rng.uniform(0, 1, len(yx)), lattice=-1)

@@ -1,7 +1,8 @@
 """Pre-training on random scenes: ``stemprior train``.
 
 Resumable: the run folder holds ``state.safetensors`` (weights, moments, step) and ``log.csv``; the same
-command goes on where it stopped. Deterministic under a seed for one number of workers and one device.
+command goes on where it stopped. The scenes are decided by the seed alone; so are the weights on one kind of
+device with one number of threads.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -24,56 +24,12 @@ from napari_stemprior.network.checkpoint import load_network, load_tensors, save
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
+from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.losses import losses
 
 _EMA_DECAY = 0.998
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of a run.
-
-    Parameters
-    ----------
-    steps : int
-        Mini-batches in all.
-    batch, side : int
-        Images in a mini-batch and pixels on their side.
-    learning_rate : float
-        Held after the warm-up and taken to 2 % over the last `decay` of the steps.
-    warmup : int
-        Steps.
-    decay : float
-        Fraction of the steps.
-    seed : int
-    workers : int
-        Processes that draw scenes.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    """
-
-    steps: int = 4000
-    batch: int = 16
-    side: int = 128
-    learning_rate: float = 2e-3
-    warmup: int = 100
-    decay: float = 0.35
-    weight_decay: float = 0.02
-    seed: int = 1
-    workers: int = 1
-    device: str = "auto"
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        start = self.steps * (1 - self.decay)
-        if step < start:
-            return self.learning_rate
-        left = max(0.0, (self.steps - step) / max(self.steps - start, 1.0))
-        return self.learning_rate * max(left, 0.02)
 
 
 class Trainer:
@@ -85,7 +41,8 @@ class Trainer:
     folder : pathlib.Path
     bank : list of Crystal
         What scenes are made of, beside random crystals.
-    network : NetworkConfig, optional
+    build : callable, optional
+        Makes the network from its configuration; for rivals that change a part of it.
     """
 
     def __init__(
@@ -93,16 +50,16 @@ class Trainer:
         config: TrainingConfig,
         folder: Path,
         bank: list[Crystal],
-        network: NetworkConfig | None = None,
+        build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
     ) -> None:
         self.config, self.folder, self.bank = config, folder, bank
         self.device = torch.device(
             ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
         )
         torch.manual_seed(config.seed)
-        self.network = StructurePromptedNet(network).to(self.device)
+        self.network = build(config.network).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = StructurePromptedNet(self.network.config).to(self.device).eval()
+        self.average = build(config.network).to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -124,10 +81,11 @@ class Trainer:
     def run(self, report_every: int = 20, save_every: int = 200) -> Generator[Progress, None, Path]:
         """Train to the last step, yielding after every one; returns the path of the weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.json").write_text(json.dumps(asdict(self.config), indent=2))
+        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
         stream = ExampleStream(
-            self.bank, self.config.side, self.config.batch, self.config.seed, first_step=self.step
-        )
+            self.bank, self.config.side, self.config.batch, self.config.seed,
+            first_step=self.step, odds=self.config.prompts,
+        )  # fmt: skip
         loader = DataLoader(
             stream,
             batch_size=None,
@@ -164,7 +122,7 @@ class Trainer:
         mixed = self.device.type in ("cpu", "cuda")
         with torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext():
             output = self.network(example.image, example.prompt)
-        parts = losses(output, example, self.network.temperature)
+        parts = losses(output, example, self.network.temperature, self.config.losses)
         self.optimiser.zero_grad(set_to_none=True)
         parts["total"].backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
@@ -217,7 +175,7 @@ class Trainer:
             "samples": self.step * self.config.batch,
             "minutes": round(self.seconds / 60, 1),
             "device": str(self.device),
-            "training": asdict(self.config),
+            "training": self.config.to_dict(),
         }
         save_network(self.average, self.weights_path, notes)
 
@@ -245,23 +203,19 @@ class Trainer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``stemprior train``."""
-    default = TrainingConfig()
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="run folder; the same folder resumes"
     )
     parser.add_argument(
-        "--steps", type=int, default=default.steps, help="mini-batches in all (default %(default)s)"
+        "--config", default="small", help="a TOML file, or the name of one that ships (default %(default)s)"
     )
-    parser.add_argument(
-        "--batch", type=int, default=default.batch, help="images in a mini-batch (default %(default)s)"
-    )
-    parser.add_argument(
-        "--side", type=int, default=default.side, help="pixels on a side (default %(default)s)"
-    )
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--workers", type=int, default=default.workers, help="processes that draw scenes")
-    parser.add_argument("--device", default=default.device, help="auto, cpu, cuda or mps")
+    parser.add_argument("--steps", type=int, help="mini-batches in all, instead of the configuration's")
+    parser.add_argument("--batch", type=int, help="images in a mini-batch")
+    parser.add_argument("--side", type=int, help="pixels on a side")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--workers", type=int, help="processes that draw scenes")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps")
     parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
     parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
 
@@ -270,12 +224,10 @@ def run(args: argparse.Namespace) -> int:
     """Run ``stemprior train``."""
     from tqdm import tqdm
 
-    config = TrainingConfig(
+    config = read_config(args.config).with_options(
         steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
         seed=args.seed, workers=args.workers, device=args.device,
     )  # fmt: skip
-    if config.steps < 1 or config.batch < 1 or config.side < 32 or config.side % 8:
-        raise TrainingError("--steps and --batch must be at least 1, and --side a multiple of 8 from 32 up.")
     bank = load_bank(args.bank) if args.bank else library_crystals()
     trainer = Trainer(config, args.output, bank)
     if args.start_from and trainer.step == 0:

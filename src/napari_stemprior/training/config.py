@@ -1,0 +1,141 @@
+"""Settings of a training run, read from a TOML file such as ``small.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from napari_stemprior.errors import TrainingError
+from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.training.losses import LossWeights
+from napari_stemprior.training.prompting import PromptOdds
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    steps : int
+        Mini-batches in all.
+    batch, side : int
+        Images in a mini-batch (of each device) and pixels on their side.
+    learning_rate : float
+        Held after the warm-up and taken to 2 % over the last `decay` of the steps.
+    warmup : int
+        Steps.
+    decay : float
+        Fraction of the steps.
+    weight_decay : float
+    seed : int
+    workers : int
+        Processes that draw scenes.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    network : NetworkConfig
+    losses : LossWeights
+    prompts : PromptOdds
+        How often the prior is right, inexact, absent, wrong or half right.
+    """
+
+    steps: int = 4000
+    batch: int = 16
+    side: int = 128
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    decay: float = 0.35
+    weight_decay: float = 0.02
+    seed: int = 1
+    workers: int = 1
+    device: str = "auto"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    prompts: PromptOdds = field(default_factory=PromptOdds)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise TrainingError("steps and batch must be at least 1.")
+        if self.side < 32 or self.side % 8:
+            raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        start = self.steps * (1 - self.decay)
+        if step < start:
+            return self.learning_rate
+        left = max(0.0, (self.steps - step) / max(self.steps - start, 1.0))
+        return self.learning_rate * max(left, 0.02)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as they are written beside the weights."""
+        return asdict(self)
+
+    def with_options(self, **options: Any) -> TrainingConfig:
+        """Return the same settings with those that are not None exchanged."""
+        return replace(self, **{name: value for name, value in options.items() if value is not None})
+
+
+def read_config(name_or_file: str | Path) -> TrainingConfig:
+    """Read a run's settings.
+
+    Parameters
+    ----------
+    name_or_file : str or Path
+        ``"small"`` for the settings of the shipped network, or a TOML file of the same form.
+
+    Raises
+    ------
+    TrainingError
+        Where the file is missing, is not TOML or has a field that does not exist.
+    """
+    built_in = _FOLDER / f"{name_or_file}.toml"
+    path = built_in if built_in.exists() else Path(name_or_file)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        names = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+        raise TrainingError(
+            f"{path}: cannot be read as a training configuration ({error.strerror or error}); "
+            f"give a TOML file or one of: {names}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: not a TOML file ({error}).") from error
+    parts: dict[str, Any] = {}
+    for section, kind in (("network", NetworkConfig), ("losses", LossWeights), ("prompts", PromptOdds)):
+        parts[section] = _made(kind, data.pop(section, {}), path, section)
+    training = data.pop("training", {})
+    if isinstance(training, dict):
+        training = training | parts
+    made = _made(TrainingConfig, training, path, "training")
+    if data:
+        raise TrainingError(
+            f"{path}: unknown section [{next(iter(data))}]; there are training, network, losses and prompts."
+        )
+    assert isinstance(made, TrainingConfig)
+    return made
+
+
+def _made(kind: Any, values: Any, path: Path, section: str) -> object:
+    if not isinstance(values, dict):
+        raise TrainingError(f"{path}: {section} must be a section, written [{section}].")
+    known = {f.name: f for f in fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise TrainingError(f"{path}: [{section}] has no field {name!r}; it has {', '.join(known)}.")
+        default = getattr(kind(), name)
+        numbers = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if numbers and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise TrainingError(f"{path}: [{section}] {name} must be a number, not {value!r}.")
+        if isinstance(default, bool | str) and not isinstance(value, type(default)):
+            raise TrainingError(
+                f"{path}: [{section}] {name} must be {type(default).__name__}, not {value!r}."
+            )
+    made = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    return kind(**made)
