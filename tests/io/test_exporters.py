@@ -113,7 +113,7 @@ def test_extxyz_looks_like_the_micrograph(tmp_path, table, suffix):
     np.testing.assert_allclose(x, [8.1, 2.225, 6.2], atol=1e-6)
     np.testing.assert_allclose(y, 29 * 0.2 - np.array([0.45, 1.4, 4.0]), atol=1e-6)
     assert y.argmax() == 0  # the atom nearest the top of the image is the highest
-    assert not z.any()
+    np.testing.assert_allclose(z, [6.5, 0, 6.5])  # layer 0 lies towards the electron source
     np.testing.assert_allclose(atoms.cell.lengths()[:2], [10, 6])
     assert list(atoms.arrays["atom_id"]) == [5, 0, 9]
     assert list(atoms.arrays["site"]) == ["Mo1", "-", "a_b"]

@@ -1,31 +1,32 @@
-"""The doors out for atoms: CSV and Parquet (there and back), extended XYZ, napari points, masks."""
+"""The doors out for atoms: one list of formats, which the command line, the desk and napari's menu share."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import ase
-import ase.io
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from ase.data import atomic_numbers
+from numpy.typing import NDArray
 
-from napari_stemprior.atoms.table import COLUMNS, UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.atomic_write import replaced
-from napari_stemprior.io.label_mask import label_mask, write_mask
+from napari_stemprior.io.atomic_write import replaced, replaced_folder
+from napari_stemprior.io.formats.rasters import write_mask_tiff
+from napari_stemprior.io.formats.subject import ExportSubject
+from napari_stemprior.io.formats.tables import FILE_COLUMNS, read_atoms, to_frame
+from napari_stemprior.io.label_mask import label_mask
 from napari_stemprior.io.plain_values import plain
 
 __all__ = [
     "FILE_COLUMNS",
+    "FORMATS",
+    "ExportFormat",
+    "ExportSubject",
     "export_atoms",
+    "find_format",
     "label_mask",
     "read_atoms",
     "to_frame",
@@ -33,40 +34,199 @@ __all__ = [
     "write_napari_points",
 ]
 
-#: Columns of a CSV or Parquet file, in this order. x runs along the columns of the image, y along its rows.
-FILE_COLUMNS: tuple[str, ...] = (
-    "atom_id",
-    "x_px",
-    "y_px",
-    "x_angstrom",
-    "y_angstrom",
-    "element",
-    "site",
-    "layer",
-    "confidence",
-    "evidence",
-    "source",
-    "status",
-    "pixel_size_angstrom",
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A kind of file that atoms are written as.
+
+    Parameters
+    ----------
+    key : str
+        What ``stemprior export --format`` takes.
+    name : str
+        What the desk shows.
+    suffixes : tuple of str
+        Endings that mean this format, the usual one first; a longer one wins over a shorter.
+    summary : str
+        One sentence on what is in it and who reads it.
+    writer : str
+        ``module:function`` below ``napari_stemprior.io.formats``, imported when it is used; it takes an
+        `ExportSubject` and a path.
+    needs : {"", "shape", "image"}
+        What of the micrograph it must have.
+    is_folder : bool
+    """
+
+    key: str
+    name: str
+    suffixes: tuple[str, ...]
+    summary: str
+    writer: str
+    needs: str = ""
+    is_folder: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """The usual ending."""
+        return self.suffixes[0]
+
+    def matches(self, path: str | os.PathLike[str]) -> bool:
+        """Say whether a path ends as this format does."""
+        return Path(path).name.lower().endswith(self.suffixes)
+
+    def write(self, subject: ExportSubject, path: Path) -> None:
+        """Write to a path that is free."""
+        module, _, function = self.writer.partition(":")
+        writer: Callable[[ExportSubject, Path], None] = getattr(
+            import_module(f"napari_stemprior.io.formats.{module}"), function
+        )
+        writer(subject, path)
+
+
+#: Every format; add a line for another.
+FORMATS: tuple[ExportFormat, ...] = (
+    ExportFormat(
+        "csv", "CSV table", (".csv",), "One row an atom column, positions in px and Å.", "tables:write_csv"
+    ),
+    ExportFormat(
+        "parquet", "Parquet table", (".parquet",), "The same table, exact and small.", "tables:write_parquet"
+    ),
+    ExportFormat(
+        "extxyz",
+        "extxyz structure",
+        (".extxyz", ".xyz"),
+        "Positions in Å, for ASE and OVITO.",
+        "structures:write_extxyz",
+    ),
+    ExportFormat(
+        "points",
+        "napari points",
+        (".points.csv", ".csv"),
+        "A CSV that napari opens as a Points layer.",
+        "tables:write_points",
+    ),
+    ExportFormat(
+        "mask",
+        "Mask",
+        (".tif", ".tiff"),
+        "A label image as TIFF: every atom a disc with its own number.",
+        "rasters:write_mask_tiff",
+        needs="shape",
+    ),
+    ExportFormat(
+        "heatmap",
+        "Heat map",
+        (".heat.tif", ".heat.tiff", ".tif", ".tiff"),
+        "A TIFF with a peak at every atom, as high as its confidence.",
+        "rasters:write_heat_map",
+        needs="shape",
+    ),
+    ExportFormat(
+        "cif",
+        "CIF structure",
+        (".cif",),
+        "Positions in Å in a cell of the size of the image, for VESTA and ASE.",
+        "structures:write_cif",
+        needs="shape",
+    ),
+    ExportFormat(
+        "coco",
+        "COCO keypoints",
+        (".json",),
+        "One keypoint an atom, for pycocotools and detection networks.",
+        "coco:write_coco",
+        needs="shape",
+    ),
+    ExportFormat(
+        "atomai",
+        "AtomAI coordinates",
+        (".npz",),
+        "The dictionary {frame: (row, column, class)} of AtomAI.",
+        "atomai:write_atomai",
+    ),
+    ExportFormat(
+        "atomap",
+        "Atomap lattice",
+        (".hdf5", ".h5"),
+        "A sublattice for each element, for Atomap.",
+        "atomap:write_atomap",
+        needs="image",
+    ),
+    ExportFormat(
+        "hspy",
+        "HyperSpy markers",
+        (".hspy",),
+        "The image as a HyperSpy signal with the atoms as markers.",
+        "hyperspy:write_hyperspy",
+        needs="image",
+    ),
+    ExportFormat(
+        "ome-zarr",
+        "OME-Zarr",
+        (".ome.zarr", ".zarr"),
+        "Image and label image in one folder, for napari, Fiji and OMERO.",
+        "ome_zarr:write_ome_zarr",
+        needs="image",
+        is_folder=True,
+    ),
 )
-_METADATA_KEY = b"napari_stemprior"
-_ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.string()}
+
+
+def find_format(path: str | os.PathLike[str], key: str | None = None) -> ExportFormat:
+    """Return the format of a key, or the one that the ending of a path names.
+
+    Parameters
+    ----------
+    path : path-like
+    key : str, optional
+        A `ExportFormat.key`; the ending of the path must then be one of that format.
+
+    Raises
+    ------
+    ExportError
+        If there is no such format.
+    """
+    name = Path(path).name
+    if key is not None:
+        chosen = next((one for one in FORMATS if one.key == key), None)
+        if chosen is None:
+            raise ExportError(
+                f"{name}: there is no format {key!r}; give one of {', '.join(f.key for f in FORMATS)}."
+            )
+        if not chosen.matches(path):
+            raise ExportError(
+                f"{name}: {chosen.name} is written to a file that ends in {' or '.join(chosen.suffixes)}; "
+                "give it that ending."
+            )
+        return chosen
+    # the longest ending wins, and of two formats with the same ending the first
+    best: tuple[int, ExportFormat] | None = None
+    for one in FORMATS:
+        length = max((len(s) for s in one.suffixes if name.lower().endswith(s)), default=0)
+        if length and (best is None or length > best[0]):
+            best = length, one
+    if best is None:
+        endings = dict.fromkeys(one.suffix for one in FORMATS)
+        raise ExportError(
+            f"{name}: atoms cannot be written as {Path(path).suffix or 'a file without a suffix'}; "
+            f"give one of {', '.join(endings)}."
+        )
+    return best[1]
 
 
 def export_atoms(
-    table: AtomTable, path: str | os.PathLike[str], *, shape: tuple[int, int] | None = None
+    table: AtomTable,
+    path: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    image: NDArray[np.float32] | None = None,
+    name: str = "micrograph",
+    key: str | None = None,
 ) -> Path:
-    """Write atoms in the format that the suffix names.
+    """Write atoms in the format that the ending of the path names.
 
-    ``.csv``
-        The columns of `FILE_COLUMNS`, every row of the table. A missing number is an empty field.
-    ``.parquet``
-        The same columns; provenance and pixel size also in the schema metadata.
-    ``.extxyz``, ``.xyz``
-        Extended XYZ in Å for ASE or OVITO. x points right as on the image and y *up*, so the model looks
-        like the micrograph in any viewer; z points to the electron source and is 0, since an image has no
-        heights. With `shape` the image's lower left pixel is the origin and the image the cell; without it
-        y is ``-y_angstrom``. Rejected atoms are left out.
+    The formats, their axes and units are in ``docs/exports.md``. Tables hold every row; the others leave out
+    rejected atoms. A file is written beside its place and moved there when it is complete.
 
     Parameters
     ----------
@@ -74,64 +234,38 @@ def export_atoms(
     path : path-like
     shape : (int, int), optional
         Rows and columns of the image.
+    image : (H, W) array, optional
+        The micrograph, for the formats that hold it; it gives the shape as well.
+    name : str
+        Of the micrograph.
+    key : str, optional
+        A `ExportFormat.key`, where the ending leaves a choice (a mask and a heat map both end in ``.tif``).
 
     Returns
     -------
     pathlib.Path
-        The file.
+        The file, or the folder of an OME-Zarr.
 
     Raises
     ------
     ExportError
-        If the suffix is none of these or the file cannot be written.
+        If the ending names no format, the format needs an image that is not given, or the file cannot be
+        written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    writers: dict[str, Callable[[Path], None]] = {
-        ".csv": lambda p: _write_csv(table, p),
-        ".parquet": lambda p: _write_parquet(table, p),
-        ".extxyz": lambda p: _write_extxyz(table, p, shape),
-        ".xyz": lambda p: _write_extxyz(table, p, shape),
-    }
-    if suffix not in writers:
-        raise ExportError(
-            f"{path.name}: atoms cannot be written as {suffix or 'a file without a suffix'}; "
-            f"give one of {', '.join(writers)}."
-        )
+    form = find_format(path, key)
+    subject = ExportSubject(table, image, shape, name)
+    if form.needs == "shape":
+        subject.known_shape(f"{path.name}: the format {form.name}")
+    elif form.needs == "image":
+        subject.known_image(f"{path.name}: the format {form.name}")
     try:
         plain(table.provenance)
     except TypeError as error:
         raise ExportError(f"{path.name}: the provenance cannot be stored, {error}.") from error
-    with replaced(path) as beside:
-        writers[suffix](beside)
+    with (replaced_folder if form.is_folder else replaced)(path) as beside:
+        form.write(subject, beside)
     return path
-
-
-def read_atoms(path: str | os.PathLike[str], pixel_size: float | None = None) -> AtomTable:
-    """Read back what `export_atoms` wrote as CSV or Parquet.
-
-    Parameters
-    ----------
-    path : path-like
-        A CSV needs the columns ``x_px`` and ``y_px``; others have defaults. Its provenance is empty.
-    pixel_size : float, optional
-        Å/px for a CSV without ``pixel_size_angstrom`` or without rows.
-
-    Raises
-    ------
-    ExportError
-        If the file is missing or is no such table.
-    """
-    path = Path(path)
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise ExportError(f"{path.name}: atoms are read from .csv and .parquet files only.")
-    try:
-        return readers[path.suffix.lower()](path, pixel_size)
-    except FileNotFoundError as error:
-        raise ExportError(f"{path}: there is no such file; check the path.") from error
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise ExportError(f"{path.name}: this is no atom table ({_one_line(error)}).") from error
 
 
 def write_napari_points(table: AtomTable, path: str | os.PathLike[str]) -> Path:
@@ -149,110 +283,31 @@ def write_napari_points(table: AtomTable, path: str | os.PathLike[str]) -> Path:
     ExportError
         If the suffix is another or the file cannot be written.
     """
+    return export_atoms(table, path, key="points")
+
+
+def write_mask(
+    table: AtomTable, shape: tuple[int, int], path: str | os.PathLike[str], radius: float | None = None
+) -> Path:
+    """Write `label_mask` as a TIFF that knows its pixel size.
+
+    Parameters
+    ----------
+    table : AtomTable
+    shape : (int, int)
+        Rows and columns of the image.
+    path : path-like
+        Ends in ``.tif`` or ``.tiff``.
+    radius : float, optional
+        Of a disk, Å.
+
+    Raises
+    ------
+    ExportError
+        As `label_mask`, or if the suffix is another or the file cannot be written.
+    """
     path = Path(path)
-    if path.suffix.lower() != ".csv":
-        raise ExportError(f"{path.name}: napari reads points from .csv files; give that suffix.")
-    points = pd.DataFrame(
-        {"index": np.arange(len(table)), "axis-0": table.yx[:, 0], "axis-1": table.yx[:, 1]}
-    )
-    others = table.rows.drop(columns=["y_px", "x_px"])
+    find_format(path, "mask")
     with replaced(path) as beside:
-        # napari reads a column as numbers only if every field is one
-        pd.concat([points, others], axis=1).to_csv(beside, index=False, lineterminator="\n", na_rep="nan")
+        write_mask_tiff(ExportSubject(table, shape=shape), beside, radius)
     return path
-
-
-def to_frame(table: AtomTable) -> pd.DataFrame:
-    """Return the table with the columns of `FILE_COLUMNS`."""
-    frame = table.rows.copy()
-    frame["y_angstrom"], frame["x_angstrom"] = table.yx_angstrom.T
-    frame["pixel_size_angstrom"] = float(table.pixel_size)
-    for name, dtype in COLUMNS.items():
-        if dtype == "object":
-            values = ["" if pd.isna(value) else str(value) for value in frame[name]]
-            frame[name] = pd.Series(values, index=frame.index, dtype=object)
-    return frame[list(FILE_COLUMNS)]
-
-
-def _write_csv(table: AtomTable, path: Path) -> None:
-    to_frame(table).to_csv(path, index=False, lineterminator="\n")
-
-
-def _read_csv(path: Path, pixel_size: float | None) -> AtomTable:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header, *lines = [line for line in csv.reader(file) if line] or [[]]
-    if any(len(line) != len(header) for line in lines):
-        raise ValueError("a line has more or fewer fields than the first")
-    text = {name: [line[i] for line in lines] for i, name in enumerate(header)}
-    if missing := [name for name in ("x_px", "y_px") if name not in text]:
-        raise ValueError(f"it lacks the column {missing[0]}")
-    columns: dict[str, Any] = {}
-    for name, dtype in COLUMNS.items():
-        if name in text and name not in ("x_px", "y_px"):
-            columns[name] = _numbers(text[name], dtype) if dtype != "object" else np.array(text[name], object)
-    sizes = {float(value) for value in text.get("pixel_size_angstrom", ()) if value}
-    if pixel_size is None and len(sizes) != 1:
-        raise ValueError("it does not give one pixel size; give it yourself")
-    yx = np.stack([_numbers(text[name], "float64") for name in ("y_px", "x_px")], axis=-1)
-    return AtomTable.from_positions(yx, sizes.pop() if pixel_size is None else pixel_size, **columns)
-
-
-def _numbers(values: list[str], dtype: str) -> np.ndarray:
-    if dtype == "int64":
-        return np.array([int(value) for value in values], dtype=np.int64)
-    return np.array([float(value) if value else np.nan for value in values], dtype=np.float64)
-
-
-def _write_parquet(table: AtomTable, path: Path) -> None:
-    frame = to_frame(table)
-    fields = [pa.field(name, _ARROW_TYPES[COLUMNS.get(name, "float64")]) for name in FILE_COLUMNS]
-    about = {
-        "version": 1,
-        "pixel_size_angstrom": float(table.pixel_size),
-        "provenance": plain(table.provenance),
-    }
-    schema = pa.schema(fields, metadata={_METADATA_KEY: json.dumps(about).encode()})
-    arrays = [pa.array(frame[field.name].to_numpy(), type=field.type) for field in fields]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
-
-
-def _read_parquet(path: Path, pixel_size: float | None) -> AtomTable:
-    with path.open("rb") as file:
-        found = pq.read_table(file)
-    about = json.loads((found.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
-    size = pixel_size if pixel_size is not None else about["pixel_size_angstrom"]
-    rows = pd.DataFrame({name: found.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS})
-    return AtomTable(rows, float(size), about.get("provenance", {}))
-
-
-def _write_extxyz(table: AtomTable, path: Path, shape: tuple[int, int] | None) -> None:
-    kept = table.where(table.rows["status"] != "rejected")
-    if len(kept) == 0:
-        raise ExportError("The table has no atom to write as a structure; segment the micrograph first.")
-    y, x = kept.yx_angstrom.T
-    bottom = (shape[0] - 1) * table.pixel_size if shape else 0.0
-    # the one place where y turns over: rows run down the image, structure viewers draw y upwards
-    positions = np.stack([x, bottom - y, np.zeros_like(x)], axis=-1)
-    elements = [str(symbol) for symbol in kept.rows["element"]]
-    symbols = [symbol if symbol in atomic_numbers else UNKNOWN_ELEMENT for symbol in elements]
-    atoms = ase.Atoms(symbols, positions=positions, pbc=False)
-    if shape:
-        atoms.set_cell([shape[1] * table.pixel_size, shape[0] * table.pixel_size, 0.0])
-    for name, dtype in COLUMNS.items():
-        if name != "element":
-            values = kept.rows[name]
-            atoms.set_array(
-                name, np.array([_word(v) for v in values]) if dtype == "object" else values.to_numpy()
-            )
-    atoms.info["pixel_size_angstrom"] = float(table.pixel_size)
-    atoms.info["provenance"] = json.dumps(plain(table.provenance))
-    ase.io.write(path, atoms, format="extxyz")
-
-
-def _word(value: object) -> str:
-    """Return text that can stand in a column of a blank-separated file."""
-    return "_".join(str(value).split()) or "-"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")

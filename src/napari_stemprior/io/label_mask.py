@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.atomic_write import replaced
 
 #: Default radius of a disk over the median distance to the nearest neighbour.
 _RADIUS_OVER_SPACING = 0.35
@@ -28,7 +23,8 @@ def label_mask(
     """Draw every atom as a disk with the value ``atom_id + 1``; 0 is the background.
 
     A pixel within reach of two atoms goes to the nearer, so disks never overlap. However small the radius,
-    an atom marks the pixel that it lies in. Rejected atoms and those off the image are left out.
+    an atom marks the pixel that it lies in. Rejected atoms, vacancies and those off the
+    image are left out.
 
     Parameters
     ----------
@@ -47,13 +43,13 @@ def label_mask(
     ExportError
         If an id is negative or too large for a label, or the radius is not positive.
     """
-    kept = table.where(table.rows["status"] != "rejected")
+    kept = table.atoms
     ids = kept.rows["atom_id"].to_numpy()
     if len(ids) and (ids.min() < 0 or ids.max() >= 2**32 - 1):
         raise ExportError(
             f"atom_id: {ids.min()} to {ids.max()} do not fit a label image; number the atoms from 0."
         )
-    reach = (_default_radius(kept) if radius is None else float(radius)) / table.pixel_size
+    reach = (disk_radius(kept) if radius is None else float(radius)) / table.pixel_size
     if not reach > 0:
         raise ExportError(f"radius: {radius} Å is not a disk; give a positive number.")
     height, width = shape
@@ -78,48 +74,14 @@ def label_mask(
     return labels
 
 
-def write_mask(
-    table: AtomTable, shape: tuple[int, int], path: str | os.PathLike[str], radius: float | None = None
-) -> Path:
-    """Write `label_mask` as a TIFF that knows its pixel size.
+def disk_radius(table: AtomTable) -> float:
+    """Return the radius in Å of a disk: 0.35 of the median distance between nearest neighbours.
 
     Parameters
     ----------
     table : AtomTable
-    shape : (int, int)
-        Rows and columns of the image.
-    path : path-like
-        Ends in ``.tif`` or ``.tiff``.
-    radius : float, optional
-        Å.
-
-    Raises
-    ------
-    ExportError
-        As `label_mask`, or if the suffix is another or the file cannot be written.
+        Without a spacing to go by, as for a single atom, it is 0.5 Å.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise ExportError(f"{path.name}: a mask is written as .tif; give that suffix.")
-    labels = label_mask(table, shape, radius)
-    pixels_per_cm = 1e8 / table.pixel_size
-    # the tag is a ratio of 32-bit numbers, which ends at 0.023 Å/px; the description has no such end
-    resolution = (pixels_per_cm, pixels_per_cm) if pixels_per_cm < 2**32 else None
-    description = json.dumps({"pixel_size_angstrom": float(table.pixel_size), "labels": "atom_id + 1"})
-    with replaced(path) as beside:
-        tifffile.imwrite(
-            beside,
-            labels,
-            resolution=resolution,
-            resolutionunit="CENTIMETER" if resolution else None,
-            description=description,
-            metadata=None,
-            compression="zlib",
-        )
-    return path
-
-
-def _default_radius(table: AtomTable) -> float:
     yx = table.yx_angstrom
     if len(yx) < 2:
         return _LONE_RADIUS
