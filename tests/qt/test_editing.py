@@ -8,6 +8,7 @@ from napari.layers.base import ActionType
 from napari_stemprior.atoms import COLUMNS, AtomTable
 from napari_stemprior.qt.editing import AtomEditor
 from napari_stemprior.qt.layers import new_atoms_layer
+from napari_stemprior.qt.palette import element_colour
 
 YX = [(10, 10), (10, 30), (30, 10), (30, 30)]
 
@@ -71,7 +72,7 @@ def test_an_added_atom_is_new_and_not_a_copy_of_the_selected_one(editor):
     assert (row["element"], row["source"], row["status"]) == ("W", "manual", "accepted")
     assert row["confidence"] == 1.0
     assert row["site"] == ""
-    np.testing.assert_allclose(editor.layer.border_color[-1], [0.129, 0.58, 0.839, 1], atol=1e-2)  # tungsten
+    np.testing.assert_allclose(editor.layer.border_color[-1], [*element_colour("W"), 1], atol=1e-6)
 
 
 def test_a_moved_atom_keeps_its_id_and_is_manual(editor):

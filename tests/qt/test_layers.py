@@ -7,6 +7,8 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt import layers
+from napari_stemprior.qt.drawing import draw
+from napari_stemprior.qt.palette import element_colour
 from napari_stemprior.structure import built_in
 
 
@@ -68,10 +70,10 @@ def test_rows_survive_the_way_through_a_points_layer(viewer):
     rows = AtomTable.from_positions(
         [(1.5, 2.25), (7, 8)], PIXEL_SIZE, atom_id=[4, 9], element=["Mo", "S"], status=["review", "rejected"]
     ).rows
-    layers.write_rows(layer, rows)
+    draw(layer, rows, np.ones(len(rows), bool))
     assert layers.rows_from_layer(layer).equals(rows)
     assert [str(s) for s in layer.symbol] == ["square", "x"]
-    np.testing.assert_allclose(layer.border_color[0, :3], layers.element_colour("Mo"), atol=1e-6)
+    np.testing.assert_allclose(layer.border_color[0, :3], element_colour("Mo"), atol=1e-6)
     assert (layer.face_color[:, 3] == 0).all()
     np.testing.assert_allclose(layer.data_to_world((1.5, 2.25)), (1.5 * PIXEL_SIZE, 2.25 * PIXEL_SIZE))
 
@@ -79,7 +81,7 @@ def test_rows_survive_the_way_through_a_points_layer(viewer):
 def test_a_missing_confidence_hides_no_point(viewer):
     layer = layers.new_atoms_layer(add_image(viewer), PIXEL_SIZE, 1.0)
     rows = AtomTable.from_positions([(1, 2), (7, 8)], PIXEL_SIZE, confidence=[np.nan, 0.5]).rows
-    layers.write_rows(layer, rows)
+    draw(layer, rows, np.ones(len(rows), bool))
     assert np.isfinite(layer.border_color).all()
     assert (layer.border_color[:, 3] == 1).all()
 

@@ -92,6 +92,12 @@ class AtomHistory:
             self._frame = _frame(self._columns)
         return self._frame
 
+    def copy(self) -> AtomHistory:
+        """Return a history that goes its own way from here; what both have is shared."""
+        other = AtomHistory(self.rows, self.who)
+        other._steps, other._at, other._next_id = list(self._steps), self._at, self._next_id
+        return other
+
     def __len__(self) -> int:
         return len(self._columns["atom_id"])
 

@@ -1,40 +1,35 @@
 """Edits of the atoms in a Points layer: each is recorded, and can be undone and redone.
 
-napari tells that points were added, moved or removed; the editor turns that into rows of the atom
-table. It holds a copy of the rows, since napari changes its data in place while a point is dragged.
+napari tells that points were added, moved or removed; the editor turns that into steps of the
+history (`atoms.history`), and draws what the history says. Atoms are told apart by the row where
+they stand in the table; the layer shows all rows, or those of a window where there are very many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from napari.layers import Points
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from napari_stemprior.atoms import COLUMNS, STATUSES, UNKNOWN_ELEMENT, AtomTable
-from napari_stemprior.qt.layers import KEY, rows_from_layer, style_rows, write_rows
+from napari_stemprior.atoms import ABSENT, COLUMNS, STATUSES, UNKNOWN_ELEMENT, AtomHistory, AtomTable
+from napari_stemprior.atoms.history import Change
+from napari_stemprior.qt.drawing import Colouring, by_element, draw, restyle
+from napari_stemprior.qt.layers import KEY, rows_from_layer
 from napari_stemprior.qt.merge import Merged, matching_gate, merge
 
 #: Columns that a person can change in napari's table of features.
 _FREE_COLUMNS = ("element", "site", "layer", "status")
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One step of the history: the touched rows before and after it, told apart by their ids."""
-
-    label: str
-    before: pd.DataFrame
-    after: pd.DataFrame
+Frame = tuple[int, ...]
+Rows = NDArray[np.int64]
 
 
 class AtomEditor:
-    """Keeps a Points layer and the atom table in step, with a history.
+    """Keeps a Points layer and the atom table in step, with a history for every frame of a stack.
 
     Deleting an atom marks it as rejected: it vanishes from view and from exports, but a later
     segmentation leaves its place empty, and undo brings it back.
@@ -49,6 +44,12 @@ class AtomEditor:
 
     #: The atoms, their status or the history have changed.
     changed = Signal()
+    #: Another colouring, threshold or window: the same atoms are shown in another way.
+    restyled = Signal()
+    #: A frame began anew with a segmentation, or its history went on; for the journal.
+    began = Signal(tuple)
+    recorded = Signal(tuple, object)
+    went = Signal(tuple, int)
 
     def __init__(self, layer: Points, pixel_size: float) -> None:
         self.layer = layer
@@ -57,12 +58,16 @@ class AtomEditor:
         self.new_element = UNKNOWN_ELEMENT
         self.threshold = 0.0
         self.show_rejected = False
-        self._undo: list[Edit] = []
-        self._redo: list[Edit] = []
+        self.colouring: Colouring = by_element
+        #: Which rows the layer shows; None for all. `choose_window` is asked after every edit.
+        self.window: Rows | None = None
+        self.choose_window: Callable[[], Rows | None] | None = None
+        self.frame: Frame = ()
+        self._histories: dict[Frame, AtomHistory] = {}
+        self._provenance: dict[Frame, dict[str, Any]] = {}
         self._writing = False
-        self._rows = _ordered(rows_from_layer(layer))
-        self._next_id = int(self._rows["atom_id"].max()) + 1 if len(self._rows) else 0
-        self._write()
+        self._adopt()
+        self._draw()
         self.attach()
 
     def attach(self) -> None:
@@ -75,130 +80,345 @@ class AtomEditor:
         self.layer.events.data.disconnect(self._on_data)
         self.layer.events.features.disconnect(self._on_features)
 
+    # --- what is there ------------------------------------------------------------------------
+    @property
+    def history(self) -> AtomHistory:
+        """The edits of the present frame."""
+        return self._histories[self.frame]
+
+    @property
+    def histories(self) -> dict[Frame, AtomHistory]:
+        """The edits of every frame that has atoms or had them."""
+        return dict(self._histories)
+
     @property
     def rows(self) -> pd.DataFrame:
-        """Every row, the rejected ones included, in the order of the points. Do not change it."""
-        return self._rows
+        """Every row of the present frame, the rejected ones included. Do not change it."""
+        return self.history.rows
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What made the atoms."""
-        return dict(self.layer.metadata.get(KEY, {}).get("provenance", {}))
+        """What made the atoms of the present frame."""
+        return dict(self._provenance.get(self.frame, {}))
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The frames of a stack that have atoms."""
+        return sorted(f for f, h in self._histories.items() if len(h))
 
     @property
     def undo_label(self) -> str:
         """What undo would take back; empty if there is nothing."""
-        return self._undo[-1].label if self._undo else ""
+        return self.history.undo_label
 
     @property
     def redo_label(self) -> str:
         """What redo would do again; empty if there is nothing."""
-        return self._redo[-1].label if self._redo else ""
+        return self.history.redo_label
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
         """(N,) which atoms the confidence threshold hides; never one that a person vouches for."""
-        vouched = (self._rows["status"] == "accepted") | (self._rows["source"] == "manual")
-        return ((self._rows["confidence"] < self.threshold) & ~vouched).to_numpy(bool)
+        column = self.history.column
+        vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
+        return np.asarray((column("confidence") < self.threshold) & ~vouched, bool)
 
-    def table(self, *, shown_only: bool = False) -> AtomTable:
-        """Return the atoms without the rejected ones, optionally without the hidden ones."""
-        keep = (self._rows["status"] != "rejected").to_numpy(bool)
-        if shown_only:
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """(N,) which rows are to be seen."""
+        rejected = self.history.column("status") == "rejected"
+        return np.asarray(np.where(rejected, self.show_rejected, ~self.hidden), bool)
+
+    @property
+    def yx(self) -> NDArray[np.float64]:
+        """(N, 2) positions of the rows in px."""
+        return np.stack([self.history.column("y_px"), self.history.column("x_px")], axis=-1)
+
+    def table(
+        self, *, shown_only: bool = False, vacancies: bool = False, frame: Frame | None = None
+    ) -> AtomTable:
+        """Return the atoms; never the rejected ones.
+
+        Parameters
+        ----------
+        shown_only : bool
+            Leave out what the confidence threshold hides.
+        vacancies : bool
+            Whether the lattice sites that a person found empty are among the rows.
+        frame : tuple of int, optional
+            Of a stack; the present one by default.
+        """
+        frame = self.frame if frame is None else frame
+        history = self._histories[frame]
+        status = history.column("status")
+        keep = status != "rejected" if vacancies else ~np.isin(status, ABSENT)
+        if shown_only and frame == self.frame:
             keep = keep & ~self.hidden
-        return AtomTable(self._rows[keep], self.pixel_size, self.provenance)
+        provenance = self._provenance.get(frame, {}) | {"edits": history.edited()}
+        return AtomTable(history.rows[keep], self.pixel_size, provenance)
+
+    def vacancies(self) -> AtomTable:
+        """Return the lattice sites that a person found empty."""
+        return self.table(vacancies=True).vacancies
+
+    @property
+    def selected_rows(self) -> list[int]:
+        """The rows of the selected points."""
+        return sorted(int(i) for i in self._to_rows(np.array(sorted(self.layer.selected_data), int)))
+
+    def select(self, rows: Iterable[int]) -> None:
+        """Select rows; those that the layer does not show cannot be."""
+        self.layer.selected_data = set(self._to_points(np.array(sorted(rows), int)).tolist())
 
     # --- edits --------------------------------------------------------------------------------
-    def take_prediction(self, table: AtomTable) -> Merged:
-        """Replace the untouched atoms by a new segmentation; edits stay (see `qt.merge`)."""
+    def take_prediction(self, table: AtomTable, *, frame: Frame | None = None, inside: Any = None) -> Merged:
+        """Replace the untouched atoms by a new segmentation; edits stay (see `qt.merge`).
+
+        Parameters
+        ----------
+        table : AtomTable
+        frame : tuple of int, optional
+            The frame that was segmented; the present one by default.
+        inside : callable, optional
+            Tells for (N, 2) pixels which of them lie in the part that was segmented; all by default.
+        """
+        frame = self.frame if frame is None else frame
+        history = self._histories.setdefault(frame, AtomHistory(_no_rows()))
         gate = matching_gate(table.yx, table.pixel_size)
-        merged = merge(self._rows, table.rows, gate, self._next_id)
-        gone = self._rows[~self._rows["atom_id"].isin(merged.rows["atom_id"])]
-        new = merged.rows[~merged.rows["atom_id"].isin(self._rows["atom_id"])]
-        first = self._rows.empty
-        self.layer.metadata.setdefault(KEY, {})["provenance"] = dict(table.provenance)
-        self._record("segmentation", gone, new)
-        if first:
-            self._undo.clear()  # the first segmentation is where the history begins
-            self.changed.emit()
+        merged = merge(history.rows, table.rows, gate, history.next_id, inside)
+        if inside is None or not self._provenance.get(frame):
+            self._provenance[frame] = {k: v for k, v in table.provenance.items() if k != "edits"}
+        if not len(history) and not history.steps:
+            history.begin(merged.rows)  # the first segmentation is where the history begins
+            self.began.emit(frame)
+            self._show(frame, Change(False))
+        else:
+            old, new = history.rows, merged.rows
+            gone = old[~old["atom_id"].isin(new["atom_id"])]
+            come = new[~new["atom_id"].isin(old["atom_id"])]
+            self._record("segmentation", gone, come, frame=frame, who="")
         return merged
 
-    def set_status(self, indices: Iterable[int], status: str) -> None:
+    def begin(self, frame: Frame, history: AtomHistory, provenance: dict[str, Any]) -> None:
+        """Take over a history, such as one that a journal has kept."""
+        self._histories[frame] = history
+        self._provenance[frame] = dict(provenance)
+        self.began.emit(frame)
+        self._show(frame, Change(False))
+
+    def add(self, yx: ArrayLike, label: str | None = None, **columns: Any) -> Rows:
+        """Add atoms, or vacancies, and return their rows.
+
+        Parameters
+        ----------
+        yx : (N, 2) array-like
+            Pixels.
+        label : str, optional
+            What the history calls it.
+        **columns
+            Of the new rows; by default they are accepted atoms of the species `new_element`.
+        """
+        positions = np.asarray(yx, float).reshape(-1, 2)
+        given = {"element": self.new_element, "source": "manual", "status": "accepted"} | columns
+        first = self.history.next_id
+        new = AtomTable.from_positions(
+            positions, self.pixel_size, atom_id=np.arange(first, first + len(positions)), **given
+        ).rows
+        words = f"add {given['element']}" if np.isscalar(given["element"]) else "add"
+        self._record(_counted(label or words, len(new)), _no_rows(), new)
+        return np.arange(len(self.history) - len(new), len(self.history))
+
+    def move(self, rows: Iterable[int], yx: ArrayLike) -> None:
+        """Put the atoms at these rows elsewhere; that also accepts them."""
+        chosen = np.array(list(rows), int)
+        to = np.asarray(yx, float).reshape(-1, 2)
+        before = self.rows.iloc[chosen]
+        after = before.assign(y_px=to[:, 0], x_px=to[:, 1], source="manual", status="accepted")
+        self._record(_counted("move", len(chosen)), before, after)
+
+    def delete(self, rows: Iterable[int]) -> None:
+        """Reject the atoms at these rows; atoms that are rejected already stay so."""
+        self._assign(rows, "delete", status="rejected")
+
+    def set_status(self, rows: Iterable[int], status: str) -> None:
         """Give the atoms at these rows a status."""
-        self._assign(indices, f"mark {status}", status=status)
+        self._assign(rows, f"mark {status}", status=status)
 
-    def set_element(self, indices: Iterable[int], element: str) -> None:
+    def set_element(self, rows: Iterable[int], element: str) -> None:
         """Give the atoms at these rows a species; that also accepts them."""
-        self._assign(indices, f"set {element}", element=element, source="manual", status="accepted")
+        self._assign(rows, f"set {element}", element=element, source="manual", status="accepted")
 
-    def paste(self) -> None:
-        """Paste the copied points as new atoms; napari's own paste tells nobody."""
+    def paste(self, at: ArrayLike | None = None) -> None:
+        """Paste the copied points as new atoms; napari's own paste tells nobody.
+
+        Parameters
+        ----------
+        at : (2,) array-like, optional
+            Where the middle of the pasted atoms comes to lie, px; where they were by default.
+        """
         clipboard = getattr(self.layer, "_clipboard", None) or {}
-        if len(clipboard.get("data", ())):
-            self.layer.add(np.array(clipboard["data"], float))
+        yx = np.asarray(clipboard.get("data", ()), float).reshape(-1, self.layer.ndim)[:, -2:]
+        if not len(yx):
+            return
+        if at is not None:
+            yx = yx + np.asarray(at, float) - yx.mean(axis=0)
+        features = clipboard.get("features")
+        known = {
+            c: features[c].to_numpy() for c in ("element", "layer") if features is not None and c in features
+        }
+        self.select(self.add(yx, "paste", **known))
+
+    def copy_to_frame(self, frame: Frame) -> int:
+        """Copy the atoms of the present frame into another one and return their number.
+
+        What the other frame has is kept; only atoms within the gate of none of its atoms are added.
+        """
+        table = self.table(vacancies=True)
+        history = self._histories.setdefault(frame, AtomHistory(_no_rows()))
+        gate = matching_gate(table.yx, self.pixel_size)
+        there = history.rows[history.rows["status"] != "rejected"]
+        merged = merge(there.assign(status="accepted"), table.rows, gate, history.next_id)
+        new = merged.rows[merged.rows["atom_id"] >= history.next_id]
+        if len(new):
+            self._provenance.setdefault(frame, self.provenance | {"copied_from_frame": list(self.frame)})
+            if not history.steps and not len(history):
+                self.began.emit(frame)
+            self._record(f"copy from frame {_number(self.frame)}", _no_rows(), new, frame=frame)
+        return len(new)
 
     def undo(self) -> str:
         """Take the last edit back and return its label; empty if there was none."""
-        if not self._undo:
-            return ""
-        edit = self._undo.pop()
-        self._redo.append(edit)
-        self._replace(edit.after, edit.before)
-        return edit.label
+        label = self.history.undo_label
+        if label:
+            self.go_to(self.history.position - 1)
+        return label
 
     def redo(self) -> str:
         """Do the edit again that was undone last and return its label; empty if there was none."""
-        if not self._redo:
-            return ""
-        edit = self._redo.pop()
-        self._undo.append(edit)
-        self._replace(edit.before, edit.after)
-        return edit.label
+        label = self.history.redo_label
+        if label:
+            self.go_to(self.history.position + 1)
+        return label
+
+    def go_to(self, position: int) -> None:
+        """Go to the state after that many edits of the present frame."""
+        change = self.history.go_to(position)
+        self.went.emit(self.frame, position)
+        self._show(self.frame, change)
 
     # --- view ---------------------------------------------------------------------------------
+    def set_frame(self, frame: Frame) -> None:
+        """Show the atoms of another frame of a stack."""
+        if frame != self.frame:
+            self.frame = frame
+            self._histories.setdefault(frame, AtomHistory(_no_rows()))
+            self.window = None if self.choose_window is None else self.choose_window()
+            self._draw()
+            self.changed.emit()
+
+    def set_window(self, rows: Rows | None) -> None:
+        """Show only these rows, ascending, or all."""
+        if rows is None and self.window is None:
+            return
+        if rows is not None and self.window is not None and np.array_equal(rows, self.window):
+            return
+        selected = self.selected_rows
+        self.window = rows
+        self._draw()
+        self.select(selected)
+
     def update_shown(self) -> None:
-        """Hide what the threshold or a rejection hides; nothing is deleted."""
-        rejected = (self._rows["status"] == "rejected").to_numpy(bool)
-        shown = np.where(rejected, self.show_rejected, ~self.hidden)
-        if len(shown):
-            self.layer.shown = shown
+        """Show the points by the present threshold, colouring and choice of rejected ones."""
+        index = self._index
+        restyle(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
+        self.restyled.emit()
 
     # --- inside -------------------------------------------------------------------------------
-    def _assign(self, indices: Iterable[int], label: str, **values: Any) -> None:
-        chosen = sorted({int(i) for i in indices})
-        before = self._rows.iloc[chosen]
+    @property
+    def _index(self) -> Rows | slice:
+        return slice(None) if self.window is None else self.window
+
+    def _to_rows(self, points: Rows) -> Rows:
+        return points if self.window is None else self.window[points]
+
+    def _to_points(self, rows: Rows) -> Rows:
+        if self.window is None:
+            return rows
+        at = np.searchsorted(self.window, rows)
+        there = at < len(self.window)
+        there[there] = self.window[at[there]] == rows[there]
+        return at[there].astype(np.int64)
+
+    def _adopt(self) -> None:
+        """Take up the histories that an earlier desk left in the layer, and what was changed since."""
+        kept = self.layer.metadata.setdefault(KEY, {})
+        self._provenance = dict(kept.get("provenances", {})) or {(): dict(kept.get("provenance", {}))}
+        self.frame = kept.get("frame", ())
+        self._histories = {f: h.copy() for f, h in kept.get("histories", {}).items()}
+        if self.frame not in self._histories:
+            self._histories[self.frame] = AtomHistory(rows_from_layer(self.layer))
+
+    def _assign(self, rows: Iterable[int], label: str, **values: Any) -> None:
+        chosen = sorted({int(i) for i in rows})
+        before = self.rows.iloc[chosen]
         after = before.assign(**values)
         if len(before) and not after.equals(before):
-            self._record(f"{label} ({len(before)})" if len(before) > 1 else label, before, after)
-            self.layer.selected_data = set(chosen)
+            self._record(_counted(label, len(before)), before, after)
 
-    def _record(self, label: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
-        self._undo.append(Edit(label, before.copy(), after.copy()))
-        self._redo.clear()
-        self._replace(before, after)
+    def _record(
+        self,
+        label: str,
+        before: pd.DataFrame,
+        after: pd.DataFrame,
+        *,
+        frame: Frame | None = None,
+        who: str | None = None,
+    ) -> None:
+        frame = self.frame if frame is None else frame
+        history = self._histories[frame]
+        change = history.record(label, before, after, who=who)
+        self.recorded.emit(frame, history.steps[-1])
+        self._show(frame, change)
 
-    def _replace(self, old: pd.DataFrame, new: pd.DataFrame) -> None:
-        rest = self._rows[~self._rows["atom_id"].isin(old["atom_id"])]
-        parts = [part for part in (rest, new) if len(part)]
-        self._rows = _ordered(pd.concat(parts)) if parts else rest.iloc[:0]
-        if len(self._rows):
-            self._next_id = max(self._next_id, int(self._rows["atom_id"].max()) + 1)
-        self._write()
+    def _show(self, frame: Frame, change: Change) -> None:
+        if frame == self.frame:
+            if not change.same_rows:
+                self.window = None if self.choose_window is None else self.choose_window()
+            self._draw()
+        self._keep()
         self.changed.emit()
 
-    def _write(self) -> None:
+    def _keep(self) -> None:
+        """Leave in the layer what another desk needs to go on; copies of a history are cheap."""
+        self.layer.metadata.setdefault(KEY, {}).update(
+            histories=self._histories,
+            provenances=self._provenance,
+            provenance=self.provenance,
+            frame=self.frame,
+            rows=None if self.window is None else self.rows,
+        )
+
+    def _draw(self) -> None:
+        index = self._index
+        selected = self._selected_ids() if len(self.layer.data) else np.empty(0, np.int64)
         self._writing = True
         try:
-            if len(self._rows) == len(self.layer.data) and np.array_equal(
-                self.layer.data, self._rows[["y_px", "x_px"]]
-            ):
-                self.layer.features = self._rows.copy()
-                style_rows(self.layer, self._rows)
-            else:
-                write_rows(self.layer, self._rows)
-            self.update_shown()
+            draw(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
+            self._keep()
+            rows = np.flatnonzero(np.isin(self.history.ids, selected)) if len(selected) else selected
+            kept = self._to_points(rows[self.shown[rows]])
+            if set(kept.tolist()) != set(self.layer.selected_data):
+                self.layer.selected_data = set(kept.tolist())
         finally:
             self._writing = False
+
+    def _selected_ids(self) -> Rows:
+        """Return the ids of the selected points, as their features have them."""
+        features = self.layer.features
+        chosen = [i for i in self.layer.selected_data if i < len(features)]
+        if not chosen or "atom_id" not in features:
+            return np.empty(0, np.int64)
+        return np.unique(features["atom_id"].to_numpy()[chosen].astype(np.int64))
 
     def _on_data(self, event: Any) -> None:
         if self._writing:
@@ -211,66 +431,68 @@ class AtomEditor:
         elif action == "removed":
             self._removed()
 
+    @property
+    def _drawn(self) -> pd.DataFrame:
+        """The rows that the layer shows, in the order of its points."""
+        return self.rows.iloc[self._index]
+
     def _added(self) -> None:
         """Give new points rows of their own; napari copied those of the selected point."""
-        yx = self.layer.data[len(self._rows) :, -2:]
-        if not len(yx):
-            return
-        new = AtomTable.from_positions(
-            yx,
-            self.pixel_size,
-            atom_id=np.arange(self._next_id, self._next_id + len(yx)),
-            element=self.new_element,
-            source="manual",
-            status="accepted",
-        ).rows
-        self._record(f"add {self.new_element}", self._rows.iloc[:0], new)
+        yx = self.layer.data[len(self._drawn) :, -2:].copy()
+        if len(yx):
+            self.layer.selected_data = set()
+            self.add(yx)
 
     def _moved(self) -> None:
         """Take over moved points, or data that were set as a whole."""
-        n = min(len(self.layer.data), len(self._rows))
-        yx = self.layer.data[:n, -2:]
-        moved = np.flatnonzero((yx != self._rows[["y_px", "x_px"]].to_numpy()[:n]).any(axis=1))
+        drawn = self._drawn
+        n = min(len(self.layer.data), len(drawn))
+        yx = self.layer.data[:n, -2:].copy()
+        extra = self.layer.data[n:, -2:].copy()
+        moved = np.flatnonzero((yx != drawn[["y_px", "x_px"]].to_numpy()[:n]).any(axis=1))
         if len(moved):
-            before = self._rows.iloc[moved]
-            after = before.assign(y_px=yx[moved, 0], x_px=yx[moved, 1], source="manual", status="accepted")
-            selected = set(self.layer.selected_data)
-            extra = self.layer.data[n:, -2:].copy()
-            self._record("move" if len(moved) == 1 else f"move ({len(moved)})", before, after)
-            self.layer.selected_data = {i for i in selected if i < len(self._rows)}
+            self.move(self._to_rows(moved), yx[moved])
             if len(extra):
-                self.layer.add(extra)
-        elif len(self.layer.data) > n:
-            self._added()
-        elif len(self.layer.data) < len(self._rows):
+                self.add(extra)
+        elif len(extra):
+            self.add(extra)
+        elif len(self.layer.data) < len(drawn):
             self._removed()
 
     def _removed(self) -> None:
         """Keep removed atoms as rejected ones."""
-        left = set(self.layer.features["atom_id"]) if len(self.layer.data) else set()
-        gone = self._rows[~self._rows["atom_id"].isin(left)]
-        if len(gone):
-            label = "delete" if len(gone) == 1 else f"delete ({len(gone)})"
-            self._record(label, gone, gone.assign(status="rejected"))
+        left = self.layer.features["atom_id"].to_numpy() if len(self.layer.data) else []
+        gone = np.flatnonzero(~np.isin(self._drawn["atom_id"].to_numpy(), left))
+        rows = self._to_rows(gone)
+        if len(rows):
+            before = self.rows.iloc[rows]
+            self._record(_counted("delete", len(rows)), before, before.assign(status="rejected"))
 
     def _on_features(self, event: Any) -> None:
         """Take over what was typed into napari's table of features."""
-        features = self.layer.features
-        if self._writing or len(features) != len(self._rows) or any(c not in features for c in COLUMNS):
+        features, drawn = self.layer.features, self._drawn
+        if self._writing or len(features) != len(drawn) or any(c not in features for c in COLUMNS):
             return
         different = np.zeros(len(features), bool)
         for column in _FREE_COLUMNS:
-            different |= features[column].to_numpy() != self._rows[column].to_numpy()
+            different |= features[column].to_numpy() != drawn[column].to_numpy()
         if not different.any():
             return
-        before = self._rows[different]
+        before = drawn[different]
         after = before.assign(**{c: features.loc[different, c].to_numpy() for c in _FREE_COLUMNS})
         if after["status"].isin(STATUSES).all() and not after.isna().any(axis=None):
             self._record("table edit", before, after.astype(COLUMNS))
         else:
-            self._write()  # a word that means nothing here: put the old value back
+            self._draw()  # a word that means nothing here: put the old value back
 
 
-def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sort by id, which is the order in which atoms came; undo is then exact, order included."""
-    return rows.sort_values("atom_id", kind="stable").reset_index(drop=True).astype(COLUMNS)
+def _no_rows() -> pd.DataFrame:
+    return AtomTable.empty(1.0).rows
+
+
+def _counted(label: str, n: int) -> str:
+    return label if n == 1 else f"{label} ({n})"
+
+
+def _number(frame: Frame) -> str:
+    return ", ".join(str(i + 1) for i in frame) or "1"

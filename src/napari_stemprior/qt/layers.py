@@ -12,34 +12,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ase.data import atomic_numbers
-from ase.data.colors import jmol_colors
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.qt.palette import element_colour
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
 
 #: The key under which our layers keep what they are in ``layer.metadata``.
 KEY = "stemprior"
 ANGSTROM = ("angstrom", "angstrom")
-#: Symbol of a point by the status of its atom: a square asks for a look.
-SYMBOLS = {"ok": "disc", "review": "square", "accepted": "disc", "rejected": "x"}
-#: Colour of an atom whose species nobody knows.
-UNKNOWN_COLOUR = (1.0, 0.0, 1.0)
 #: Diameter of an atom's ring as a part of the distance to its neighbour.
 RING = 0.55
 
 LayerData = tuple[Any, dict[str, Any], str]
-
-
-def element_colour(element: str) -> tuple[float, float, float]:
-    """Return the Jmol colour of an element as red, green, blue in 0 to 1."""
-    number = atomic_numbers.get(element, 0)
-    return UNKNOWN_COLOUR if number == 0 else tuple(float(c) for c in jmol_colors[number])
 
 
 def role_of(layer: Layer) -> str:
@@ -201,35 +190,6 @@ def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
     return layer
 
 
-def write_rows(layer: Points, rows: pd.DataFrame) -> None:
-    """Show the rows of an atom table in a Points layer: data first, then features, then style."""
-    layer.selected_data = set()
-    layer.data = rows[["y_px", "x_px"]].to_numpy(float)
-    layer.features = rows.reset_index(drop=True).copy()
-    style_rows(layer, rows)
-
-
-def style_rows(layer: Points, rows: pd.DataFrame) -> None:
-    """Draw every atom by its element (ring colour) and status (symbol); faces stay empty.
-
-    The colours are set directly rather than mapped from a feature: one missing value in a mapped
-    column would hide every point.
-    """
-    if rows.empty:
-        return
-    elements = {e: (*element_colour(e), 1.0) for e in rows["element"].unique()}
-    codes, names = pd.factorize(rows["element"])
-    colours = np.array([elements[e] for e in names])[codes]
-    rejected = (rows["status"] == "rejected").to_numpy()
-    colours[rejected] = (0.6, 0.6, 0.6, 1.0)
-    layer.border_color = colours
-    layer.face_color = np.zeros((len(rows), 4))
-    symbols = [SYMBOLS[s] for s in rows["status"]]
-    if symbols != [s.value for s in layer.symbol]:  # setting them costs more than all the rest
-        layer.symbol = symbols
-    layer.size = layer.current_size
-
-
 def rows_from_layer(layer: Points) -> pd.DataFrame:
     """Read the rows of an atom table from a Points layer; what its features lack gets the defaults."""
     features = layer.features
@@ -257,9 +217,11 @@ def table_from_layer_data(data: Any, meta: dict[str, Any]) -> AtomTable:
             f"{layer.name}: the layer has no length unit, so positions in Å are unknown; "
             "set its units and scale, or save it as napari points."
         )
-    rows = rows_from_layer(layer)
-    rows = rows[rows["status"] != "rejected"]
-    return AtomTable(rows, pixel_size, dict(layer.metadata.get(KEY, {}).get("provenance", {})))
+    kept = layer.metadata.get(KEY, {})
+    # a large table shows its visible part only, and keeps the whole one beside it
+    rows = kept["rows"] if kept.get("rows") is not None else rows_from_layer(layer)
+    table = AtomTable(rows, pixel_size, dict(kept.get("provenance", {})))
+    return table.where(table.rows["status"] != "rejected")
 
 
 def lattice_layer(image: Image, prior: StructurePrior, pose: Pose, pixel_size: float) -> Points:
