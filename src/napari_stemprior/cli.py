@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable
     from napari_stemprior.inference import Segmenter
     from napari_stemprior.io import Micrograph
-    from napari_stemprior.structure import StructurePrior
+    from napari_stemprior.structure import Prior
 
 #: Exit code of bad input.
 BAD_INPUT = 2
@@ -181,7 +181,7 @@ def _run_segment(options: argparse.Namespace) -> int:
     return BAD_INPUT if bad else 0
 
 
-def _load_prior(options: argparse.Namespace) -> StructurePrior | None:
+def _load_prior(options: argparse.Namespace) -> Prior | None:
     if options.no_prior:
         if options.zone_axis is not None:
             raise StempriorError("--zone-axis belongs to a prior; leave it out with --no-prior.")
@@ -192,15 +192,16 @@ def _load_prior(options: argparse.Namespace) -> StructurePrior | None:
     return load_prior(options.prior, zone_axis)
 
 
-def _fitted_pixel_size(frame: Micrograph, path: Path, prior: StructurePrior | None) -> float:
+def _fitted_pixel_size(frame: Micrograph, path: Path, prior: Prior | None) -> float:
     unknown, advice = f"{path}: the file does not say its pixel size", "give --pixel-size in Å per pixel."
     if prior is None:
         raise PixelSizeError(f"{unknown}; {advice}")
     from napari_stemprior.registration import fit_pixel_size
+    from napari_stemprior.structure import layers_of
 
     no_fit = f"{unknown} and the lattice of {prior.name} does not tell it; {advice}"
     try:
-        size, pose = fit_pixel_size(frame.image, prior)
+        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0])
     except RegistrationError as error:
         raise PixelSizeError(no_fit) from error
     if not pose.is_fit:
@@ -210,7 +211,7 @@ def _fitted_pixel_size(frame: Micrograph, path: Path, prior: StructurePrior | No
 
 
 def _segmented(
-    segmenter: Segmenter, frame: Micrograph, pixel_size: float, prior: StructurePrior | None, trust: float
+    segmenter: Segmenter, frame: Micrograph, pixel_size: float, prior: Prior | None, trust: float
 ) -> AtomTable:
     from tqdm import tqdm
 
@@ -218,8 +219,10 @@ def _segmented(
 
     if prior is not None:
         from napari_stemprior.registration.spectrum import check_pixel_size
+        from napari_stemprior.structure import layers_of
 
-        check_pixel_size(frame.image.shape, pixel_size, prior)
+        for layer in layers_of(prior):
+            check_pixel_size(frame.image.shape, pixel_size, layer)
     segmenter.set_image(frame.image, pixel_size)
     with tqdm(
         desc=frame.name, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
@@ -244,12 +247,13 @@ def _segmented(
     return table
 
 
-def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: StructurePrior) -> str:
+def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
     from napari_stemprior.registration import fit_pixel_size
+    from napari_stemprior.structure import layers_of
 
     try:
-        size, pose = fit_pixel_size(frame.image, prior, guess=pixel_size)
+        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0], guess=pixel_size)
     except StempriorError:  # it fits nowhere near, so there is nothing to advise
         return ""
     return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}" if pose.is_fit else ""
@@ -309,27 +313,6 @@ def _output_folder(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _configure_nothing(parser: argparse.ArgumentParser) -> None:
-    pass
-
-
-def _run_priors(options: argparse.Namespace) -> int:
-    from napari_stemprior.structure import built_in, names
-
-    rows = [("NAME", "ZONE AXIS", "COLUMNS", "CELL (Å)")]
-    for name in names():
-        prior = built_in(name)
-        a, b = (math.hypot(*vector) for vector in prior.cell)
-        angle = math.degrees(math.acos(float(prior.cell[0] @ prior.cell[1]) / (a * b)))
-        formulas = " ".join(column.formula for column in prior.columns)
-        rows.append((name, prior.zone_axis, formulas, f"{a:.3f} x {b:.3f}, {angle:.1f}°"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
-    sys.stdout.flush()
-    return 0
-
-
 def _from_module(summary: str, module: str) -> Command:
     """Make a command of a module that has ``add_arguments`` and ``run``; it is imported when it is used."""
 
@@ -346,7 +329,9 @@ COMMANDS: dict[str, Command] = {
     "segment": Command(
         "find the atom columns of micrographs", _configure_segment, _run_segment, _SEGMENT_EXAMPLES
     ),
-    "priors": Command("list the built-in lattice priors", _configure_nothing, _run_priors),
+    "priors": _from_module(
+        "list the built-in lattice priors, or the columns of one", "napari_stemprior.list_priors"
+    ),
     "train": _from_module("train a network on simulated scenes", "napari_stemprior.training.train"),
     "calibrate": _from_module("fit how sure a trained network is", "napari_stemprior.calibrate"),
 }

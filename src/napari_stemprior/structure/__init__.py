@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
+from napari_stemprior.structure.stack import Prior, Stack, bilayer, layers_of, stacked
 
 if TYPE_CHECKING:
     from napari_stemprior.structure.library import built_in, names
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 __all__ = [
     "HAADF_EXPONENT",
     "Column",
+    "Prior",
+    "Stack",
     "StructurePrior",
+    "bilayer",
     "built_in",
     "format_zone_axis",
+    "layers_of",
     "load_prior",
     "names",
     "parse_zone_axis",
     "project",
     "read_structure",
+    "stacked",
 ]
 
 _WHERE = {

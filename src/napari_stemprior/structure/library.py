@@ -36,6 +36,11 @@ def names() -> list[str]:
     return list(entries())
 
 
+def is_built_in(name: str) -> bool:
+    """Tell whether there is a built-in prior of exactly that name; case and spaces do not matter."""
+    return _folded(name) in {_folded(known) for known in entries()}
+
+
 @cache
 def built_in(name: str, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
     """Return a built-in prior.

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
-from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
+from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
 from napari_stemprior.structure.translations import smallest_cell, wrapped
 from napari_stemprior.structure.unit_cell import UnitCell
 
-#: Atoms whose projections lie closer than this (Å) are one column.
-MERGE_DISTANCE = 0.4
 #: A gap along the beam (Å) that may separate two layers: narrower than any van der Waals gap
 #: (S to S across the gap of MoS2 is 2.9 Å, C to C in graphite 3.35 Å). Planes of large atoms
 #: lie as far apart, so a bond across the gap still holds them together.

@@ -12,22 +12,25 @@ from ase.io import read
 from ase.io.formats import UnknownFileTypeError
 
 from napari_stemprior.errors import StructureError
-from napari_stemprior.structure.library import built_in, entries
+from napari_stemprior.structure.library import built_in, is_built_in
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.structure.projection import project
+from napari_stemprior.structure.stack import Prior
+from napari_stemprior.structure.stack_name import parse_stack
 
 _ZONE_AXIS_HINT = (
     "give three indices such as 001, [1-10] or 1,1,0, or four for a hexagonal cell such as [11-20]."
 )
 
 
-def load_prior(name_or_file: str | Path, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
-    """Return a built-in prior of that name, or else read the file.
+def load_prior(name_or_file: str | Path, zone_axis: tuple[int, int, int] | None = None) -> Prior:
+    """Return a built-in prior of that name, a stack of such, or else read the file.
 
     Parameters
     ----------
     name_or_file : str or pathlib.Path
-        A built-in name wins over a file of the same name; write ``./NAME`` for the file.
+        A built-in name wins over a file of the same name; write ``./NAME`` for the file. Stacks are
+        written ``MoS2/WS2 twist 3.1``, ``MoS2 AB`` and so on, see `parse_stack`.
     zone_axis : tuple of int, optional
         Direction [uvw] of the beam. None keeps a built-in prior's own axis and takes a file as it lies.
 
@@ -36,16 +39,20 @@ def load_prior(name_or_file: str | Path, zone_axis: tuple[int, int, int] | None 
     UnknownPriorError
         If there is neither; the message suggests the nearest name.
     StructureError
-        If the file cannot be used, see `read_structure`.
+        If the file cannot be used, see `read_structure`, or a stack cannot be made.
     """
     text = str(name_or_file)
     path = Path(text).expanduser()
-    known = {"".join(name.casefold().split()) for name in entries()}
-    if not isinstance(name_or_file, Path) and "".join(text.casefold().split()) in known:
-        return built_in(text, zone_axis)
-    if path.exists() or _looks_like_path(text):
+    if isinstance(name_or_file, Path) or (path.exists() and not is_built_in(text)):
         return read_structure(path, zone_axis)
-    return built_in(text, zone_axis)
+    if is_built_in(text):
+        return built_in(text, zone_axis)
+    stack = parse_stack(text, is_built_in, load_prior)
+    if stack is not None:
+        if zone_axis is not None:
+            raise StructureError(f"{text!r}: a stack is seen along its normal; leave out the zone axis.")
+        return stack
+    return read_structure(path, zone_axis) if _looks_like_path(text) else built_in(text, zone_axis)
 
 
 def read_structure(path: str | Path, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
