@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 from napari.layers import Image
 
@@ -10,8 +12,11 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers import layer_from_micrographs
 from napari_stemprior.qt.operations import Operations
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import Pose, PoseField
 from napari_stemprior.structure import built_in, names
+
+Suggestion = namedtuple("Suggestion", "name pose pixel_size score")
+Montage = namedtuple("Montage", "images thicknesses defoci pixel_size")
 
 PIXEL_SIZE = 0.2
 SHAPE = (80, 100)
@@ -55,7 +60,7 @@ def fake_fit_pixel_size(image, prior):
     return PIXEL_SIZE, POSE
 
 
-def fake_reference(prior, instrument, pixel_size, shape, pose=None):
+def fake_reference(prior, instrument, pixel_size, shape, pose, thickness):
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
 
@@ -63,12 +68,51 @@ def fake_load_prior(name, zone_axis):
     return built_in(name)
 
 
+def fake_pose_field(image, pixel_size, prior, pose):
+    """A field that moves every column by half a pixel along x, and sees the left half alone."""
+    rows, columns = np.array([0.0, SHAPE[0]]), np.array([0.0, SHAPE[1] / 2, SHAPE[1]])
+    displacement = np.zeros((2, 3, 2))
+    displacement[..., 1] = 0.5
+    return PoseField(pose, rows, columns, displacement, np.array([[1.0, 1.0, 0.0]] * 2), 0.01)
+
+
+def fake_polish(image, pixel_size, prior, pose):
+    return Pose(pose.affine, pose.origin + np.array((0.0, 1.0)), 0.8)
+
+
+def fake_rank_priors(image, pixel_size, priors):
+    """The last of the library fits, the rest does not."""
+    for number in range(len(priors)):
+        yield Progress(number, len(priors), "Ranking the library")
+    return [
+        Suggestion(prior.name, POSE, PIXEL_SIZE, 0.9 if number == 0 else 0.1)
+        for number, prior in enumerate(reversed(priors))
+    ]
+
+
+def fake_multislice(prior, instrument, pixel_size, shape, pose, thickness, quality):
+    for number in range(3):
+        yield Progress(number, 3, "Multislice")
+    return np.random.default_rng(2).random(shape, dtype=np.float32)
+
+
+def fake_montage(prior, instrument, thicknesses, defoci, engine):
+    yield Progress(0, 1, "Montage")
+    images = np.random.default_rng(3).random((len(thicknesses), len(defoci), 12, 10), dtype=np.float32)
+    return Montage(images, tuple(thicknesses), tuple(defoci), PIXEL_SIZE)
+
+
 def fake_operations(**changes) -> Operations:
     given = {
-        "prior_names": names,
+        "prior_groups": lambda: {"Layers": names()},
         "load_prior": fake_load_prior,
         "register": fake_register,
         "fit_pixel_size": fake_fit_pixel_size,
+        "pose_field": fake_pose_field,
+        "polish": fake_polish,
+        "rank_priors": fake_rank_priors,
+        "multislice_reference": fake_multislice,
+        "montage": fake_montage,
         "reference_image": fake_reference,
         "models": lambda: ["small"],
         "segmenter": FakeSegmenter,

@@ -5,9 +5,12 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import notification_manager
 
 from napari_stemprior.errors import StempriorError
+from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import drain
 from napari_stemprior.qt import tasks
+from napari_stemprior.qt.comparison import Comparison
 from napari_stemprior.qt.layers import owner_of, pixel_size_of, role_of
+from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
@@ -37,8 +40,12 @@ def test_only_images_that_can_be_micrographs_are_offered(viewer, session):
     image = add_image(viewer)
     viewer.add_layer(Labels(np.zeros(SHAPE, int)))
     session.set_prior(built_in("MoS2"))
-    session.show_reference(np.ones(SHAPE, np.float32))
+    settings = ReferenceSettings("MoS2", (session.prior,), (None,), Instrument(), PIXEL_SIZE, SHAPE, 100.0)
+    comparison = Comparison(session)
+    comparison.show(Reference(settings, np.ones(SHAPE, np.float32), "fast"))
+    assert comparison.layer in viewer.layers
     assert session.images == [image]
+    comparison.close()
 
 
 def test_a_pixel_size_is_given_to_every_layer_of_the_image(viewer, session):

@@ -68,10 +68,15 @@ class StempriorDesk(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)
         self.destroyed.connect(self.session.close)
+        self._closed = False
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
-        self.runner.cancel()
+        if not self._closed:
+            self._closed = True
+            self.runner.cancel()
+            self.prior_panel.hand.close_mode()
+            self.reference_panel.close_views()
         self.session.close()
         super().closeEvent(event)
 

@@ -6,7 +6,7 @@ imported when they are first called, which keeps opening the desk fast (torch al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +18,8 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior, names
+from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.structure import StructurePrior
 
 
 class SegmenterLike(Protocol):
@@ -54,6 +54,34 @@ def _register(image: NDArray[np.float32], pixel_size: float, prior: StructurePri
     return list(register(image, pixel_size, prior))
 
 
+def _pose_field(
+    image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose
+) -> PoseField:
+    from napari_stemprior.registration import fit_pose_field
+
+    return fit_pose_field(image, pixel_size, prior, pose)
+
+
+def _polish(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
+    from napari_stemprior.registration.polish import polish
+
+    return polish(image, pixel_size, prior, pose)
+
+
+def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -> list[Any]:
+    from napari_stemprior.registration.stack import register_stack
+
+    return list(register_stack(image, pixel_size, stack))
+
+
+def _rank_priors(
+    image: NDArray[np.float32], pixel_size: float | None, priors: Sequence[StructurePrior]
+) -> Generator[Progress, None, list[Any]]:
+    from napari_stemprior.registration.ranking import rank_priors
+
+    return (yield from rank_priors(image, pixel_size, priors))
+
+
 def _fit_pixel_size(image: NDArray[np.float32], prior: StructurePrior) -> tuple[float, Pose]:
     from napari_stemprior.registration import fit_pixel_size
 
@@ -65,14 +93,64 @@ def _reference_image(
     instrument: Instrument,
     pixel_size: float,
     shape: tuple[int, int],
-    pose: Pose | None,
+    pose: Any,
+    thickness: float,
 ) -> NDArray[np.float32]:
     from napari_stemprior.optics.reference import reference_image
 
-    return np.asarray(reference_image(prior, instrument, pixel_size, shape, pose), np.float32)
+    image = reference_image(prior, instrument, pixel_size, shape, pose, thickness=thickness)
+    return np.asarray(image, np.float32)
 
 
-def _load_prior(name_or_file: str, zone_axis: str) -> StructurePrior:
+def _multislice_reference(
+    prior: StructurePrior,
+    instrument: Instrument,
+    pixel_size: float,
+    shape: tuple[int, int],
+    pose: Any,
+    thickness: float,
+    quality: str,
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    from napari_stemprior.optics.multislice_reference import multislice_reference
+
+    return (
+        yield from multislice_reference(
+            prior, instrument, pixel_size, shape, pose, thickness=thickness, quality=quality
+        )
+    )
+
+
+def _montage(
+    prior: StructurePrior,
+    instrument: Instrument,
+    thicknesses: Sequence[float],
+    defoci: Sequence[float],
+    engine: str,
+) -> Generator[Progress, None, Any]:
+    from napari_stemprior.optics.montage import thickness_defocus_montage
+
+    return (yield from thickness_defocus_montage(prior, instrument, thicknesses, defoci, engine=engine))
+
+
+def _detected(image: NDArray[np.float32], pixel_size: float, dose: float, seed: int) -> NDArray[np.float32]:
+    from napari_stemprior.optics.noise import NoiseChain
+
+    return NoiseChain(dose=dose).apply(image, pixel_size, np.random.default_rng(seed))
+
+
+def _write_reference(path: Path, image: NDArray[np.float32], metadata: dict[str, Any]) -> None:
+    from napari_stemprior.qt.reference_file import write_reference
+
+    write_reference(path, image, metadata)
+
+
+def _prior_groups() -> dict[str, list[str]]:
+    from napari_stemprior.qt.prior_groups import prior_groups
+
+    return prior_groups()
+
+
+def _load_prior(name_or_file: str, zone_axis: str) -> Any:
     from napari_stemprior.structure import load_prior, parse_zone_axis
 
     return load_prior(name_or_file, parse_zone_axis(zone_axis) if zone_axis.strip() else None)
@@ -120,12 +198,23 @@ def _save_pair(
 class Operations:
     """Every operation of another room that the desk calls; each can be replaced."""
 
-    prior_names: Callable[[], list[str]] = names
-    load_prior: Callable[[str, str], StructurePrior] = _load_prior
+    prior_groups: Callable[[], dict[str, list[str]]] = _prior_groups
+    #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
+    load_prior: Callable[[str, str], Any] = _load_prior
     read_pixel_size: Callable[[Path], float | None] = _read_pixel_size
     register: Callable[[NDArray[np.float32], float, StructurePrior], list[Pose]] = _register
+    register_stack: Callable[..., list[Any]] = _register_stack
+    pose_field: Callable[..., PoseField] = _pose_field
+    polish: Callable[[NDArray[np.float32], float, StructurePrior, Pose], Pose] = _polish
+    rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
     fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image
+    multislice_reference: Callable[..., Generator[Progress, None, NDArray[np.float32]]] = (
+        _multislice_reference
+    )
+    montage: Callable[..., Generator[Progress, None, Any]] = _montage
+    detected: Callable[[NDArray[np.float32], float, float, int], NDArray[np.float32]] = _detected
+    write_reference: Callable[[Path, NDArray[np.float32], dict[str, Any]], None] = _write_reference
     models: Callable[[], list[str]] = _models
     segmenter: Callable[[str, str], SegmenterLike] = _segmenter
     export_atoms: Callable[[AtomTable, Path, tuple[int, int]], None] = _export_atoms

@@ -110,3 +110,48 @@ def small_label(text: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setSizePolicy(policy)
     return label
+
+
+class Fold(QWidget):
+    """Fields that few need, folded away below a small header.
+
+    Parameters
+    ----------
+    title : str
+    content : QWidget
+    tooltip : str
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, content: QWidget, tooltip: str = "") -> None:
+        super().__init__()
+        self.content = content
+        self.button = QToolButton()
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setStyleSheet("QToolButton { border: none; padding: 2px 4px 2px 0px; }")
+        self.button.setToolTip(f"<qt>{tooltip or 'Fold or unfold'}</qt>")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.button)
+        layout.addWidget(content)
+        content.setContentsMargins(10, 0, 0, 2)
+        self.button.toggled.connect(self._on_toggled)
+        self._on_toggled(False)
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the content is shown."""
+        return self.button.isChecked()
+
+    def set_expanded(self, expanded: bool) -> None:
+        """Show or fold the content."""
+        self.button.setChecked(expanded)
+
+    def _on_toggled(self, expanded: bool) -> None:
+        self.button.setArrowType(Qt.ArrowType.DownArrow if expanded else Qt.ArrowType.RightArrow)
+        self.content.setVisible(expanded)
+        self.toggled.emit(expanded)

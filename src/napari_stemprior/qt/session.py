@@ -9,13 +9,16 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_stemprior.errors import PixelSizeError, StempriorError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt import layers as doors
 from napari_stemprior.qt.editing import AtomEditor
+from napari_stemprior.qt.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.tasks import Segmented
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
@@ -28,9 +31,7 @@ _DEFAULT_DIAMETER = 1.1
 class Specimen:
     """What is known about one image."""
 
-    pose: Pose | None = None
-    #: The prior that the pose belongs to.
-    posed_prior: StructurePrior | None = None
+    placed: Placed | None = None
     editor: AtomEditor | None = None
     #: The editor of an atoms layer that was removed from the viewer.
     removed: AtomEditor | None = None
@@ -60,7 +61,12 @@ class Session:
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
         self.viewer = viewer
         self.operations = operations or Operations()
+        #: What the network is prompted with; of a stack its entrance layer.
         self.prior: StructurePrior | None = None
+        #: The layers on top of each other, where a person chose a stack.
+        self.stack: Any = None
+        #: Pixel (y, x) about which a person turns the lattice, while that is done.
+        self.pivot: NDArray[np.float64] | None = None
         self._image: Image | None = None
         self._closed = False
         self._specimens: dict[str, Specimen] = {}
@@ -136,7 +142,7 @@ class Session:
             return
         doors.set_pixel_size(image, value)
         for layer in self.viewer.layers:
-            if doors.owner_of(layer) == doors.layer_id(image) and doors.role_of(layer) != "reference":
+            if doors.owner_of(layer) == doors.layer_id(image):
                 doors.follow(layer, image)
         if self.editor is not None:
             self.editor.pixel_size = value
@@ -159,20 +165,33 @@ class Session:
         return specimen.micrograph
 
     # --- prior and pose -----------------------------------------------------------------------
-    def set_prior(self, prior: StructurePrior | None) -> None:
-        """Take another prior; poses that were fitted with another one no longer count."""
-        if prior != self.prior:
-            self.prior = prior
+    def set_prior(self, prior: Any) -> None:
+        """Take another prior or stack; poses that were fitted with another one no longer count.
+
+        Parameters
+        ----------
+        prior : StructurePrior, Stack or None
+        """
+        stack = prior if is_stack(prior) else None
+        first = prior.layers[0] if is_stack(prior) else prior
+        if first != self.prior or stack != self.stack:
+            self.prior, self.stack = first, stack
             self.prior_changed.emit()
             self.pose_changed.emit()
 
     @property
-    def pose(self) -> Pose | None:
-        """Where the prior lies on the image, if that was fitted."""
+    def placed(self) -> Placed | None:
+        """Where the prior lies on the image and what the fit found beside it."""
         specimen = self._specimen_or_none()
-        if specimen is None or specimen.posed_prior != self.prior or self.prior is None:
+        placed = None if specimen is None else specimen.placed
+        if placed is None or placed.prior != self.prior or placed.stack != self.stack:
             return None
-        return specimen.pose
+        return placed
+
+    @property
+    def pose(self) -> Pose | None:
+        """Where the prior lies on the image, if that was fitted or set by hand."""
+        return None if self.placed is None else self.placed.pose
 
     @property
     def fitted_pose(self) -> Pose | None:
@@ -180,11 +199,18 @@ class Session:
         return self.pose if self.pose is not None and self.pose.is_fit else None
 
     def set_pose(self, pose: Pose | None, prior: StructurePrior | None) -> None:
+        """Remember the pose of a prior on the chosen image; what is known beside an equal pose stays."""
+        old = self.placed
+        if pose is None or prior is None:
+            self.set_placed(None)
+        elif old is None or not _equal(old.pose, pose):
+            self.set_placed(Placed(pose, prior))
+
+    def set_placed(self, placed: Placed | None) -> None:
         """Remember where a prior lies on the chosen image; a shown overlay follows."""
         if self._image is None:
             return
-        specimen = self._specimen()
-        specimen.pose, specimen.posed_prior = pose, prior
+        self._specimen().placed = placed
         if self.overlay is not None:
             self.show_overlay(True)
         self.pose_changed.emit()
@@ -195,28 +221,20 @@ class Session:
         return self._of_role("lattice")
 
     def show_overlay(self, visible: bool) -> None:
-        """Draw the lattice of the posed prior over the image, or take it away."""
-        old = self.overlay
-        if old is not None:
-            self.viewer.layers.remove(old)
-        if visible and self._image is not None and self.prior is not None and self.pose is not None:
-            active = self.viewer.layers.selection.active
-            size = self.pixel_size or self.pose.pixel_size
-            layer = doors.lattice_layer(self._image, self.prior, self.pose, size)
-            self.viewer.layers.insert(self.viewer.layers.index(self._image) + 1, layer)
-            self._activate(active)
-
-    def show_reference(self, picture: np.ndarray) -> None:
-        """Lay a simulated image of the prior beside the micrograph."""
-        if self._image is None or self.prior is None or self.pixel_size is None:
+        """Draw the lattice of the placed prior over the image, or take it away."""
+        old, placed, image = self.overlay, self.placed, self._image
+        if not visible or image is None or placed is None:
+            if old is not None:
+                self.viewer.layers.remove(old)
             return
-        old = self._of_role("reference")
+        size = self.pixel_size or placed.pose.pixel_size
         if old is not None:
-            self.viewer.layers.remove(old)
+            fill_overlay(old, image, placed, size, self.pivot)
+            return
         active = self.viewer.layers.selection.active
-        self.viewer.add_layer(doors.reference_layer(self._image, self.prior, picture, self.pixel_size))
-        self._activate(active)
-        self.viewer.reset_view()
+        layer = overlay_layer(image, placed, size)
+        self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
+        self.activate(active)
 
     # --- atoms --------------------------------------------------------------------------------
     @property
@@ -239,7 +257,7 @@ class Session:
         merged = editor.take_prediction(result.table)
         self.show_overlay(False)  # it would cover what was found; step 2 brings it back
         self.pose_changed.emit()
-        self._activate(editor.layer)
+        self.activate(editor.layer)
         if before and (merged.kept or merged.held_empty):
             show_info(
                 f"{merged.new} atoms were found anew. Your edits stay: {merged.kept} atoms kept, "
@@ -262,7 +280,7 @@ class Session:
     def activate_atoms(self) -> None:
         """Make the atoms layer the active one, so that its keys and modes work."""
         if self.editor is not None:
-            self._activate(self.editor.layer)
+            self.activate(self.editor.layer)
 
     def reviewed_region(self) -> Shapes | None:
         """Return the Shapes layer in which the reviewed region is drawn."""
@@ -276,7 +294,7 @@ class Session:
         if layer is None:
             layer = doors.region_layer(self._image)
             self.viewer.add_layer(layer)
-        self._activate(layer)
+        self.activate(layer)
         layer.mode = "add_rectangle"
         return layer
 
@@ -309,7 +327,8 @@ class Session:
     def _of_role(self, role: str) -> Any:
         return None if self._image is None else doors.of_role(self.viewer.layers, role, self._image)
 
-    def _activate(self, layer: Layer | None) -> None:
+    def activate(self, layer: Layer | None) -> None:
+        """Make a layer the active one, so that its keys and its mouse work."""
         if layer is not None and layer in self.viewer.layers:
             self.viewer.layers.selection = {layer}
 
@@ -361,3 +380,12 @@ class Session:
     def _on_step(self, event: Any = None) -> None:
         if self._image is not None and self._image.ndim > 2:
             self._on_image()
+
+
+def is_stack(prior: Any) -> bool:
+    """Tell a stack of layers from a single prior."""
+    return hasattr(prior, "twists")
+
+
+def _equal(a: Pose, b: Pose) -> bool:
+    return np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.placed import Placed
+from napari_stemprior.qt.reference_image import Reference, ReferenceSettings, residual
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
 
@@ -54,10 +56,8 @@ def known_pixel_size(micrograph: Micrograph) -> float:
     return micrograph.pixel_size
 
 
-def load_prior(
-    operations: Operations, name: str, zone_axis: str
-) -> Generator[Progress, None, StructurePrior]:
-    """Read and project a structure."""
+def load_prior(operations: Operations, name: str, zone_axis: str) -> Generator[Progress, None, Any]:
+    """Read and project a structure, or build a stack."""
     yield Progress(0, 0, "Reading the structure")
     return operations.load_prior(name, zone_axis)
 
@@ -76,15 +76,58 @@ def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, N
 
 def fit(
     operations: Operations, micrograph: Micrograph, prior: StructurePrior
-) -> Generator[Progress, None, Pose]:
-    """Find where the lattice of the prior lies; the best candidate, fit or not."""
+) -> Generator[Progress, None, Placed]:
+    """Find where the lattice of the prior lies, and how it bends; the best candidate, fit or not."""
     yield Progress(0, 0, "Fitting the lattice")
-    poses = operations.register(micrograph.image, known_pixel_size(micrograph), prior)
-    return max(poses, key=_score)
+    size = known_pixel_size(micrograph)
+    poses = sorted(operations.register(micrograph.image, size, prior), key=_score, reverse=True)
+    rivals = tuple(pose for pose in poses[1:] if pose.is_fit)
+    return (yield from followed(operations, micrograph, Placed(poses[0], prior, rivals=rivals)))
 
 
-def _score(pose: Pose) -> float:
-    return pose.score
+def followed(
+    operations: Operations, micrograph: Micrograph, placed: Placed
+) -> Generator[Progress, None, Placed]:
+    """Follow the lattice of a pose that fits through strain."""
+    if not placed.pose.is_fit or placed.stack is not None:
+        return placed
+    yield Progress(0, 0, "Following the lattice through strain")
+    size = known_pixel_size(micrograph)
+    field = operations.pose_field(micrograph.image, size, placed.prior, placed.pose)
+    return replace(placed, field=field)
+
+
+def fit_stack(
+    operations: Operations, micrograph: Micrograph, stack: Any
+) -> Generator[Progress, None, Placed]:
+    """Find where each layer of a stack lies."""
+    yield Progress(0, 0, "Fitting the layers of the stack")
+    found = operations.register_stack(micrograph.image, known_pixel_size(micrograph), stack)
+    best = max(found, key=_score)
+    return Placed(best.poses[0], stack.layers[0], stack=stack, lower=tuple(best.poses[1:]))
+
+
+def polish(
+    operations: Operations, micrograph: Micrograph, placed: Placed
+) -> Generator[Progress, None, Placed]:
+    """Refine a pose that was set by hand; each layer of a stack by itself."""
+    size = known_pixel_size(micrograph)
+    poses = []
+    for number, (prior, pose) in enumerate(zip(placed.priors, placed.poses, strict=True)):
+        yield Progress(number, len(placed.poses), "Polishing the lattice")
+        poses.append(operations.polish(micrograph.image, size, prior, pose))
+    polished = replace(placed, pose=poses[0], lower=tuple(poses[1:]), by_hand=False)
+    return (yield from followed(operations, micrograph, polished))
+
+
+def suggest(operations: Operations, micrograph: Micrograph) -> Generator[Progress, None, list[Any]]:
+    """Rank the library for an image, best first."""
+    names = [name for group in operations.prior_groups().values() for name in group]
+    priors = []
+    for number, name in enumerate(names):
+        yield Progress(number, len(names), "Reading the library")
+        priors.append(operations.load_prior(name, ""))
+    return (yield from operations.rank_priors(micrograph.image, micrograph.pixel_size, priors))
 
 
 def fit_pixel_size(
@@ -96,16 +139,78 @@ def fit_pixel_size(
 
 
 def reference(
+    operations: Operations, wanted: ReferenceSettings, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Simulate what the prior looks like in the microscope, with the fast engine."""
+    yield Progress(0, 0, "Simulating the reference")
+    clean: NDArray[np.float32] | None = None
+    for prior, pose in zip(wanted.priors, wanted.poses, strict=True):
+        layer = operations.reference_image(
+            prior, wanted.instrument, wanted.pixel_size, wanted.shape, pose, wanted.thickness
+        )
+        clean = layer if clean is None else clean + layer  # incoherent: what each layer scatters adds up
+    assert clean is not None
+    return (yield from counted(operations, Reference(wanted, clean, "fast"), dose))
+
+
+def multislice(
+    operations: Operations, wanted: ReferenceSettings, quality: str, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Simulate the prior by multislice; `quality` is ``"preview"`` or ``"final"``."""
+    stage = "Multislice preview" if quality == "preview" else "Refining by multislice"
+    yield Progress(0, 0, stage)
+    clean = yield from operations.multislice_reference(
+        wanted.priors[0],
+        wanted.instrument,
+        wanted.pixel_size,
+        wanted.shape,
+        getattr(wanted.poses[0], "pose", wanted.poses[0]),  # a crystal of one cell has no strain
+        wanted.thickness,
+        quality,
+    )
+    result = Reference(wanted, clean, f"multislice, {quality}")
+    return (yield from counted(operations, result, dose))
+
+
+def montage(
     operations: Operations,
     prior: StructurePrior,
     instrument: Instrument,
-    pixel_size: float,
-    shape: tuple[int, int],
-    pose: Pose | None,
+    thicknesses: Sequence[float],
+    defoci: Sequence[float],
+    engine: str,
+) -> Generator[Progress, None, Any]:
+    """Simulate a cell for every thickness and defocus (Å)."""
+    yield Progress(0, 0, "Simulating the montage")
+    return (yield from operations.montage(prior, instrument, thicknesses, defoci, engine))
+
+
+def counted(
+    operations: Operations, reference: Reference, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Count the electrons of a reference at a dose (e/Å²); without one it stays free of noise."""
+    if dose is None:
+        return replace(reference, dose=None, counted=None)
+    yield Progress(0, 0, "Counting electrons")
+    picture = operations.detected(reference.clean, reference.settings.pixel_size, dose, 0)
+    return replace(reference, dose=dose, counted=picture)
+
+
+def difference(
+    image: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Simulate what the prior looks like in the microscope."""
-    yield Progress(0, 0, "Simulating the reference")
-    return operations.reference_image(prior, instrument, pixel_size, shape, pose)
+    """Subtract a reference from an image, see `residual`."""
+    yield Progress(0, 0, "Taking the difference")
+    return residual(image, reference)
+
+
+def write_reference(
+    operations: Operations, path: Path, reference: Reference
+) -> Generator[Progress, None, Path]:
+    """Write a reference, as it is shown, with everything that it was made with."""
+    yield Progress(0, 0, f"Writing {path.name}")
+    operations.write_reference(path, reference.picture, reference.metadata())
+    return path
 
 
 def segment(
@@ -159,3 +264,7 @@ def save_pair(
     """Save a training pair into a dataset folder and return its hash."""
     yield Progress(0, 0, "Saving the training pair")
     return operations.save_pair(folder, micrograph, table, reviewed, prior, provenance)
+
+
+def _score(pose: Any) -> float:
+    return float(pose.score)

@@ -1,0 +1,73 @@
+"""The table of the atom columns of a prior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_stemprior.structure import Column, StructurePrior
+
+_ROWS_SHOWN = 6
+_HEADERS = ("Atoms", "Occ.", "Layer", "z (Å)", "a, b", "x, y (Å)")
+_TIPS = (
+    "What the column holds in one repeat along the beam",
+    "Atoms per repeat; fractions where a site is partly filled",
+    "0 is where the beam enters",
+    "Depth below the entrance surface",
+    "Fractional position along the cell's vectors a and b",
+    "Position in the projected cell",
+)
+
+
+class ColumnTable(QTableWidget):
+    """Lists the columns of one projected cell; of a stack the columns of each layer's cell."""
+
+    def __init__(self) -> None:
+        super().__init__(0, len(_HEADERS))
+        self.setHorizontalHeaderLabels(list(_HEADERS))
+        for number, tip in enumerate(_TIPS):
+            self.horizontalHeaderItem(number).setToolTip(tip)
+        self.verticalHeader().setVisible(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        header = self.horizontalHeader()
+        header.setMinimumSectionSize(24)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(len(_HEADERS) - 1, QHeaderView.ResizeMode.Stretch)
+
+    def set_prior(self, prior: Any) -> None:
+        """Show another `StructurePrior` or `Stack`."""
+        rows = rows_of(prior)
+        self.setRowCount(len(rows))
+        for row, texts in enumerate(rows):
+            for place, text in enumerate(texts):
+                self.setItem(row, place, QTableWidgetItem(text))
+        self.resizeRowsToContents()
+        shown = min(len(rows), _ROWS_SHOWN)
+        height = self.horizontalHeader().sizeHint().height() + 4
+        self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
+
+
+def rows_of(prior: Any) -> list[tuple[str, ...]]:
+    """Return the texts of the table for a `StructurePrior`, a `Stack` or None."""
+    if prior is None:
+        return []
+    layers = [prior] if isinstance(prior, StructurePrior) else list(prior.layers)
+    return [_row(layer, column) for layer in layers for column in layer.columns]
+
+
+def _row(prior: StructurePrior, column: Column) -> tuple[str, ...]:
+    a, b = column.position
+    x, y = column.position @ prior.cell
+    count = sum(part for _, part in column.composition)
+    return (
+        column.formula,
+        f"{count:.3g}",
+        str(column.layer),
+        f"{column.height:.2f}",
+        f"{a:.3f}, {b:.3f}",
+        f"{x + 0:.2f}, {y + 0:.2f}",
+    )

@@ -1,0 +1,134 @@
+"""The microscope: a preset, and every number of it to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
+
+from napari_stemprior.optics import PRESETS, Instrument
+from napari_stemprior.qt.section import Fold, small_label
+
+_DEFAULT = "80 kV HAADF"
+_CUSTOM = "own settings"
+
+
+@dataclass(frozen=True)
+class _Field:
+    key: str
+    label: str
+    unit: str
+    low: float
+    high: float
+    decimals: int
+    step: float
+    tip: str
+
+
+_FIELDS = (
+    _Field("beam_energy", "Beam energy", "keV", 20, 1500, 1, 10, "Acceleration of the electrons."),
+    _Field("convergence_semi_angle", "Convergence", "mrad", 1, 80, 1, 1, "Semi-angle of the probe."),
+    _Field("detector_inner", "Detector inner", "mrad", 0, 400, 1, 5, "Smallest collected angle; 0 for BF."),
+    _Field("detector_outer", "Detector outer", "mrad", 1, 500, 1, 5, "Largest collected angle."),
+    _Field(
+        "defocus",
+        "Defocus",
+        "Å",
+        -5000,
+        5000,
+        1,
+        10,
+        "0 focuses the entrance surface; positive is underfocus.",
+    ),
+    _Field("spherical_aberration", "Cs", "mm", -5, 5, 4, 0.001, "Spherical aberration."),
+    _Field("source_size", "Source size", "Å", 0, 5, 2, 0.05, "Full width at half maximum of the source."),
+)
+
+
+class InstrumentForm(QWidget):
+    """Chooses an `Instrument`; the fields are folded away."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filling = False
+        self.preset = QComboBox()
+        self.preset.addItems(list(PRESETS))
+        self.preset.setToolTip("<qt>Beam energy and detector of the microscope that took the image.</qt>")
+        self.summary = small_label()
+        self.boxes: dict[str, QDoubleSpinBox] = {}
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for field in _FIELDS:
+            box = QDoubleSpinBox()
+            box.setRange(field.low, field.high)
+            box.setDecimals(field.decimals)
+            box.setSingleStep(field.step)
+            box.setSuffix(f" {field.unit}")
+            box.setKeyboardTracking(False)
+            box.setToolTip(f"<qt>{field.tip}</qt>")
+            box.valueChanged.connect(self._on_value)
+            self.boxes[field.key] = box
+            form.addRow(field.label, box)
+        holder = QWidget()
+        holder.setLayout(form)
+        self.fold = Fold("Microscope settings", holder, "Every number of the microscope.")
+        top = QFormLayout()
+        top.setContentsMargins(0, 0, 0, 0)
+        top.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        top.addRow("Instrument", self.preset)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addLayout(top)
+        rows.addWidget(self.summary)
+        rows.addWidget(self.fold)
+        self.preset.currentTextChanged.connect(self._on_preset)
+        self.preset.setCurrentText(_DEFAULT)
+        self._on_preset(self.preset.currentText())
+
+    @property
+    def instrument(self) -> Instrument:
+        """The chosen microscope; without a dose, which is the camera's matter."""
+        base = PRESETS.get(self.preset.currentText(), Instrument())
+        known = {field.name for field in fields(base)}
+        values = {key: box.value() for key, box in self.boxes.items() if key in known}
+        same = all(abs(getattr(base, key) - value) < 1e-6 for key, value in values.items())
+        return base if same else replace(base, name=_CUSTOM, **values)
+
+    @property
+    def trouble(self) -> str:
+        """Why no image can be simulated with these numbers, or nothing."""
+        inner, outer = self.boxes["detector_inner"].value(), self.boxes["detector_outer"].value()
+        return "" if outer > inner else "The detector's outer angle must be larger than its inner one."
+
+    def _on_preset(self, name: str) -> None:
+        base = PRESETS.get(name)
+        if base is None:
+            return
+        self._filling = True
+        for key, box in self.boxes.items():
+            box.setValue(getattr(base, key))
+        self._filling = False
+        self._refresh()
+
+    def _on_value(self, *_: Any) -> None:
+        if not self._filling:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        i = self.instrument
+        text = (
+            f"{i.beam_energy:g} keV, convergence {i.convergence_semi_angle:g} mrad, "
+            f"detector {i.detector_inner:g}–{i.detector_outer:g} mrad"
+        )
+        if i.defocus:
+            text += f", defocus {i.defocus:g} Å"
+        if i.name == _CUSTOM:
+            text += " (changed)"
+        self.summary.setText(text)
+        self.changed.emit()

@@ -1,0 +1,200 @@
+"""Picking a prior: from the library, from a file, or as a stack of layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItemModel
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QSearchableComboBox
+
+_FILES = "Structures (*.cif *.vasp POSCAR* CONTCAR* *.extxyz *.xyz *.json *.traj *.res *.pdb);;All files (*)"
+#: How the layers of a stack lie: what a person reads, and what the name of a stack says.
+_TWIST, _AA, _AB = "twist", "AA", "AB"
+_SAMPLES = "Samples"
+
+
+class PriorCombo(QSearchableComboBox):
+    """The library in groups; typing searches, and any text may be entered."""
+
+    #: A name or a text that a person chose.
+    chosen = Signal(str)
+
+    def __init__(self, groups: dict[str, list[str]], hint: str) -> None:
+        super().__init__()
+        self.fill(groups)
+        self.lineEdit().setPlaceholderText(hint)
+        self.setMinimumContentsLength(10)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMaxVisibleItems(20)
+        self.activated.connect(self._on_activated)
+        self.lineEdit().returnPressed.connect(self._on_return)
+
+    def fill(self, groups: dict[str, list[str]]) -> None:
+        """Show other groups."""
+        self.clear()
+        for group, names in groups.items():
+            self.addItem(group.upper())
+            heading = self._item(self.count() - 1)
+            heading.setFlags(Qt.ItemFlag.NoItemFlags)
+            for name in names:
+                self.addItem(name)
+        self.setCurrentIndex(-1)
+
+    def show_name(self, name: str) -> None:
+        """Show a name as chosen, and add it where it is new."""
+        if self.findText(name, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchCaseSensitive) < 0:
+            self.addItem(name)
+        self.setCurrentIndex(self.findText(name))
+        self.lineEdit().setCursorPosition(0)  # of a long name the beginning says most
+
+    def _item(self, index: int) -> Any:
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)
+        return model.item(index)
+
+    def _on_activated(self, index: int) -> None:
+        if self._item(index).isEnabled():
+            self.chosen.emit(self.itemText(index))
+
+    def _on_return(self) -> None:
+        text = self.lineEdit().text().strip()
+        if text:
+            self.chosen.emit(text)
+
+
+class FileChoice(QWidget):
+    """A structure file and the direction that the beam has in it."""
+
+    #: A path was chosen, or another zone axis for it was typed: path, axis.
+    chosen = Signal(str, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = ""
+        self.open = QPushButton("Own file…")
+        self.axis = QLineEdit()
+        self.axis.setPlaceholderText("as it lies")
+        self.axis.setMaximumWidth(90)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.open, 1)
+        row.addWidget(QLabel("Zone axis"))
+        row.addWidget(self.axis)
+        self.open.clicked.connect(self.ask)
+        self.axis.editingFinished.connect(self._on_axis)
+
+    def ask(self) -> None:
+        """Ask for a structure file."""
+        start = str(Path(self.path).parent) if self.path else ""
+        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal structure", start, _FILES)
+        if path:
+            self.take(path)
+
+    def take(self, path: str) -> None:
+        """Choose a file."""
+        self.path = path
+        self.chosen.emit(path, self.axis.text())
+
+    def forget(self) -> None:
+        """Choose no file any more."""
+        self.path = ""
+
+    def _on_axis(self) -> None:
+        if self.path and self.axis.isModified():
+            self.axis.setModified(False)
+            self.chosen.emit(self.path, self.axis.text())
+
+
+class StackChoice(QWidget):
+    """Two layers on top of each other."""
+
+    #: The name of a stack, such as ``"MoS2/WS2 twist 3.1°"``.
+    chosen = Signal(str)
+
+    def __init__(self, layers: list[str]) -> None:
+        super().__init__()
+        groups = {"Layers": layers}
+        self.upper = PriorCombo(groups, "hit first by the beam")
+        self.upper.setToolTip("<qt>The layer that the beam enters first.</qt>")
+        self.lower = PriorCombo(groups, "as the upper one")
+        self.lower.setToolTip("<qt>The layer below it. Empty: two layers of the same crystal.</qt>")
+        self.how = QComboBox()
+        for text, key, tip in (
+            ("Twisted by", _TWIST, "Turned by an angle; each layer is placed by itself."),
+            ("AA", _AA, "Two layers of one crystal, atom above atom."),
+            ("AB", _AB, "Two layers of one crystal in the stacking of its bulk."),
+        ):
+            self.how.addItem(text, key)
+            self.how.setItemData(self.how.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.how.setToolTip("<qt>How the lower layer lies below the upper one.</qt>")
+        self.twist = QDoubleSpinBox()
+        self.twist.setRange(-180.0, 180.0)
+        self.twist.setDecimals(2)
+        self.twist.setSingleStep(0.1)
+        self.twist.setSuffix("°")
+        self.twist.setToolTip("<qt>Angle of the lower layer to the upper one; a fit refines it.</qt>")
+        self.build = QPushButton("Use this stack")
+        self.build.setEnabled(False)
+        how_row = QHBoxLayout()
+        how_row.addWidget(self.how)
+        how_row.addWidget(self.twist, 1)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Upper layer", self.upper)
+        form.addRow("Lower layer", self.lower)
+        form.addRow("Stacking", how_row)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addLayout(form)
+        rows.addWidget(self.build)
+        self.how.currentIndexChanged.connect(self._refresh)
+        for combo in (self.upper, self.lower):
+            combo.currentTextChanged.connect(self._refresh)
+        self.build.clicked.connect(self._on_build)
+        self._refresh()
+
+    @property
+    def name(self) -> str:
+        """The name of the chosen stack; empty as long as the upper layer is missing."""
+        upper = self.upper.currentText().strip()
+        lower = self.lower.currentText().strip() or upper
+        if not upper:
+            return ""
+        how = self.how.currentData()
+        if how != _TWIST:
+            return f"{upper} {how}" if lower == upper else ""
+        return f"{upper}/{lower} twist {self.twist.value():g}°"
+
+    def _refresh(self, *_: Any) -> None:
+        twisted = self.how.currentData() == _TWIST
+        self.twist.setVisible(twisted)
+        name = self.name
+        self.build.setEnabled(bool(name))
+        if name:
+            tip = f"Take {name} as the prior."
+        elif self.upper.currentText().strip():
+            tip = "AA and AB are stackings of one crystal; choose the same lower layer, or a twist."
+        else:
+            tip = "Choose the upper layer first."
+        self.build.setToolTip(f"<qt>{tip}</qt>")
+
+    def _on_build(self) -> None:
+        if self.name:
+            self.chosen.emit(self.name)

@@ -1,0 +1,137 @@
+"""A reference and what it was made with; how a micrograph differs from it. Free of napari."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.errors import RegistrationError
+from napari_stemprior.optics import Instrument
+from napari_stemprior.structure import StructurePrior
+
+#: Part of the darkest pixels that tells the background of a micrograph.
+_BACKGROUND = 1.0
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """What a reference is made of.
+
+    Parameters
+    ----------
+    name : str
+        Of the prior or stack.
+    priors : tuple of StructurePrior
+        The layers, entrance first; one where there is no stack.
+    poses : tuple
+        For each prior where it lies: a `Pose`, one that follows strain, or None for unturned.
+    instrument : Instrument
+    pixel_size : float
+        Å/px.
+    shape : (int, int)
+        Rows and columns.
+    thickness : float
+        Å, of a crystal that repeats along the beam.
+    """
+
+    name: str
+    priors: tuple[StructurePrior, ...]
+    poses: tuple[Any, ...]
+    instrument: Instrument
+    pixel_size: float
+    shape: tuple[int, int]
+    thickness: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A simulated image and how it was made.
+
+    Parameters
+    ----------
+    settings : ReferenceSettings
+    clean : (H, W) array
+        Without noise, in fractions of the beam.
+    engine : str
+    dose : float, optional
+        e/Å² at which `counted` was drawn.
+    counted : (H, W) array, optional
+        Electrons per pixel.
+    """
+
+    settings: ReferenceSettings
+    clean: NDArray[np.float32]
+    engine: str
+    dose: float | None = None
+    counted: NDArray[np.float32] | None = None
+
+    @property
+    def picture(self) -> NDArray[np.float32]:
+        """What is shown: with noise if there is a dose."""
+        return self.clean if self.counted is None else self.counted
+
+    def metadata(self) -> dict[str, Any]:
+        """Return everything that it was made with as plain values."""
+        dose = self.dose
+        s = self.settings
+        values: dict[str, Any] = {
+            "pixel_size_angstrom": s.pixel_size,
+            "prior": s.name,
+            "zone_axis": s.priors[0].zone_axis,
+            "engine": self.engine,
+            "unit": "fraction of the beam" if dose is None else "electrons per pixel",
+        }
+        if s.priors[0].period:
+            values["thickness_angstrom"] = s.thickness
+        for number, pose in enumerate(s.poses):
+            if pose is not None:
+                mark = f"_layer_{number}" if len(s.poses) > 1 else ""
+                values[f"rotation_degrees{mark}"] = round(pose.angle, 4)
+                values[f"mirrored{mark}"] = pose.mirrored
+        units = {"beam_energy": "_kev", "dose": "", "name": "", "spherical_aberration": "_mm"}
+        for key, value in asdict(s.instrument).items():
+            if key == "dose":
+                continue
+            if isinstance(value, str | int | float):
+                unit = units.get(key, "_angstrom" if key in ("defocus", "source_size") else "_mrad")
+                values["instrument" if key == "name" else f"{key}{unit}"] = value
+        if dose is not None:
+            values["dose_electrons_per_square_angstrom"] = dose
+        return values
+
+
+def residual(image: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return by how much an image differs from its reference where both are normalised to their sum.
+
+    Parameters
+    ----------
+    image, reference : (H, W) arrays
+        The reference may be smaller; it lies at the upper left.
+
+    Returns
+    -------
+    (h, w) array of float32
+        In units of the mean: 0.1 says that the image is brighter there by a tenth of its mean.
+
+    Raises
+    ------
+    RegistrationError
+        If one of them has no contrast.
+    """
+    height, width = (min(pair) for pair in zip(image.shape, reference.shape, strict=True))
+    first, second = (
+        _to_unit_mean(np.asarray(array[:height, :width], np.float64), name)
+        for array, name in ((image, "micrograph"), (reference, "reference"))
+    )
+    return np.asarray(first - second, np.float32)
+
+
+def _to_unit_mean(array: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    above = array - np.percentile(array, _BACKGROUND)  # a detector's offset is no signal
+    mean = above.mean()
+    if not mean > 0:
+        raise RegistrationError(f"The {name} has no contrast, so there is no difference to show.")
+    return np.asarray(above / mean)

@@ -1,0 +1,66 @@
+"""The list of crystals that would explain the image, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+_ROWS_SHOWN = 5
+_MOST = 12
+_HEADERS = ("Prior", "Score", "Å/px")
+
+
+class SuggestionList(QTableWidget):
+    """Shows what `registration.ranking.rank_priors` found; a click chooses one."""
+
+    #: A `Suggestion`.
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__(0, len(_HEADERS))
+        self._suggestions: list[Any] = []
+        self.setHorizontalHeaderLabels(list(_HEADERS))
+        self.horizontalHeaderItem(1).setToolTip("From 0 to 1; above 0.5 the lattice fits")
+        self.horizontalHeaderItem(2).setToolTip("Pixel size at which the lattice fits")
+        self.verticalHeader().setVisible(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.cellClicked.connect(self._on_row)
+        self.cellActivated.connect(self._on_row)
+        self.hide()
+
+    def show_suggestions(self, suggestions: Sequence[Any]) -> None:
+        """Show the first of a ranking; an empty one hides the list."""
+        self._suggestions = list(suggestions[:_MOST])
+        self.clearSelection()
+        self.setRowCount(len(self._suggestions))
+        for row, suggestion in enumerate(self._suggestions):
+            fits = suggestion.score > 0.5
+            texts = (suggestion.name, f"{suggestion.score:.2f}", f"{suggestion.pixel_size:.4f}")
+            for place, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setToolTip(
+                    f"<qt>{suggestion.name}: {'fits' if fits else 'does not fit'}, score "
+                    f"{suggestion.score:.2f}, rotated {suggestion.pose.angle:.1f}°. Click to take it as the "
+                    "prior and show its lattice.</qt>"
+                )
+                if not fits:
+                    item.setForeground(self.palette().placeholderText())
+                self.setItem(row, place, item)
+        self.resizeRowsToContents()
+        shown = min(len(self._suggestions), _ROWS_SHOWN)
+        height = self.horizontalHeader().sizeHint().height() + 4
+        self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
+        self.setVisible(bool(self._suggestions))
+
+    def _on_row(self, row: int, *_: Any) -> None:
+        if row < len(self._suggestions):
+            self.chosen.emit(self._suggestions[row])
