@@ -46,5 +46,13 @@ class DatasetError(StempriorError):
     """A folder that is not a readable training-pair dataset."""
 
 
+class JournalError(StempriorError):
+    """A journal of edits that cannot be read."""
+
+
 class TrainingError(StempriorError):
     """Training that cannot start or go on."""
+
+
+class InstrumentError(StempriorError):
+    """Settings of a microscope or a simulation that make no sense or do not go together."""

@@ -1,0 +1,392 @@
+"""The journal: every edit as one line of JSON in a file that only grows.
+
+A line is handed to the system at once, so that a killed process loses nothing, and is forced to the
+disk within a second, so that a power cut loses no more than that. Reading it back gives the same
+history, undo included. A torn last line, and one torn by a full disk, are passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_stemprior.atoms.file_lock import lock
+from napari_stemprior.atoms.history import AtomHistory, Step, now
+from napari_stemprior.atoms.table import COLUMNS, AtomTable
+from napari_stemprior.errors import JournalError
+
+#: Version of the format; `_migrated` brings older lines up to it.
+SCHEMA = 1
+#: How long a line may wait to be forced to the disk, s.
+_SYNC_AFTER = 0.3
+Frame = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class JournalHead:
+    """The first line: what the journal is about.
+
+    Parameters
+    ----------
+    image : dict
+        `name`, `sha256`, `shape` and `path` of the image; plain values.
+    created : str
+        UTC, ISO 8601.
+    host, pid
+        Where and in which process it was written.
+    program : str
+    """
+
+    image: dict[str, Any]
+    created: str = field(default_factory=now)
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    program: str = field(default_factory=lambda: f"napari-stemprior {version('napari-stemprior')}")
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a journal gives back.
+
+    Parameters
+    ----------
+    head : JournalHead
+    histories : dict
+        The history of each frame; a single image has the frame ``()``.
+    provenance : dict
+        Of each frame.
+    pixel_size : float
+        Å/px.
+    edits : int
+        Steps of persons that were read.
+    last : str
+        When the last of them was, UTC.
+    torn : int
+        Lines that could not be read.
+    """
+
+    head: JournalHead
+    histories: dict[Frame, AtomHistory]
+    provenance: dict[Frame, dict[str, Any]]
+    pixel_size: float
+    edits: int
+    last: str
+    torn: int
+
+
+class Journal:
+    """Writes the edits of one image to a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Must not exist.
+    head : JournalHead
+
+    Raises
+    ------
+    OSError
+        If the file exists or cannot be made.
+    """
+
+    def __init__(self, path: Path, head: JournalHead) -> None:
+        self.path = path
+        self._file: IO[bytes] = open(path, "xb", buffering=0)  # noqa: SIM115
+        self._identity = _identity(os.fstat(self._file.fileno()))
+        lock(self._file)
+        self._torn = False
+        self._dirty = threading.Event()
+        self._stop = threading.Event()
+        self._sync_error: OSError | None = None
+        try:
+            self._write({"kind": "head", "schema": SCHEMA} | head.__dict__)
+            _sync_folder(path.parent)
+        except OSError:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        self._syncer = threading.Thread(target=self._sync_often, name="stemprior-journal", daemon=True)
+        self._syncer.start()
+
+    def begin(
+        self, frame: Frame, history: AtomHistory, pixel_size: float, provenance: dict[str, Any]
+    ) -> None:
+        """Write all that a frame has: its first rows and the steps since.
+
+        Raises
+        ------
+        OSError
+            If the line cannot be written; the others likewise.
+        """
+        at = history.position
+        history = history.copy()
+        history.go_to(0)
+        self._write(
+            {
+                "kind": "begin",
+                "frame": list(frame),
+                "when": now(),
+                "pixel_size": pixel_size,
+                "provenance": {k: v for k, v in provenance.items() if k != "edits"},
+                "rows": _packed(history.rows),
+            }
+        )
+        for step in history.steps:
+            self.record(frame, step)
+        if at != len(history.steps):
+            self.go(frame, at)
+
+    def record(self, frame: Frame, step: Step) -> None:
+        """Write one step."""
+        self._write(step_line(frame, step))
+
+    def go(self, frame: Frame, position: int) -> None:
+        """Write that the history of a frame went to another state."""
+        self._write({"kind": "go", "frame": list(frame), "when": now(), "to": position})
+
+    def sync(self) -> None:
+        """Force what was written to the disk.
+
+        Raises
+        ------
+        OSError
+            If that fails now or has failed since the last call.
+        """
+        self._dirty.clear()
+        error, self._sync_error = self._sync_error, None
+        if error is not None:
+            raise error
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Force what was written to the disk and let go of the file."""
+        self._stop.set()
+        self._dirty.set()
+        if self._syncer.is_alive():
+            self._syncer.join(timeout=5)
+        with contextlib.suppress(OSError):  # a vanished disk; every line was told when it was written
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    # --- inside -------------------------------------------------------------------------------
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._write_line(encoded(entry))
+
+    def _write_line(self, line: bytes) -> None:
+        if self._sync_error is not None:
+            error, self._sync_error = self._sync_error, None
+            raise error
+        if _identity(os.stat(self.path)) != self._identity:
+            raise FileNotFoundError(f"{self.path} is another file now")
+        data = (b"\n" if self._torn else b"") + line
+        self._torn = True
+        done = 0
+        while done < len(data):  # a raw file may take a part
+            done += self._file.write(data[done:]) or 0
+        self._torn = False
+        self._dirty.set()
+
+    def _sync_often(self) -> None:
+        while not self._stop.is_set():
+            self._dirty.wait()
+            self._stop.wait(_SYNC_AFTER)
+            self._dirty.clear()
+            try:
+                os.fsync(self._file.fileno())
+            except (OSError, ValueError) as error:  # ValueError: the file was closed meanwhile
+                if isinstance(error, OSError):
+                    self._sync_error = error
+                if self._file.closed:
+                    return
+
+
+def encoded(entry: dict[str, Any]) -> bytes:
+    """Return the line of an entry."""
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def step_line(frame: Frame, step: Step) -> dict[str, Any]:
+    """Return a step as plain values: only what it changed."""
+    line: dict[str, Any] = {
+        "kind": "step",
+        "frame": list(frame),
+        "label": step.label,
+        "who": step.who,
+        "when": step.when,
+    }
+    gone, come = step.before["atom_id"].to_numpy(), step.after["atom_id"].to_numpy()
+    if np.array_equal(gone, come):
+        changed = [
+            name
+            for name in COLUMNS
+            if not step.before[name].reset_index(drop=True).equals(step.after[name].reset_index(drop=True))
+        ]
+        return line | {"ids": gone.tolist(), "set": _packed(step.after[changed])}
+    return line | {"gone": gone.tolist(), "come": _packed(step.after)}
+
+
+def read_head(path: Path) -> JournalHead:
+    """Read the first line of a journal.
+
+    Raises
+    ------
+    JournalError
+        If it is no journal, or one of a newer version.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _head(path, file.readline())
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error
+
+
+def count_edits(path: Path) -> int:
+    """Count the edits of persons in a journal without reading it in full; 0 if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return sum(line.startswith(b'{"kind":"step"') and b'"who":""' not in line[:4000] for line in file)
+    except OSError:
+        return 0
+
+
+def read_journal(path: Path) -> Recovered:
+    """Read a journal back.
+
+    Raises
+    ------
+    JournalError
+        If it is no journal, one of a newer version, or holds steps that do not follow from each other.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error
+    head = _head(path, lines[0])
+    histories: dict[Frame, AtomHistory] = {}
+    provenance: dict[Frame, dict[str, Any]] = {}
+    pixel_size, edits, last, torn = 1.0, 0, "", 0
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        entry = _entry(line)
+        if entry is None:
+            torn += 1
+            continue
+        try:
+            frame = tuple(int(i) for i in entry["frame"])
+            if entry["kind"] == "begin":
+                histories[frame] = AtomHistory(_unpacked(entry["rows"]))
+                provenance[frame] = dict(entry["provenance"])
+                pixel_size = float(entry["pixel_size"])
+            elif entry["kind"] == "step":
+                _replay(histories[frame], entry)
+                edits += bool(entry["who"])
+                last = entry["when"] if entry["who"] else last
+            elif entry["kind"] == "go":
+                histories[frame].go_to(int(entry["to"]))
+        except (KeyError, ValueError, IndexError, TypeError) as error:
+            raise JournalError(
+                f"{path}: line {number} does not follow from the lines before it; "
+                "a line may have been lost or changed, so keep the file and restore it by hand."
+            ) from error
+    return Recovered(head, histories, provenance, pixel_size, edits, last, torn)
+
+
+def _head(path: Path, line: bytes) -> JournalHead:
+    entry = _entry(line)
+    if entry is None or entry.get("kind") != "head":
+        raise JournalError(f"{path}: this is no journal of atom edits; move it away.")
+    schema = entry.pop("schema", None)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise JournalError(
+            f"{path}: the journal has version {schema} of its format and this program knows {SCHEMA}; "
+            "update napari-stemprior to read it."
+        )
+    known = {k: entry[k] for k in ("image", "created", "host", "pid", "program") if k in entry}
+    return JournalHead(**known)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # torn: the process or the disk ended within this line
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _replay(history: AtomHistory, entry: dict[str, Any]) -> None:
+    rows = history.rows
+    if "ids" in entry:
+        before = rows.iloc[_found(history, entry["ids"])]
+        values = {
+            name: pd.Series(value if isinstance(value, list) else [value] * len(before), before.index)
+            for name, value in entry["set"].items()
+        }
+        after = before.assign(**values).astype(COLUMNS)
+    else:
+        before, after = rows.iloc[_found(history, entry["gone"])], _unpacked(entry["come"])
+    history.record(entry["label"], before, after, who=entry["who"], when=entry["when"])
+
+
+def _found(history: AtomHistory, ids: list[int]) -> Any:
+    wanted = np.asarray(ids, np.int64)
+    at = history.rows_of(wanted)
+    if len(wanted) and (at.max() >= len(history) or (history.ids[at] != wanted).any()):
+        raise KeyError("unknown atom_id")
+    return at
+
+
+def _packed(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return columns as lists; one value where all rows have the same, except for ids and no rows."""
+    packed: dict[str, Any] = {}
+    for name in rows:
+        values = rows[name].tolist()
+        same = name != "atom_id" and len(values) > 1 and all(v == values[0] for v in values)
+        packed[str(name)] = values[0] if same else values
+    return packed
+
+
+def _unpacked(packed: dict[str, Any]) -> pd.DataFrame:
+    n = len(packed["atom_id"])
+    full = {k: v if isinstance(v, list) else [v] * n for k, v in packed.items()}
+    return AtomTable(pd.DataFrame(full, columns=list(COLUMNS)).astype(COLUMNS), 1.0).rows
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy values, which provenance may hold, into plain ones."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the name of a new file to the disk, where the system can do that."""
+    with contextlib.suppress(OSError), _opened(folder) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,221 @@
+"""Keeps the journal of one image, wherever it can be kept, and finds those of earlier sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_stemprior.atoms.file_lock import is_locked
+from napari_stemprior.atoms.history import AtomHistory, Step
+from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, count_edits, read_head
+from napari_stemprior.errors import JournalError
+
+_MARK = ".stemprior-edits"
+_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """All that a journal keeps of one frame."""
+
+    frame: Frame
+    history: AtomHistory
+    pixel_size: float
+    provenance: dict[str, Any]
+
+
+class JournalKeeper:
+    """Writes every edit down; where a file fails, the next place takes over with all there is.
+
+    The file is made at the first edit of a person: a segmentation alone can be run again.
+
+    Parameters
+    ----------
+    image : dict
+        `name`, `sha256`, `shape` and `path` of the image; plain values.
+    stems : sequence of pathlib.Path
+        Where the journal may lie, best first: a folder and the first part of a file name.
+    states : callable
+        Returns the present states of all frames.
+    """
+
+    def __init__(
+        self, image: dict[str, Any], stems: Sequence[Path], states: Callable[[], list[FrameState]]
+    ) -> None:
+        self._image = image
+        self._stems = list(stems)
+        self._states = states
+        self._journal: Journal | None = None
+        self._superseded: list[Path] = []
+        #: What a person must know: where the edits are kept instead, or that they are not kept.
+        self.problem = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the journal, once there is one."""
+        return None if self._journal is None else self._journal.path
+
+    @property
+    def failed(self) -> bool:
+        """Whether edits are in memory only at this moment."""
+        return bool(self.problem) and self._journal is None
+
+    def began(self, frame: Frame) -> None:
+        """Note that a frame began anew; it costs nothing before a person has edited."""
+        state = self._state(frame)
+        if self._journal is not None or any(step.who for step in state.history.steps):
+            self._keep(lambda journal: _write_state(journal, state))
+
+    def recorded(self, frame: Frame, step: Step) -> None:
+        """Write a step that was just done."""
+        if self._journal is not None or step.who:
+            self._keep(lambda journal: journal.record(frame, step))
+
+    def went(self, frame: Frame, position: int) -> None:
+        """Write that a history went to another state."""
+        if self._journal is not None:
+            self._keep(lambda journal: journal.go(frame, position))
+
+    def retry(self) -> None:
+        """Try again to write what is in memory only."""
+        if self.failed:
+            self._start_anew()
+
+    def sync(self) -> None:
+        """Force everything to the disk.
+
+        Raises
+        ------
+        OSError
+            If that fails, or nothing could be written.
+        """
+        if self._journal is None:
+            raise OSError(self.problem or "there is no journal yet")
+        self._journal.sync()
+
+    def close(self) -> None:
+        """Let go of the file, which stays for the next session."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    # --- inside -------------------------------------------------------------------------------
+    def _state(self, frame: Frame) -> FrameState:
+        return next(s for s in self._states() if s.frame == frame)
+
+    def _keep(self, write: Callable[[Journal], None]) -> None:
+        if self._journal is None:
+            self._start_anew()
+            return
+        try:
+            write(self._journal)
+        except OSError as error:
+            reason = _reason(error)
+            where = self._journal.path
+            self._superseded.append(where)
+            self._journal.close()
+            self._journal = None
+            self._start_anew(f"{where} can no longer be written ({reason})")
+
+    def _start_anew(self, why: str = "") -> None:
+        """Open a journal at the best place that takes everything that is there now."""
+        reasons = [why] if why else []
+        for stem in self._stems:
+            journal = None
+            try:
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                journal = Journal(_free_path(stem), JournalHead(self._image))
+                for state in self._states():
+                    _write_state(journal, state)
+                journal.sync()
+            except OSError as error:
+                reasons.append(f"{stem.parent}: {_reason(error)}")
+                if journal is not None:
+                    journal.close()
+                    with contextlib.suppress(OSError):
+                        journal.path.unlink()
+                continue
+            self._journal = journal
+            told = f"Your edits are kept in {journal.path} now, because of {'; '.join(reasons)}."
+            self.problem = told if reasons else ""
+            for path in self._superseded:  # the new file has all that they had
+                if path != journal.path:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+            self._superseded.clear()
+            return
+        self.problem = (
+            f"Your edits are in memory only: {'; '.join(reasons)}. Make room or give write access, or save "
+            "the atoms elsewhere in step 6; it is tried again every few seconds."
+        )
+
+
+def earlier_journals(image: dict[str, Any], stems: Sequence[Path]) -> list[Path]:
+    """Find the journals of an image that nobody writes to and that hold edits, newest first.
+
+    Parameters
+    ----------
+    image : dict
+        Its `sha256` tells whether a journal is about the same pixels.
+    stems : sequence of pathlib.Path
+        As for `JournalKeeper`.
+    """
+    found = []
+    for stem in stems:
+        with contextlib.suppress(OSError):  # a folder that vanished or may not be listed holds no journal
+            for path in stem.parent.iterdir():
+                if path.name.startswith(stem.name + _MARK) and path.suffix == _SUFFIX:
+                    found.append(path)
+    return sorted((p for p in set(found) if _is_about(p, image)), key=_modified, reverse=True)
+
+
+def put_away(path: Path) -> Path:
+    """Rename a journal that nobody wants restored, so that it is offered no more; it is not deleted.
+
+    Raises
+    ------
+    JournalError
+        If it cannot be renamed.
+    """
+    target = path.with_name(path.name + ".discarded")
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be put away ({_reason(error)}).") from error
+    return target
+
+
+def _is_about(path: Path, image: dict[str, Any]) -> bool:
+    try:
+        same = read_head(path).image.get("sha256") == image["sha256"]
+    except JournalError:
+        return False
+    return same and not is_locked(path) and count_edits(path) > 0
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _free_path(stem: Path) -> Path:
+    number = 1
+    while True:
+        path = stem.with_name(f"{stem.name}{_MARK}{f'-{number}' if number > 1 else ''}{_SUFFIX}")
+        if not path.exists():
+            return path
+        number += 1
+
+
+def _write_state(journal: Journal, state: FrameState) -> None:
+    journal.begin(state.frame, state.history, state.pixel_size, state.provenance)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
