@@ -1,4 +1,4 @@
-"""The multislice engine: HAADF images of a crystal by abTEM.
+"""The multislice engine: images of a crystal by abTEM.
 
 Slow and exact where the incoherent engine is fast and approximate. The specimen is periodic across
 the beam; its cell is scanned at the Nyquist rate, and `PeriodicScan` gives the value at any position.
@@ -6,42 +6,43 @@ the beam; its cell is scanned at the Nyquist rate, and `PeriodicScan` gives the 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import pairwise, product
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import next_fast_len
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.instrument import Instrument
+from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT
 from napari_stemprior.optics.periodic_scan import PeriodicScan
+from napari_stemprior.optics.wave_passes import (
+    MAX_SAMPLING,
+    PROBE_REACH,
+    SLICE_THICKNESS,
+    Potential,
+    grid_of,
+    prism_pass,
+    probe_pass,
+    quiet,
+)
 from napari_stemprior.progress import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-#: Half-width in Å of what a focused probe sees; the specimen beyond is left out of a window.
-PROBE_REACH = 5.0
-#: Root mean square displacement in Å along one direction at room temperature, where none is given.
-THERMAL_DISPLACEMENT = 0.08
 #: A gap along the beam (Å) that is vacuum and need not be simulated.
 VACUUM_GAP = 5.5
-#: Thickness of a slice in Å.
-SLICE_THICKNESS = 2.0
 #: Part of the Nyquist distance between probe positions: the aperture has a soft edge.
 FILL = 0.8
+# The scattering matrix of more values than this (complex64) takes too much memory.
+_MOST_PRISM_VALUES = 6e7
+# Gathering one probe from one plane wave, in units of one wave through one slice.
+_GATHER = 0.01
 # A rectangle of more cells than this is too large to simulate.
 _MOST_CELLS = 24.5
-#: Coarsest grid of the wave in Å; at 0.08 equal heavy columns differ by a tenth, at 0.05 by one per cent.
-MAX_SAMPLING = 0.05
-# How much finer than the wave's grid the potential is built.
-_FINER = 3
-#: Probe positions across a block that shares one window of the potential.
-_BLOCK = 12
 
 
 def multislice_image(
@@ -126,6 +127,53 @@ def scan(
     StructureError
         If the cell is not orthogonal.
     """
+    work = scan_series(atoms, instrument, phonons=phonons, displacement=displacement, seed=seed)
+    return (yield from work)[0][0]
+
+
+def scan_series(
+    atoms: Atoms,
+    instrument: Instrument,
+    *,
+    depths: Sequence[float] | None = None,
+    defoci: Sequence[float] | None = None,
+    phonons: int = 0,
+    displacement: float | Mapping[str, float] = THERMAL_DISPLACEMENT,
+    seed: int = 0,
+    sampling: float = MAX_SAMPLING,
+    prism: bool | None = None,
+) -> Generator[Progress, None, list[list[PeriodicScan]]]:
+    """Scan one cell at several depths and defoci, the waves going through the crystal once.
+
+    Parameters
+    ----------
+    atoms, instrument, phonons, displacement, seed
+        As in `scan`.
+    depths : sequence of float, optional
+        Å of crystal after which the intensity is taken, ascending; the whole crystal by default.
+    defoci : sequence of float, optional
+        Å; that of the instrument by default.
+    sampling : float
+        Coarsest grid of the wave in Å; coarser is quicker and less exact.
+    prism : bool, optional
+        Send the plane waves of the aperture through the crystal rather than a probe for each position
+        (Ophus, Adv. Struct. Chem. Imaging 3 (2017) 13; without interpolation, so the result is the
+        same). By default where that is less work.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    list of list of PeriodicScan
+        For each depth, for each defocus.
+
+    Raises
+    ------
+    StructureError
+        If the cell is not orthogonal.
+    """
     lengths = atoms.cell.lengths()
     if len(atoms) == 0 or not np.allclose(atoms.cell.array, np.diag(lengths), atol=1e-4):
         raise StructureError("The multislice engine needs atoms in an orthogonal cell with the beam along z.")
@@ -137,24 +185,30 @@ def scan(
         _odd(length * 4 * instrument.convergence_semi_angle * 1e-3 / instrument.wavelength / FILL)
         for length in lengths[:2]
     ]
-    pieces = [list(_blocks(n)) for n in steps]
+    defocused = [instrument if d is None else replace(instrument, defocus=d) for d in defoci or [None]]
+    slices = max(1, round(crystal.cell.lengths()[2] / SLICE_THICKNESS))
+    exits = _exit_slices(depths, slices, crystal.cell.lengths()[2])
+    if prism is None:
+        prism = _prism_pays(crystal, instrument, steps, slices, len(exits), len(defocused), sampling)
     rng = np.random.default_rng(seed)
-    total = max(1, phonons) * len(pieces[0]) * len(pieces[1])
-    done = 0
-    result = np.zeros(steps)
-    for _ in range(max(1, phonons)):
+    step = lengths[:2] / np.array(steps)
+    result = np.zeros((len(exits), len(defocused), *steps))
+    configurations = max(1, phonons)
+    total = 1
+    for configuration in range(configurations):
         moved = _shaken(crystal, displacement, rng) if phonons else crystal
-        with _quiet():
-            potential = _potential(moved, instrument)
-        for rows, columns in product(*pieces):
-            yield Progress(done, total, "multislice")
-            with _quiet():
-                result[rows, columns] += _scan_block(
-                    *potential, instrument, (rows, columns), lengths[:2] / np.array(steps)
-                )
-            done += 1
+        with quiet():
+            potential = Potential.of(moved, instrument, sampling)
+        method = prism_pass if prism else probe_pass
+        for part in method(potential, defocused, steps, step, exits):
+            if isinstance(part, Progress):
+                total = configurations * part.total
+                yield Progress(configuration * part.total + part.done, total, "multislice")
+            else:
+                result += part
     yield Progress(total, total, "multislice")
-    return PeriodicScan(result.T / max(1, phonons), (float(lengths[0]), float(lengths[1])))
+    cell = (float(lengths[0]), float(lengths[1]))
+    return [[PeriodicScan(image.T / configurations, cell) for image in row] for row in result]
 
 
 def orthogonal(atoms: Atoms) -> tuple[Atoms, float]:
@@ -239,10 +293,32 @@ def _odd(least: float) -> int:
     return n + 1 - n % 2
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    edges = np.linspace(0, n, int(np.ceil(n / _BLOCK)) + 1).round().astype(int)
-    for start, stop in pairwise(edges):
-        yield slice(int(start), int(stop))
+def _exit_slices(depths: Sequence[float] | None, slices: int, height: float) -> list[int]:
+    """Return the last slice that each depth takes in."""
+    if depths is None:
+        return [slices - 1]
+    return [int(np.clip(round(depth / height * slices), 1, slices)) - 1 for depth in depths]
+
+
+def _prism_pays(
+    crystal: Atoms,
+    instrument: Instrument,
+    steps: list[int],
+    slices: int,
+    depths: int,
+    defoci: int,
+    sampling: float,
+) -> bool:
+    """Compare the work of plane waves with that of probes, from what both were seen to take."""
+    lengths = crystal.cell.lengths()[:2]
+    waves = np.pi * (1e-3 * instrument.convergence_semi_angle / instrument.wavelength) ** 2 * lengths.prod()
+    pixels = grid_of(lengths, instrument, sampling).prod()
+    probes = steps[0] * steps[1]
+    if waves * pixels > _MOST_PRISM_VALUES:
+        return False
+    through, gather = waves * slices, _GATHER * probes * waves * depths * defoci
+    window = min(1.0, (2 * PROBE_REACH + 3.0) ** 2 / lengths.prod())
+    return bool(through + gather < 0.8 * window * probes * slices * defoci)
 
 
 def _shaken(atoms: Atoms, displacement: float | Mapping[str, float], rng: np.random.Generator) -> Atoms:
@@ -254,102 +330,3 @@ def _shaken(atoms: Atoms, displacement: float | Mapping[str, float], rng: np.ran
     out.positions += rng.normal(size=out.positions.shape) * sigma[:, None]
     out.wrap()
     return out
-
-
-def _potential(
-    atoms: Atoms, instrument: Instrument
-) -> tuple[NDArray[np.float32], tuple[float, ...], NDArray[np.float64]]:
-    """Slice the potential.
-
-    Returns
-    -------
-    array : (S, Nx, Ny)
-        Projected potential of each slice.
-    thickness : (S,) tuple
-        Å.
-    sampling : (2,) array
-        Å along x and y.
-    """
-    import abtem
-
-    # abTEM keeps two thirds of the band; the rest of 0.97 is room for the edge of the detector
-    sampling = min(0.97 * instrument.wavelength / (3e-3 * instrument.detector_outer), MAX_SAMPLING)
-    lengths = np.array(atoms.cell.lengths())
-    gpts = [next_fast_len(int(np.ceil(length / sampling)), real=False) for length in lengths[:2]]
-    slices = max(1, round(lengths[2] / SLICE_THICKNESS))
-    # abTEM sets atoms off the grid by linear interpolation, which makes heavy columns differ by several
-    # per cent with their place on the grid: build finely, then keep the low frequencies
-    fine = abtem.Potential(
-        atoms, gpts=tuple(_FINER * n for n in gpts), slice_thickness=lengths[2] / slices
-    ).build(lazy=False)
-    kept = [np.fft.fftfreq(n, 1 / n).round().astype(int) for n in gpts]
-    array = np.empty((slices, *gpts), dtype=np.float32)
-    for target, source in zip(array, fine.array, strict=True):
-        spectrum = np.fft.fft2(source)[np.ix_(*kept)]
-        target[:] = np.fft.ifft2(spectrum).real / _FINER**2
-    return array, tuple(fine.slice_thickness), lengths[:2] / np.array(gpts)
-
-
-def _scan_block(
-    array: NDArray[np.float32],
-    thickness: tuple[float, ...],
-    sampling: NDArray[np.float64],
-    instrument: Instrument,
-    block: tuple[slice, slice],
-    step: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Scan a block of probe positions in a window that is cut from the periodic potential."""
-    import abtem
-
-    full = array.shape[-2:]
-    take, start, end, count = [], [], [], []
-    for axis, part in enumerate(block):
-        n = part.stop - part.start
-        low, high = part.start * step[axis], part.stop * step[axis]
-        width = next_fast_len(int(np.ceil((high - low + 2 * PROBE_REACH) / sampling[axis])), real=False)
-        if width >= 0.9 * full[axis]:  # the whole box: it closes on itself without a seam
-            first, width = 0, full[axis]
-        else:
-            first = int(np.floor((0.5 * (low + high)) / sampling[axis] - width / 2))
-        take.append(np.arange(first, first + width) % full[axis])
-        start.append(low - first * sampling[axis])
-        end.append(high - first * sampling[axis])
-        count.append(n)
-    window = abtem.potentials.iam.PotentialArray(
-        np.ascontiguousarray(array[:, take[0][:, None], take[1][None, :]]),
-        slice_thickness=thickness,
-        sampling=tuple(float(s) for s in sampling),
-    )
-    probe = abtem.Probe(
-        energy=instrument.beam_energy * 1e3,
-        semiangle_cutoff=instrument.convergence_semi_angle,
-        defocus=instrument.defocus,
-        Cs=instrument.spherical_aberration * 1e7,
-    )
-    probe.grid.match(window)
-    measured = probe.scan(
-        window,
-        scan=abtem.GridScan(tuple(start), tuple(end), gpts=tuple(count), endpoint=False),
-        detectors=abtem.AnnularDetector(instrument.detector_inner, instrument.detector_outer),
-        max_batch=64,
-        lazy=False,
-    )
-    intensity: NDArray[np.float64] = np.asarray(measured.array, dtype=np.float64)
-    return intensity
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Run abTEM in this thread, without bars and without warnings that a person cannot act on."""
-    import abtem
-    import dask
-
-    with (
-        warnings.catch_warnings(),
-        dask.config.set(scheduler="synchronous"),
-        abtem.config.set(
-            {"diagnostics.progress_bar": False, "dask.lazy": False, "fftw.planning_effort": "FFTW_ESTIMATE"}
-        ),
-    ):
-        warnings.simplefilter("ignore")
-        yield
