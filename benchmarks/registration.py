@@ -21,7 +21,7 @@ from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior, built_in
 from registration_report import report
-from registration_scenes import DOSES, SCENES, Grain, Scene, blanks, draw
+from registration_scenes import BORDER, DOSES, SCENES, Grain, Scene, blanks, draw
 from registration_twins import twins
 
 STRUCTURES = (
@@ -240,7 +240,7 @@ def multislice(doses: tuple[float, ...]) -> pd.DataFrame:
         yx = truth[["y_px", "x_px"]].to_numpy(float)
         index = truth["site"].map(sites).to_numpy(int)
         size, shape = item.pixel_size, item.image.shape
-        inside = ((yx >= BORDER_PX(size)) & (yx <= np.array(shape) - 1 - BORDER_PX(size))).all(axis=1)
+        inside = ((yx >= BORDER / size) & (yx <= np.array(shape) - 1 - BORDER / size)).all(axis=1)
         grains = [inside]
         if item.scene == "grains":
             depth = ((yx - np.array(shape) / 2) @ np.array([np.cos(0.5), np.sin(0.5)])) * size
@@ -274,11 +274,6 @@ def multislice(doses: tuple[float, ...]) -> pd.DataFrame:
                 )
         tell(f"multislice {item.name}")
     return pd.DataFrame(rows)
-
-
-def BORDER_PX(pixel_size: float) -> float:
-    """Return the border in pixels."""
-    return 1.0 / pixel_size
 
 
 def tell(text: str) -> None:

@@ -50,7 +50,7 @@ def _right(frame: pd.DataFrame) -> str:
         high = good.pivot_table(
             index="scene", columns="dose", values=key, aggfunc=lambda v: np.percentile(v, 95), sort=False
         )
-        both = median.map(lambda v: f"{v:.{digits}f}") + " / " + high.map(lambda v: f"{v:.{digits}f}")
+        both = median.map(f"{{:.{digits}f}}".format) + " / " + high.map(f"{{:.{digits}f}}".format)
         lines = [f"{title}, where it succeeds: median / 95th percentile\n"]
         lines.append("| scene | " + " | ".join(_label(c) for c in both.columns) + " |")
         lines.append("|---|" + "---:|" * len(both.columns))

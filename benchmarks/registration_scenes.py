@@ -1,6 +1,7 @@
 """Random micrographs for the registration benchmark, with where their columns truly lie.
 
-The fast engine draws them (`napari_stemprior.optics.incoherent`), the noise chain of the training counts them.
+The fast engine draws them (`napari_stemprior.optics.incoherent`), the noise chain of the training
+counts them.
 """
 
 from __future__ import annotations

@@ -2,27 +2,130 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
-from napari_stemprior.registration.lattice_search import CAPTURE, sweep
-from napari_stemprior.registration.placement import Placement, register_placements, to_pose
+from napari_stemprior.registration.lattice_search import Lattice, refine_power, sweep
+from napari_stemprior.registration.placement import Placement, place, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import has_mirror, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten, spectrum
+from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
 #: Pixel sizes in Å that are tried where there is no guess.
 RANGE = (0.03, 0.5)
+#: How far from a guess pixel sizes are tried, as a factor.
+GUESS = 1.3
 #: Relative step between pixel sizes: less than the scale that registration bears.
 _STEP = 0.012
 #: Pixel sizes that share one flattened image and spectrum lie within this factor of its own.
 _BAND = 1.3
-#: How many pixel sizes are registered in full.
+#: How many pixel sizes are registered in full, and from how many lattices.
 _TRIALS = 6
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of pixel sizes (Å) and the image made ready for its middle."""
+
+    low: float
+    high: float
+    middle: float
+    view: View
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A placement whose pixel size came from the lattice."""
+
+    pixel_size: float
+    pose: Pose
+    placement: Placement
+
+
+def make_bands(image: NDArray[np.float32], low: float, high: float) -> list[Band]:
+    """Make an image ready for a range of pixel sizes, once for all priors."""
+    count = max(1, int(np.ceil(np.log(high / low) / (2 * np.log(_BAND)))))
+    bands = []
+    for first, last in pairwise(np.geomspace(low, high, count + 1).tolist()):
+        middle = float(np.sqrt(first * last))
+        bands.append(Band(first, last, middle, view(flatten(image, middle))))
+    return bands
+
+
+def scaled_placements(
+    bands: list[Band], shape: tuple[int, ...], prior: StructurePrior, trials: int = _TRIALS
+) -> list[Scaled]:
+    """Place a prior at whatever pixel size suits it; best first, empty where no size suits at all.
+
+    Parameters
+    ----------
+    bands : list of Band
+    shape : (int, int)
+        Of the image.
+    prior : StructurePrior
+    trials : int
+        How many pixel sizes are registered in full.
+    """
+    mirrors = (False,) if has_mirror(prior) else (False, True)
+    starts: list[tuple[Lattice, Band]] = []
+    for band in bands:
+        if not _shows(shape, band.middle, prior):
+            continue
+        found = nodes(prior, band.view.resolution)
+        count = int(np.ceil(np.log(band.high / band.low) / _STEP)) + 1
+        # a lattice that looks larger than the prior by s means pixels smaller by s
+        scales = band.middle / np.geomspace(band.low, band.high, count)
+        lattices = sweep(band.view.blurred, found, scales, mirrors=mirrors, keep=8)
+        starts += [(lattice, band) for lattice in lattices]
+    starts.sort(key=lambda start: -start[0].significance)
+    results: list[Scaled] = []
+    tried: list[float] = []
+    for lattice, band in starts:
+        size = _size(lattice.linear, band)
+        if len(tried) == trials:
+            break
+        if any(abs(size / other - 1) < 0.025 for other in tried) or not _shows(shape, size, prior):
+            continue
+        tried.append(size)
+        results += _placed(lattice, band, prior)
+    return sorted(results, key=lambda s: -merit(s.placement))
+
+
+def merit(placement: Placement) -> float:
+    """Rank placements of unknown scale: one that explains more of the fringes wins over one of a part."""
+    explained = placement.evidence.explained
+    return placement.evidence.score * (0.3 + (1.0 if np.isnan(explained) else explained))
+
+
+def _placed(start: Lattice, band: Band, prior: StructurePrior) -> list[Scaled]:
+    found = nodes(prior, band.view.resolution)
+    lattice = refine_power(band.view.blurred, found, start, strain=0.012, evaluations=70)
+    lattice = refine_power(band.view.whole, found, lattice, strain=0.004, evaluations=110)
+    results = []
+    for placement in place(band.view, found, prior, lattice.linear):
+        # no scale speaks against a lattice that is to tell the scale
+        free = replace(placement, evidence=replace(placement.evidence, scale=0.0))
+        pose = to_pose(free, band.view.flat)
+        results.append(Scaled(pose.pixel_size, pose, free))
+    return results
+
+
+def _size(linear: NDArray[np.float64], band: Band) -> float:
+    return band.middle / float(np.sqrt(abs(np.linalg.det(linear))))
+
+
+def _shows(shape: tuple[int, ...], size: float, prior: StructurePrior) -> bool:
+    try:
+        check_pixel_size(shape, size, prior)
+    except PixelSizeError:
+        return False
+    return True
 
 
 def fit_pixel_size(
@@ -53,51 +156,26 @@ def fit_pixel_size(
         If the guess is not a positive number.
     """
     array = checked_image(image)
-    if guess is not None and not (np.isfinite(guess) and guess > 0):
-        raise PixelSizeError(f"The guessed pixel size is {guess} Å/px; give a positive number or none.")
-    low, high = RANGE if guess is None else (guess / 1.3, guess * 1.3)
-    bands = max(1, int(np.ceil(np.log(high / low) / (2 * np.log(_BAND)))))
-    edges = np.geomspace(low, high, bands + 1)
-    mirrors = (False,) if has_mirror(prior) else (False, True)
-    trials: list[tuple[float, float]] = []  # (significance, pixel size)
-    for first, last in pairwise(edges.tolist()):
-        middle = float(np.sqrt(first * last))
-        try:
-            check_pixel_size(array.shape, middle, prior)
-        except PixelSizeError:
-            continue
-        flat = flatten(array, middle)
-        resolution = max(0.85, 2.1 * flat.pixel_size)
-        found = nodes(prior, resolution)
-        power = spectrum(flat, resolution)
-        count = int(np.ceil(np.log(last / first) / _STEP)) + 1
-        # a lattice that looks larger than the prior by s means pixels smaller by s
-        scales = middle / np.geomspace(first, last, count)
-        for lattice in sweep(power.blurred(0.35 / CAPTURE), found, scales, mirrors=mirrors, keep=8):
-            scale = float(np.sqrt(abs(np.linalg.det(lattice.linear))))
-            trials.append((lattice.significance, middle / scale))
-    trials.sort(reverse=True)
-    distinct: list[float] = []
-    for _, size in trials:
-        if all(abs(size / other - 1) > 0.025 for other in distinct):
-            distinct.append(size)
-    best: tuple[float, Placement, Pose] | None = None
-    for size in distinct[:_TRIALS]:
-        try:
-            check_pixel_size(array.shape, size, prior)
-        except PixelSizeError:
-            continue
-        flat = flatten(array, size)
-        placement = register_placements(flat, prior)[0]
-        proof = placement.evidence
-        # a lattice that explains more of the fringes wins over one that takes a part of them
-        merit = proof.score * (0.3 + proof.explained)
-        if best is None or merit > best[0]:
-            best = (merit, placement, to_pose(placement, flat))
-    if best is None:
+    low, high = searched(guess)
+    found = scaled_placements(make_bands(array, low, high), array.shape, prior)
+    if not found:
         raise RegistrationError(
             f"No pixel size between {low:.3g} and {high:.3g} Å/px puts three unit cells of {prior.name} into "
             f"an image of {array.shape[1]} x {array.shape[0]} pixels; give a larger image."
         )
-    pose = best[2]
-    return pose.pixel_size, pose
+    return found[0].pixel_size, found[0].pose
+
+
+def searched(guess: float | None) -> tuple[float, float]:
+    """Return the least and the largest pixel size that are tried.
+
+    Raises
+    ------
+    PixelSizeError
+        If the guess is not a positive number.
+    """
+    if guess is None:
+        return RANGE
+    if not (np.isfinite(guess) and guess > 0):
+        raise PixelSizeError(f"The guessed pixel size is {guess} Å/px; give a positive number or none.")
+    return guess / GUESS, guess * GUESS

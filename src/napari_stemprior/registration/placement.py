@@ -16,7 +16,6 @@ from napari_stemprior.registration.displacement import (
     track,
 )
 from napari_stemprior.registration.lattice_search import (
-    CAPTURE,
     Lattice,
     refine_power,
     same_lattice,
@@ -25,14 +24,8 @@ from napari_stemprior.registration.lattice_search import (
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
 from napari_stemprior.registration.score import Evidence, evidence, explained_share, togetherness
-from napari_stemprior.registration.spectrum import (
-    Flattened,
-    Spectrum,
-    check_pixel_size,
-    checked_image,
-    flatten,
-    spectrum,
-)
+from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
 #: Scales that the sweep tries: pixel sizes in files are often 5 % off.
@@ -47,7 +40,7 @@ _FOLLOW_ROUNDS = 5
 #: Nodes that take part in locking the phases.
 _COHERENT_NODES = 16
 #: Lattices that are carried from the power to the phases.
-_LATTICES = 3
+LATTICES = 3
 #: A lattice whose nodes have less than this share of the best one's log power is not carried on.
 _WEAK = 0.3
 
@@ -97,46 +90,49 @@ def register(
 
 def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placement]:
     """Register a flattened image; every placement, best first. See `register`."""
-    resolution = max(0.85, 2.1 * flat.pixel_size)
-    found = nodes(prior, resolution)
-    whole = spectrum(flat, resolution)
-    lattices = find_lattices(whole, found, prior, SCALES)
-    demodulator = Demodulator(flat)
+    return register_view(view(flat), prior)
+
+
+def register_view(seen: View, prior: StructurePrior) -> list[Placement]:
+    """Register an image that is made ready; every placement, best first."""
+    found = nodes(prior, seen.resolution)
+    lattices = find_lattices(seen, found, prior, SCALES)
     placements: list[Placement] = []
-    for lattice in lattices[:_LATTICES]:
+    for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
-        placements += place(demodulator, whole, found, prior, lattice)
-    placements.sort(key=lambda p: (-round(p.evidence.score, 6), -p.evidence.agreement))
-    return placements
+        placements += place(seen, found, prior, lattice.linear)
+    return ranked(placements)
+
+
+def ranked(placements: list[Placement]) -> list[Placement]:
+    """Sort placements, best first."""
+    return sorted(placements, key=lambda p: (-round(p.evidence.score, 6), -p.evidence.agreement))
 
 
 def find_lattices(
-    whole: Spectrum, found: Nodes, prior: StructurePrior, scales: NDArray[np.float64]
+    seen: View, found: Nodes, prior: StructurePrior, scales: NDArray[np.float64]
 ) -> list[Lattice]:
     """Sweep, refine and merge: different lattices, best first."""
     mirrors = (False,) if has_mirror(prior) else (False, True)
-    blurred = whole.blurred(0.35 / CAPTURE)
     refined: list[Lattice] = []
-    for start in sweep(blurred, found, scales, mirrors=mirrors):
-        lattice = refine_power(blurred, found, start, strain=0.012, evaluations=70)
+    for start in sweep(seen.blurred, found, scales, mirrors=mirrors):
+        lattice = refine_power(seen.blurred, found, start, strain=0.012, evaluations=70)
         if not any(same_lattice(lattice.linear, other.linear, prior.cell) for other in refined):
             refined.append(lattice)
     refined.sort(key=lambda lattice: -lattice.value)
     sharp: list[Lattice] = []
-    for lattice in refined[: 2 * _LATTICES]:
-        better = refine_power(whole, found, lattice, strain=0.004, evaluations=110)
+    for lattice in refined[: 2 * LATTICES]:
+        better = refine_power(seen.whole, found, lattice, strain=0.004, evaluations=110)
         if not any(same_lattice(better.linear, other.linear, prior.cell) for other in sharp):
             sharp.append(better)
     sharp.sort(key=lambda lattice: -lattice.value)
     return sharp
 
 
-def place(
-    demodulator: Demodulator, whole: Spectrum, found: Nodes, prior: StructurePrior, lattice: Lattice
-) -> list[Placement]:
+def place(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.float64]) -> list[Placement]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
-    locked = lock(demodulator, whole, found, prior, lattice.linear)
+    locked = lock(seen, found, prior, linear)
     placements: list[Placement] = []
     for symmetry in lattice_symmetries(prior):
         placement = locked.placement(symmetry)
@@ -184,14 +180,9 @@ class Locked:
         return Placement(inner, self.origin + inner @ (fraction @ self.prior.cell), proof)
 
 
-def lock(
-    demodulator: Demodulator,
-    whole: Spectrum,
-    found: Nodes,
-    prior: StructurePrior,
-    linear: NDArray[np.float64],
-) -> Locked:
+def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.float64]) -> Locked:
     """Bring the phases of a lattice in line over the whole image."""
+    demodulator, whole = seen.demodulator, seen.whole
     noise = whole.noise(found.radius)
     fringes = demodulator.fringes(found, linear, WIDTH)
     middle = _strongest(fringes)

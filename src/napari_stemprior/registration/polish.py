@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.lattice_search import (
-    CAPTURE,
     Lattice,
     node_value,
     refine_power,
@@ -17,7 +15,8 @@ from napari_stemprior.registration.lattice_search import (
 from napari_stemprior.registration.placement import from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten, spectrum
+from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
 #: A hand is trusted within so many degrees and this relative scale.
@@ -57,20 +56,18 @@ def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pos
     array = checked_image(image)
     check_pixel_size(array.shape, pixel_size, prior)
     flat = flatten(array, check_pixel_size(array.shape, pose.pixel_size, prior))
-    linear, origin = from_pose(pose, flat)
-    resolution = max(0.85, 2.1 * flat.pixel_size)
-    found = nodes(prior, resolution)
-    whole = spectrum(flat, resolution)
-    blurred = whole.blurred(0.35 / CAPTURE)
+    linear, _ = from_pose(pose, flat)
+    seen = view(flat)
+    found = nodes(prior, seen.resolution)
     weight = robust_weight(found)
     trials = np.array(
         [_turned(linear, angle, scale) for angle in _range(TURN, 0.5) for scale in _range(SCALE, 0.01, 1.0)]
     )
-    value = node_value(blurred, trials, found.g, weight)
+    value = node_value(seen.blurred, trials, found.g, weight)
     start = Lattice(trials[int(value.argmax())], float(value.max()), 1.0)
-    for power, strain in ((blurred, 0.012), (whole, 0.004)):
+    for power, strain in ((seen.blurred, 0.012), (seen.whole, 0.004)):
         start = refine_power(power, found, start, strain=strain, evaluations=110)
-    locked = lock(Demodulator(flat), whole, found, prior, start.linear)
+    locked = lock(seen, found, prior, start.linear)
     # locking may have chosen another orientation of the basis: take the one that the hand has set
     kept = min(lattice_symmetries(prior), key=lambda s: float(np.abs(locked.linear @ s - linear).max()))
     placement = locked.placement(kept)
@@ -80,7 +77,7 @@ def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pos
 
 
 def _range(reach: float, step: float, middle: float = 0.0) -> NDArray[np.float64]:
-    return middle + np.arange(-round(reach / step), round(reach / step) + 1) * step
+    return np.asarray(middle + np.arange(-round(reach / step), round(reach / step) + 1) * step, dtype=float)
 
 
 def _turned(linear: NDArray[np.float64], angle: float, scale: float) -> NDArray[np.float64]:

@@ -1,0 +1,40 @@
+"""An image made ready for registration, once for all priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_stemprior.registration.demodulation import Demodulator
+from napari_stemprior.registration.lattice_search import CAPTURE
+from napari_stemprior.registration.reciprocal import RESOLUTION
+from napari_stemprior.registration.spectrum import Flattened, Spectrum, spectrum
+
+
+@dataclass(frozen=True)
+class View:
+    """What every prior asks of an image.
+
+    Parameters
+    ----------
+    flat : Flattened
+    whole : Spectrum
+        Coherent over the tiles.
+    blurred : Spectrum
+        Coherent over the capture length of the search only.
+    demodulator : Demodulator
+    resolution : float
+        Finest spacing in Å that is looked for.
+    """
+
+    flat: Flattened
+    whole: Spectrum
+    blurred: Spectrum
+    demodulator: Demodulator
+    resolution: float
+
+
+def view(flat: Flattened) -> View:
+    """Transform a flattened image."""
+    resolution = max(RESOLUTION, 2.1 * flat.pixel_size)
+    whole = spectrum(flat, resolution)
+    return View(flat, whole, whole.blurred(0.35 / CAPTURE), Demodulator(flat), resolution)
