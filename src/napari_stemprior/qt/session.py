@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,8 +244,32 @@ class Session:
         specimen = self._specimen_or_none()
         return None if specimen is None else specimen.editor
 
-    def take_segmentation(self, image: Image, result: Segmented) -> None:
-        """Show the atoms that the network found on an image; a person's edits stay."""
+    @property
+    def frame(self) -> tuple[int, ...]:
+        """Where a stack stands; () for a single image."""
+        if self._image is None or self._image.rgb or self._image.ndim <= 2:
+            return ()
+        return tuple(int(i) for i in self.viewer.dims.current_step[: self._image.ndim - 2])
+
+    def take_segmentation(
+        self,
+        image: Image,
+        result: Segmented,
+        *,
+        frame: tuple[int, ...] | None = None,
+        inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        """Show the atoms that the network found on an image; a person's edits stay.
+
+        Parameters
+        ----------
+        image : napari.layers.Image
+        result : Segmented
+        frame : tuple of int, optional
+            The frame of a stack that was segmented; the present one by default.
+        inside : callable, optional
+            Tells for (N, 2) pixels which of them were segmented; all by default.
+        """
         if image not in self.viewer.layers:
             return  # it was closed while the network worked
         self.choose_image(image)
@@ -254,7 +279,7 @@ class Session:
         if editor is None:
             editor = self._new_editor(image, result)
         before = len(editor.rows)
-        merged = editor.take_prediction(result.table)
+        merged = editor.take_prediction(result.table, frame=frame, inside=inside)
         self.show_overlay(False)  # it would cover what was found; step 2 brings it back
         self.pose_changed.emit()
         self.activate(editor.layer)
@@ -311,6 +336,7 @@ class Session:
         """Take up the atoms layer of an image, left by an earlier desk or made just now."""
         specimen = self._specimen()
         if specimen.editor is not None:
+            specimen.editor.set_frame(self.frame)
             return
         layer = doors.of_role(self.viewer.layers, "atoms", image)
         if layer is None:
@@ -323,6 +349,8 @@ class Session:
             size = self.pixel_size or float(layer.metadata[doors.KEY]["pixel_size"])
             specimen.editor = AtomEditor(layer, size)
             specimen.editor.changed.connect(self.atoms_changed.emit)
+        if specimen.editor is not None and self._image is image:
+            specimen.editor.set_frame(self.frame)
 
     def _of_role(self, role: str) -> Any:
         return None if self._image is None else doors.of_role(self.viewer.layers, role, self._image)
@@ -380,6 +408,8 @@ class Session:
     def _on_step(self, event: Any = None) -> None:
         if self._image is not None and self._image.ndim > 2:
             self._on_image()
+            if self.editor is not None:
+                self.editor.set_frame(self.frame)
 
 
 def is_stack(prior: Any) -> bool:
