@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from export_subject import PIXEL_SIZE, SHAPE, YX
 
-from conftest import PIXEL_SIZE, SHAPE, YX
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io import FORMATS, export_atoms, find_format, read_micrograph

@@ -6,7 +6,7 @@ themselves is theirs, so warnings are no errors here.
 
 import numpy as np
 import pytest
-from conftest import PIXEL_SIZE, SHAPE, YX
+from export_subject import PIXEL_SIZE, SHAPE, YX
 
 from napari_stemprior.io import export_atoms
 
