@@ -133,7 +133,7 @@ def test_symmetry_and_partial_occupancy_of_a_cif(tmp_path: Path) -> None:
     [
         ("empty.cif", "", "empty"),
         ("words.cif", "this is a shopping list\nmilk\n", "not a readable structure"),
-        ("cut.cif", PARTIAL_CIF[:150], "cell|not a readable structure|no structure"),
+        ("cut.cif", PARTIAL_CIF[:150], "no atom positions"),
         ("cut.vasp", "MoS2\n1.0\n3.1 0 0\n", "not a readable structure"),
         ("cut.extxyz", '3\nLattice="3 0 0 0 3 0 0 0 3"\nMo 0 0 0\n', "not a readable structure"),
         ("molecule.xyz", "1\n\nMo 0 0 0\n", "no cell"),

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
@@ -25,6 +26,9 @@ LAYER_GAP = 2.4
 BOND_FACTOR = 1.25
 #: A gap (Å) that is vacuum rather than the space between layers.
 VACUUM_GAP = 5.5
+
+#: Cells around a cell, itself first.
+_AROUND = np.array(sorted(((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)), key=lambda c: c != (0, 0)))
 
 #: What sits on one site: atomic numbers with their occupancies.
 _Site = tuple[tuple[int, float], ...]
@@ -352,12 +356,18 @@ def _centre(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 
 
 def _closest_pair(centres: NDArray[np.float64], plane: NDArray[np.float64]) -> tuple[int, int] | None:
+    """Return the two columns that lie nearest to each other, if nearer than columns may."""
+    count = len(centres)
+    images = (np.mod(centres, 1.0) + _AROUND[:, None]).reshape(-1, 2) @ plane
+    inner = images[:count]  # the first of `_AROUND` is the cell itself
+    near = cKDTree(images).query_ball_point(inner, MERGE_DISTANCE)
     best: tuple[float, int, int] | None = None
-    for first in range(len(centres) - 1):
-        distance = _distances(centres[first + 1 :], centres[first], plane)
-        second = int(distance.argmin())
-        if distance[second] < MERGE_DISTANCE and (best is None or distance[second] < best[0]):
-            best = (float(distance[second]), first, first + 1 + second)
+    for first, others in enumerate(near):
+        for other in others:
+            second = other % count
+            distance = float(np.linalg.norm(images[other] - inner[first]))
+            if first < second and distance < MERGE_DISTANCE and (best is None or distance < best[0]):
+                best = (distance, first, second)
     return None if best is None else best[1:]
 
 

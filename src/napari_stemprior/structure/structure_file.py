@@ -12,6 +12,7 @@ from ase.io import read
 from ase.io.formats import UnknownFileTypeError
 
 from napari_stemprior.errors import StructureError
+from napari_stemprior.structure.file_checks import check_cif, check_size, checked_atoms
 from napari_stemprior.structure.library import built_in, is_built_in
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.structure.projection import project
@@ -68,8 +69,8 @@ def read_structure(path: str | Path, zone_axis: tuple[int, int, int] | None = No
     Raises
     ------
     StructureError
-        If the file is missing, empty, truncated, not a structure, has no cell or does not repeat
-        across the beam.
+        If the file is missing, empty, truncated, huge, not a structure, does not say its symmetry,
+        holds clashing atoms, has no cell or too small a one, or does not repeat across the beam.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -77,13 +78,15 @@ def read_structure(path: str | Path, zone_axis: tuple[int, int, int] | None = No
     if path.is_dir():
         raise StructureError(f"{path} is a folder; give one structure file.")
     try:
-        if path.stat().st_size == 0:
-            raise StructureError(f"{path}: the file is empty.")
+        check_size(path)
+        if path.suffix.casefold() == ".cif":
+            check_cif(path)
         atoms = _read_atoms(path)
     except OSError as error:
         raise StructureError(f"{path}: the file cannot be read ({error.strerror or error}).") from error
     if atoms.cell.rank < 2:
         raise StructureError(f"{path}: the structure has no cell; give a file with lattice vectors.")
+    atoms = checked_atoms(atoms, path)
     name = path.stem if path.suffix else f"{path.parent.resolve().name} {path.name}".strip()
     return project(atoms, zone_axis, name=str(path), source=path.name).renamed(name)
 
@@ -155,12 +158,19 @@ def _read_atoms(path: Path) -> Atoms:
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's trouble, not the format's: ASE's own parse errors have no number
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            if isinstance(error, KeyError):
-                reason = f"unknown {error}"
-            raise StructureError(
-                f"{path}: not a readable structure file ({reason}); export it again or check it."
-            ) from error
+            raise StructureError(_unreadable(path, error)) from error
     if not isinstance(atoms, Atoms):
         raise StructureError(f"{path}: the file holds no structure.")
     return atoms
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Put what a parser ran into in a sentence."""
+    text = str(error).strip()
+    if isinstance(error, KeyError):  # the parsers look elements up
+        return f"{path}: the element {text} is not known; give chemical symbols."
+    if not text or isinstance(error, AssertionError | StopIteration | TypeError) or "broadcast" in text:
+        reason = "it is cut off or a number is missing"
+    else:
+        reason = text.splitlines()[0]
+    return f"{path}: not a readable structure file ({reason}); export it again or check it."

@@ -45,16 +45,7 @@ def smallest_cell(
         basis = _hermite([*(np.eye(len(lattice), dtype=np.int64) * order), numerator]) / order
         smaller = basis @ lattice
         places = wrapped(fractional @ np.linalg.inv(basis))
-        heads: list[int] = []
-        members: list[list[int]] = []
-        for index, place in enumerate(places):
-            for head, member in zip(heads, members, strict=True):
-                if kinds[head] == kinds[index] and _length(place - places[head], smaller) < 2 * tolerance:
-                    member.append(index)
-                    break
-            else:
-                heads.append(index)
-                members.append([index])
+        heads, members = _gathered(places, kinds, smaller, 2 * tolerance)
         if len(heads) * order != len(places):  # points closer than the tolerance: leave the cell as it is
             break
         lattice = smaller
@@ -69,6 +60,29 @@ def wrapped(fractional: NDArray[np.float64]) -> NDArray[np.float64]:
     inside = np.mod(fractional, 1.0)
     inside[inside > 1 - 1e-7] = 0.0
     return inside
+
+
+def _gathered(
+    places: NDArray[np.float64], kinds: list[Hashable], lattice: NDArray[np.float64], reach: float
+) -> tuple[list[int], list[list[int]]]:
+    """Gather points of one kind that lie within `reach` Å of the first of them."""
+    heads: list[int] = []
+    members: list[list[int]] = []
+    number = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+    label = np.array([number[kind] for kind in kinds])
+    head_places, head_labels = np.empty_like(places), np.empty_like(label)
+    for index, place in enumerate(places):
+        count = len(heads)
+        delta = head_places[:count] - place
+        near = np.linalg.norm((delta - np.round(delta)) @ lattice, axis=1) < reach
+        found = np.flatnonzero(near & (head_labels[:count] == label[index]))
+        if len(found):
+            members[found[0]].append(index)
+        else:
+            head_places[count], head_labels[count] = place, label[index]
+            heads.append(index)
+            members.append([index])
+    return heads, members
 
 
 def _length(delta: NDArray[np.float64], lattice: NDArray[np.float64]) -> float:
