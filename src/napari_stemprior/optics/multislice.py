@@ -185,7 +185,7 @@ def scan_series(
         _odd(length * 4 * instrument.convergence_semi_angle * 1e-3 / instrument.wavelength / FILL)
         for length in lengths[:2]
     ]
-    defocused = [instrument if d is None else replace(instrument, defocus=d) for d in defoci or [None]]
+    defocused = [replace(instrument, defocus=d) for d in (defoci or [instrument.defocus])]
     slices = max(1, round(crystal.cell.lengths()[2] / SLICE_THICKNESS))
     exits = _exit_slices(depths, slices, crystal.cell.lengths()[2])
     if prism is None:

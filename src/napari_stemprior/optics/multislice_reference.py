@@ -79,7 +79,7 @@ class CellImage:
         -------
         (H, W) array of float32
         """
-        yx = np.stack(np.indices(shape), axis=-1).astype(float)
+        yx = np.moveaxis(np.indices(shape, dtype=np.float64), 0, -1)
         if pose is not None:
             return self.at(pose.to_angstrom(yx)).astype(np.float32)
         first = prior.cell[0] / np.linalg.norm(prior.cell[0])

@@ -121,7 +121,9 @@ def _object_function(
     return result
 
 
-def atom_amplitude(atomic_number: int, beam_energy: float) -> tuple[NDArray, NDArray]:
+def atom_amplitude(
+    atomic_number: int, beam_energy: float
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
     """Return the amplitude that one atom scatters out of a plane wave.
 
     Parameters
@@ -164,12 +166,8 @@ def _overlap(
     d = np.clip(distance, np.abs(radius - other) + 1e-9, radius + other)
     first = np.arccos(np.clip((d**2 + radius**2 - other**2) / (2 * d * radius), -1, 1))
     second = np.arccos(np.clip((d**2 + other**2 - radius**2) / (2 * d * other), -1, 1))
-    kite = np.sqrt(
-        np.maximum(
-            0, (radius + other - d) * (d + radius - other) * (d - radius + other) * (d + radius + other)
-        )
-    )
-    area = radius**2 * first + other**2 * second - 0.5 * kite
+    kite = (radius + other - d) * (d + radius - other) * (d - radius + other) * (d + radius + other)
+    area = radius**2 * first + other**2 * second - 0.5 * np.sqrt(np.maximum(0, kite))
     return np.asarray(np.where(distance >= radius + other, 0.0, area))
 
 

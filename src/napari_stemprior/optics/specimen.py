@@ -205,4 +205,4 @@ def _spread(prior: StructurePrior) -> UnitCell:
     lattice = np.zeros((3, 3))
     lattice[:2, :2] = prior.cell
     lattice[2, 2] = -height
-    return UnitCell(lattice, table[:, :3], table[:, 3], table[:, 4], np.arange(len(rows)))
+    return UnitCell(lattice, table[:, :3], table[:, 3].astype(np.int64), table[:, 4], np.arange(len(rows)))
