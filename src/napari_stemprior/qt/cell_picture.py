@@ -168,7 +168,7 @@ def _draw_outline(painter: QPainter, corners: NDArray[np.float64], palette: QPal
         painter.drawLine(QPointF(*origin), QPointF(*(end - 4 * along)))
         head = [end, end - 9 * along + 4 * across, end - 9 * along - 4 * across]
         painter.drawPolygon(QPolygonF([QPointF(*p) for p in head]))
-        _draw_tag(painter, (origin + end) / 2 + 10 * across, name, palette)
+        _draw_tag(painter, (origin + end) / 2 + 13 * across, name, palette)
 
 
 def _draw_tag(painter: QPainter, place: NDArray[np.float64], text: str, palette: QPalette) -> None:
@@ -183,7 +183,7 @@ def _draw_tag(painter: QPainter, place: NDArray[np.float64], text: str, palette:
 
 def _draw_plate(painter: QPainter, plate: QRectF, palette: QPalette) -> None:
     back = palette.color(QPalette.ColorRole.Window)
-    back.setAlphaF(0.85)
+    back.setAlphaF(0.9)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(back)
     painter.drawRoundedRect(plate, 3, 3)

@@ -11,9 +11,10 @@ from napari_stemprior.structure import Column, StructurePrior
 
 _ROWS_SHOWN = 6
 _HEADERS = ("Atoms", "Occ.", "Layer", "z (Å)", "a, b", "x, y (Å)")
+_OCCUPANCY, _LAYER = 1, 2
 _TIPS = (
     "What the column holds in one repeat along the beam",
-    "Atoms per repeat; fractions where a site is partly filled",
+    "Atoms per repeat along the beam; below 1 where a site is partly filled",
     "0 is where the beam enters",
     "Depth below the entrance surface",
     "Fractional position along the cell's vectors a and b",
@@ -22,7 +23,11 @@ _TIPS = (
 
 
 class ColumnTable(QTableWidget):
-    """Lists the columns of one projected cell; of a stack the columns of each layer's cell."""
+    """Lists the columns of one projected cell; of a stack the columns of each layer's cell.
+
+    What is the same for all columns needs no column of the table: the layer where there is one, the
+    occupancy where every site is full.
+    """
 
     def __init__(self) -> None:
         super().__init__(0, len(_HEADERS))
@@ -32,11 +37,12 @@ class ColumnTable(QTableWidget):
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         header = self.horizontalHeader()
         header.setMinimumSectionSize(24)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(len(_HEADERS) - 1, QHeaderView.ResizeMode.Stretch)
+        header.setStretchLastSection(True)
 
     def set_prior(self, prior: Any) -> None:
         """Show another `StructurePrior` or `Stack`."""
@@ -45,9 +51,13 @@ class ColumnTable(QTableWidget):
         for row, texts in enumerate(rows):
             for place, text in enumerate(texts):
                 self.setItem(row, place, QTableWidgetItem(text))
+        self.setColumnHidden(_OCCUPANCY, all(float(row[_OCCUPANCY]).is_integer() for row in rows))
+        self.setColumnHidden(_LAYER, len({row[_LAYER] for row in rows}) < 2)
         self.resizeRowsToContents()
         shown = min(len(rows), _ROWS_SHOWN)
         height = self.horizontalHeader().sizeHint().height() + 4
+        if self.columnCount() - sum(map(self.isColumnHidden, range(self.columnCount()))) > 4:
+            height += self.horizontalScrollBar().sizeHint().height()
         self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
 
 

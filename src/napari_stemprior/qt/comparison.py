@@ -184,7 +184,8 @@ class Comparison:
 
     def _lay_out(self) -> None:
         """Put all layers but the lowest one, the reference, into the first view of the grid."""
-        _grid(self.session.viewer).stride = max(len(self.session.viewer.layers) - 1, 1)
+        # a negative stride counts from the top of the list
+        _grid(self.session.viewer).stride = -max(len(self.session.viewer.layers) - 1, 1)
 
     def _on_layers(self, event: Any = None) -> None:
         if self.view is View.ALONE:

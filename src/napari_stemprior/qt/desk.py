@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -62,8 +62,8 @@ class StempriorDesk(QWidget):
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll.setWidget(inner)
-        bar = self.scroll.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(_MINIMUM_WIDTH, inner.minimumSizeHint().width() + bar + 4))
+        inner.installEventFilter(self)
+        self._fit_width()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)
@@ -79,6 +79,18 @@ class StempriorDesk(QWidget):
             self.reference_panel.close_views()
         self.session.close()
         super().closeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Ask for more width when a larger font or an unfolded step needs it, so that nothing is clipped."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._fit_width()
+        return super().eventFilter(watched, event)
+
+    def _fit_width(self) -> None:
+        bar = self.scroll.verticalScrollBar().sizeHint().width()
+        needed = max(_MINIMUM_WIDTH, self.scroll.widget().minimumSizeHint().width() + bar + 4)
+        if needed != self.minimumWidth():
+            self.setMinimumWidth(needed)
 
     def show_step(self, title: str) -> None:
         """Unfold a step and scroll to it."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior
 
 #: The lattice is scaled by one drag by no more than this factor either way.
 _LARGEST_SCALE = 2.0
@@ -89,6 +90,12 @@ def retyping(
     back, on = turning(-pose.angle, (0, 0)), turning(angle, (0, 0), ratio)
     flip = np.diag([-1.0 if mirrored != pose.mirrored else 1.0, 1.0, 1.0])
     return moving(origin) @ on @ flip @ back @ moving(-pose.origin)
+
+
+def with_origin_near(pose: Pose, prior: StructurePrior, place: ArrayLike) -> Pose:
+    """Return the same lattice with the origin of that cell whose corner lies next to a pixel (y, x)."""
+    steps = np.rint(pose.to_angstrom(place) @ np.linalg.inv(prior.cell))
+    return Pose(pose.affine, pose.to_pixels(steps @ prior.cell), pose.score)
 
 
 def start_pose(shape: tuple[int, int], pixel_size: float) -> Pose:

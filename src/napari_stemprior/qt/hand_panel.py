@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import tasks
-from napari_stemprior.qt.hand_fit import retyping, start_pose, transformed, what_changed
+from napari_stemprior.qt.hand_fit import retyping, start_pose, transformed, what_changed, with_origin_near
 from napari_stemprior.qt.lattice_mouse import HINT, LatticeMouse
-from napari_stemprior.qt.layers import shape_of
+from napari_stemprior.qt.layers import layer_id, shape_of
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
 from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.section import small_label
@@ -64,6 +64,8 @@ class HandPanel(QWidget):
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")
         self.polish = QPushButton(_POLISH)
+        for box in (self.x, self.y):  # side by side there is no room for steppers
+            box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -185,7 +187,7 @@ class HandPanel(QWidget):
                 mouse.release()
                 if session.overlay is not None:
                     session.show_overlay(True)  # without the mark of the pivot
-                if session.viewer.layers.selection.active is mouse.layer:
+                if _same(session.viewer.layers.selection.active, mouse.layer):
                     session.activate(session.image)
             return
         if session.image is None or session.prior is None or session.pixel_size is None:
@@ -215,7 +217,10 @@ class HandPanel(QWidget):
             return
         if how == "move":  # what was laid on an atom stays there while the lattice is turned
             self.session.pivot = end
-        self.session.set_placed(placed.moved(lambda pose: transformed(pose, matrix)))
+        pivot = self._pivot()
+        self.session.set_placed(
+            placed.moved(lambda pose, prior: with_origin_near(transformed(pose, matrix), prior, pivot))
+        )
 
     def _on_typed(self, *_: Any) -> None:
         session, placed = self.session, self.session.placed
@@ -232,15 +237,20 @@ class HandPanel(QWidget):
         )
         if session.overlay is None:
             session.show_overlay(True)
-        session.set_placed(placed.moved(lambda pose: transformed(pose, matrix)))
+        session.set_placed(placed.moved(lambda pose, _: transformed(pose, matrix)))
 
     def _on_active(self, event: Any) -> None:
-        if self._mouse is not None and event.value is not self._mouse.layer:
+        if self._mouse is not None and not _same(event.value, self._mouse.layer):
             self.stop()
 
     def _on_removed(self, event: Any) -> None:
-        if self._mouse is not None and event.value is self._mouse.layer:
+        if self._mouse is not None and _same(event.value, self._mouse.layer):
             self.stop()
+
+
+def _same(layer: Any, other: Points) -> bool:
+    """Compare layers by their ids: what a plugin gets from the viewer may be wrapped."""
+    return layer is not None and layer_id(layer) == layer_id(other)
 
 
 def start_placed(session: Session, pose: Any) -> Placed:

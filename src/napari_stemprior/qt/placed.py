@@ -81,8 +81,14 @@ class Placed:
         return (self.prior,) if self.stack is None else tuple(self.stack.layers)
 
     def moved(self, change: Any) -> Placed:
-        """Return what a person makes of it: `change` is applied to every pose, and the fit is forgotten."""
-        poses = tuple(change(pose) for pose in self.poses)
+        """Return what a person makes of it; the fit is forgotten.
+
+        Parameters
+        ----------
+        change : callable
+            Gets the pose and the prior of each layer, and returns another pose.
+        """
+        poses = tuple(change(pose, prior) for pose, prior in zip(self.poses, self.priors, strict=True))
         return replace(self, pose=poses[0], lower=poses[1:], field=None, rivals=(), by_hand=True)
 
     def lattice(self, shape: tuple[int, int]) -> Lattice:

@@ -30,6 +30,8 @@ _SUGGEST = "Suggest"
 _STRETCH = 0.02
 #: Two lattices that are turned by less than this (degrees) are the same one, found twice.
 _SAME_ANGLE = 1.0
+#: A second lattice is worth a word from this score on.
+_SURE = 0.8
 
 
 class PriorPanel(Panel):
@@ -41,7 +43,7 @@ class PriorPanel(Panel):
         groups = session.operations.prior_groups()
         self.names = PriorCombo(
             {**groups, **({"Samples": list(self._structures)} if self._structures else {})},
-            "Type to search, such as MoS2",
+            "Search, e.g. MoS2",
         )
         self.names.setToolTip(
             "<qt>The crystal that the image should show. Type a part of its name to search, or a stack such "
@@ -316,7 +318,7 @@ def second_lattice(placed: Placed) -> Pose | None:
     """Return a pose that fits beside the first one and is turned to it, if there is any."""
     for rival in placed.rivals:
         turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
-        if _folded(turned, placed) > _SAME_ANGLE:
+        if rival.score >= _SURE and _folded(turned, placed) > _SAME_ANGLE:
             return rival
     return None
 

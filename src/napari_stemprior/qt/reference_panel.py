@@ -86,6 +86,8 @@ class ReferencePanel(Panel):
         self.simulate = QPushButton(_SIMULATE)
         self.job = JobBar(self.background)
         self.view = QComboBox()
+        self.view.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.view.setMinimumContentsLength(9)
         for view in View:
             self.view.addItem(view.value, view)
         self.turn = QPushButton(f"Turn ({TURN_KEY})")
@@ -326,7 +328,12 @@ class ReferencePanel(Panel):
         """Draw the noise anew, or leave it out."""
         reference = self.comparison.reference
         if reference is not None and reference.dose != self._dose:
-            self._counter.start(tasks.counted(self.session.operations, reference, self._dose), self._show)
+            work = tasks.counted(self.session.operations, reference, self._dose)
+            self._counter.start(work, self._on_counted)
+
+    def _on_counted(self, reference: Reference) -> None:
+        self._show(reference)
+        QTimer.singleShot(0, self._count)  # another dose may have been typed meanwhile
 
     def _on_montage(self, montage: Any) -> None:
         session = self.session

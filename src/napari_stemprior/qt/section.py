@@ -138,7 +138,7 @@ class Fold(QWidget):
         layout.setSpacing(3)
         layout.addWidget(self.button)
         layout.addWidget(content)
-        content.setContentsMargins(10, 0, 0, 2)
+        content.setContentsMargins(8, 0, 0, 2)
         self.button.toggled.connect(self._on_toggled)
         self._on_toggled(False)
 

@@ -58,6 +58,8 @@ class Session:
     pose_changed = Signal()
     #: The atoms or their history have changed.
     atoms_changed = Signal()
+    #: The desk lets go of the viewer.
+    closing = Signal()
 
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
         self.viewer = viewer
@@ -82,6 +84,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self.closing.emit()
         events = self.viewer.layers.events
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_removed)
@@ -177,6 +180,8 @@ class Session:
         first = prior.layers[0] if is_stack(prior) else prior
         if first != self.prior or stack != self.stack:
             self.prior, self.stack = first, stack
+            if self.placed is None:
+                self.show_overlay(False)  # it shows another prior
             self.prior_changed.emit()
             self.pose_changed.emit()
 

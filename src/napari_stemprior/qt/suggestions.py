@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 _ROWS_SHOWN = 5
 _MOST = 12
+#: Shown where nothing fits, to see what was tried.
+_NEAR_MISSES = 3
 _HEADERS = ("Prior", "Score", "Å/px")
 
 
@@ -39,7 +41,8 @@ class SuggestionList(QTableWidget):
 
     def show_suggestions(self, suggestions: Sequence[Any]) -> None:
         """Show the first of a ranking; an empty one hides the list."""
-        self._suggestions = list(suggestions[:_MOST])
+        fitting = [s for s in suggestions if s.score > 0.5]
+        self._suggestions = fitting[:_MOST] or list(suggestions[:_NEAR_MISSES])
         self.clearSelection()
         self.setRowCount(len(self._suggestions))
         for row, suggestion in enumerate(self._suggestions):
