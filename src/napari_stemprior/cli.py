@@ -45,7 +45,8 @@ examples:
 _SEGMENT_EXAMPLES = """\
 Writes OUTDIR/<image stem>.csv with one row an atom column: x_px, y_px, x_angstrom, y_angstrom,
 element, site, layer, confidence, evidence and more; x runs along the columns of the image, pixel
-centres lie on integers. The frames of a stack become <image stem>_000.csv and so on.
+centres lie on integers. The frames of a stack become <image stem>_000.csv and so on. --format gives
+another kind of file; 'stemprior export --help' says what is in each.
 
 examples:
   stemprior segment flake.dm3 --prior MoS2 -o out
@@ -148,6 +149,15 @@ def _configure_segment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    from napari_stemprior.io import FORMATS
+
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        choices=[one.key for one in FORMATS],
+        default="csv",
+        help=f"one of {', '.join(one.key for one in FORMATS)} (default csv)",
+    )
     parser.add_argument(
         "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
     )
@@ -156,12 +166,12 @@ def _configure_segment(parser: argparse.ArgumentParser) -> None:
 def _run_segment(options: argparse.Namespace) -> int:
     prior = _load_prior(options)
     from napari_stemprior.inference import Segmenter
-    from napari_stemprior.io import read_micrographs
+    from napari_stemprior.io import FORMATS, read_micrographs
 
     segmenter = Segmenter(options.model, options.device)
     bad = False
     with _output_folder(options.output) as folder:
-        names = _OutputNames(options.images)
+        names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
         for path in options.images:
             try:
                 frames = read_micrographs(path, options.pixel_size)
@@ -174,7 +184,7 @@ def _run_segment(options: argparse.Namespace) -> int:
                 suffix = f"_{index:03d}" if len(frames) > 1 else ""
                 try:
                     table = _segmented(segmenter, frame, frame.pixel_size or pixel_size, prior, options.trust)
-                    _write(table, folder / names.claim(path, suffix), frame.name)
+                    _write(table, folder / names.claim(path, suffix), frame, options.format)
                 except StempriorError as error:
                     _say(_naming(error, frame.name))
                     bad = True
@@ -259,33 +269,34 @@ def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> st
     return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}" if pose.is_fit else ""
 
 
-def _write(table: AtomTable, path: Path, name: str) -> None:
+def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:
     from napari_stemprior.io import export_atoms
 
-    export_atoms(table, path)
+    export_atoms(table, path, image=frame.image, name=frame.name, key=key)
     if sys.stderr.isatty():
-        print(f"{name}: {len(table)} atom columns in {path}", file=sys.stderr)
+        print(f"{frame.name}: {len(table)} atom columns in {path}", file=sys.stderr)
 
 
 class _OutputNames:
     """Gives every image its own file, also where two share a stem."""
 
-    def __init__(self, images: Sequence[Path]) -> None:
+    def __init__(self, images: Sequence[Path], ending: str) -> None:
+        self._ending = ending
         self._plain: dict[str, Path] = {}
         for path in images:
             self._plain.setdefault(path.stem.casefold(), path)
         self._used: set[str] = set()
 
     def claim(self, path: Path, suffix: str) -> str:
-        """Return ``<stem><suffix>.csv``, numbered where another image has or will have that name."""
+        """Return ``<stem><suffix><ending>``, numbered where another image has or will have that name."""
         name, number = f"{path.stem}{suffix}", 1
         while self._taken(name, path):
             number += 1
             name = f"{path.stem}{suffix}-{number}"
         self._used.add(name.casefold())
         if number > 1:
-            _say(f"{path}: another image has the same name, so the atoms go to {name}.csv.")
-        return f"{name}.csv"
+            _say(f"{path}: another image has the same name, so the atoms go to {name}{self._ending}.")
+        return f"{name}{self._ending}"
 
     def _taken(self, name: str, path: Path) -> bool:
         reserved = self._plain.get(name.casefold(), path)
@@ -332,8 +343,11 @@ COMMANDS: dict[str, Command] = {
     "priors": _from_module(
         "list the built-in lattice priors, or the columns of one", "napari_stemprior.list_priors"
     ),
+    "export": _from_module("write saved atoms for another program", "napari_stemprior.export"),
+    "pairs": _from_module("list, check, merge or split training pairs", "napari_stemprior.pairs"),
     "train": _from_module("train a network on simulated scenes", "napari_stemprior.training.train"),
     "calibrate": _from_module("fit how sure a trained network is", "napari_stemprior.calibrate"),
+    "suggest": _from_module("rank the built-in crystals for a micrograph", "napari_stemprior.suggest"),
 }
 
 

@@ -86,7 +86,7 @@ def test_layout(tmp_path):
     digest = TrainingPairDataset(tmp_path).save(make_pair())
     assert json.loads((tmp_path / "dataset.json").read_text()) == {
         "schema": "napari-stemprior training pairs",
-        "version": 1,
+        "version": 2,
         "classes": ["Mo"],
     }
     (line,) = (tmp_path / "manifest.jsonl").read_text().splitlines()
@@ -192,7 +192,7 @@ def test_foreign_folders(tmp_path):
     (tmp_path / "file").write_text("")
     for name, header in (
         ("other", '{"schema": "something", "version": 1}'),
-        ("newer", '{"schema": "napari-stemprior training pairs", "version": 2}'),
+        ("newer", '{"schema": "napari-stemprior training pairs", "version": 3}'),
         ("broken", "{"),
         ("list", "[]"),
         ("binary", "\udcff"),

@@ -11,7 +11,8 @@ from napari_stemprior.io.exporters import (
 )
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.readers import SUFFIXES, read_micrograph, read_micrographs
-from napari_stemprior.io.training_pairs import ManifestEntry, TrainingPair, TrainingPairDataset
+from napari_stemprior.io.training_pair import TrainingPair, pair_provenance
+from napari_stemprior.io.training_pairs import ManifestEntry, TrainingPairDataset
 
 __all__ = [
     "FORMATS",
@@ -23,6 +24,7 @@ __all__ = [
     "TrainingPairDataset",
     "export_atoms",
     "find_format",
+    "pair_provenance",
     "read_atoms",
     "read_micrograph",
     "read_micrographs",

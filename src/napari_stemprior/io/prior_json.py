@@ -8,16 +8,26 @@ from typing import Any
 import numpy as np
 
 from napari_stemprior.errors import StructureError
+from napari_stemprior.structure import Prior
 from napari_stemprior.structure.prior import Column, StructurePrior
+from napari_stemprior.structure.stack import Stack
 
 
-def prior_to_dict(prior: StructurePrior) -> dict[str, Any]:
+def prior_to_dict(prior: Prior) -> dict[str, Any]:
     """Return the prior as values that JSON holds exactly.
 
     Parameters
     ----------
-    prior : StructurePrior
+    prior : StructurePrior or Stack
+        Atoms in space behind a projected prior (`StructurePrior.unit_cell`) are not kept.
     """
+    if isinstance(prior, Stack):
+        return {
+            "name": prior.name,
+            "layers": [prior_to_dict(layer) for layer in prior.layers],
+            "twists": [float(twist) for twist in prior.twists],
+            "shifts": [[float(value) for value in shift] for shift in prior.shifts],
+        }
     return {
         "name": prior.name,
         "zone_axis": prior.zone_axis,
@@ -37,7 +47,7 @@ def prior_to_dict(prior: StructurePrior) -> dict[str, Any]:
     }
 
 
-def prior_from_dict(values: Mapping[str, Any]) -> StructurePrior:
+def prior_from_dict(values: Mapping[str, Any]) -> Prior:
     """Return the prior that `prior_to_dict` described.
 
     Parameters
@@ -50,23 +60,34 @@ def prior_from_dict(values: Mapping[str, Any]) -> StructurePrior:
         If a field is missing or has the wrong form.
     """
     try:
-        columns = tuple(
-            Column(
-                position=(float(entry["position"][0]), float(entry["position"][1])),
-                composition=tuple((str(symbol), float(count)) for symbol, count in entry["composition"]),
-                height=float(entry["height"]),
-                layer=int(entry["layer"]),
-                site=str(entry["site"]),
+        if "layers" in values:
+            return Stack(
+                name=str(values["name"]),
+                layers=tuple(_lattice(layer) for layer in values["layers"]),
+                twists=tuple(float(twist) for twist in values["twists"]),
+                shifts=tuple((float(x), float(y)) for x, y in values["shifts"]),
             )
-            for entry in values["columns"]
-        )
-        return StructurePrior(
-            name=str(values["name"]),
-            zone_axis=str(values["zone_axis"]),
-            cell=np.array(values["cell"], dtype=np.float64),
-            columns=columns,
-            period=float(values["period"]),
-            source=str(values["source"]),
-        )
+        return _lattice(values)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StructureError(f"The stored lattice prior is damaged ({error!r}); save it again.") from error
+
+
+def _lattice(values: Mapping[str, Any]) -> StructurePrior:
+    columns = tuple(
+        Column(
+            position=(float(entry["position"][0]), float(entry["position"][1])),
+            composition=tuple((str(symbol), float(count)) for symbol, count in entry["composition"]),
+            height=float(entry["height"]),
+            layer=int(entry["layer"]),
+            site=str(entry["site"]),
+        )
+        for entry in values["columns"]
+    )
+    return StructurePrior(
+        name=str(values["name"]),
+        zone_axis=str(values["zone_axis"]),
+        cell=np.array(values["cell"], dtype=np.float64),
+        columns=columns,
+        period=float(values["period"]),
+        source=str(values["source"]),
+    )

@@ -1,114 +1,47 @@
 """Corrected micrographs as training pairs, kept for good.
 
-Layout, version 1::
+Layout, version 2::
 
     dataset.json          schema, version, classes
     manifest.jsonl        one line for each saving; lines are only ever added
-    pairs/<hash>/         image.npy  atoms.parquet  reviewed.npy  meta.json
+    pairs/<hash>/         image.npy  atoms.parquet  vacancies.parquet  reviewed.npy  meta.json
+
+Version 1 had neither vacancies nor the source of an image. It is read as it is, and the first saving makes
+it version 2: a pair without vacancies has the same hash in both, so nothing that was saved is touched.
 
 A pair is written to a hidden folder beside its place and renamed, then its manifest line is added: a crash
 leaves at worst a folder that no line speaks of. ``hash`` is of the content, so nothing is ever overwritten;
-``image_id`` is of the pixels alone and ties the revisions of one micrograph together.
+``image_id`` is of the pixels alone and ties the revisions of one micrograph together; ``source_id`` is of the
+file that the image came from and ties the frames and regions of one exposure together.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
 from napari_stemprior.io.atomic_write import replaced
-from napari_stemprior.io.exporters import export_atoms, read_atoms, to_frame
+from napari_stemprior.io.exporters import export_atoms, read_atoms
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.io.plain_values import plain
-from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
-from napari_stemprior.structure.prior import StructurePrior
+from napari_stemprior.io.prior_json import prior_from_dict
+from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
 
 SCHEMA = "napari-stemprior training pairs"
-VERSION = 1
+VERSION = 2
+#: Versions of the layout that can be read.
+_READABLE = (1, 2)
 _FILES = ("image.npy", "atoms.parquet", "reviewed.npy", "meta.json")
-_HASH_LENGTH = 16
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingPair:
-    """A micrograph and what a person says is on it.
-
-    Parameters
-    ----------
-    micrograph : Micrograph
-    atoms : AtomTable
-    reviewed : (H, W) array of bool
-        Where a person looked: there the absence of an atom is a statement too.
-    prior : StructurePrior or None
-    provenance : dict
-        Plain values only.
-
-    Raises
-    ------
-    DatasetError
-        If `reviewed` has another shape than the image, or the metadata hold what JSON cannot.
-    """
-
-    micrograph: Micrograph
-    atoms: AtomTable
-    reviewed: NDArray[np.bool_]
-    prior: StructurePrior | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        reviewed = np.ascontiguousarray(self.reviewed, dtype=bool)
-        if reviewed.shape != self.micrograph.image.shape:
-            raise DatasetError(
-                f"{self.micrograph.name}: the reviewed region has shape {reviewed.shape} and the image "
-                f"{self.micrograph.image.shape}; give one value for each pixel."
-            )
-        object.__setattr__(self, "reviewed", reviewed)
-        try:
-            plain([self.micrograph.metadata, self.atoms.provenance, self.provenance])
-        except TypeError as error:
-            raise DatasetError(f"{self.micrograph.name}: the metadata cannot be stored, {error}.") from error
-
-    @property
-    def image_id(self) -> str:
-        """Hash of the pixels alone: the same for every revision of one micrograph."""
-        return _digest(self.micrograph.image)
-
-    @property
-    def hash(self) -> str:
-        """Hash of the whole content."""
-        rows = to_frame(self.atoms)
-        atoms = [c.tolist() if c.dtype == object else c.to_numpy() for _, c in rows.items()]
-        return _digest(self.micrograph.image, self.reviewed, *atoms, self._description())
-
-    def _description(self) -> dict[str, Any]:
-        """Return what is neither pixels nor atoms, as plain values."""
-        micrograph = self.micrograph
-        description: dict[str, Any] = plain(
-            {
-                "name": micrograph.name,
-                "pixel_size_angstrom": micrograph.pixel_size,
-                "source": micrograph.source,
-                "metadata": micrograph.metadata,
-                "atoms_pixel_size_angstrom": self.atoms.pixel_size,
-                "atoms_provenance": self.atoms.provenance,
-                "prior": None if self.prior is None else prior_to_dict(self.prior),
-                "provenance": self.provenance,
-            }
-        )
-        return description
+_VACANCIES = "vacancies.parquet"
 
 
 @dataclass(frozen=True)
@@ -127,6 +60,8 @@ class ManifestEntry:
         UTC, ISO 8601.
     name : str
         Of the micrograph.
+    source_id : str
+        The same for all images from one file; training and validation never share one.
     """
 
     hash: str
@@ -134,6 +69,11 @@ class ManifestEntry:
     revision: int
     time: str
     name: str
+    source_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.source_id:  # version 1 did not know it
+            object.__setattr__(self, "source_id", self.image_id)
 
 
 class TrainingPairDataset:
@@ -172,6 +112,19 @@ class TrainingPairDataset:
         DatasetError
             If the folder is damaged or cannot be written.
         """
+        return self.add(pair, datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    def add(self, pair: TrainingPair, time: str, source_id: str | None = None) -> str:
+        """Add a pair that was made at another time or place, as `save` does.
+
+        Parameters
+        ----------
+        pair : TrainingPair
+        time : str
+            UTC, ISO 8601.
+        source_id : str, optional
+            As its manifest had it; by default found from the file of the image, or from its pixels.
+        """
         entries = self.entries()
         digest, image_id = pair.hash, pair.image_id
         try:
@@ -181,8 +134,9 @@ class TrainingPairDataset:
                 hash=digest,
                 image_id=image_id,
                 revision=1 + sum(e.image_id == image_id for e in entries),
-                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                time=time,
                 name=pair.micrograph.name,
+                source_id=source_id or _source_id(pair, entries),
             )
             self._append(entry)
         except ExportError as error:
@@ -206,7 +160,7 @@ class TrainingPairDataset:
         DatasetError
             If there is no such pair or its files are damaged.
         """
-        if not (digest.isalnum() and len(digest) == _HASH_LENGTH):
+        if not (digest.isalnum() and len(digest) == HASH_LENGTH):
             raise DatasetError(
                 f"{self.folder}: {digest!r} is not the hash of a pair; take one of the manifest."
             )
@@ -228,6 +182,7 @@ class TrainingPairDataset:
                 np.load(place / "reviewed.npy", allow_pickle=False),
                 None if meta["prior"] is None else prior_from_dict(meta["prior"]),
                 meta["provenance"],
+                *([read_atoms(place / _VACANCIES)] if (place / _VACANCIES).is_file() else []),
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError, StempriorError) as error:
             raise DatasetError(
@@ -304,17 +259,18 @@ class TrainingPairDataset:
             raise DatasetError(f"{path}: the file is damaged; restore it from a copy.") from error
         if schema != SCHEMA:
             raise DatasetError(f"{path}: this is not a dataset of training pairs; choose another folder.")
-        if version != VERSION:
+        if version not in _READABLE:
             raise DatasetError(
-                f"{path}: this is version {version} of the layout and only version {VERSION} is known; "
+                f"{path}: this is version {version} of the layout and {VERSION} is the newest known; "
                 "update napari-stemprior."
             )
         return dict(header)
 
     def _write_header(self, pair: TrainingPair) -> None:
-        known = set(self.classes)
+        present = self._header() if self.folder.exists() else {}
+        known = set(present.get("classes", ()))
         classes = known | set(pair.atoms.rows["element"])
-        if classes != known or not (self.folder / "dataset.json").exists():
+        if classes != known or present.get("version") != VERSION:
             header = {"schema": SCHEMA, "version": VERSION, "classes": sorted(classes)}
             with replaced(self.folder / "dataset.json") as beside:
                 beside.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
@@ -329,11 +285,15 @@ class TrainingPairDataset:
         try:
             np.save(beside / "image.npy", pair.micrograph.image, allow_pickle=False)
             np.save(beside / "reviewed.npy", pair.reviewed, allow_pickle=False)
+            names = list(_FILES)
             export_atoms(pair.atoms, beside / "atoms.parquet")
-            meta = {"version": VERSION, "image_id": pair.image_id, **pair._description()}
+            if len(pair.vacancies):
+                export_atoms(pair.vacancies, beside / _VACANCIES)
+                names.append(_VACANCIES)
+            meta = {"version": VERSION, "image_id": pair.image_id, **pair.description()}
             text = json.dumps(meta, indent=1, allow_nan=False)
             (beside / "meta.json").write_text(text + "\n", encoding="utf-8")
-            for name in _FILES:
+            for name in names:
                 with (beside / name).open("rb+") as file:
                     os.fsync(file.fileno())
             beside.rename(place)
@@ -358,13 +318,11 @@ def _drop_unfinished_line(file: Any) -> None:
         file.truncate(content.rfind(b"\n") + 1)
 
 
-def _digest(*parts: Any) -> str:
-    """Hash arrays and plain values."""
-    state = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            state.update(f"{part.dtype.str}{part.shape}".encode())
-            state.update(np.ascontiguousarray(part).tobytes())
-        else:
-            state.update(json.dumps(part, sort_keys=True).encode())
-    return state.hexdigest()[:_HASH_LENGTH]
+def _source_id(pair: TrainingPair, entries: list[ManifestEntry]) -> str:
+    """Name the exposure that an image comes from: an earlier revision's, its file's, or its pixels'."""
+    for entry in entries:
+        if entry.image_id == pair.image_id:
+            return entry.source_id
+    source = pair.micrograph.source
+    digest = None if source is None else file_hash(source)
+    return pair.image_id if digest is None else digest[:HASH_LENGTH]
