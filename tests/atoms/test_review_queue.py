@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.atoms.lattice_sites import LatticeSites
+from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.review_queue import Pace, ReviewQueue, empty, in_words, rank
 
 SHAPE, SIZE = (120, 130), 0.2
@@ -87,7 +89,7 @@ def test_an_empty_site_is_found_and_a_bright_one_comes_first():
     found = rank(rows[keep], SHAPE, SIZE, sites, bright[keep], bright)
     assert [d.site for d in found] == [missed, dark]
     assert found[0].reasons[0].startswith("bright, yet no atom")
-    assert empty(rows[keep], sites).nonzero()[0].tolist() == [dark, missed]
+    assert empty(rows[keep], Occupancy(sites)).nonzero()[0].tolist() == [dark, missed]
 
 
 def test_where_the_lattice_is_not_seen_it_has_no_say():
@@ -133,7 +135,7 @@ def test_what_is_settled_leaves_the_queue():
     sites = lattice()
     rows = atoms_of(sites, status=([3, 5, 7], "review"), confidence=([3, 5, 7], [0.5, 0.1, 0.3]))
     rows = rows.drop(index=60).reset_index(drop=True)
-    queue = ReviewQueue(rank(rows, SHAPE, SIZE, sites), sites)
+    queue = ReviewQueue(rank(rows, SHAPE, SIZE, sites), Occupancy(sites))
     assert len(queue) == 4
     assert queue.waiting(rows) == [0, 1, 2, 3]
     rows.loc[5, "status"] = "accepted"
@@ -143,6 +145,31 @@ def test_what_is_settled_leaves_the_queue():
     vacancy = AtomTable.from_positions([sites.yx[site]], SIZE, atom_id=[900], status="vacancy").rows
     rows = pd.concat([rows[rows["atom_id"] != 3], vacancy], ignore_index=True)
     assert [queue.doubts[i].atom_id for i in queue.waiting(rows)] == [7]
+
+
+steps = st.lists(st.tuples(st.sampled_from(["add", "move", "remove"]), st.integers(0, 10**6)), max_size=10)
+
+
+@given(steps=steps, n=st.integers(0, 60))
+def test_the_empty_sites_are_kept_up_to_date(steps, n):
+    sites = lattice()
+    rng = np.random.default_rng(n)
+    ids, yx = np.arange(n), sites.yx[rng.choice(len(sites), n, replace=False)] + rng.normal(0, 2, (n, 2))
+    occupancy = Occupancy(sites)
+    for action, seed in [("none", 0), *steps]:
+        rng = np.random.default_rng(seed)
+        chosen = rng.integers(0, max(len(ids), 1), 2)
+        if action == "add":
+            ids = np.append(ids, (ids.max() if len(ids) else 0) + 1)
+            yx = np.vstack([yx, rng.uniform(0, 120, (1, 2))])
+        elif action == "move" and len(ids):
+            yx = yx.copy()
+            yx[chosen] += rng.normal(0, 5, (2, 2))
+        elif action == "remove" and len(ids):
+            ids, yx = np.delete(ids, chosen), np.delete(yx, chosen, axis=0)
+        far = np.hypot(*(sites.yx[:, None] - yx[None]).transpose(2, 0, 1))
+        expected = (far > sites.reach).all(axis=1)
+        np.testing.assert_array_equal(occupancy.empty(ids, yx), expected)
 
 
 def test_the_pace_is_that_of_the_last_judgements_without_pauses():

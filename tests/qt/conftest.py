@@ -12,6 +12,14 @@ from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.session import Session
 
 
+@pytest.fixture(autouse=True)
+def journals(tmp_path, monkeypatch):
+    """Keep the journals of tests out of the user's folder."""
+    folder = tmp_path / "journals"
+    monkeypatch.setenv("STEMPRIOR_JOURNALS", str(folder))
+    return folder
+
+
 @pytest.fixture
 def operations() -> Operations:
     return fake_operations()

@@ -293,7 +293,7 @@ def test_correcting_by_buttons(make, viewer):
     assert f"1 of {waiting}" in panel.queue.text()
     panel.reject.click()
     assert int((editor.rows["status"] == "rejected").sum()) == 1
-    assert f"1 of {waiting - 1}" in panel.queue.text()
+    assert f"2 of {waiting}" in panel.queue.text()
     assert panel.undo.text() == "Undo: mark rejected"
     panel.undo.click()
     assert not (editor.rows["status"] == "rejected").any()
@@ -305,7 +305,7 @@ def test_correcting_by_buttons(make, viewer):
     assert "Se <b>1</b>" in panel.counts.text()
     editor.layer.add((3, 3))
     assert editor.rows.iloc[-1]["element"] == "Se"
-    panel.show_rejected.setChecked(True)
+    panel.see.show_rejected.setChecked(True)
     assert editor.layer.shown.all()
 
 
@@ -329,7 +329,7 @@ def test_the_keys_do_what_the_table_says(make, viewer):
 
 def test_the_threshold_slider_hides(make, viewer, qtbot):
     desk = make().segmented()
-    desk.correct_panel.threshold.setValue(0.6)
+    desk.correct_panel.see.threshold.setValue(0.6)
     layer = desk.session.editor.layer
     qtbot.waitUntil(lambda: not layer.shown.all(), timeout=2000)
     assert len(layer.data) == len(desk.session.editor.rows)

@@ -79,6 +79,7 @@ class AtomHistory:
         self.who = user_name() if who is None else who
         self._steps: list[Step] = []
         self._at = 0
+        self._begun = 0
         self._next_id = 0
         self._columns: Columns = {}
         self._frame: pd.DataFrame | None = None
@@ -135,6 +136,11 @@ class AtomHistory:
         """What redo would do again; empty if there is nothing."""
         return self._steps[self._at].label if self._at < len(self._steps) else ""
 
+    @property
+    def generation(self) -> tuple[int, int]:
+        """Tells one segmentation from another: how often it began, and network steps that are done."""
+        return self._begun, sum(not step.who for step in self._steps[: self._at])
+
     def rows_of(self, ids: Rows) -> Rows:
         """Return where ids stand; all of them must be there."""
         return np.searchsorted(self.ids, ids).astype(np.int64)
@@ -166,6 +172,7 @@ class AtomHistory:
         """Start anew from these rows; what was before is forgotten."""
         self._steps.clear()
         self._at = 0
+        self._begun += 1
         self._take(rows)
 
     def record(

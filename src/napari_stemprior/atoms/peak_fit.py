@@ -90,7 +90,16 @@ def brightness(image: NDArray[np.floating], yx: Floats, radius: float) -> Floats
     (N,) array
         In units of the image.
     """
+    return sampled(smoothed(image, radius), yx)
+
+
+def smoothed(image: NDArray[np.floating], radius: float) -> NDArray[np.float32]:
+    """Smooth an image by a Gaussian with half of `radius` (px) as standard deviation."""
+    return np.asarray(gaussian_filter(np.asarray(image, np.float32), max(radius / 2, 0.5), mode="nearest"))
+
+
+def sampled(image: NDArray[np.floating], yx: Floats) -> Floats:
+    """Return the values of an image at (N, 2) places between its pixels."""
     if not len(yx):
         return np.empty(0)
-    smooth = gaussian_filter(np.asarray(image, np.float32), max(radius / 2, 0.5), mode="nearest")
-    return np.asarray(map_coordinates(smooth, np.asarray(yx, float).T, order=1, mode="nearest"), float)
+    return np.asarray(map_coordinates(image, np.asarray(yx, float).T, order=1, mode="nearest"), float)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from napari_stemprior.atoms.lattice_sites import LatticeSites
+from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.table import UNKNOWN_ELEMENT
 
 Floats = NDArray[np.float64]
@@ -107,13 +106,9 @@ def rank(
     return sorted(found, key=lambda doubt: -doubt.score)
 
 
-def empty(rows: pd.DataFrame, sites: LatticeSites) -> NDArray[np.bool_]:
+def empty(rows: pd.DataFrame, occupancy: Occupancy) -> NDArray[np.bool_]:
     """(M,) which sites have no row within reach: no atom, and nothing that a person has settled."""
-    if not len(sites):
-        return np.zeros(0, bool)
-    if not len(rows):
-        return np.ones(len(sites), bool)
-    return np.asarray(cKDTree(rows[["y_px", "x_px"]]).query(sites.yx)[0] > sites.reach, bool)
+    return occupancy.empty(rows["atom_id"].to_numpy(), rows[["y_px", "x_px"]].to_numpy(float))
 
 
 class ReviewQueue:
@@ -123,13 +118,13 @@ class ReviewQueue:
     ----------
     doubts : sequence of Doubt
         As `rank` gives them.
-    sites : LatticeSites, optional
-        The sites that they name.
+    occupancy : Occupancy, optional
+        Of the sites that they name.
     """
 
-    def __init__(self, doubts: Sequence[Doubt] = (), sites: LatticeSites | None = None) -> None:
+    def __init__(self, doubts: Sequence[Doubt] = (), occupancy: Occupancy | None = None) -> None:
         self.doubts = list(doubts)
-        self.sites = sites
+        self.occupancy = occupancy
         self._ids = np.array([d.atom_id for d in self.doubts], np.int64)
         self._sites = np.array([d.site for d in self.doubts], np.int64)
 
@@ -141,6 +136,11 @@ class ReviewQueue:
 
         An atom is settled when a person has judged or moved it or it is gone, a site when there is
         something on it.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame
+            Of an atom table, sorted by id.
         """
         ids = rows["atom_id"].to_numpy()
         at = np.searchsorted(ids, self._ids)
@@ -149,8 +149,8 @@ class ReviewQueue:
         done = np.ones(len(self.doubts), bool)
         done[there] = settled(rows.iloc[at[there]])
         is_site = self._sites >= 0
-        if is_site.any() and self.sites is not None:
-            done[is_site] = ~empty(rows, self.sites)[self._sites[is_site]]
+        if is_site.any() and self.occupancy is not None:
+            done[is_site] = ~empty(rows, self.occupancy)[self._sites[is_site]]
         return [int(i) for i in np.flatnonzero(~done)]
 
 
@@ -255,7 +255,7 @@ def _empty_sites(
     site_bright: Floats | None,
 ) -> list[Doubt]:
     from_edge = _to_edge(sites.yx, shape) * pixel_size
-    wanted = empty(rows, sites) & (sites.reliability >= _SEEN) & (from_edge >= EDGE / 2)
+    wanted = empty(rows, Occupancy(sites)) & (sites.reliability >= _SEEN) & (from_edge >= EDGE / 2)
     doubts = []
     level = _usual_brightness(rows, bright) if bright is not None and site_bright is not None else {}
     for i in np.flatnonzero(wanted):

@@ -4,78 +4,134 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
-from superqt import QLabeledDoubleSlider
-from superqt.utils import qdebounced
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
-from napari_stemprior.atoms import UNKNOWN_ELEMENT
-from napari_stemprior.qt import review, shortcuts
+from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT
+from napari_stemprior.errors import JournalError
+from napari_stemprior.qt import shortcuts
 from napari_stemprior.qt.editing import AtomEditor
-from napari_stemprior.qt.layers import element_colour
-from napari_stemprior.qt.panel import NO_ATOMS, Panel, allow
+from napari_stemprior.qt.frame_box import FrameBox
+from napari_stemprior.qt.ghosts import Ghosts, hint
+from napari_stemprior.qt.help_dialog import HelpDialog
+from napari_stemprior.qt.history_list import HistoryList
+from napari_stemprior.qt.palette import element_colour
+from napari_stemprior.qt.panel import NO_ATOMS, Panel, allow, tell
+from napari_stemprior.qt.quick_edit import QuickEdit
+from napari_stemprior.qt.review import Review
+from napari_stemprior.qt.safekeeping import Safekeeping
 from napari_stemprior.qt.section import small_label
+from napari_stemprior.qt.see_box import SeeBox, dot
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.working_view import WorkingView
+
+_NO_LATTICE = "Fit the lattice in step 2 first; then its empty sites are known."
+_SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
 
 
 class CorrectPanel(Panel):
-    """Counts, species, threshold, review and history of the atoms."""
+    """Review, edits, history and looks of the atoms."""
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
+        self.around = Surroundings(session)
+        self.review = Review(self.around)
+        self.ghosts = Ghosts(self.around)
+        self.quick_edit = QuickEdit(self.around)
+        self.working_view = WorkingView(session, self)
+        self.safekeeping = Safekeeping(session, self)
+        self._make_widgets()
+        self._lay_out()
+        self._connect()
+        self._fill_species()
+        self.refresh()
+
+    def _make_widgets(self) -> None:
+        self.offer = small_label()
+        self.restore = QPushButton("Restore")
+        self.discard = QPushButton("Discard")
         self.counts = small_label()
-        self.species = QComboBox()
-        self.species.setEditable(True)
-        self.species.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.species.setMinimumContentsLength(4)
-        self.set_species = QPushButton("Set selected")
-        self.add_atoms = QPushButton("Add atoms")
-        self.add_atoms.setCheckable(True)
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0.0, 1.0)
-        self.threshold.setDecimals(2)
-        self.threshold.setSingleStep(0.01)
-        self.show_rejected = QCheckBox("Show rejected")
         self.queue = small_label()
         self.previous = QPushButton("◀ Previous")
         self.next = QPushButton("Next ▶")
         self.accept = QPushButton("✓ Accept")
         self.reject = QPushButton("✗ Reject")
+        self.species = QComboBox()
+        self.species.setEditable(True)
+        self.species.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.species.setMinimumContentsLength(4)
+        self.set_species = QPushButton("Set selected")
+        self.quick = QPushButton("Quick edit")
+        self.quick.setCheckable(True)
+        self.show_ghosts = QPushButton("Empty sites")
+        self.show_ghosts.setCheckable(True)
+        self.ghost_note = small_label()
+        self.fill = QPushButton("+ Atom here")
+        self.vacancy = QPushButton("◇ Vacancy")
+        self.frames = FrameBox(self.session)
+        self.see = SeeBox(self.around)
         self.undo = QPushButton("Undo")
         self.redo = QPushButton("Redo")
+        self.history = HistoryList()
+        self.kept = small_label()
+        self.help = QPushButton("Keys (?)")
+        self._help: HelpDialog | None = None
 
+    def _lay_out(self) -> None:
+        self.add(self.offer)
+        self._offer_buttons = self._boxed(self.restore, self.discard)
+        self.add(self._offer_buttons)
         self.add(self.counts)
-        form = self.form()
-        form.addRow("Species", self._row(self.species, self.set_species))
-        form.addRow("Confidence ≥", self.threshold)
-        self.add(self._row(self.add_atoms, self.show_rejected))
         self.add(self.queue)
         self.add(self._row(self.previous, self.next))
         self.add(self._row(self.accept, self.reject))
+        self.form().addRow("Species", self._row(self.species, self.set_species))
+        self.add(self._row(self.quick, self.show_ghosts))
+        self.add(self.ghost_note)
+        self.add(self._row(self.fill, self.vacancy))
+        self.add(self.frames)
+        self.add(self.see)
         self.add(self._row(self.undo, self.redo))
+        self.add(self.history)
+        self.add(self.kept)
+        self.add(self.help)
 
-        self.species.currentTextChanged.connect(self._on_species)
-        self.set_species.clicked.connect(self._on_set_species)
-        self.add_atoms.clicked.connect(self._on_add_atoms)
-        self._apply_view = qdebounced(self._on_view, timeout=60)
-        self.threshold.valueChanged.connect(self._apply_view)
-        self.show_rejected.toggled.connect(self._on_view)
+    def _connect(self) -> None:
+        session = self.session
         for button, action in (
+            (self.restore, self._on_restore),
+            (self.discard, self._on_discard),
             (self.next, self.go_next),
             (self.previous, self.go_previous),
             (self.accept, self.accept_selected),
             (self.reject, self.reject_selected),
+            (self.set_species, self._on_set_species),
+            (self.quick, self.toggle_quick_edit),
+            (self.show_ghosts, self._on_ghosts),
+            (self.fill, self.fill_site),
+            (self.vacancy, self.mark_vacancy),
             (self.undo, self.undo_edit),
             (self.redo, self.redo_edit),
+            (self.help, self.show_help),
         ):
             button.clicked.connect(action)
+        self.species.currentTextChanged.connect(self._on_species)
+        self.quick_edit.toggled.connect(self._on_quick)
+        self.safekeeping.changed.connect(self._show_keeping)
+        self.see.applied.connect(self._on_applied)
         session.atoms_changed.connect(self.refresh)
         session.prior_changed.connect(self._fill_species)
-        self._fill_species()
-        self.refresh()
+        session.pose_changed.connect(self._on_lattice)
+        session.closing.connect(self._on_closing)
+        key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
+        key.setContext(Qt.ShortcutContext.WindowShortcut)
+        key.activated.connect(self.show_help)
 
     def refresh(self, *_: Any) -> None:
         """Show counts, queue and history."""
@@ -83,59 +139,82 @@ class CorrectPanel(Panel):
         if editor is not self._bound:
             self._bind(editor)
         none = "" if editor is not None else NO_ATOMS
-        allow(self.species, "Element of atoms that you add, and of <b>Set selected</b>.", none)
-        allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
-        allow(
-            self.add_atoms,
-            "Click on the image to add atoms of this element (napari's key 2; 3 to select).",
-            none,
-        )
-        allow(
-            self.threshold,
-            "Hide atoms that the network is less sure of. Nothing is deleted; what you placed or accepted "
-            "stays.",
-            none,
-        )
-        allow(
-            self.show_rejected,
-            "Show rejected atoms as grey crosses; select one and accept it to bring it back.",
-            none,
-        )
-        no_queue = "" if editor is not None and review.queue(editor) else "No atom waits for a review."
-        for button, action in ((self.previous, "previous"), (self.next, "next")):
-            allow(button, shortcuts.tooltip(action), none, no_queue)
-        for button, action in ((self.accept, "accept"), (self.reject, "reject")):
-            allow(button, shortcuts.tooltip(action), none)
-        undo = "" if editor is None else editor.undo_label
-        redo = "" if editor is None else editor.redo_label
-        if self.session.can_restore_atoms:
-            undo = "remove layer"
-            allow(self.undo, "Bring the removed atoms layer back, with its history.")
-        else:
-            no_undo = "" if undo else "Nothing to take back."
-            allow(self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, no_undo)
-        allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
-        self.undo.setText(f"Undo: {undo}" if undo else "Undo")
-        self.redo.setText(f"Redo: {redo}" if redo else "Redo")
+        self._allow_edits(none)
+        self._allow_history(editor, none)
+        self.ghosts.update()
+        self.frames.refresh()
+        self.see.refresh(none)
+        self.history.setVisible(not none)
+        self.history.show_history(editor)
         self._show_counts(editor)
         self._show_queue()
+        self._show_ghosts()
+        self._show_keeping()
 
     # --- actions, for buttons and keys ----------------------------------------------------------
     def go_next(self, *_: Any) -> None:
-        """Go to the next atom to review."""
+        """Go to the next place to review."""
         self._go(1)
 
     def go_previous(self, *_: Any) -> None:
-        """Go to the previous atom to review."""
+        """Go to the previous place to review."""
         self._go(-1)
 
     def accept_selected(self, *_: Any) -> None:
-        """Accept the selected atoms."""
-        self._judge("accepted")
+        """Accept the selected atoms, or that the site is empty."""
+        site = self._site()
+        if site is not None:
+            self._settle_site(site, self.ghosts.confirm)
+        else:
+            self._judge("accepted")
 
     def reject_selected(self, *_: Any) -> None:
-        """Reject the selected atoms."""
-        self._judge("rejected")
+        """Reject the selected atoms, or that the site is empty."""
+        site = self._site()
+        if site is not None:
+            self._settle_site(site, self.ghosts.fill)
+        else:
+            self._judge("rejected")
+
+    def fill_site(self, *_: Any) -> None:
+        """Put an atom on the empty site at the mouse or under review."""
+        site = self._site(mouse=True)
+        if site is None:
+            show_info("There is no empty site here: go to one with N, or point at a faint diamond.")
+        else:
+            self._settle_site(site, self.ghosts.fill)
+
+    def mark_vacancy(self, *_: Any) -> None:
+        """Mark the empty site at the mouse or under review, else the selected atoms, as a vacancy."""
+        site = self._site(mouse=True)
+        if site is not None:
+            self._settle_site(site, self.ghosts.confirm)
+        else:
+            self._judge("vacancy")
+
+    def next_species(self) -> None:
+        """Give the selected atoms the next element of the list."""
+        editor = self.session.editor
+        if editor is None or not editor.layer.selected_data:
+            show_info(_SELECT)
+            return
+        names = [self.species.itemText(i) for i in range(self.species.count())]
+        present = str(editor.rows["element"].iloc[editor.selected_rows[0]])
+        following = names[(names.index(present) + 1) % len(names)] if present in names else names[0]
+        editor.set_element(editor.selected_rows, following)
+
+    def delete_selected(self) -> None:
+        """Delete the selected atoms."""
+        editor = self.session.editor
+        if editor is not None and editor.layer.selected_data:
+            rows = editor.selected_rows
+            editor.layer.selected_data = set()
+            editor.delete(rows)
+            self.review.judged(self.session.viewer)
+
+    def toggle_quick_edit(self, *_: Any) -> None:
+        """Switch quick edit on or off."""
+        self.quick_edit.switch(not self.quick_edit.active)
 
     def undo_edit(self, *_: Any) -> None:
         """Take the last edit back, or bring a removed layer back."""
@@ -150,24 +229,38 @@ class CorrectPanel(Panel):
             self.session.editor.redo()
 
     def paste(self) -> None:
-        """Paste the copied atoms."""
+        """Paste the copied atoms at the mouse."""
         if self.session.editor is not None:
-            self.session.editor.paste()
+            self.session.editor.paste(self._mouse())
 
-    # --- inside ---------------------------------------------------------------------------------
+    def show_help(self, *_: Any) -> None:
+        """Show the keys."""
+        if self._help is None:
+            self._help = HelpDialog(self)
+        self._help.show()
+        self._help.raise_()
+
+    # --- inside -------------------------------------------------------------------------------
     def _row(self, *widgets: Any) -> QHBoxLayout:
         row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(5)
         for widget in widgets:
             row.addWidget(widget, 1)
         return row
 
+    def _boxed(self, *widgets: Any) -> QWidget:
+        box = QWidget()
+        box.setLayout(self._row(*widgets))
+        return box
+
     def _bind(self, editor: AtomEditor | None) -> None:
-        """Give keys, threshold and species to another atoms layer."""
+        """Give keys, looks and species to another atoms layer."""
         if self._bound is not None:
-            self._bound.layer.events.mode.disconnect(self._on_mode)
-            self._bound.layer.selected_data.events.items_changed.disconnect(self._show_queue)
+            self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
         self._bound = editor
+        self.working_view.bind(editor)
+        self.quick_edit.follow()
         if editor is None:
             return
         handlers = {
@@ -175,24 +268,33 @@ class CorrectPanel(Panel):
             "previous": self.go_previous,
             "accept": self.accept_selected,
             "reject": self.reject_selected,
+            "species": self.next_species,
+            "fill": self.fill_site,
+            "vacancy": self.mark_vacancy,
+            "quick": self.toggle_quick_edit,
+            "delete": self.delete_selected,
+            "paste": self.paste,
             "undo": self.undo_edit,
             "redo": self.redo_edit,
-            "paste": self.paste,
+            "hide": self.see.hide_overlays,
+            "colour": self.see.next_quantity,
         }
-        shortcuts.bind(editor.layer, handlers)
-        editor.layer.events.mode.connect(self._on_mode)
-        editor.layer.selected_data.events.items_changed.connect(self._show_queue)
-        self._on_mode()
+        shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
+        editor.layer.selected_data.events.items_changed.connect(self._on_selected)
         self._fill_species()
-        self._on_view()
+        self.see.apply()
 
     def _go(self, by: int) -> None:
         editor = self.session.editor
         if editor is None:
             return
         self.session.activate_atoms()
-        if review.step(self.session.viewer, editor, by) is None:
-            show_info("No atom waits for a review.")
+        doubt = self.review.step(self.session.viewer, by)
+        if doubt is None:
+            show_info("Nothing waits for a review.")
+        elif doubt.site >= 0 and not self.ghosts.wanted:
+            self.show_ghosts.setChecked(True)
+            self._on_ghosts(True)
         self._show_queue()
 
     def _judge(self, status: str) -> None:
@@ -200,9 +302,82 @@ class CorrectPanel(Panel):
         if editor is None:
             return
         if not editor.layer.selected_data:
-            show_info("Select atoms first: press 3 and click one, or go to the next one to review (N).")
+            show_info(_SELECT)
             return
-        review.judge(self.session.viewer, editor, status)
+        editor.set_status(editor.selected_rows, status)
+        if status == "rejected":
+            editor.layer.selected_data = set()
+        self.review.judged(self.session.viewer)
+        self._show_queue()
+
+    def _site(self, *, mouse: bool = False) -> int | None:
+        """Return the empty site that is meant: the one at the mouse, else the one under review."""
+        if mouse and self.quick_edit.active:
+            place = self._mouse()
+            at_mouse = None if place is None else self.ghosts.nearest(place)
+            if at_mouse is not None:
+                return at_mouse
+        here, editor = self.review.here, self.session.editor
+        if here is None or editor is None or here.site < 0 or editor.layer.selected_data:
+            return None
+        return here.site
+
+    def _settle_site(self, site: int, action: Any) -> None:
+        editor = self.session.editor
+        if editor is not None:
+            action(site)
+            self.review.judged(self.session.viewer)
+            self._show_queue()
+
+    def _mouse(self) -> Any:
+        """Return the pixel under the mouse, or None where it is outside the image."""
+        editor, shape = self.session.editor, self.around.shape
+        if editor is None or shape is None:
+            return None
+        y, x = editor.layer.world_to_data(self.session.viewer.cursor.position)[-2:]
+        return (y, x) if -0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5 else None
+
+    def _on_selected(self, *_: Any) -> None:
+        self.review.look_at_selected()
+        self._show_queue()
+
+    def _on_lattice(self, *_: Any) -> None:
+        self.see.fit()
+        self.refresh()
+
+    def _on_applied(self) -> None:
+        self._show_counts(self.session.editor)
+        self._show_queue()
+
+    def _on_closing(self) -> None:
+        """Let go of viewer and files."""
+        self.quick_edit.switch(False)
+        self.see.restore_overlays()
+        self.working_view.close()
+        self.safekeeping.close()
+
+    def _on_quick(self, on: bool) -> None:
+        self.quick.setChecked(on)
+        if on and not self.ghosts.wanted and self.ghosts.sites is not None:
+            self.show_ghosts.setChecked(True)
+            self._on_ghosts(True)
+
+    def _on_ghosts(self, on: bool) -> None:
+        self.ghosts.wanted = on
+        self.ghosts.update()
+        self._show_ghosts()
+
+    def _on_restore(self) -> None:
+        try:
+            self.safekeeping.restore()
+        except JournalError as error:
+            tell(error)
+
+    def _on_discard(self) -> None:
+        try:
+            self.safekeeping.discard()
+        except JournalError as error:
+            tell(error)
 
     def _fill_species(self, *_: Any) -> None:
         editor, prior = self.session.editor, self.session.prior
@@ -227,57 +402,88 @@ class CorrectPanel(Panel):
         if editor is None:
             return
         if not editor.layer.selected_data:
-            show_info("Select atoms first: press 3 and click one, or draw a box around several.")
+            show_info(_SELECT)
             return
-        editor.set_element(editor.layer.selected_data, editor.new_element)
+        editor.set_element(editor.selected_rows, editor.new_element)
+        self.review.judged(self.session.viewer)
 
-    def _on_add_atoms(self, checked: bool) -> None:
-        editor = self.session.editor
-        if editor is not None:
-            self.session.activate_atoms()
-            editor.layer.mode = "add" if checked else "select"
+    # --- showing ------------------------------------------------------------------------------
+    def _allow_edits(self, none: str) -> None:
+        allow(self.species, "Element of atoms that you add, and of <b>Set selected</b>.", none)
+        allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
+        mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
+        allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
+        lattice = "" if none or self.ghosts.sites is not None else _NO_LATTICE
+        allow(self.show_ghosts, "Show the lattice sites without an atom as faint diamonds.", none, lattice)
+        allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
+        allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
+        no_queue = "" if self.review.waiting() else "Nothing waits for a review."
+        for button, action in ((self.previous, "previous"), (self.next, "next")):
+            allow(button, shortcuts.tooltip(action), none, no_queue)
+        for button, action in ((self.accept, "accept"), (self.reject, "reject")):
+            allow(button, shortcuts.tooltip(action), none)
 
-    def _on_mode(self, *_: Any) -> None:
-        if self._bound is not None:
-            self.add_atoms.setChecked(str(self._bound.layer.mode) == "add")
-
-    def _on_view(self, *_: Any) -> None:
-        editor = self.session.editor
-        if editor is not None:
-            editor.threshold = self.threshold.value()
-            editor.show_rejected = self.show_rejected.isChecked()
-            editor.update_shown()
-            self._show_counts(editor)
-            self._show_queue()
+    def _allow_history(self, editor: AtomEditor | None, none: str) -> None:
+        undo = "" if editor is None else editor.undo_label
+        redo = "" if editor is None else editor.redo_label
+        if self.session.can_restore_atoms:
+            undo = "remove layer"
+            allow(self.undo, "Bring the removed atoms layer back, with its history.")
+        else:
+            no_undo = "" if undo else "Nothing to take back."
+            allow(self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, no_undo)
+        allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
+        self.undo.setText(f"Undo: {undo}" if undo else "Undo")
+        self.redo.setText(f"Redo: {redo}" if redo else "Redo")
 
     def _show_counts(self, editor: AtomEditor | None) -> None:
         if editor is None:
             self.counts.setText(NO_ATOMS)
             self.state_changed.emit("")
             return
-        rows = editor.rows
-        kept = rows[rows["status"] != "rejected"]
-        parts = [f"{_dot(e)} {e} <b>{n}</b>" for e, n in kept["element"].value_counts().items()]
-        hidden = int((editor.hidden & (rows["status"] != "rejected").to_numpy()).sum())
-        rejected = len(rows) - len(kept)
-        notes = [f"{hidden} hidden"] * bool(hidden) + [f"{rejected} rejected"] * bool(rejected)
+        status = editor.history.column("status")
+        present = ~np.isin(status, ABSENT)
+        elements, numbers = np.unique(editor.history.column("element")[present], return_counts=True)
+        parts = [f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(elements, numbers, strict=True)]
+        notes = [
+            f"{n} {word}"
+            for n, word in (
+                (int((editor.hidden & present).sum()), "hidden"),
+                (int((status == "rejected").sum()), "rejected"),
+                (int((status == "vacancy").sum()), "vacancies"),
+            )
+            if n
+        ]
         self.counts.setText(" &nbsp; ".join(parts + notes) or "No atoms.")
-        waiting = int((kept["status"] == "review").sum())
-        self.state_changed.emit(f"{len(kept)} atoms" + (f" · {waiting} to review" if waiting else ""))
+        waiting = len(self.review.waiting())
+        self.state_changed.emit(
+            f"{int(present.sum())} atoms" + (f" · {waiting} to review" if waiting else "")
+        )
 
     def _show_queue(self, *_: Any) -> None:
         editor = self.session.editor
-        waiting = 0 if editor is None else len(review.queue(editor))
-        if editor is None or not waiting:
-            self.queue.setText("No atom waits for a review." if editor is not None else "")
-        else:
-            here = review.place_in_queue(editor)
-            at = f"{here + 1} of " if here >= 0 else ""
-            self.queue.setText(f"To review (squares): <b>{at}{waiting}</b>, the least certain first")
+        progress = "" if editor is None else self.review.progress()
+        here = None if editor is None else self.review.here
+        text = "Nothing waits for a review." if editor is not None else ""
+        if progress:
+            text = f"Review: <b>{progress}</b>"
+            text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
+        self.queue.setText(text)
         self.queue.setVisible(editor is not None)
 
+    def _show_ghosts(self) -> None:
+        visible = self.ghosts.wanted and self.ghosts.sites is not None and self.session.editor is not None
+        self.ghost_note.setVisible(visible)
+        self.ghost_note.setText(hint(len(self.ghosts.index)) if visible else "")
 
-def _dot(element: str) -> str:
-    """Return a disc in the colour of an element."""
-    red, green, blue = (int(255 * c) for c in element_colour(element))
-    return f'<span style="color: rgb({red},{green},{blue})">●</span>'
+    def _show_keeping(self) -> None:
+        offer = self.safekeeping.offer
+        self.offer.setText(offer)
+        self.offer.setVisible(bool(offer))
+        self._offer_buttons.setVisible(bool(offer))
+        allow(self.restore, "Take these edits up, with their history; they replace the present atoms.")
+        allow(self.discard, "Put these edits away; the file is renamed and stays.")
+        path, problem = self.safekeeping.path, self.safekeeping.problem
+        self.kept.setText(problem or (f"Edits are kept in {path.name}." if path is not None else ""))
+        self.kept.setToolTip("" if path is None else str(path))
+        self.kept.setVisible(bool(self.kept.text()))

@@ -99,7 +99,11 @@ class AtomEditor:
     @property
     def provenance(self) -> dict[str, Any]:
         """What made the atoms of the present frame."""
-        return dict(self._provenance.get(self.frame, {}))
+        return self.provenance_of(self.frame)
+
+    def provenance_of(self, frame: Frame) -> dict[str, Any]:
+        """What made the atoms of a frame."""
+        return dict(self._provenance.get(frame, {}))
 
     @property
     def frames(self) -> list[Frame]:
@@ -236,9 +240,23 @@ class AtomEditor:
         after = before.assign(y_px=to[:, 0], x_px=to[:, 1], source="manual", status="accepted")
         self._record(_counted("move", len(chosen)), before, after)
 
+    def preview_move(self, row: int, yx: ArrayLike) -> None:
+        """Show an atom elsewhere while it is dragged; `move` then makes it an edit."""
+        points = self._to_points(np.array([row]))
+        if len(points):
+            self.layer.data[points[0], -2:] = np.asarray(yx, float)
+            self.layer.refresh(extent=False)
+
     def delete(self, rows: Iterable[int]) -> None:
-        """Reject the atoms at these rows; atoms that are rejected already stay so."""
-        self._assign(rows, "delete", status="rejected")
+        """Reject the atoms at these rows; a mark of a vacancy goes away, so that its site is open again."""
+        chosen = np.array(sorted({int(i) for i in rows}), int)
+        status = self.history.column("status")[chosen]
+        if not (status == "vacancy").any():
+            self._assign(chosen, "delete", status="rejected")
+            return
+        before = self.rows.iloc[chosen]
+        after = before[status != "vacancy"].assign(status="rejected")
+        self._record(_counted("delete", len(before)), before, after)
 
     def set_status(self, rows: Iterable[int], status: str) -> None:
         """Give the atoms at these rows a status."""
@@ -463,10 +481,8 @@ class AtomEditor:
         """Keep removed atoms as rejected ones."""
         left = self.layer.features["atom_id"].to_numpy() if len(self.layer.data) else []
         gone = np.flatnonzero(~np.isin(self._drawn["atom_id"].to_numpy(), left))
-        rows = self._to_rows(gone)
-        if len(rows):
-            before = self.rows.iloc[rows]
-            self._record(_counted("delete", len(rows)), before, before.assign(status="rejected"))
+        if len(gone):
+            self.delete(self._to_rows(gone))
 
     def _on_features(self, event: Any) -> None:
         """Take over what was typed into napari's table of features."""

@@ -1,0 +1,127 @@
+"""What lies around the atoms of the chosen image: its pixels, and the sites of its lattice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
+from napari_stemprior.atoms.metrics import median_spacing
+from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
+from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt.layers import shape_of
+from napari_stemprior.qt.session import Session
+
+Floats = NDArray[np.float64]
+
+#: How far a click may be from an atom in parts of the distance between atoms.
+REACH = 0.4
+#: The same in Å where there are too few atoms to tell.
+_SPACING = 2.5
+
+
+class Surroundings:
+    """Answers questions about image and lattice; what is dear is remembered while they stay the same.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._sites_of: tuple[object, ...] = ()
+        self._sites: LatticeSites | None = None
+        self._occupancy: Occupancy | None = None
+        self._spacing_of: tuple[object, ...] = ()
+        self._spacing = 0.0
+        self._lattice_of: object = None
+        self._lattice: LatticeSites | None = None
+        self._smooth: tuple[NDArray[np.float32], float, NDArray[np.float32]] | None = None
+
+    @property
+    def image(self) -> NDArray[np.float32] | None:
+        """The pixels of the present frame; None where the image cannot be a micrograph."""
+        try:
+            return self.session.micrograph().image
+        except StempriorError:
+            return None
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns of the image."""
+        return None if self.session.image is None else shape_of(self.session.image)
+
+    @property
+    def spacing(self) -> float:
+        """Usual distance between neighbouring atoms in px."""
+        editor = self.session.editor
+        if editor is None:
+            return 10.0
+        now = (id(editor), editor.frame, len(editor.history) // 50)  # a few atoms more change nothing
+        if now != self._spacing_of:
+            found = median_spacing(editor.table().yx)
+            self._spacing = _SPACING / editor.pixel_size if found is None else found
+            self._spacing_of = now
+        return self._spacing
+
+    @property
+    def lattice(self) -> LatticeSites | None:
+        """The sites of the placed prior, as the fit has them."""
+        placed, shape = self.session.placed, self.shape
+        if placed is None or shape is None or not placed.pose.is_fit:
+            return None
+        if self._lattice is None or self._lattice_of is not placed:
+            found = placed.lattice(shape)
+            self._lattice_of = placed
+            self._lattice = LatticeSites(
+                found.yx, found.elements, found.sites, found.layers, found.reliability
+            )
+        return self._lattice
+
+    def sites(self) -> LatticeSites | None:
+        """The sites of the placed prior, drawn to the atoms around them; None without a fit."""
+        editor, placed = self.session.editor, self.session.placed
+        if editor is None or placed is None:
+            return None
+        now = (id(placed), id(editor), editor.frame, editor.history.generation)
+        if now != self._sites_of:
+            lattice, table = self.lattice, editor.table()
+            layer = table.rows["layer"].to_numpy()
+            self._sites = None if lattice is None else lattice.relaxed(table.yx, layer)
+            self._sites_of = now
+        return self._sites
+
+    def occupancy(self) -> Occupancy | None:
+        """Tells which of the sites are empty; None without a fit."""
+        sites = self.sites()
+        if sites is None:
+            return None
+        if self._occupancy is None or self._occupancy.sites is not sites:
+            self._occupancy = Occupancy(sites)
+        return self._occupancy
+
+    def snap(self, yx: Floats) -> Floats:
+        """Return the bright spot next to a place, or the place itself where there is none."""
+        image = self.image
+        return np.asarray(yx, float) if image is None else snap(image, yx, REACH * self.spacing)
+
+    def brightness(self, yx: Floats) -> Floats | None:
+        """Return how bright the image is around places, in its own units."""
+        image = self.image
+        if image is None:
+            return None
+        radius = 0.3 * self.spacing
+        known = self._smooth
+        if known is None or known[0] is not image or not np.isclose(known[1], radius, rtol=0.1):
+            known = self._smooth = (image, radius, smoothed(image, radius))
+        return sampled(known[2], yx)
+
+    def displacement(self, rows: pd.DataFrame) -> Floats | None:
+        """Return how far each of some rows is from its site in the fitted lattice, Å; None without a fit."""
+        editor, lattice = self.session.editor, self.lattice
+        if editor is None or lattice is None or not len(lattice):
+            return None
+        _, distance = lattice.nearest(rows[["y_px", "x_px"]].to_numpy(float), rows["layer"].to_numpy())
+        return distance * editor.pixel_size
