@@ -42,7 +42,7 @@ def object_function(
     frequencies: NDArray[np.float64],
     *,
     thermal: float = THERMAL_DISPLACEMENT,
-    coherent: bool = True,
+    interfere: bool = True,
 ) -> NDArray[np.float64]:
     """Return the transfer function of a column of atoms in one line.
 
@@ -56,10 +56,9 @@ def object_function(
         Q in 1/Å.
     thermal : float
         Root mean square displacement of each atom along one direction, Å.
-    coherent : bool
-        Let the atoms interfere, as the few atoms of a layer do, and scatter without a phonon. Without,
-        only what phonons scatter counts, atom by atom: what is left of a thick crystal outside the
-        Bragg beams.
+    interfere : bool
+        Let the atoms interfere along the beam, as the few atoms of a layer do, as far as their motion
+        leaves them in phase. Without, each atom scatters for itself, as in a thick crystal.
 
     Returns
     -------
@@ -75,7 +74,7 @@ def object_function(
         instrument.detector_outer,
         tuple(np.round(np.asarray(frequencies, float), 6).tolist()),
         thermal,
-        coherent,
+        interfere,
     )
 
 
@@ -89,7 +88,7 @@ def _object_function(
     outer: float,
     frequencies: tuple[float, ...],
     thermal: float,
-    coherent: bool,
+    interfere: bool,
 ) -> NDArray[np.float64]:
     low, high, aperture = (1e-3 * angle / wavelength for angle in (inner, outer, convergence))
     nodes, weights = np.polynomial.legendre.leggauss(60)
@@ -110,8 +109,8 @@ def _object_function(
     total = np.zeros(minus.shape)
     for one, (z, part, depth) in enumerate(atoms):
         left, right = scattered[z]
-        total += part * (left * right).real * (1.0 if coherent else 1 - spread)
-        for other_z, other_part, other_depth in atoms[:one] if coherent else ():
+        total += part * (left * right).real
+        for other_z, other_part, other_depth in atoms[:one] if interfere else ():
             if (delay := abs(depth - other_depth)) > 1e-3:  # else alternatives on one site
                 phase = np.exp(1j * np.pi * wavelength * delay * (k**2)[:, None])
                 cross = left * scattered[other_z][1] * phase + scattered[other_z][0] * right * phase.conj()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemprior.errors import InstrumentError
+from napari_stemprior.optics.channelling import background, column_gain
 from napari_stemprior.optics.incoherent import probe_transfer, scattered_intensity
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
@@ -57,6 +58,9 @@ def reference_image(
     thermal: float = THERMAL_DISPLACEMENT,
 ) -> NDArray[np.float32]:
     """Simulate the prior with the fast engine, free of noise.
+
+    Columns are weighed by what their atoms scatter onto the detector (`object_function`), each layer
+    in its own focus; of a crystal, the probe's way through it is taken into account (`channelling`).
 
     Parameters
     ----------
@@ -106,6 +110,7 @@ def reference_image(
         lens = replace(instrument, defocus=instrument.defocus - focus)
         spectrum += part * probe_transfer(lens, field, pixel_size)
     image = torch.fft.irfft2(spectrum * motion, s=field).numpy() / pixel_size**2
+    image += _background(prior, instrument, thickness)
     inner = image[margin : margin + shape[0], margin : margin + shape[1]]
     return np.ascontiguousarray(np.clip(inner, 0, None), dtype=np.float32)
 
@@ -123,7 +128,7 @@ def check_incoherent(instrument: Instrument) -> None:
         The contrast of bright field and annular bright field comes from interference with the direct
         beam; no sum over columns gives it.
     """
-    if instrument.detector_inner < instrument.convergence_semi_angle:
+    if instrument.is_coherent:
         raise InstrumentError(
             f"{instrument.name}: the detector from {instrument.detector_inner:g} mrad collects the direct "
             f"beam ({instrument.convergence_semi_angle:g} mrad), which the fast engine cannot do; choose "
@@ -176,8 +181,8 @@ def _strength(
     frequencies = _frequencies(instrument)
     if prior.period:
         repeats = max(1.0, round(thickness / prior.period))
-        single = object_function(kind.atoms, instrument, frequencies, thermal=thermal, coherent=False)
-        table = single * repeats
+        single = object_function(kind.atoms, instrument, frequencies, thermal=thermal, interfere=False)
+        table = single * (repeats * column_gain(kind.atoms, prior.period, instrument, repeats * prior.period))
     else:
         table = object_function(kind.atoms, instrument, frequencies, thermal=thermal)
     # linear interpolation between equidistant frequencies; the probe carries nothing beyond the last
@@ -185,6 +190,17 @@ def _strength(
     low = place.long()
     values = torch.tensor(table, dtype=torch.float32)
     return values[low] + (place - low) * (values[low + 1] - values[low])
+
+
+def _background(prior: StructurePrior, instrument: Instrument, thickness: float) -> float:
+    """Return what a thick crystal scatters between its columns, in fraction of the beam."""
+    if not prior.period:
+        return 0.0
+    repeats = max(1.0, round(thickness / prior.period))
+    columns = scatterers(prior)
+    mean = sum(float(object_function(a, instrument, np.zeros(1), interfere=False)[0]) for a in columns)
+    part = background(columns, prior.area, prior.period, instrument, repeats * prior.period)
+    return part * mean * repeats / prior.area
 
 
 @lru_cache(maxsize=16)
