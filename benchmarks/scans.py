@@ -20,7 +20,17 @@ from napari_stemprior.optics.multislice import scan
 from napari_stemprior.optics.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure import StructurePrior, built_in
-from specimens import Columns, along_110, bilayer, columns_of, prior_of, rectangular, with_vacancies
+from specimens import (
+    Columns,
+    along,
+    along_110,
+    bilayer,
+    columns_of,
+    prior_of,
+    rectangular,
+    rhenium_disulfide,
+    with_vacancies,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -86,6 +96,23 @@ SPECIMENS: dict[str, Specimen] = {
         3,
         {"Sr": 0.089, "Ti": 0.075, "O": 0.095},
     ),
+    "tio2_001": Specimen(
+        lambda: (along("TiO2 rutile [001]", (1, 0, 0), (0, 1, 0), (0, 0, 1), 60.0), None),
+        "TiO2 rutile [001]",
+        THICK,
+        3,
+        {"Ti": 0.075, "O": 0.08},
+    ),
+    "licoo2_1120": Specimen(
+        lambda: (along("LiCoO2 [11-20]", (0, 0, 1), (1, -1, 0), (1, 1, 0), 50.0), None),
+        "LiCoO2 [11-20]",
+        THICK,
+        3,
+        {"Li": 0.11, "Co": 0.065, "O": 0.08},
+    ),
+    "wte2": Specimen(lambda: (rectangular("1T'-WTe2"), None), "1T'-WTe2"),
+    "res2": Specimen(lambda: (rhenium_disulfide(), None), "ReS2"),
+    "wte2_vacancies": Specimen(lambda: _vacant("1T'-WTe2", (8, 4, 1), 14, 0.0), "1T'-WTe2"),
     "wse2_vacancies": Specimen(lambda: _vacant("WSe2", (8, 5, 1), 11, 0.05), "WSe2"),
     "ws2_vacancies": Specimen(lambda: _vacant("WS2", (10, 6, 1), 12, 0.06), "WS2"),
     "graphene_vacancies": Specimen(lambda: _vacant("graphene", (9, 5, 1), 13, 0.0), "graphene", ANNULAR),

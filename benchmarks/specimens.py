@@ -51,15 +51,38 @@ def rectangular(name: str) -> Atoms:
 
 def along_110(name: str, thickness: float) -> Atoms:
     """Return a cubic library crystal with the beam along [110], `thickness` Å or a little more."""
-    conventional = build_atoms(entries()[name])
     centred = entries()[name]["kind"] == "bulk"  # face-centred: half the diagonals are lattice vectors
     half = 0.5 if centred else 1.0
-    box = cut(conventional, a=(0, 0, 1), b=(half, -half, 0), c=(half, half, 0))
+    return along(name, (0, 0, 1), (half, -half, 0), (half, half, 0), thickness)
+
+
+def along(
+    name: str,
+    first: tuple[float, float, float],
+    second: tuple[float, float, float],
+    beam: tuple[float, float, float],
+    thickness: float,
+) -> Atoms:
+    """Return a library crystal in a box of three lattice vectors at right angles, the last along the beam."""
+    box = cut(build_atoms(entries()[name]), a=first, b=second, c=beam)
     straight = Atoms(
         box.numbers, scaled_positions=box.get_scaled_positions(), cell=np.diag(box.cell.lengths()), pbc=True
     )
     straight = with_sites(straight, name)
     return straight * (1, 1, int(np.ceil(thickness / straight.cell.lengths()[2])))
+
+
+def rhenium_disulfide() -> Atoms:
+    """Return a layer of ReS2 strained by under 1 % and sheared by 1.3 degrees, so that it fits a rectangle."""
+    layer = build_atoms(entries()["ReS2"])
+    a, b = layer.cell.lengths()[:2]
+    side = float(np.sqrt(a * b))
+    turn = np.deg2rad(120.0 if layer.cell.angles()[2] > 90 else 60.0)
+    cell = layer.cell.array.copy()
+    cell[0], cell[1] = (side, 0, 0), (side * np.cos(turn), side * np.sin(turn), 0)
+    layer.set_cell(cell, scale_atoms=True)
+    box, _ = orthogonal(layer)
+    return with_sites(box, "ReS2")
 
 
 def bilayer(top: str, bottom: str, *, twisted: bool, shift: tuple[float, float] = (0.0, 0.0)) -> Atoms:

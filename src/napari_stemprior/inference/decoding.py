@@ -61,6 +61,8 @@ class Peaks:
     hidden : (N,) array of bool
     site : (N,) array of int
         Column of the cell that the pixel looks like; -1 where unknown.
+    sigma : (N,) array
+        How well the network knows the position, along one axis.
     """
 
     yx: Floats
@@ -68,11 +70,17 @@ class Peaks:
     evidence: Floats
     hidden: NDArray[np.bool_]
     site: Integers
+    sigma: Floats
 
     def where(self, keep: NDArray[np.bool_]) -> Peaks:
         """Return the peaks where `keep` is true."""
         return Peaks(
-            self.yx[keep], self.confidence[keep], self.evidence[keep], self.hidden[keep], self.site[keep]
+            self.yx[keep],
+            self.confidence[keep],
+            self.evidence[keep],
+            self.hidden[keep],
+            self.site[keep],
+            self.sigma[keep],
         )
 
 
@@ -149,6 +157,7 @@ def decode(
         calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]),
         np.concatenate([np.zeros(len(top), bool), np.ones(len(low), bool)]),
         answer.site.numpy()[pixel[:, 0], pixel[:, 1]].astype(np.int64),
+        np.sqrt(answer.variance.numpy()[pixel[:, 0], pixel[:, 1]]).astype(float),
     )
 
 

@@ -25,6 +25,7 @@ from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
+from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
@@ -47,6 +48,8 @@ class Segmenter:
         Name of a shipped network or a ``.safetensors`` file.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    refine : bool
+        Fit the positions to the micrograph after the network has found the columns.
 
     Raises
     ------
@@ -56,8 +59,9 @@ class Segmenter:
         If there is no such device.
     """
 
-    def __init__(self, model: str | Path = "small", device: str = "auto") -> None:
+    def __init__(self, model: str | Path = "small", device: str = "auto", *, refine: bool = True) -> None:
         self.device = resolve_device(device)
+        self.refine = refine
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
@@ -200,6 +204,9 @@ class Segmenter:
         yx = self._canonical.to_pixels(peaks.yx)
         inside = np.asarray(((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1))
         yx, peaks = yx[inside], peaks.where(inside)
+        if self.refine:
+            known = peaks.sigma / float(self._canonical.scale.mean())
+            yx = refine(self._image, self._pixel_size, yx, known).yx
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and placement is not None:
             columns |= _labels(yx, peaks.hidden, peaks.site, prior, placement, self._pixel_size)
