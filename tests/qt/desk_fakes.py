@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 import numpy as np
 from napari.layers import Image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.optics.montage import Montage
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers import layer_from_micrographs
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import built_in, names
-
-Suggestion = namedtuple("Suggestion", "name pose pixel_size score")
-Montage = namedtuple("Montage", "images thicknesses defoci pixel_size")
 
 PIXEL_SIZE = 0.2
 SHAPE = (80, 100)
@@ -85,8 +82,8 @@ def fake_rank_priors(image, pixel_size, priors):
     for number in range(len(priors)):
         yield Progress(number, len(priors), "Ranking the library")
     return [
-        Suggestion(prior.name, POSE, PIXEL_SIZE, 0.9 if number == 0 else 0.1)
-        for number, prior in enumerate(reversed(priors))
+        Suggestion(prior.name, POSE, PIXEL_SIZE, POSE.score, 0.6, number // 2)
+        for number, prior in enumerate(list(reversed(priors))[:3])
     ]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
+from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import PRESETS, Instrument
 from napari_stemprior.qt.section import Fold, small_label
 
@@ -93,7 +95,13 @@ class InstrumentForm(QWidget):
 
     @property
     def instrument(self) -> Instrument:
-        """The chosen microscope; without a dose, which is the camera's matter."""
+        """The chosen microscope; the dose is chosen elsewhere.
+
+        Raises
+        ------
+        InstrumentError
+            If no microscope can have these numbers.
+        """
         base = PRESETS.get(self.preset.currentText(), Instrument())
         known = {field.name for field in fields(base)}
         values = {key: box.value() for key, box in self.boxes.items() if key in known}
@@ -103,8 +111,27 @@ class InstrumentForm(QWidget):
     @property
     def trouble(self) -> str:
         """Why no image can be simulated with these numbers, or nothing."""
-        inner, outer = self.boxes["detector_inner"].value(), self.boxes["detector_outer"].value()
-        return "" if outer > inner else "The detector's outer angle must be larger than its inner one."
+        try:
+            _ = self.instrument
+        except StempriorError as error:
+            return str(error)
+        return ""
+
+    @property
+    def is_coherent(self) -> bool:
+        """Whether the detector collects the direct beam, which the fast engine cannot do."""
+        return not self.trouble and self.instrument.is_coherent
+
+    def suit(self, metadata: dict[str, Any]) -> None:
+        """Choose the preset of the beam energy that a micrograph's file tells, with the same detector."""
+        energy = metadata.get("beam_energy_kev")
+        if not isinstance(energy, int | float) or not np.isfinite(energy):
+            return
+        detector = self.preset.currentText().rpartition(" ")[2]
+        for name, preset in PRESETS.items():
+            if abs(preset.beam_energy - energy) < 1 and name.endswith(f" {detector}"):
+                self.preset.setCurrentText(name)
+                return
 
     def _on_preset(self, name: str) -> None:
         base = PRESETS.get(name)
@@ -121,6 +148,11 @@ class InstrumentForm(QWidget):
             self._refresh()
 
     def _refresh(self) -> None:
+        trouble = self.trouble
+        if trouble:
+            self.summary.setText(f"<b>{trouble}</b>")
+            self.changed.emit()
+            return
         i = self.instrument
         text = (
             f"{i.beam_energy:g} keV, convergence {i.convergence_semi_angle:g} mrad, "

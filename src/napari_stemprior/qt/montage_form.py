@@ -18,7 +18,9 @@ class MontageForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.thicknesses = QLineEdit("50, 100, 200, 400")
-        self.thicknesses.setToolTip("<qt>Thicknesses in Å, separated by commas.</qt>")
+        self.thicknesses.setToolTip(
+            "<qt>Thicknesses in Å, separated by commas; a prior that is a layer has its own.</qt>"
+        )
         self.defoci = QLineEdit("-50, 0, 50, 100")
         self.defoci.setToolTip("<qt>Defoci in Å, separated by commas; positive is underfocus.</qt>")
         self.simulate = QPushButton("Simulate montage")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Points
@@ -10,52 +10,37 @@ from numpy.typing import NDArray
 
 from napari_stemprior.qt.layers import ANGSTROM, KEY
 
+if TYPE_CHECKING:  # it loads torch, which is not needed before there is a montage
+    from napari_stemprior.optics.montage import Montage
+
 #: px between two pictures of a montage.
 _GAP = 4
 
 
-def mosaic(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Lay pictures in a grid, thickness downwards and defocus to the right.
+def corners_of(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the (T, D, 2) pixels (y, x) of the upper left corners of the pictures of a montage.
 
     Parameters
     ----------
-    images : (T, D, h, w) array
-
-    Returns
-    -------
-    picture : (H, W) array
-        NaN between the pictures; each has its own grey scale from 0 to 1, since thick crystals scatter more.
-    corners : (T, D, 2) array
-        Pixel (y, x) of the upper left corner of each.
+    shape : (T, D, h, w)
     """
-    rows, columns, height, width = images.shape
-    picture = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), np.nan, dtype=np.float32
-    )
-    corners = np.zeros((rows, columns, 2))
-    for i in range(rows):
-        for j in range(columns):
-            y, x = i * (height + _GAP), j * (width + _GAP)
-            image = images[i, j]
-            low, high = float(image.min()), float(image.max())
-            picture[y : y + height, x : x + width] = (image - low) / max(high - low, 1e-12)
-            corners[i, j] = y, x
-    return picture, corners
+    rows, columns, height, width = shape
+    steps = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), -1)
+    return steps * np.array((height + _GAP, width + _GAP), float)
 
 
-def montage_layers(montage: Any, name: str, at: tuple[float, float]) -> tuple[Image, Points]:
+def montage_layers(montage: Montage, name: str, at: tuple[float, float]) -> tuple[Image, Points]:
     """Make the layers of a montage: the pictures, and their thickness and defocus in words.
 
     Parameters
     ----------
     montage : Montage
-        With ``images`` (T, D, h, w), ``thicknesses`` and ``defoci`` in Å, and ``pixel_size`` in Å/px.
     name : str
         Of the prior.
     at : (float, float)
         Å (y, x) of the upper left corner in the world.
     """
-    picture, corners = mosaic(np.asarray(montage.images))
+    corners = corners_of(montage.images.shape)
     size = float(montage.pixel_size)
     place = {
         "scale": (size, size),
@@ -64,14 +49,15 @@ def montage_layers(montage: Any, name: str, at: tuple[float, float]) -> tuple[Im
         "translate": at,
     }
     image = Image(
-        picture,
+        montage.picture(_GAP),
         name=f"{name} montage",
         colormap="gray",
         contrast_limits=(0.0, 1.0),
         metadata={KEY: {"role": "montage", "image": ""}},
         **place,
     )
-    texts = [f"{t:g} Å thick, df {d:g} Å" for t in montage.thicknesses for d in montage.defoci]
+    thick = [f"{t:g} Å thick, " if len(montage.thicknesses) > 1 else "" for t in montage.thicknesses]
+    texts = [f"{t}df {d:g} Å" for t in thick for d in montage.defoci]
     labels = Points(
         corners.reshape(-1, 2) + np.array((0.0, 2.0)),
         name=f"{name} montage labels",

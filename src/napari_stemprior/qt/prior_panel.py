@@ -217,7 +217,7 @@ class PriorPanel(Panel):
 
     def _on_ranked(self, suggestions: list[Any]) -> None:
         self.suggestions.show_suggestions(suggestions)
-        if not suggestions or suggestions[0].score <= 0.5:
+        if not suggestions or not suggestions[0].is_fit:
             show_warning(
                 "No crystal of the library fits this image; check the pixel size in step 1, take a larger "
                 "field, or open your own structure file."

@@ -22,7 +22,7 @@ from napari_stemprior.qt import tasks
 from napari_stemprior.qt.comparison import Comparison, View
 from napari_stemprior.qt.instrument_form import InstrumentForm
 from napari_stemprior.qt.job_bar import JobBar
-from napari_stemprior.qt.layers import shape_of
+from napari_stemprior.qt.layers import KEY, layer_id, shape_of
 from napari_stemprior.qt.montage_form import MontageForm
 from napari_stemprior.qt.montage_layers import montage_layers
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
@@ -40,6 +40,7 @@ _FAST, _MULTISLICE = "Fast", "Multislice (abTEM)"
 _FLICKER = 450
 #: The key that turns from the micrograph to the reference and back.
 TURN_KEY = "F"
+_COHERENT = "Bright field needs the multislice engine: the fast one knows no interference."
 _NO_REFERENCE = "Simulate a reference first."
 
 
@@ -102,6 +103,7 @@ class ReferencePanel(Panel):
         self._timer = QTimer(self)
         self._timer.setInterval(_FLICKER)
         self._montage_name = ""
+        self._suited: str | None = None
 
         noise_row = QHBoxLayout()
         noise_row.addWidget(self.noise)
@@ -139,8 +141,10 @@ class ReferencePanel(Panel):
         self.background.busy_changed.connect(self.refresh)
         self.runner.busy_changed.connect(self.refresh)
         session.viewer.bind_key(TURN_KEY, self._on_key, overwrite=True)
+        session.image_changed.connect(self._on_image)
         for signal in (session.image_changed, session.prior_changed, session.pose_changed):
             signal.connect(self.refresh)
+        self._on_image()
         self.refresh()
 
     def close_views(self) -> None:
@@ -160,6 +164,7 @@ class ReferencePanel(Panel):
             "" if session.pixel_size is not None else NO_PIXEL_SIZE,
             self.instrument_form.trouble,
         )
+        coherent = self.instrument_form.is_coherent
         slow = self.engine.currentText() == _MULTISLICE
         stacked = session.stack is not None
         busy = self.background.busy or (self.runner.busy and not slow)
@@ -168,6 +173,7 @@ class ReferencePanel(Panel):
             "Show a simulated image of the prior, at the same scale and turned as it was fitted.",
             *obstacles,
             "Multislice takes one crystal; choose the fast engine for a stack." if slow and stacked else "",
+            _COHERENT if coherent and not slow else "",
             (BUSY if not self.background.busy else "A reference is being simulated.") if busy else "",
         )
         repeats = session.prior is None or bool(session.prior.period)
@@ -197,8 +203,8 @@ class ReferencePanel(Panel):
             self.montage_form.simulate,
             "Simulate one cell for every thickness and defocus, and show them beside the micrograph.",
             "" if session.prior is not None else NO_PRIOR,
-            "" if repeats else "A layer has one thickness; the montage is for crystals.",
             self.instrument_form.trouble,
+            _COHERENT if coherent and not slow else "",
             "A reference is being simulated." if self.background.busy else "",
         )
         reference = self.comparison.reference
@@ -263,6 +269,8 @@ class ReferencePanel(Panel):
         except StempriorError as error:
             tell(error)
             return
+        if not prior.period:
+            thicknesses = [self.thickness.value()]  # a layer has its own; this only names the row
         engine = "fast" if self.engine.currentText() == _FAST else "multislice"
         work = tasks.montage(
             self.session.operations,
@@ -377,6 +385,15 @@ class ReferencePanel(Panel):
     def _on_key(self, viewer: Any) -> None:
         if self.comparison.layer is not None:
             self._on_turn()
+
+    def _on_image(self) -> None:
+        """Take the beam energy from the file of another image."""
+        image = self.session.image
+        seen = None if image is None else layer_id(image)
+        if seen == self._suited or image is None:
+            return
+        self._suited = seen
+        self.instrument_form.suit(image.metadata.get(KEY, {}).get("source", {}))
 
     def _on_compared(self) -> None:
         self.refresh()

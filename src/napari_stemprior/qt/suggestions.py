@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+if TYPE_CHECKING:
+    from napari_stemprior.registration.ranking import Suggestion
 
 _ROWS_SHOWN = 5
 _MOST = 12
@@ -23,7 +26,7 @@ class SuggestionList(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, len(_HEADERS))
-        self._suggestions: list[Any] = []
+        self._suggestions: list[Suggestion] = []
         self.setHorizontalHeaderLabels(list(_HEADERS))
         self.horizontalHeaderItem(1).setToolTip("From 0 to 1; above 0.5 the lattice fits")
         self.horizontalHeaderItem(2).setToolTip("Pixel size at which the lattice fits")
@@ -39,23 +42,23 @@ class SuggestionList(QTableWidget):
         self.cellActivated.connect(self._on_row)
         self.hide()
 
-    def show_suggestions(self, suggestions: Sequence[Any]) -> None:
+    def show_suggestions(self, suggestions: Sequence[Suggestion]) -> None:
         """Show the first of a ranking; an empty one hides the list."""
-        fitting = [s for s in suggestions if s.score > 0.5]
+        fitting = [s for s in suggestions if s.is_fit]
         self._suggestions = fitting[:_MOST] or list(suggestions[:_NEAR_MISSES])
         self.clearSelection()
         self.setRowCount(len(self._suggestions))
         for row, suggestion in enumerate(self._suggestions):
-            fits = suggestion.score > 0.5
-            texts = (suggestion.name, f"{suggestion.score:.2f}", f"{suggestion.pixel_size:.4f}")
+            alike = row > 0 and suggestion.is_fit and suggestion.tie == self._suggestions[row - 1].tie
+            texts = (
+                f"≈ {suggestion.name}" if alike else suggestion.name,
+                f"{suggestion.score:.2f}",
+                f"{suggestion.pixel_size:.4f}",
+            )
             for place, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(
-                    f"<qt>{suggestion.name}: {'fits' if fits else 'does not fit'}, score "
-                    f"{suggestion.score:.2f}, rotated {suggestion.pose.angle:.1f}°. Click to take it as the "
-                    "prior and show its lattice.</qt>"
-                )
-                if not fits:
+                item.setToolTip(tooltip_of(suggestion, alike=alike))
+                if not suggestion.is_fit:
                     item.setForeground(self.palette().placeholderText())
                 self.setItem(row, place, item)
         self.resizeRowsToContents()
@@ -67,3 +70,14 @@ class SuggestionList(QTableWidget):
     def _on_row(self, row: int, *_: Any) -> None:
         if row < len(self._suggestions):
             self.chosen.emit(self._suggestions[row])
+
+
+def tooltip_of(suggestion: Suggestion, *, alike: bool) -> str:
+    """Say in words how a suggestion fits; `alike`: the image does not tell it from the one above it."""
+    text = (
+        f"{suggestion.name} {'fits' if suggestion.is_fit else 'does not fit'}: score {suggestion.score:.2f}, "
+        f"rotated {suggestion.pose.angle:.1f}°. It explains {100 * suggestion.merit:.0f} % of the pattern."
+    )
+    if alike:
+        text += " The image alone does not tell it from the line above."
+    return f"<qt>{text} Click to take it as the prior and show its lattice.</qt>"

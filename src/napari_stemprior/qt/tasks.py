@@ -104,7 +104,8 @@ def fit_stack(
     yield Progress(0, 0, "Fitting the layers of the stack")
     found = operations.register_stack(micrograph.image, known_pixel_size(micrograph), stack)
     best = max(found, key=_score)
-    return Placed(best.poses[0], stack.layers[0], stack=stack, lower=tuple(best.poses[1:]))
+    first = replace(best.poses[0], score=best.score)  # a stack fits as well as its worst layer
+    return Placed(first, stack.layers[0], stack=stack, lower=tuple(best.poses[1:]))
 
 
 def polish(
