@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from napari_stemprior.registration.reciprocal import lattice_symmetries
 from napari_stemprior.structure import StructurePrior
 
-#: Two lattices that differ by less than this (linear strain) are one within an unknown scan calibration.
-STRAIN = 0.04
+#: Two lattices whose scales differ by less than this are one within the calibration that `register` bears,
+#: which is 6 %, and 1 % of drift; their shapes may differ by the drift.
+SCALE, SHAPE = 0.07, 0.04
 
 
 @cache
@@ -27,7 +27,7 @@ def twins(true: StructurePrior, other: StructurePrior) -> bool:
         True if a small strain carries one onto the other within 0.3 of the neighbour distance (0.75 Å at
         most). What is left to tell them apart is how bright the columns are.
     """
-    if abs(other.area * len(true.columns) / (true.area * len(other.columns)) - 1) > 2.2 * STRAIN:
+    if abs(other.area * len(true.columns) / (true.area * len(other.columns)) - 1) > 2.2 * SCALE:
         return False
     for first, second in _maps(true, other):
         if _covers(true, other, first) and _covers(other, true, second):
@@ -43,7 +43,8 @@ def _maps(true: StructurePrior, other: StructurePrior):  # type: ignore[no-untyp
         if abs(integer[0, 0] * integer[1, 1] - integer[0, 1] * integer[1, 0]) != 1:
             continue
         linear = (np.linalg.inv(true.cell) @ (integer @ other.cell)).T
-        if np.abs(np.linalg.svd(linear, compute_uv=False) - 1).max() <= STRAIN:
+        stretch = np.linalg.svd(linear, compute_uv=False)
+        if abs(np.sqrt(stretch.prod()) - 1) <= SCALE and stretch[0] / stretch[1] - 1 <= SHAPE:
             yield linear, np.linalg.inv(linear)
 
 
@@ -59,6 +60,3 @@ def _covers(one: StructurePrior, two: StructurePrior, linear: np.ndarray) -> boo
         if np.linalg.norm(fraction @ two.cell, axis=-1).min(1).max() < gate:
             return True
     return False
-
-
-__all__ = ["lattice_symmetries", "twins"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.registration.beyond import share_beyond
 from napari_stemprior.registration.demodulation import Demodulator, Fringes, match_origin
 from napari_stemprior.registration.displacement import (
     Displacement,
@@ -155,7 +156,7 @@ class Locked:
         Amplitudes at the nodes, displacement taken out.
     variance : (n,) array
         Their variance from noise alone.
-    explained, together, extent : float
+    explained, beyond, together, extent : float
         See `Evidence`.
     """
 
@@ -166,6 +167,7 @@ class Locked:
     measured: NDArray[np.complex128]
     variance: NDArray[np.float64]
     explained: float
+    beyond: float
     together: float
     extent: float
 
@@ -175,7 +177,15 @@ class Locked:
         fraction, _ = match_origin(self.nodes, turned / self.variance, self.prior.cell)
         inner = self.linear @ symmetry
         proof = evidence(
-            self.nodes, turned, self.variance, fraction, inner, self.explained, self.together, self.extent
+            self.nodes,
+            turned,
+            self.variance,
+            fraction,
+            inner,
+            self.explained,
+            self.beyond,
+            self.together,
+            self.extent,
         )
         return Placement(inner, self.origin + inner @ (fraction @ self.prior.cell), proof)
 
@@ -200,8 +210,19 @@ def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.flo
     explained = explained_share(whole, best.linear, prior)
     pixels = demodulator.flat.image.size
     extent = float(np.sqrt(np.prod(demodulator.flat.extent)))
+    shift = best.displacement.shift + best.origin
+    beyond = share_beyond(seen, prior, best.fringes, best.values, shift, best.displacement.match)
     return Locked(
-        prior, found, best.linear, best.origin, measured, noise * pixels, explained, best.together, extent
+        prior,
+        found,
+        best.linear,
+        best.origin,
+        measured,
+        noise * pixels,
+        explained,
+        beyond,
+        best.together,
+        extent,
     )
 
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior
+from napari_stemprior.structure.elements import ATOMIC_NUMBERS
 
 #: Finest spacing in Å whose nodes are looked for; probes of about 1 Å show little beyond.
 RESOLUTION = 0.85
@@ -16,6 +17,9 @@ RESOLUTION = 0.85
 COLUMN_WIDTH = 0.38
 #: The strongest nodes that are kept; more cost time and add nothing.
 MOST_NODES = 48
+#: How the intensity of a column may go with Z: it depends on the detector, the thickness and channelling.
+#: Multislice of WSe2 at 60 kV gives about 1.3.
+EXPONENTS = (1.25, 1.5, 1.7, 1.95)
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,14 @@ class Nodes:
         Wave vectors (x, y) in cycles per Å.
     factor : (n,) complex array
         Structure factors damped by the width of a column, relative to the sum of all weights.
+    variants : (m, n) complex array
+        The same for columns that scatter otherwise with Z, see `EXPONENTS`.
     """
 
     hk: NDArray[np.int64]
     g: NDArray[np.float64]
     factor: NDArray[np.complex128]
+    variants: NDArray[np.complex128]
 
     @property
     def radius(self) -> NDArray[np.float64]:
@@ -68,16 +75,34 @@ def nodes(prior: StructurePrior, resolution: float = RESOLUTION, width: float = 
     g = hk @ reciprocal
     inside = np.linalg.norm(g, axis=1) <= 1 / resolution
     hk, g = hk[inside], g[inside]
-    factor = structure_factors(prior, hk) * np.exp(-2 * np.pi**2 * width**2 * (g**2).sum(1))
+    damping = np.exp(-2 * np.pi**2 * width**2 * (g**2).sum(1))
+    factor = structure_factors(prior, hk) * damping
     order = np.argsort(-np.abs(factor), kind="stable")[:MOST_NODES]
     order = order[np.abs(factor[order]) > 0.02 * np.abs(factor[order[0]])]
-    return Nodes(hk[order], g[order], factor[order])
+    variants = [structure_factors(prior, hk[order], exponent) * damping[order] for exponent in EXPONENTS]
+    return Nodes(hk[order], g[order], factor[order], np.array(variants))
 
 
-def structure_factors(prior: StructurePrior, hk: NDArray[np.int64]) -> NDArray[np.complex128]:
-    """Return (n,) structure factors of point columns, relative to the sum of all weights."""
+def structure_factors(
+    prior: StructurePrior, hk: NDArray[np.int64], exponent: float = HAADF_EXPONENT
+) -> NDArray[np.complex128]:
+    """Return (n,) structure factors of point columns, relative to the sum of all weights.
+
+    Parameters
+    ----------
+    prior : StructurePrior
+    hk : (n, 2) array of int
+    exponent : float
+        Columns scatter as the sum of Z to this power.
+    """
     phase = np.exp(-2j * np.pi * (hk @ prior.fractional.T))
-    factor: NDArray[np.complex128] = phase @ prior.z_weights / prior.z_weights.sum()
+    weights = np.array(
+        [
+            sum(count * ATOMIC_NUMBERS[symbol] ** exponent for symbol, count in column.composition)
+            for column in prior.columns
+        ]
+    )
+    factor: NDArray[np.complex128] = phase @ weights / weights.sum()
     return factor
 
 

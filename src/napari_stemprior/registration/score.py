@@ -24,7 +24,7 @@ class Evidence:
     Parameters
     ----------
     agreement : float
-        Correlation of the measured with the expected structure factors, phases included.
+        Correlation of the measured with the expected structure factors, phases included, noise allowed for.
     significance : float
         Their product in standard deviations of noise.
     extent : float
@@ -36,6 +36,8 @@ class Evidence:
         Share of the expected amplitude in another direction than the strongest node that is really seen.
     together : float
         Whether the nodes are strong in the same places; two grains that lend one node each give about 0.7.
+    beyond : float
+        Share of the power that is certainly at simple fractions of the lattice, where it has no nodes.
     scale : float
         Relative difference of the lattice's scale from the given pixel size.
     strain : float
@@ -47,6 +49,7 @@ class Evidence:
     explained: float
     breadth: float
     together: float
+    beyond: float
     scale: float
     strain: float
     extent: float
@@ -55,12 +58,14 @@ class Evidence:
     def score(self) -> float:
         """From 0 to 1; above 0.5 is a fit."""
         votes = (
-            _vote(self.agreement, 0.72, 0.06),
+            # at little signal a right lattice agrees less by chance
+            _vote(self.agreement + 1.5 / max(self.significance, 1.0), 0.88, 0.015),
+            _vote(-self.beyond, -0.07, 0.012),
             _vote(self.significance - 1.6 * chance_significance(self.extent), 1.8, 1.0),
-            1.0 if np.isnan(self.explained) else _vote(self.explained, 0.24, 0.03),
+            1.0 if np.isnan(self.explained) else _vote(self.explained, 0.29, 0.025),
             _vote(self.breadth, 0.25, 0.06),
             _vote(self.together, 0.9, 0.015),
-            _vote(-abs(self.scale), -0.072, 0.003),
+            _vote(-abs(np.log1p(self.scale)), -0.066, 0.002),
             _vote(-self.strain, -0.14, 0.006),
         )
         # one strong objection is enough; agreement and ease rank what passes
@@ -94,6 +99,7 @@ def evidence(
     fraction: NDArray[np.float64],
     linear: NDArray[np.float64],
     explained: float,
+    beyond: float,
     together: float,
     extent: float,
 ) -> Evidence:
@@ -112,6 +118,8 @@ def evidence(
         From (x, y) in Å of the prior to (y, x) in Å of the image.
     explained : float
         From `explained_share`.
+    beyond : float
+        From `share_beyond`.
     together : float
         From `togetherness`.
     extent : float
@@ -122,13 +130,13 @@ def evidence(
         (np.conj(nodes.factor) * turned / variance).real.sum()
         / np.sqrt(0.5 * (np.abs(nodes.factor) ** 2 / variance).sum())
     )
-    norm = float(np.sqrt((np.abs(turned) ** 2).sum())) + 1e-30
-    agreement, template = -1.0, nodes.factor
-    for width in _EXTRA_WIDTHS:
-        factor = nodes.factor * np.exp(-2 * np.pi**2 * width**2 * nodes.radius**2)
-        value = float((np.conj(factor) * turned).real.sum() / (np.sqrt((np.abs(factor) ** 2).sum()) * norm))
-        if value > agreement:
-            agreement, template = value, factor
+    power = float((np.abs(turned) ** 2).sum())
+    # noise alone adds its variance to the power of every node
+    norm = float(np.sqrt(max(power - float(variance.sum()), 0.25 * power))) + 1e-30
+    damping = np.exp(-2 * np.pi**2 * np.square(_EXTRA_WIDTHS)[:, None] * nodes.radius**2)
+    factors = (nodes.variants[:, None] * damping[None]).reshape(-1, len(turned))
+    values = (np.conj(factors) * turned).real.sum(1) / np.linalg.norm(factors, axis=1)
+    agreement, template = float(values.max()) / norm, factors[int(values.argmax())]
     stretch = np.linalg.svd(linear, compute_uv=False)
     return Evidence(
         agreement,
@@ -136,6 +144,7 @@ def evidence(
         explained,
         _breadth(nodes, template, turned, variance),
         together,
+        beyond,
         float(np.sqrt(stretch[0] * stretch[1]) - 1),
         float(stretch[0] / stretch[1] - 1),
         extent,

@@ -1,0 +1,197 @@
+"""``stemprior suggest``: tell which crystal a micrograph shows."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_stemprior.errors import ExportError, StempriorError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_stemprior.progress import Progress
+    from napari_stemprior.registration.ranking import Suggestion
+    from napari_stemprior.structure import StructurePrior
+
+#: A fitted pixel size that differs more than this (relative) from the stated one is remarked on.
+_NOTABLE = 0.03
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="micrograph file")
+    parser.add_argument(
+        "--pixel-size",
+        metavar="Å",
+        type=_positive,
+        help="Å per pixel; wins over the file's. Without either the lattice constant cannot decide",
+    )
+    parser.add_argument(
+        "--structure",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="rank this structure file (or built-in name) as well; may be repeated",
+    )
+    parser.add_argument("--top", metavar="N", type=_count, default=5, help="how many to list (default 5)")
+    parser.add_argument(
+        "--overlay", metavar="PNG", type=Path, help="draw the best one's columns on the image"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Rank the library for one image and print the best."""
+    from napari_stemprior.io import read_micrographs
+    from napari_stemprior.progress import drain
+    from napari_stemprior.registration.ranking import rank_priors
+    from napari_stemprior.structure import built_in, names
+
+    priors = {name: built_in(name) for name in names()}
+    priors |= {prior.name: prior for prior in map(_prior, options.structure)}
+    frame = read_micrographs(options.image, options.pixel_size)[0]
+    stated = options.pixel_size or frame.pixel_size
+    with _Bar(options.image.name) as show:
+        ranked = drain(rank_priors(frame.image, stated, list(priors.values())), show)
+    fits = [suggestion for suggestion in ranked if suggestion.is_fit]
+    if not fits:
+        raise StempriorError(
+            f"{options.image}: none of {len(priors)} crystals fits; the image may show no lattice, one finer "
+            "than the pixels, or a crystal that needs --structure FILE."
+        )
+    _print(fits[: options.top], stated)
+    for remark in remarks(fits, stated):
+        print(f"stemprior: {remark}", file=sys.stderr)
+    if options.overlay is not None:
+        draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay)
+    return 0
+
+
+def remarks(fits: Sequence[Suggestion], stated: float | None) -> list[str]:
+    """Say in words what the table does not: ties, and a pixel size that the lattice contradicts."""
+    first = fits[0]
+    said = []
+    tied = [s.name for s in fits if s.tie == first.tie]
+    if len(tied) > 1:
+        advice = "" if stated else "; a pixel size would tell those apart whose lattice constants differ"
+        said.append(f"the image alone does not tell {', '.join(tied)} apart{advice}.")
+    if stated is not None and abs(first.pixel_size / stated - 1) > _NOTABLE:
+        said.append(
+            f"the lattice of {first.name} says {first.pixel_size:.4g} Å/px, not {stated:.4g}; "
+            "check the calibration."
+        )
+    return said
+
+
+def _print(suggestions: Sequence[Suggestion], stated: float | None) -> None:
+    rows = [("RANK", "NAME", "SCORE", "MERIT", "ANGLE (°)", "PIXEL (Å)", "OF STATED")]
+    for suggestion in suggestions:
+        share = "" if stated is None else f"{100 * (suggestion.pixel_size / stated - 1):+.1f} %"
+        rank = 1 + suggestion.tie
+        equals = "=" if sum(s.tie == suggestion.tie for s in suggestions) > 1 else ""
+        rows.append(
+            (
+                f"{rank}{equals}",
+                suggestion.name,
+                f"{suggestion.score:.2f}",
+                f"{suggestion.merit:.3f}",
+                f"{suggestion.pose.angle:.1f}{' mirrored' if suggestion.pose.mirrored else ''}",
+                f"{suggestion.pixel_size:.5g}",
+                share,
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    sys.stdout.flush()
+
+
+def draw_overlay(
+    image: NDArray[np.float32], suggestion: Suggestion, prior: StructurePrior, path: Path
+) -> None:
+    """Write a PNG of the image with the columns of a suggestion in the colours of their elements.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    import numpy as np
+    from ase.data.colors import jmol_colors
+    from PIL import Image, ImageDraw
+
+    from napari_stemprior.io.atomic_write import replaced
+    from napari_stemprior.registration import fit_pose_field
+
+    factor = max(1, math.ceil(700 / max(image.shape)))
+    low, high = np.percentile(image, (0.5, 99.5))
+    grey = (255 * np.clip((image - low) / max(high - low, 1e-9), 0, 1)).astype(np.uint8)
+    picture = Image.fromarray(np.kron(grey, np.ones((factor, factor), np.uint8))).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    shape = (image.shape[0], image.shape[1])
+    field = fit_pose_field(image, suggestion.pixel_size, prior, suggestion.pose)
+    places, index, reliability = field.columns(prior, shape)
+    radius = max(2.0, 0.22 * prior.neighbour_distance / suggestion.pixel_size * factor)
+    for (y, x), column in zip(places[reliability > 0.3], index[reliability > 0.3], strict=True):
+        colour = tuple(int(255 * c) for c in jmol_colors[prior.atomic_numbers[column]])
+        centre = ((x + 0.5) * factor, (y + 0.5) * factor)
+        pen.ellipse(
+            (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius), outline=colour
+        )
+    if path.suffix.lower() != ".png":
+        raise ExportError(f"{path}: the overlay is a PNG picture; give a name that ends in .png.")
+    with replaced(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def _prior(name_or_file: str) -> StructurePrior:
+    from napari_stemprior.structure import StructurePrior, load_prior
+
+    prior = load_prior(name_or_file)
+    if not isinstance(prior, StructurePrior):
+        raise StempriorError(f"{name_or_file}: a stack of layers is not ranked; name its layers one by one.")
+    return prior
+
+
+class _Bar:
+    """A progress bar on a terminal, silent elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        from tqdm import tqdm
+
+        self._tqdm = tqdm(
+            desc=self._title, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
+        )
+
+        def show(progress: Progress) -> None:
+            self._tqdm.total, self._tqdm.n = progress.total, progress.done
+            self._tqdm.set_description_str(f"{self._title}: {progress.stage}")
+
+        return show
+
+    def __exit__(self, *_: object) -> None:
+        self._tqdm.close()
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a pixel size, give a positive number of Å per pixel")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines, give 1 or more")
+    return int(text)
