@@ -87,10 +87,10 @@ def main() -> None:
         if options.only and case.prior not in options.only:
             continue
         chosen = case if options.phonons is None else replace(case, phonons=options.phonons)
-        rows += compare(chosen, cache=options.cache)
-        print("\n".join(markdown(rows).splitlines()[-len(THICKNESSES) :]), flush=True)
+        new = compare(chosen, cache=options.cache)
+        print("\n".join(markdown(new).splitlines()[2:]), flush=True)
+        rows += new
         save(rows, options.output)
-    print(markdown(rows))
 
 
 def compare(case: Case, *, cache: bool) -> list[Row]:
@@ -165,8 +165,9 @@ def markdown(rows: list[Row]) -> str:
     for r in rows:
         thickness = f"{r.thickness:g}" if r.thickness else "layer"
         lines.append(
-            f"| {r.structure} | {r.instrument} | {thickness} | {r.phonons} | {r.correlation:.4f} | {r.mean:.2f} "
-            f"| {r.columns or 'one kind'} | {r.worst:.3f} | {r.multislice_s:.0f} | {r.fast_ms:.0f} |"
+            f"| {r.structure} | {r.instrument} | {thickness} | {r.phonons} | {r.correlation:.4f} "
+            f"| {r.mean:.2f} | {r.columns or 'one kind'} | {r.worst:.3f} "
+            f"| {r.multislice_s:.0f} | {r.fast_ms:.0f} |"
         )
     return "\n".join(lines)
 

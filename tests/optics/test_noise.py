@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_stemprior.errors import InstrumentError
 from napari_stemprior.optics.noise import NoiseChain, afterglow, jitter_rows, smooth_field
+from napari_stemprior.optics.scan_distortion import ScanDistortion
 
 
 def test_the_dose_sets_the_counts() -> None:
@@ -52,3 +54,89 @@ def test_smooth_field_is_smooth_and_in_range() -> None:
     assert field.min() == 0
     assert field.max() == 1
     assert np.abs(np.diff(field, axis=0)).max() < 0.2
+
+
+def test_the_new_parts_are_off_by_default() -> None:
+    # the chain of earlier versions, by hand: training draws the same images under the same seed
+    image = np.random.default_rng(1).random((40, 50)).astype(np.float32)
+    rng = np.random.default_rng(5)
+    by_hand = np.clip(jitter_rows(np.clip(image, 0, None), 0.1 / 0.2, rng), 0, None)
+    by_hand = by_hand + 0.5 * float(by_hand.mean()) * smooth_field(by_hand.shape, 60 / 0.2, rng)
+    by_hand = rng.poisson(by_hand * (300 * 0.2**2)).astype(np.float32)
+    by_hand = afterglow(by_hand, 1.0)
+    by_hand = by_hand + rng.normal(0, 0.2, by_hand.shape).astype(np.float32)
+    chain = NoiseChain(300, 0.1, 0.5, 1.0, 0.2)
+    np.testing.assert_array_equal(chain.apply(image, 0.2, np.random.default_rng(5)), by_hand)
+
+
+WHOLE = NoiseChain(
+    3e3,
+    0.1,
+    0.5,
+    1.0,
+    0.2,
+    source_blur=0.5,
+    distortion=ScanDistortion(0.05, 0.3, drift=1.0, shear=0.02, mains=0.1),
+    uneven_dose=0.5,
+    gain=3.0,
+    offset=10.0,
+    bits=8,
+)
+
+
+def test_the_whole_chain_is_seeded() -> None:
+    image = (0.02 + 0.01 * np.random.default_rng(1).random((64, 80))).astype(np.float32)
+    first, again = (WHOLE.apply(image, 0.2, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, WHOLE.apply(image, 0.2, np.random.default_rng(6)))
+    np.testing.assert_array_equal(first, np.clip(np.round(first), 0, 255))
+
+
+@pytest.mark.parametrize("part", ["pixel_jitter", "flyback", "drift", "shear", "mains"])
+def test_each_distortion_moves_as_far_as_asked(part: str) -> None:
+    amount = 0.03 if part == "shear" else 0.4
+    distortion = ScanDistortion(**{part: amount})
+    field = distortion.displacement((100, 120), 0.1, np.random.default_rng(3)) * 0.1  # Å
+    if part == "pixel_jitter":
+        assert field.std() == pytest.approx(0.4, rel=0.05)
+        along = [np.corrcoef(field[1, :, :-n].ravel(), field[1, :, n:].ravel())[0, 1] for n in (1, 20)]
+        assert along[0] > 0.7 > 0.2 > abs(along[1])
+    elif part == "flyback":
+        assert field[1, :, 0].mean() == pytest.approx(-0.4, rel=0.1)
+        assert np.abs(field[1, :, 60:]).max() < 1e-3
+        assert np.abs(field[0]).max() == 0
+    elif part == "drift":
+        assert 0.1 < np.linalg.norm(field[:, -1, -1] - field[:, 0, 0]) < 0.8
+        assert np.abs(np.diff(field, axis=1)).max() < 0.1
+    elif part == "shear":
+        np.testing.assert_allclose(np.diff(field[1], axis=0), 0.03 * 0.1, atol=1e-9)
+    else:
+        assert np.linalg.norm(field, axis=0).max() == pytest.approx(0.4, rel=0.02)
+        # 50 Hz at 10 µs a pixel: a period every 2000 pixels
+        flat = field[1].ravel()
+        np.testing.assert_allclose(flat[2000:4000], flat[:2000], atol=1e-6)
+
+
+def test_a_distorted_wave_is_where_the_field_says() -> None:
+    y, x = np.indices((60, 90)).astype(float)
+    distortion = ScanDistortion(drift=0.5, flyback=0.2)
+    field = distortion.displacement((60, 90), 0.1, np.random.default_rng(2))
+    image = np.cos(0.3 * x + 0.2 * y).astype(np.float32)
+    out = distortion.apply(image, 0.1, np.random.default_rng(2))
+    expected = np.cos(0.3 * (x + field[1]) + 0.2 * (y + field[0]))
+    np.testing.assert_allclose(out[8:-8, 8:-8], expected[8:-8, 8:-8], atol=0.01)
+
+
+def test_uneven_dose_darkens_and_never_brightens() -> None:
+    flat = np.full((200, 200), 0.02, np.float32)
+    out = NoiseChain(dose=0, uneven_dose=0.6).apply(flat, 0.3, np.random.default_rng(0)) / 0.02
+    assert out.min() == pytest.approx(0.4, abs=1e-3)
+    assert out.max() == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"readout": -1.0}, {"bits": 12}, {"uneven_dose": 1.5}, {"gain": float("nan")}]
+)
+def test_nonsense_is_said_so(nonsense: dict[str, float]) -> None:
+    with pytest.raises(InstrumentError, match=next(iter(nonsense))):
+        NoiseChain(**nonsense)  # type: ignore[arg-type]

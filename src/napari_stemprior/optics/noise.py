@@ -1,15 +1,19 @@
 """The noise chain of a scanning microscope, each part switchable and seeded.
 
-Order: scan jitter, contamination, shot noise, afterglow, readout. Lengths are in Å.
+Order: source blur, scan distortion, row jitter, contamination, uneven dose, shot noise, afterglow, gain
+and offset, readout, clipping to the digits of the detector. Lengths are in Å.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+from napari_stemprior.errors import InstrumentError
+from napari_stemprior.optics.scan_distortion import ScanDistortion
 
 Image = NDArray[np.float32]
 
@@ -30,6 +34,23 @@ class NoiseChain:
         Decay length of the detector along the fast axis, pixels.
     readout : float
         Standard deviation of the readout noise, in detected electrons.
+    source_blur : float
+        Full width at half maximum of a further blur, Å; the engines apply the source of the instrument.
+    distortion : ScanDistortion
+        Pixel jitter, flyback, drift, shear, mains.
+    uneven_dose : float
+        How much the dose varies over the field, from 0 (even) to 1 (down to none at its darkest).
+    gain : float
+        Digits per detected electron.
+    offset : float
+        Digits of a pixel without electrons.
+    bits : int
+        8 or 16 clips to whole digits from 0 to the largest; 0 leaves the values as they are.
+
+    Raises
+    ------
+    InstrumentError
+        If a part is negative, or `bits` is not 0, 8 or 16.
     """
 
     dose: float = 1e4
@@ -37,9 +58,24 @@ class NoiseChain:
     contamination: float = 0.0
     afterglow: float = 0.0
     readout: float = 0.0
+    source_blur: float = 0.0
+    distortion: ScanDistortion = field(default_factory=ScanDistortion)
+    uneven_dose: float = 0.0
+    gain: float = 1.0
+    offset: float = 0.0
+    bits: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("row_jitter", "contamination", "afterglow", "readout", "source_blur", "gain"):
+            if not getattr(self, name) >= 0:
+                raise InstrumentError(f"The {name} of {getattr(self, name)} is not possible; give 0 or more.")
+        if not 0 <= self.uneven_dose <= 1:
+            raise InstrumentError(f"The uneven_dose of {self.uneven_dose} lies outside 0 to 1.")
+        if self.bits not in (0, 8, 16):
+            raise InstrumentError(f"A detector of {self.bits} bits is not known; give 8, 16 or 0 for none.")
 
     def apply(self, image: Image, pixel_size: float, rng: np.random.Generator) -> Image:
-        """Return the detected electrons per pixel of an ideal image.
+        """Return the detected electrons per pixel of an ideal image, or the digits of the detector.
 
         Parameters
         ----------
@@ -50,18 +86,29 @@ class NoiseChain:
         rng : numpy Generator
         """
         signal: Image = np.clip(image, 0, None)
+        if self.source_blur > 0:
+            sigma = self.source_blur / np.sqrt(8 * np.log(2)) / pixel_size
+            signal = gaussian_filter(signal, sigma, mode="mirror")
+        if not self.distortion.is_none:
+            signal = np.clip(self.distortion.apply(signal, pixel_size, rng), 0, None)
         if self.row_jitter > 0:
             signal = np.clip(jitter_rows(signal, self.row_jitter / pixel_size, rng), 0, None)
         if self.contamination > 0:
             signal = signal + self.contamination * float(signal.mean()) * smooth_field(
                 signal.shape, 60 / pixel_size, rng
             )
+        if self.uneven_dose > 0:
+            signal = signal * (1 - self.uneven_dose * smooth_field(signal.shape, 80 / pixel_size, rng))
         if np.isfinite(self.dose) and self.dose > 0:
             signal = rng.poisson(signal * (self.dose * pixel_size**2)).astype(np.float32)
         if self.afterglow > 0:
             signal = afterglow(signal, self.afterglow)
         if self.readout > 0:
             signal = signal + rng.normal(0, self.readout, signal.shape).astype(np.float32)
+        if self.gain != 1 or self.offset != 0:
+            signal = signal * self.gain + self.offset
+        if self.bits:
+            signal = np.clip(np.round(signal), 0, 2**self.bits - 1)
         return np.asarray(signal, dtype=np.float32)
 
 
