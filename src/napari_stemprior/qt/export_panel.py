@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPushButton
 
-from napari_stemprior.errors import StempriorError
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.atoms.history import user_name
+from napari_stemprior.errors import ModelError, StempriorError
+from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_provenance
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.progress import Progress
 from napari_stemprior.qt import tasks
 from napari_stemprior.qt.layers import region_mask
+from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.panel import BUSY, NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.structure import Prior
 
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file that step 6 writes."""
-
-    name: str
-    suffix: str
-    kind: str
-    tooltip: str
-
-
-FORMATS: tuple[Format, ...] = (
-    Format("CSV table", ".csv", "table", "One row an atom column, positions in px and Å."),
-    Format("Parquet table", ".parquet", "table", "The same table, exact and small."),
-    Format("extxyz structure", ".extxyz", "table", "Positions in Å, for ASE and OVITO."),
-    Format("napari points", ".csv", "napari", "A CSV that napari opens as a Points layer."),
-    Format("Mask", ".tif", "mask", "A label image as TIFF: every atom a disc with its own number."),
-)
 _WHOLE, _DRAWN = "Whole image", "Drawn region"
 
 
@@ -83,8 +74,8 @@ class ExportPanel(Panel):
         """Show what can be saved."""
         none = "" if self.session.editor is not None else NO_ATOMS
         busy = BUSY if self.runner.busy else ""
-        self.format.setToolTip(f"<qt>{self._format.tooltip}</qt>")
-        allow(self.save, f"Save the atoms: {self._format.tooltip}", none, busy)
+        self.format.setToolTip(f"<qt>{self._format.summary}</qt>")
+        allow(self.save, f"Save the atoms: {self._format.summary}", none, busy)
         allow(
             self.region,
             "The part of the image in which you checked every atom. The network learns from that part only; "
@@ -122,22 +113,15 @@ class ExportPanel(Panel):
         session, editor = self.session, self.session.editor
         if editor is None:
             return
-        if path.suffix.lower() != self._format.suffix:
+        if not self._format.matches(path):
             path = path.with_name(path.name + self._format.suffix)
         try:
-            shape = session.micrograph().image.shape
+            micrograph = session.micrograph()
         except StempriorError as error:
             tell(error)
             return
-        table = editor.table(shown_only=self.shown_only.isChecked())
-        work = tasks.write_file(
-            session.operations,
-            self._format.kind,
-            table,
-            (shape[0], shape[1]),
-            path,
-        )
-        self.runner.start(work, self._on_written)
+        table = editor.table(shown_only=self.shown_only.isChecked(), vacancies=True)
+        self.runner.start(_writing(self._format, table, micrograph, path), self._on_written)
 
     def write_pair(self, folder: Path) -> None:
         """Save a training pair in a worker."""
@@ -154,15 +138,13 @@ class ExportPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        table = editor.table(shown_only=self.shown_only.isChecked())
-        work = tasks.save_pair(
-            session.operations, folder, micrograph, table, reviewed, session.prior, table.provenance
-        )
+        table = editor.table(shown_only=self.shown_only.isChecked(), vacancies=True)
+        work = _saving(session.operations, folder, micrograph, table, reviewed, session.prior)
         self._folder = folder
         self.runner.start(work, self._on_saved)
 
     @property
-    def _format(self) -> Format:
+    def _format(self) -> ExportFormat:
         return FORMATS[self.format.currentIndex()]
 
     def _on_draw(self) -> None:
@@ -179,3 +161,37 @@ class ExportPanel(Panel):
         self._last = text
         show_info(text)
         self.refresh()
+
+
+def _writing(
+    form: ExportFormat, table: AtomTable, micrograph: Micrograph, path: Path
+) -> Generator[Progress, None, Path]:
+    """Write atoms and marked vacancies to a file."""
+    yield Progress(0, 0, f"Writing {path.name}")
+    return export_atoms(table, path, image=micrograph.image, name=micrograph.name, key=form.key)
+
+
+def _saving(
+    operations: Operations,
+    folder: Path,
+    micrograph: Micrograph,
+    table: AtomTable,
+    reviewed: NDArray[np.bool_],
+    prior: Prior | None,
+) -> Generator[Progress, None, str]:
+    """Save a training pair that says where it comes from."""
+    yield Progress(0, 0, "Saving the training pair")
+    provenance = pair_provenance(
+        table.provenance, prior, network_file=_network_file(table), editor=user_name()
+    )
+    return (yield from tasks.save_pair(operations, folder, micrograph, table, reviewed, prior, provenance))
+
+
+def _network_file(table: AtomTable) -> Path | None:
+    """Find the weights that found the atoms, if they are still there."""
+    from napari_stemprior.inference.models import model_path
+
+    try:
+        return model_path(table.provenance["model"]) if table.provenance.get("model") else None
+    except ModelError:
+        return None

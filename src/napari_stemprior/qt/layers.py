@@ -300,5 +300,11 @@ def region_mask(layer: Shapes | None, shape: tuple[int, int]) -> NDArray[np.bool
 
 def of_role(layers: Iterable[Layer], role: str, image: Image) -> Layer | None:
     """Find our layer of a role that belongs to an image."""
-    wanted = layer_id(image)
-    return next((lay for lay in layers if role_of(lay) == role and owner_of(lay) == wanted), None)
+    return next((lay for lay in layers if role_of(lay) == role and belongs(lay, image)), None)
+
+
+def belongs(layer: Layer, image: Image) -> bool:
+    """Say whether one of our layers belongs to an image: made for it here, or opened with it from a pair."""
+    pair = image.metadata.get(KEY, {}).get("pair")
+    opened_with_it = pair is not None and layer.metadata.get(KEY, {}).get("pair") == pair
+    return owner_of(layer) == layer_id(image) or opened_with_it

@@ -1,4 +1,4 @@
-"""File > Open for the formats of electron microscopes.
+"""File > Open for the formats of electron microscopes, and for training pairs.
 
 TIFF, PNG and JPEG stay with napari's own reader: a second one would make napari ask which to take.
 Step 1 looks into such a file for its pixel size.
@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from napari_stemprior.io import read_micrographs
 from napari_stemprior.qt.layers import LayerData, layer_from_micrographs
 
+Reader = Callable[[str | Sequence[str]], list[LayerData]]
 
-def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+
+def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the reader for a path that napari offers by its suffix."""
     return read
 
@@ -25,5 +27,28 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
     StempriorError
         If a file is no micrograph.
     """
-    paths = [path] if isinstance(path, str) else list(path)
-    return [layer for one in paths for layer in layer_from_micrographs(read_micrographs(one))]
+    return [layer for one in _paths(path) for layer in layer_from_micrographs(read_micrographs(one))]
+
+
+def get_pair_reader(path: str | Sequence[str]) -> Reader | None:
+    """Return the reader of training pairs for a folder of them, its ``dataset.json`` or a ``meta.json``."""
+    from napari_stemprior.qt.pair_layers import is_pair_file
+
+    return read_pairs if all(is_pair_file(one) for one in _paths(path)) else None
+
+
+def read_pairs(path: str | Sequence[str]) -> list[LayerData]:
+    """Open training pairs as layers that the desk takes up, for further correction.
+
+    Raises
+    ------
+    DatasetError
+        If there is no pair or it is damaged.
+    """
+    from napari_stemprior.qt.pair_layers import layers_from_path
+
+    return [layer for one in _paths(path) for layer in layers_from_path(one)]
+
+
+def _paths(path: str | Sequence[str]) -> list[str]:
+    return [path] if isinstance(path, str) else list(path)

@@ -146,7 +146,7 @@ class Session:
             return
         doors.set_pixel_size(image, value)
         for layer in self.viewer.layers:
-            if doors.owner_of(layer) == doors.layer_id(image):
+            if doors.belongs(layer, image):
                 doors.follow(layer, image)
         if self.editor is not None:
             self.editor.pixel_size = value
