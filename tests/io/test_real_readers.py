@@ -47,6 +47,18 @@ def test_hyperspy(subject, tmp_path):
     assert len(dict(hs.load(tmp_path / "again.hspy").metadata.Markers)) == len(ROWS)
 
 
+def test_pymatgen(subject, tmp_path):
+    pymatgen = pytest.importorskip("pymatgen.core")
+    structure = pymatgen.Structure.from_file(write(subject, tmp_path / "a.cif"))
+    height, width = SHAPE
+    assert structure.lattice.abc[:2] == pytest.approx((width * PIXEL_SIZE, height * PIXEL_SIZE))
+    (sulphur,) = [site for site in structure if site.species_string == "S"]
+    y, x = YX[1] * PIXEL_SIZE
+    assert sulphur.coords[0] == pytest.approx(x + PIXEL_SIZE / 2)
+    assert sulphur.coords[1] == pytest.approx((height - 0.5) * PIXEL_SIZE - y)
+    assert len(structure) == 4  # the vacancy is no atom
+
+
 def test_atomap(subject, tmp_path):
     pytest.importorskip("atomap.api")
     from atomap.io import load_atom_lattice_from_hdf5

@@ -162,24 +162,6 @@ def _read_pixel_size(path: Path) -> float | None:
     return read_micrograph(path).pixel_size
 
 
-def _export_atoms(table: AtomTable, path: Path, shape: tuple[int, int]) -> None:
-    from napari_stemprior.io import export_atoms
-
-    export_atoms(table, path, shape=shape)
-
-
-def _write_napari_points(table: AtomTable, path: Path) -> None:
-    from napari_stemprior.io import write_napari_points
-
-    write_napari_points(table, path)
-
-
-def _write_mask(table: AtomTable, path: Path, shape: tuple[int, int]) -> None:
-    from napari_stemprior.io import write_mask
-
-    write_mask(table, shape, path)
-
-
 def _save_pair(
     folder: Path,
     micrograph: Micrograph,
@@ -217,7 +199,4 @@ class Operations:
     write_reference: Callable[[Path, NDArray[np.float32], dict[str, Any]], None] = _write_reference
     models: Callable[[], list[str]] = _models
     segmenter: Callable[[str, str], SegmenterLike] = _segmenter
-    export_atoms: Callable[[AtomTable, Path, tuple[int, int]], None] = _export_atoms
-    write_napari_points: Callable[[AtomTable, Path], None] = _write_napari_points
-    write_mask: Callable[[AtomTable, Path, tuple[int, int]], None] = _write_mask
     save_pair: Callable[..., str] = _save_pair

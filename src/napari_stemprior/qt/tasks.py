@@ -231,28 +231,6 @@ def segment(
     return Segmented(table, segmenter.pose, prior)
 
 
-def write_file(
-    operations: Operations, kind: str, table: AtomTable, shape: tuple[int, int], path: Path
-) -> Generator[Progress, None, Path]:
-    """Write atoms to a file.
-
-    Parameters
-    ----------
-    kind : {"table", "napari", "mask"}
-    shape : (int, int)
-        Of the micrograph, px.
-    """
-    yield Progress(0, 0, f"Writing {path.name}")
-    match kind:
-        case "napari":
-            operations.write_napari_points(table, path)
-        case "mask":
-            operations.write_mask(table, path, shape)
-        case _:
-            operations.export_atoms(table, path, shape)
-    return path
-
-
 def save_pair(
     operations: Operations,
     folder: Path,
