@@ -120,11 +120,11 @@ class Colouring:
         if self.problem:
             return Legend(problem=self.problem)
         if self.quantity is LAYER:
-            layers = [] if editor is None else sorted(set(editor.rows["layer"]))
+            layers = [] if editor is None else np.unique(editor.history.column("layer")).tolist()
             words = {0: "0 (entrance side)"}
             return Legend(tuple((CATEGORIES[i % len(CATEGORIES)], words.get(i, str(i))) for i in layers))
         if self.quantity is ELEMENT:
-            names = [] if editor is None else sorted(set(editor.table().rows["element"]))
+            names = [] if editor is None else sorted(pd.unique(editor.history.column("element")))
             return Legend(tuple((element_colour(e), str(e)) for e in names))
         return Legend(scale=self.limits, unit=self.quantity.unit)
 

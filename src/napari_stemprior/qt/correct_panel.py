@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -443,7 +444,8 @@ class CorrectPanel(Panel):
             return
         status = editor.history.column("status")
         present = ~np.isin(status, ABSENT)
-        elements, numbers = np.unique(editor.history.column("element")[present], return_counts=True)
+        codes, elements = pd.factorize(editor.history.column("element")[present], sort=True)
+        numbers = np.bincount(codes)
         parts = [f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(elements, numbers, strict=True)]
         notes = [
             f"{n} {word}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import is_
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,9 @@ def _style(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colourin
     layer.border_color = ring_colours(rows, colouring)
     layer.face_color = np.zeros((len(rows), 4))
     codes, names = pd.factorize(rows["status"].to_numpy())
-    layer.symbol = np.array([_SYMBOLS[s] for s in names], object)[codes]
+    symbols = np.array([_SYMBOLS[s] for s in names], object)[codes]
+    if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
+        layer.symbol = symbols
     layer.size = layer.current_size
     layer.shown = shown
 

@@ -49,8 +49,13 @@ class Review:
         editor = self.editor
         if editor is None:
             return []
-        hidden = set(editor.history.ids[editor.hidden].tolist())
-        return [i for i in self.queue.waiting(editor.rows) if self.queue.doubts[i].atom_id not in hidden]
+        rows, queue = editor.rows, self.queue
+        # rows and queue are kept, so that their ids are not given to others
+        if self._waiting_of is None or self._waiting_of[:3] != (id(rows), id(queue), editor.threshold):
+            hidden = set(editor.history.ids[editor.hidden].tolist())
+            self._waiting = [i for i in queue.waiting(rows) if queue.doubts[i].atom_id not in hidden]
+            self._waiting_of = (id(rows), id(queue), editor.threshold, rows, queue)
+        return self._waiting
 
     def step(self, viewer: ViewerModel, by: int) -> Doubt | None:
         """Go to the next (`by` = 1) or previous (-1) place and centre it; None if there is none."""
