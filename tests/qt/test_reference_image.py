@@ -99,8 +99,9 @@ def test_a_montage_keeps_every_picture_in_its_place():
     images = np.random.default_rng(0).random((2, 3, 5, 7)).astype(np.float32)
     image, labels = montage_layers(Montage(images, (50.0, 100.0), (-20.0, 0.0, 20.0), 0.1), "Si", (0.0, 9.0))
     picture, corners = image.data, corners_of(images.shape)
-    assert labels.features["label"].tolist()[1] == "50 Å thick, df 0 Å"
-    np.testing.assert_allclose(labels.data.reshape(2, 3, 2)[..., 0], corners[..., 0])
+    assert labels.features["label"].tolist() == ["50 Å", "100 Å", "df -20 Å", "df 0 Å", "df 20 Å"]
+    np.testing.assert_allclose(labels.data[:2, 0], corners[:, 0, 0] + 2.5)
+    np.testing.assert_allclose(labels.data[2:, 1], corners[0, :, 1] + 3.5)
     for i in range(2):
         for j in range(3):
             y, x = corners[i, j].astype(int)

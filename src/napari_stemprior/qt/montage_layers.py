@@ -56,15 +56,30 @@ def montage_layers(montage: Montage, name: str, at: tuple[float, float]) -> tupl
         metadata={KEY: {"role": "montage", "image": ""}},
         **place,
     )
-    thick = [f"{t:g} Å thick, " if len(montage.thicknesses) > 1 else "" for t in montage.thicknesses]
-    texts = [f"{t}df {d:g} Å" for t in thick for d in montage.defoci]
+    height, width = montage.images.shape[2:]
+    rows = [
+        (f"{t:g} Å", (y + height / 2, -0.3 * width))
+        for t, (y, _) in zip(montage.thicknesses, corners[:, 0], strict=True)
+    ]
+    columns = [
+        (f"df {d:g} Å", (-0.12 * height, x + width / 2))
+        for d, (_, x) in zip(montage.defoci, corners[0], strict=True)
+    ]
+    texts = [*(rows if len(rows) > 1 else ()), *columns]  # a layer has one thickness, which is its own
     labels = Points(
-        corners.reshape(-1, 2) + np.array((0.0, 2.0)),
+        np.array([yx for _, yx in texts]),
         name=f"{name} montage labels",
         size=1e-3,
         opacity=1.0,
-        features={"label": texts},
-        text={"string": "{label}", "anchor": "upper_left", "color": "#ffd34d", "size": 9},
+        features={"label": [text for text, _ in texts]},
+        # the words grow with the pictures, so that they never cover each other
+        text={
+            "string": "{label}",
+            "anchor": "center",
+            "color": "#ffd34d",
+            "size": 0.09 * width * size,
+            "scaling": True,
+        },
         metadata={KEY: {"role": "montage", "image": ""}},
         **place,
     )

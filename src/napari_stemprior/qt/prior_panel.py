@@ -339,26 +339,26 @@ def placed_text(placed: Placed, pixel_size: float | None = None) -> str:
     """Say in words how well and how a lattice lies."""
     if placed.by_hand:
         return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Polish the fit</b> to judge it."
-    text = fit_text(placed.pose, pixel_size)
+    below = ""
     if placed.stack is not None and placed.pose.is_fit:
         others = ", ".join(
             f"{prior.name} {pose.angle - placed.pose.angle:+.2f}°"
             for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
         )
-        text += f"; below it {others}"
-    return text
+        below = f", below it {others}"
+    return fit_text(placed.pose, pixel_size, below)
 
 
-def fit_text(pose: Pose, pixel_size: float | None = None) -> str:
+def fit_text(pose: Pose, pixel_size: float | None = None, more: str = "") -> str:
     """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
     verdict = "Fits" if pose.is_fit else "<b>Does not fit</b>"
     mirrored = ", mirrored" if pose.mirrored else ""
-    text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}"
+    text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}{more}"
     stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1
     if pose.is_fit and abs(stretch) > _STRETCH:
-        more = "more" if stretch > 0 else "less"
+        sign = "more" if stretch > 0 else "less"
         text += (
-            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {more} than "
+            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
             "step 1 says; check the calibration."
         )
     return text

@@ -349,10 +349,11 @@ class ReferencePanel(Panel):
         self.comparison.set_view(View.ALONE)
         if session.image is not None and session.pixel_size is not None:
             at = (0.0, 1.04 * shape_of(session.image)[1] * session.pixel_size)
-        for layer in montage_layers(montage, self._montage_name, at):
+        layers = montage_layers(montage, self._montage_name, at)
+        for layer in layers:
             session.viewer.add_layer(layer)
         session.activate(session.image)
-        session.viewer.reset_view()
+        session.viewer.reset_view(layers=layers, margin=0.1)
 
     def _on_view(self, index: int) -> None:
         view = self.view.itemData(index)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_stemprior.errors import DeviceError, StempriorError
 from napari_stemprior.progress import Progress
 
+#: ms for which the end of the program waits for work that was told to stop.
+_LAST_WAIT = 5000
+#: Workers that have not ended yet.
+_running: set[GeneratorWorker] = set()
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +57,15 @@ def _out_of_memory(where: str) -> DeviceError:
     return DeviceError(
         f"The {where} ran out of memory; choose the device 'cpu' in step 4, or crop the image."
     )
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End what still runs: a thread that outlives the interpreter would abort the program."""
+    if _running:
+        for worker in list(_running):
+            worker.quit()
+        QThreadPool.globalInstance().waitForDone(_LAST_WAIT)
 
 
 class JobRunner(QObject):
@@ -103,6 +118,8 @@ class JobRunner(QObject):
         self._work, self._done, self._cancelling = work, done, False
         worker = create_worker(guarded, work, _start_thread=False, _ignore_errors=True)
         self._worker = worker
+        _running.add(worker)
+        worker.finished.connect(partial(_running.discard, worker))
         worker.yielded.connect(self._on_yielded)
         worker.returned.connect(self._on_returned)
         worker.finished.connect(self._on_finished)
