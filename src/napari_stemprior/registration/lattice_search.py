@@ -59,7 +59,7 @@ def node_value(
     Nodes beyond the spectrum do not count.
     """
     inverse = np.linalg.inv(linear)
-    k = np.einsum("na,...ab->...nb", g, inverse)
+    k = g @ inverse
     inside = np.linalg.norm(k, axis=-1) < power.limit
     share = np.where(inside, weight, 0.0)
     log_power = np.log1p(power.at(k)) - _NOISE_LOG

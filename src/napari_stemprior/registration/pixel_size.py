@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.registration.lattice_search import Lattice, refine_power, sweep
-from napari_stemprior.registration.placement import Placement, place, to_pose
+from napari_stemprior.registration.placement import Placement, place, register, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import has_mirror, nodes
+from napari_stemprior.registration.score import explained_share
 from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
@@ -27,15 +28,30 @@ _STEP = 0.012
 _BAND = 1.3
 #: How many pixel sizes are registered in full, and from how many lattices.
 _TRIALS = 6
+#: A lattice that holds less than this share of the fringes is not worth to be placed.
+_FEW_FRINGES = 0.2
+#: Side in Å of the middle of an image that suffices for the search of the pixel size, and in pixels.
+_SIDE = 130.0
+_FEWEST = 512
 
 
 @dataclass(frozen=True)
 class Band:
-    """A range of pixel sizes (Å) and the image made ready for its middle."""
+    """A range of pixel sizes (Å) and the image, or the middle of it, made ready for one of them.
+
+    Parameters
+    ----------
+    low, high, middle : float
+        Å per pixel.
+    corner : (2,) array
+        Pixel (y, x) of the image that the view begins at.
+    view : View
+    """
 
     low: float
     high: float
     middle: float
+    corner: NDArray[np.int64]
     view: View
 
 
@@ -54,7 +70,12 @@ def make_bands(image: NDArray[np.float32], low: float, high: float) -> list[Band
     bands = []
     for first, last in pairwise(np.geomspace(low, high, count + 1).tolist()):
         middle = float(np.sqrt(first * last))
-        bands.append(Band(first, last, middle, view(flatten(image, middle))))
+        side = np.minimum(image.shape, max(_FEWEST, int(np.ceil(_SIDE / first))))
+        corner = (np.array(image.shape) - side) // 2
+        part = image[corner[0] : corner[0] + side[0], corner[1] : corner[1] + side[1]]
+        if part.max() == part.min():
+            part, corner = image, np.zeros(2, dtype=int)
+        bands.append(Band(first, last, middle, corner, view(flatten(part, middle))))
     return bands
 
 
@@ -93,7 +114,7 @@ def scaled_placements(
         if any(abs(size / other - 1) < 0.025 for other in tried) or not _shows(shape, size, prior):
             continue
         tried.append(size)
-        results += _placed(lattice, band, prior)
+        results += _placed(lattice, band, prior, hopeful=not results)
     return sorted(results, key=lambda s: -merit(s.placement))
 
 
@@ -103,15 +124,19 @@ def merit(placement: Placement) -> float:
     return placement.evidence.score * (0.3 + (1.0 if np.isnan(explained) else explained))
 
 
-def _placed(start: Lattice, band: Band, prior: StructurePrior) -> list[Scaled]:
+def _placed(start: Lattice, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
+    """Refine and place a lattice; none if few fringes lie on it, unless it is the `hopeful` first."""
     found = nodes(prior, band.view.resolution)
     lattice = refine_power(band.view.blurred, found, start, strain=0.012, evaluations=70)
     lattice = refine_power(band.view.whole, found, lattice, strain=0.004, evaluations=110)
+    if not hopeful and explained_share(band.view.peaks, lattice.linear, prior) < _FEW_FRINGES:
+        return []
     results = []
     for placement in place(band.view, found, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
         free = replace(placement, evidence=replace(placement.evidence, scale=0.0))
-        pose = to_pose(free, band.view.flat)
+        inner = to_pose(free, band.view.flat)
+        pose = Pose(inner.affine, inner.origin + band.corner, inner.score)
         results.append(Scaled(pose.pixel_size, pose, free))
     return results
 
@@ -157,12 +182,17 @@ def fit_pixel_size(
     """
     array = checked_image(image)
     low, high = searched(guess)
-    found = scaled_placements(make_bands(array, low, high), array.shape, prior)
+    bands = make_bands(array, low, high)
+    found = scaled_placements(bands, array.shape, prior)
     if not found:
         raise RegistrationError(
             f"No pixel size between {low:.3g} and {high:.3g} Å/px puts three unit cells of {prior.name} into "
             f"an image of {array.shape[1]} x {array.shape[0]} pixels; give a larger image."
         )
+    if any(band.corner.any() for band in bands):  # only the middle has been looked at
+        whole = register(array, found[0].pixel_size, prior, candidates=1)[0]
+        if whole.is_fit:
+            return whole.pixel_size, whole
     return found[0].pixel_size, found[0].pose
 
 

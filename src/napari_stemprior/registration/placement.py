@@ -207,7 +207,7 @@ def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.flo
     places = best.fringes.places
     step = places[1, 0, 0] * places[0, 1, 1] / demodulator.flat.pixel_size**2
     measured *= step / best.fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
-    explained = explained_share(whole, best.linear, prior)
+    explained = explained_share(seen.peaks, best.linear, prior)
     pixels = demodulator.flat.image.size
     extent = float(np.sqrt(np.prod(demodulator.flat.extent)))
     shift = best.displacement.shift + best.origin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,15 +19,19 @@ from napari_stemprior.registration.spectrum import check_pixel_size, checked_ima
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
-#: A stated pixel size is usually right within this (relative), and sometimes wrong by much more.
+#: A stated pixel size is believed where a crystal fits within this (relative).
 SCALE_TRUST = 0.04
-#: Merits (relative) that differ by less do not tell two crystals apart: intensities depend on thickness,
-#: tilt and detector, which nobody has told.
-TIE = 0.02
+#: Where none does, it is a nominal one, as files often hold, and says nothing within this.
+NOMINAL = 0.11
+#: Likenesses that differ by less do not tell two crystals apart: of layers, and of thick crystals, whose
+#: intensities depend on thickness and tilt, which nobody has told.
+TIE_LAYERS, TIE_CRYSTALS = 0.02, 0.07
+#: Where the pixel size is believed, scales that differ by less (relative) are one.
+SAME_SCALE = 0.008
 #: Pixel sizes that are registered in full for each prior where none is stated.
 _TRIALS = 4
 #: Columns with less than this share of the strongest one's weight do not show.
-_VISIBLE = 0.15
+_VISIBLE = 0.1
 #: Half the side in Å of the square in which columns are compared.
 _WINDOW = 15.0
 
@@ -71,9 +75,10 @@ def rank_priors(
 ) -> Generator[Progress, None, list[Suggestion]]:
     """Rank priors by how well they explain an image.
 
-    With a pixel size the lattice constant takes part in the decision. Without one, or where no prior fits
-    at the stated one, only the geometry and the brightness of the columns do; crystals that look alike
-    then share a `Suggestion.tie`, in the order in which they were given.
+    With a pixel size the lattice constant takes part in the decision. Where no prior fits within 4 % of it,
+    it is taken for a nominal one, which may be off by a tenth; without any, only the geometry and the
+    brightness of the columns decide. Crystals that look alike share a `Suggestion.tie`; where no pixel size
+    decides, they stand in the order in which they were given.
 
     Parameters
     ----------
@@ -102,108 +107,129 @@ def rank_priors(
     """
     array = checked_image(image)
     low, high = searched(pixel_size)
-    found: list[tuple[Suggestion, StructurePrior]] = []
+    found: list[_Found] = []
     if pixel_size is not None:
         yield Progress(0, len(priors), "transforming the image")
         seen = view(flatten(array, pixel_size))
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
-            suggestion = _at_stated_size(seen, array.shape, pixel_size, prior)
-            if suggestion is not None:
-                found.append((suggestion, prior))
-        if any(suggestion.is_fit for suggestion, _ in found):
-            return _ranked(found, array.shape, by_order=False)
-        found = []
+            found += _at_stated_size(seen, array.shape, pixel_size, prior)
+        if any(f.pose.is_fit and abs(f.off) <= SCALE_TRUST for f in found):
+            return _ranked(found, array.shape, believed=True)
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
     bands = make_bands(array, low, high)
+    found = []
     for number, prior in enumerate(priors):
         yield Progress(number, len(priors), prior.name)
-        suggestion = _at_any_size(bands, array.shape, prior)
-        if suggestion is not None:
-            found.append((suggestion, prior))
-    return _ranked(found, array.shape, by_order=True)
+        found += _at_any_size(bands, array.shape, pixel_size, prior)
+    return _ranked(found, array.shape, believed=False)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A prior as it lies on the image; `off` is the logarithm of its pixel size over the stated one."""
+
+    prior: StructurePrior
+    pose: Pose
+    evidence: Evidence
+    off: float
+    merit: float
 
 
 def _at_stated_size(
     seen: View, shape: tuple[int, ...], pixel_size: float, prior: StructurePrior
-) -> Suggestion | None:
+) -> list[_Found]:
     try:
         check_pixel_size(shape, pixel_size, prior)
     except PixelSizeError:
-        return None
-    best = max(register_view(seen, prior), key=lambda p: (p.evidence.score > 0.5, _merit(p.evidence)))
-    pose = to_pose(best, seen.flat)
-    return Suggestion(prior.name, pose, pose.pixel_size, pose.score, _merit(best.evidence))
+        return []
+    placed = []
+    for placement in register_view(seen, prior):
+        pose = to_pose(placement, seen.flat)
+        off = float(np.log(pose.pixel_size / pixel_size))
+        # heavy tails: a magnification may be off by a tenth, and then says little
+        trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)
+        placed.append(_Found(prior, pose, placement.evidence, off, trust * _shape_merit(placement.evidence)))
+    return [max(placed, key=lambda f: (f.pose.is_fit, f.merit))]
 
 
-def _at_any_size(bands: list[Band], shape: tuple[int, ...], prior: StructurePrior) -> Suggestion | None:
-    placed = scaled_placements(bands, shape, prior, trials=_TRIALS)
-    if not placed:
-        return None
-    best = max(placed, key=lambda s: (s.pose.is_fit, _merit(s.placement.evidence)))
-    return Suggestion(
-        prior.name, best.pose, best.pixel_size, best.pose.score, _merit(best.placement.evidence)
-    )
+def _at_any_size(
+    bands: list[Band], shape: tuple[int, ...], pixel_size: float | None, prior: StructurePrior
+) -> list[_Found]:
+    placed = []
+    for scaled in scaled_placements(bands, shape, prior, trials=_TRIALS):
+        proof = scaled.placement.evidence
+        off = 0.0 if pixel_size is None else float(np.log(scaled.pixel_size / pixel_size))
+        beyond = max(0.0, abs(off) - NOMINAL)
+        trust = 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
+        placed.append(_Found(prior, scaled.pose, proof, off, trust * _shape_merit(proof)))
+    return [max(placed, key=lambda f: (f.pose.is_fit, f.merit))] if placed else []
 
 
-def _merit(proof: Evidence) -> float:
+def _shape_merit(proof: Evidence) -> float:
     """Return the share of the periodic part of the image that a placement explains, 0 to 1."""
     explained = 1.0 if np.isnan(proof.explained) else proof.explained
-    shape = float(np.clip(proof.agreement, 0, 1)) ** 2 * (1 - proof.beyond) ** 2
-    # heavy tails: a magnification may be off by a tenth, and then says little
-    scale = 1 / (1 + (proof.scale / SCALE_TRUST) ** 2)
-    return shape * (0.5 + 0.5 * explained) * (0.4 + 0.6 * scale)
+    return _likeness(proof) * (0.5 + 0.5 * explained)
 
 
-def _ranked(
-    found: list[tuple[Suggestion, StructurePrior]], shape: tuple[int, ...], *, by_order: bool
-) -> list[Suggestion]:
-    """Sort by merit, fits first, and number what cannot be told apart."""
-    rest = sorted(found, key=lambda item: (not item[0].is_fit, -item[0].merit))
-    given = {id(prior): place for place, (_, prior) in enumerate(found)}
+def _likeness(proof: Evidence) -> float:
+    """Return how alike image and lattice are where the lattice is, intensities included, 0 to 1."""
+    return max(0.0, proof.likeness) * (1 - proof.beyond) ** 2
+
+
+def _ranked(found: list[_Found], shape: tuple[int, ...], *, believed: bool) -> list[Suggestion]:
+    """Sort by merit, fits first, and number what cannot be told apart.
+
+    Where the pixel size is not believed, those in a tie keep the order in which they were given.
+    """
+    rest = sorted(found, key=lambda f: (not f.pose.is_fit, -f.merit))
+    given = {id(f): place for place, f in enumerate(found)}
     ranked: list[Suggestion] = []
     tie = 0
     while rest:
         leader = rest[0]
-        group = [leader]
-        if leader[0].is_fit:
-            group += [
-                other
-                for other in rest[1:]
-                if other[0].is_fit
-                and other[0].merit >= leader[0].merit * (1 - TIE)
-                and _coincide(leader, other, shape)
-            ]
-        if by_order:
-            group.sort(key=lambda item: given[id(item[1])])
-        ranked += [replace(suggestion, tie=tie) for suggestion, _ in group]
-        taken = {id(prior) for _, prior in group}
-        rest = [item for item in rest if id(item[1]) not in taken]
+        group = [f for f in rest if f is leader or _tied(leader, f, shape, believed=believed)]
+        if not believed:
+            group.sort(key=lambda f: given[id(f)])
+        ranked += [
+            Suggestion(f.prior.name, f.pose, f.pose.pixel_size, f.pose.score, f.merit, tie) for f in group
+        ]
+        rest = [f for f in rest if not any(f is other for other in group)]
         tie += 1
     return ranked
 
 
-def _coincide(
-    first: tuple[Suggestion, StructurePrior],
-    second: tuple[Suggestion, StructurePrior],
-    shape: tuple[int, ...],
-) -> bool:
-    """Tell whether two suggestions put their visible columns on the same places of the image."""
-    gate = 0.3 * min(p.neighbour_distance / s.pixel_size for s, p in (first, second))
-    half = min(_WINDOW / first[0].pixel_size, min(shape) / 2)
+def _tied(leader: _Found, other: _Found, shape: tuple[int, ...], *, believed: bool) -> bool:
+    """Tell whether the image cannot decide between two fits."""
+    if not (leader.pose.is_fit and other.pose.is_fit):
+        return False
+    if believed and abs(leader.off - other.off) > SAME_SCALE:
+        return False
+    if not believed and abs(other.off) > NOMINAL:
+        return False
+    thick = bool(leader.prior.period and other.prior.period)
+    gap = abs(_likeness(leader.evidence) - _likeness(other.evidence))
+    return gap <= (TIE_CRYSTALS if thick else TIE_LAYERS) and _coincide(leader, other, shape)
+
+
+def _coincide(first: _Found, second: _Found, shape: tuple[int, ...]) -> bool:
+    """Tell whether two lattices put their visible columns on the same places of the image."""
+    gate = 0.3 * min(f.prior.neighbour_distance / f.pose.pixel_size for f in (first, second))
+    half = min(_WINDOW / first.pose.pixel_size, min(shape) / 2)
     middle = np.array(shape[:2]) / 2
-    places = [_visible(suggestion.pose, prior, shape) for suggestion, prior in (first, second)]
-    for own, other in (places, places[::-1]):
-        near = own[(np.abs(own - middle) < half).all(axis=1)]
-        if not len(near) or not len(other):
+    for own, other in ((first, second), (second, first)):
+        shown, _ = _columns(own, shape)
+        _, all_of_other = _columns(other, shape)
+        near = shown[(np.abs(shown - middle) < half).all(axis=1)]
+        if not len(near) or not len(all_of_other):
             return False
-        if float(np.mean(cKDTree(other).query(near)[0] < gate)) < 0.95:
+        if float(np.mean(cKDTree(all_of_other).query(near)[0] < gate)) < 0.95:
             return False
     return True
 
 
-def _visible(pose: Pose, prior: StructurePrior, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the pixels of the columns that show, on the image and somewhat around it."""
-    places, index = pose.columns(prior, (shape[0], shape[1]), 5.0 / pose.pixel_size)
-    shows = prior.z_weights >= _VISIBLE * prior.z_weights.max()
-    return np.asarray(places[shows[index]], dtype=float)
+def _columns(found: _Found, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the pixels of the columns that show and of all, on the image and somewhat around it."""
+    weights = found.prior.z_weights
+    places, index = found.pose.columns(found.prior, (shape[0], shape[1]), 5.0 / found.pose.pixel_size)
+    return places[(weights >= _VISIBLE * weights.max())[index]], places

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from napari_stemprior.registration.reciprocal import Nodes
+from napari_stemprior.registration.reciprocal import EXPONENTS, Nodes
 from napari_stemprior.registration.spectrum import Spectrum
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior
 
 #: Extra Gaussian widths in Å that the image's columns may have over the expected; the best is taken,
 #: since neither the probe nor the defocus is known.
 _EXTRA_WIDTHS = (0.0, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
+#: Unusual exponents of the scattering with Z cost this much likeness per squared difference from 1.7.
+_UNUSUAL = 0.25
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Evidence:
     ----------
     agreement : float
         Correlation of the measured with the expected structure factors, phases included, noise allowed for.
+    likeness : float
+        Its square, less what an unusual dependence of the intensity on Z takes away: for the ranking.
     significance : float
         Their product in standard deviations of noise.
     extent : float
@@ -45,6 +49,7 @@ class Evidence:
     """
 
     agreement: float
+    likeness: float
     significance: float
     explained: float
     breadth: float
@@ -135,11 +140,15 @@ def evidence(
     norm = float(np.sqrt(max(power - float(variance.sum()), 0.25 * power))) + 1e-30
     damping = np.exp(-2 * np.pi**2 * np.square(_EXTRA_WIDTHS)[:, None] * nodes.radius**2)
     factors = (nodes.variants[:, None] * damping[None]).reshape(-1, len(turned))
-    values = (np.conj(factors) * turned).real.sum(1) / np.linalg.norm(factors, axis=1)
-    agreement, template = float(values.max()) / norm, factors[int(values.argmax())]
+    values = (np.conj(factors) * turned).real.sum(1) / np.linalg.norm(factors, axis=1) / norm
+    agreement, template = float(values.max()), factors[int(values.argmax())]
+    by_exponent = values.reshape(len(nodes.variants), -1).max(1)
+    unusual = _UNUSUAL * (np.array(EXPONENTS) - HAADF_EXPONENT) ** 2
+    likeness = float((np.clip(by_exponent, 0, 1) ** 2 - unusual).max())
     stretch = np.linalg.svd(linear, compute_uv=False)
     return Evidence(
         agreement,
+        likeness,
         significance,
         explained,
         _breadth(nodes, template, turned, variance),
@@ -194,21 +203,43 @@ def togetherness(
     return float(np.sqrt(np.clip(common / max(power, 1e-30), 0, 1)))
 
 
-def explained_share(whole: Spectrum, linear: NDArray[np.float64], prior: StructurePrior) -> float:
-    """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice; NaN without peaks."""
+@dataclass(frozen=True)
+class Peaks:
+    """The peaks of a spectrum, one of each Friedel pair.
+
+    Parameters
+    ----------
+    k : (n, 2) array
+        Wave vectors (y, x) in cycles per Å.
+    strength : (n,) array
+        Amplitudes over the noise.
+    length : float
+        Length in Å over which the spectrum is coherent.
+    """
+
+    k: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    length: float
+
+
+def find_peaks(whole: Spectrum) -> Peaks:
+    """List the peaks that noise does not make, strongest first."""
     ratio = whole.ratio
     centre = ratio.shape[0] // 2
     reach = max(1, round(1.0 / whole.length / whole.step))
     peaks = (ratio == maximum_filter(ratio, 2 * reach + 1)) & (ratio > 14.0)
     places = np.argwhere(peaks)
     places = places[: len(places) // 2]  # the other half are the Friedel mates
-    if not len(places):
-        return float("nan")
-    strength = np.sqrt(ratio[places[:, 0], places[:, 1]])
+    strength = np.sqrt(ratio[places[:, 0], places[:, 1]]).astype(float)
     order = np.argsort(-strength)[:60]
-    k = (places[order] - centre) * whole.step
-    strength = strength[order]
-    indices = k @ linear @ prior.cell.T
+    return Peaks((places[order] - centre) * whole.step, strength[order], whole.length)
+
+
+def explained_share(peaks: Peaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:
+    """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice; NaN without peaks."""
+    if not len(peaks.k):
+        return float("nan")
+    indices = peaks.k @ linear @ prior.cell.T
     miss = (indices - np.round(indices)) @ np.linalg.inv(linear @ prior.cell.T)
-    on = np.linalg.norm(miss, axis=1) < 1.6 / whole.length
-    return float(strength[on].sum() / strength.sum())
+    on = np.linalg.norm(miss, axis=1) < 1.6 / peaks.length
+    return float(peaks.strength[on].sum() / peaks.strength.sum())

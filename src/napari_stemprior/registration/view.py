@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.lattice_search import CAPTURE
 from napari_stemprior.registration.reciprocal import RESOLUTION
+from napari_stemprior.registration.score import Peaks, find_peaks
 from napari_stemprior.registration.spectrum import Flattened, Spectrum, spectrum
 
 
@@ -21,6 +22,8 @@ class View:
         Coherent over the tiles.
     blurred : Spectrum
         Coherent over the capture length of the search only.
+    peaks : Peaks
+        Of the spectrum.
     demodulator : Demodulator
     resolution : float
         Finest spacing in Å that is looked for.
@@ -29,6 +32,7 @@ class View:
     flat: Flattened
     whole: Spectrum
     blurred: Spectrum
+    peaks: Peaks
     demodulator: Demodulator
     resolution: float
 
@@ -37,4 +41,4 @@ def view(flat: Flattened) -> View:
     """Transform a flattened image."""
     resolution = max(RESOLUTION, 2.1 * flat.pixel_size)
     whole = spectrum(flat, resolution)
-    return View(flat, whole, whole.blurred(0.35 / CAPTURE), Demodulator(flat), resolution)
+    return View(flat, whole, whole.blurred(0.35 / CAPTURE), find_peaks(whole), Demodulator(flat), resolution)
