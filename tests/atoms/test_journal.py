@@ -133,6 +133,22 @@ def test_a_newer_or_foreign_file_is_refused(tmp_path):
         read_journal(tmp_path / "none.jsonl")
 
 
+def test_a_frame_that_comes_later_is_kept_from_its_beginning(tmp_path):
+    frames = {(0,): AtomHistory(atoms(), who="ada"), (1,): AtomHistory(atoms(0), who="ada")}
+    keeper = JournalKeeper(
+        IMAGE, [tmp_path / "a"], lambda: [FrameState(f, h, 0.2, {}) for f, h in frames.items()]
+    )
+    for number in (0, 1, 2):
+        frame = (number,)
+        history = frames.setdefault(frame, AtomHistory(atoms(0), who="ada"))
+        history.record("add", history.rows.iloc[:0], atoms(3).assign(atom_id=[7, 8, 9]))
+        keeper.recorded(frame, history.steps[-1])
+    keeper.close()
+    recovered = read_journal(next(tmp_path.iterdir()))
+    for frame, history in frames.items():
+        assert recovered.histories[frame].rows.equals(history.rows)
+
+
 def test_two_desks_on_one_image_keep_two_files(tmp_path):
     first, second = Desk(tmp_path / "a"), Desk(tmp_path / "a")
     first.mark(0)

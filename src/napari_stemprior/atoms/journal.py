@@ -105,6 +105,8 @@ class Journal:
         self._file: IO[bytes] = open(path, "xb", buffering=0)  # noqa: SIM115
         self._identity = _identity(os.fstat(self._file.fileno()))
         lock(self._file)
+        #: The frames of which it has the beginning.
+        self.frames: set[Frame] = set()
         self._torn = False
         self._dirty = threading.Event()
         self._stop = threading.Event()
@@ -143,6 +145,7 @@ class Journal:
                 "rows": _packed(history.rows),
             }
         )
+        self.frames.add(frame)
         for step in history.steps:
             self.record(frame, step)
         if at != len(history.steps):

@@ -73,12 +73,12 @@ class JournalKeeper:
     def recorded(self, frame: Frame, step: Step) -> None:
         """Write a step that was just done."""
         if self._journal is not None or step.who:
-            self._keep(lambda journal: journal.record(frame, step))
+            self._keep(lambda journal: self._go_on(journal, frame, lambda: journal.record(frame, step)))
 
     def went(self, frame: Frame, position: int) -> None:
         """Write that a history went to another state."""
         if self._journal is not None:
-            self._keep(lambda journal: journal.go(frame, position))
+            self._keep(lambda journal: self._go_on(journal, frame, lambda: journal.go(frame, position)))
 
     def retry(self) -> None:
         """Try again to write what is in memory only."""
@@ -106,6 +106,13 @@ class JournalKeeper:
     # --- inside -------------------------------------------------------------------------------
     def _state(self, frame: Frame) -> FrameState:
         return next(s for s in self._states() if s.frame == frame)
+
+    def _go_on(self, journal: Journal, frame: Frame, write: Callable[[], None]) -> None:
+        """Write a line about a frame, after its beginning."""
+        if frame in journal.frames:
+            write()
+        else:
+            _write_state(journal, self._state(frame))
 
     def _keep(self, write: Callable[[Journal], None]) -> None:
         if self._journal is None:

@@ -190,8 +190,11 @@ class AtomEditor:
         history = self._histories.setdefault(frame, AtomHistory(_no_rows()))
         gate = matching_gate(table.yx, table.pixel_size)
         merged = merge(history.rows, table.rows, gate, history.next_id, inside)
-        if inside is None or not self._provenance.get(frame):
+        if inside is None or frame not in self._provenance:
             self._provenance[frame] = {k: v for k, v in table.provenance.items() if k != "edits"}
+        else:
+            known = self._provenance[frame]
+            self._provenance[frame] = known | {"parts": [*known.get("parts", []), dict(table.provenance)]}
         if not len(history) and not history.steps:
             history.begin(merged.rows)  # the first segmentation is where the history begins
             self.began.emit(frame)

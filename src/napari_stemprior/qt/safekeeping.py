@@ -249,5 +249,4 @@ def _states(editor: AtomEditor) -> list[FrameState]:
     return [
         FrameState(frame, history, editor.pixel_size, editor.provenance_of(frame))
         for frame, history in editor.histories.items()
-        if len(history) or history.steps
     ]

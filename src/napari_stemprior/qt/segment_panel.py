@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Image
+import numpy as np
+from napari.layers import Image, Shapes
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import Qt
+from numpy.typing import ArrayLike
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QProgressBar, QPushButton
 from superqt import QLabeledDoubleSlider
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt import tasks
-from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
+from napari_stemprior.qt import rerun, tasks
+from napari_stemprior.qt.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
@@ -27,7 +29,6 @@ class SegmentPanel(Panel):
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
-        self._for_image: Image | None = None
         self._last = ""
         #: What stands below the bar while nothing runs.
         self._message = ""
@@ -54,6 +55,9 @@ class SegmentPanel(Panel):
         self.trust.setDecimals(2)
         self.trust.setSingleStep(0.05)
         self.trust.setValue(1.0)
+        self.part = QPushButton("Segment a rectangle again")
+        self.part.setCheckable(True)
+        self._rectangle: Shapes | None = None
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
@@ -69,12 +73,16 @@ class SegmentPanel(Panel):
         form.addRow("Trust in prior", self.trust)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
+        self.add(self.part)
         self.add(bar_row)
         self.add(self.stage)
 
         self.segment.clicked.connect(self.start)
         self.alone.toggled.connect(self.refresh)
         self.cancel.clicked.connect(self._on_cancel)
+        self.part.clicked.connect(self._on_part)
+        session.image_changed.connect(self._drop_rectangle)
+        session.atoms_changed.connect(self.refresh)
         runner.busy_changed.connect(self._on_busy)
         runner.progressed.connect(self._on_progress)
         runner.failed.connect(self._on_failed)
@@ -100,6 +108,13 @@ class SegmentPanel(Panel):
             BUSY if self.runner.busy else "",
         )
         allow(
+            self.part,
+            "Draw a rectangle; the network finds the atoms in it anew, with the settings above. Atoms "
+            "outside it, and those that you placed, moved, accepted or rejected, stay as they are.",
+            "" if session.editor is not None else NO_ATOMS,
+            "" if self.segment.isEnabled() else "Segmenting is not possible; see above.",
+        )
+        allow(
             self.trust,
             "How much the prior may say: 1 lets it speak fully, 0 leaves the image alone, and between them "
             "the two answers are mixed. Lower it where the crystal may differ from the prior.",
@@ -115,6 +130,19 @@ class SegmentPanel(Panel):
 
     def start(self) -> None:
         """Segment in a worker."""
+        self._start(None)
+
+    def start_part(self, corners: ArrayLike) -> None:
+        """Segment a rectangle of the image again in a worker; atoms outside it stay as they are.
+
+        Parameters
+        ----------
+        corners : (N, 2) array-like
+            Pixels of the image.
+        """
+        self._start(corners)
+
+    def _start(self, corners: ArrayLike | None) -> None:
         session = self.session
         settings = tasks.SegmentSettings(
             self.model.currentText(),
@@ -122,34 +150,75 @@ class SegmentPanel(Panel):
             self.trust.value(),
             not self.alone.isChecked(),
         )
+        prior = session.prior if settings.with_prior else None
+        pose = session.fitted_pose if settings.with_prior else None
+        box = None
         try:
             micrograph = session.micrograph()
-            tasks.known_pixel_size(micrograph)
+            size = tasks.known_pixel_size(micrograph)
+            if corners is not None:
+                height, width = micrograph.image.shape
+                box = rerun.Box.around(corners, (height, width), size)
         except StempriorError as error:
             tell(error)
             return
-        prior = session.prior if settings.with_prior else None
-        pose = session.fitted_pose if settings.with_prior else None
-        self._for_image = session.image
+        image, frame = session.image, session.frame
         self._last = self._message = ""
-        work = tasks.segment(session.operations, micrograph, prior, pose, settings)
-        self.runner.start(work, self._on_segmented)
+        if box is None:
+            work = tasks.segment(session.operations, micrograph, prior, pose, settings)
+        else:
+            work = rerun.segment_box(session.operations, micrograph, prior, pose, settings, box)
+        self.runner.start(work, lambda result: self._on_segmented(result, image, frame, box))
 
-    def _on_segmented(self, result: tasks.Segmented) -> None:
-        image, self._for_image = self._for_image, None
-        if image is None:
-            return
-        self.session.take_segmentation(image, result)
+    def _on_segmented(
+        self, result: tasks.Segmented, image: Image, frame: tuple[int, ...], box: rerun.Box | None
+    ) -> None:
+        inside = None if box is None else box.contains
+        self.session.take_segmentation(image, result, frame=frame, inside=inside)
         waiting = int((result.table.rows["status"] == "review").sum())
-        self._last = f"{len(result.table)} atoms"
-        self._message = f"Found {len(result.table)} atoms, {waiting} of them to review in step 5."
+        found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
+        self._last = found
+        self._message = f"Found {found}, {waiting} of them to review in step 5."
         if result.prior is not None and result.pose is None:
             show_warning(
                 f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
                 "image alone; check the pixel size in step 1, or try another prior."
             )
-        if not len(result.table):
+        if not len(result.table) and box is None:
             show_info("The network found no atom; check the pixel size in step 1 and the prior in step 2.")
+
+    def _on_part(self, on: bool) -> None:
+        """Let a person draw the rectangle; it is segmented as soon as it is drawn."""
+        image = self.session.image
+        if not on or image is None:
+            self._drop_rectangle()
+            return
+        self._rectangle = rerun.rectangle_layer(image)
+        self._rectangle.events.data.connect(self._on_drawn)
+        self.session.viewer.add_layer(self._rectangle)
+        self.session.activate(self._rectangle)
+        show_info("Draw a rectangle around what is to be segmented again.")
+
+    def _on_drawn(self, event: Any) -> None:
+        if getattr(event.action, "value", "") == "added":  # the mouse is still in the middle of its event
+            QTimer.singleShot(0, self._take_rectangle)
+
+    def _take_rectangle(self) -> None:
+        layer = self._rectangle
+        if layer is None or not layer.nshapes:
+            return
+        corners = np.array(layer.data[-1])
+        self._drop_rectangle()
+        self.session.activate_atoms()
+        self.start_part(corners)
+
+    def _drop_rectangle(self, *_: Any) -> None:
+        layer, self._rectangle = self._rectangle, None
+        self.part.setChecked(False)
+        if layer is not None:
+            layer.events.data.disconnect(self._on_drawn)
+            if layer in self.session.viewer.layers:
+                self.session.viewer.layers.remove(layer)
 
     def _fill_models(self, names: list[str]) -> None:
         chosen = self.model.currentText()
@@ -180,7 +249,6 @@ class SegmentPanel(Panel):
         self.stage.setText(f"{progress.stage[:1].upper()}{progress.stage[1:]}{count}…")
 
     def _on_failed(self, error: StempriorError) -> None:
-        self._for_image = None
         self._message = str(error)
         tell(error)
 

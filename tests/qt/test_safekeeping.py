@@ -1,0 +1,187 @@
+"""Journals at the desk: offered, restored, put away; two desks; a disk that refuses."""
+
+import errno
+
+import numpy as np
+import pytest
+from desk_fakes import PIXEL_SIZE, SHAPE, picture
+from napari.components import ViewerModel
+from napari.layers import Image
+from napari.utils.notifications import notification_manager
+
+from napari_stemprior.atoms import AtomTable, journal_keeper
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer
+from napari_stemprior.qt.safekeeping import Safekeeping, describe
+from napari_stemprior.qt.session import Session
+
+
+class Desk:
+    """A session in a viewer of its own, with its journals."""
+
+    def __init__(self, path=None, segmented=True):
+        self.viewer = ViewerModel()
+        data, meta, _ = layer_from_micrographs([Micrograph(picture(), PIXEL_SIZE, "flake")])[0]
+        image = Image(data, **meta)
+        if path is not None:
+            image._source = image.source.model_copy(update={"path": str(path)})
+        self.session = Session(self.viewer)
+        self.keeping = Safekeeping(self.session)
+        self.viewer.add_layer(image)
+        if segmented:
+            self.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
+            self.editor.take_prediction(
+                AtomTable.from_positions([(10, 10), (30, 30), (50, 50)], PIXEL_SIZE, element="Mo")
+            )
+
+    @property
+    def editor(self):
+        return self.session.editor
+
+    def edit(self):
+        self.editor.set_status([0], "accepted")
+        self.editor.add([(20, 20)])
+        self.editor.delete([1])
+        self.editor.undo()
+        return self.editor.rows
+
+    def close(self):
+        self.keeping.close()
+        self.session.close()
+
+
+@pytest.fixture
+def desk(qapp):
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(Desk(*args, **kwargs))
+        return made[-1]
+
+    notification_manager.records.clear()
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_the_edits_of_an_earlier_session_are_offered_and_come_back_with_their_history(desk, journals):
+    first = desk()
+    assert first.keeping.path is None
+    rows = first.edit()
+    assert first.keeping.path.parent == journals
+    first.close()
+    again = desk(segmented=False)
+    assert "3 edits of an earlier session" in again.keeping.offer
+    again.keeping.restore()
+    assert again.keeping.offer == ""
+    assert again.editor.rows.equals(rows)
+    np.testing.assert_array_equal(again.editor.layer.data, rows[["y_px", "x_px"]])
+    assert again.editor.redo_label == "delete"
+    assert again.editor.undo_label == "add X"
+    assert again.editor.layer.current_size > 1
+    again.editor.undo()
+    again.editor.undo()
+    assert again.editor.rows["status"].eq("ok").all()
+    assert len(list(journals.glob("*.jsonl"))) == 1, "what was restored is in the new journal"
+    again.close()
+    assert "edit" in desk(segmented=False).keeping.offer, "and can be restored once more"
+
+
+def test_a_segmentation_before_restoring_loses_nothing(desk):
+    first = desk()
+    rows = first.edit()
+    first.close()
+    again = desk()
+    assert again.keeping.offer
+    again.editor.add([(60, 60)])
+    again.keeping.restore()
+    assert again.editor.rows.equals(rows)
+
+
+def test_an_offer_can_be_put_away_and_stays_on_the_disk(desk, journals):
+    first = desk()
+    first.edit()
+    first.close()
+    again = desk(segmented=False)
+    again.keeping.discard()
+    assert again.keeping.offer == ""
+    assert len(list(journals.glob("*.discarded"))) == 1
+
+
+def test_another_image_gets_no_offer(desk):
+    first = desk()
+    first.edit()
+    first.close()
+    other = desk(segmented=False)
+    assert other.keeping.offer
+    other.session.image.data = picture() + 1
+    assert other.keeping.offer == ""
+
+
+def test_the_journal_lies_beside_the_image(desk, tmp_path):
+    path = tmp_path / "flake.tif"
+    path.write_bytes(b"")
+    one = desk(path)
+    one.edit()
+    assert one.keeping.path == tmp_path / "flake.tif.stemprior-edits.jsonl"
+
+
+def test_two_viewers_on_one_image_write_two_files(desk):
+    first, second = desk(), desk()
+    first.edit()
+    second.edit()
+    assert first.keeping.path != second.keeping.path
+    assert second.keeping.offer == ""
+
+
+def test_a_removed_and_renamed_layer_goes_on_in_its_journal(desk):
+    one = desk()
+    one.edit()
+    path, layer = one.keeping.path, one.editor.layer
+    layer.name = "something else"
+    one.session.image.name = "another"
+    one.viewer.layers.remove(layer)
+    one.session.restore_atoms()
+    one.editor.set_status([2], "rejected")
+    assert one.keeping.path == path
+    one.close()
+    again = desk(segmented=False)
+    again.keeping.restore()
+    assert again.editor.rows["status"].tolist() == one_status()
+
+
+def one_status():
+    return ["accepted", "ok", "rejected", "accepted"]
+
+
+def test_a_full_disk_is_told_once_and_healed(desk, monkeypatch, journals):
+    real = journal_keeper.Journal
+
+    def full(path, head):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journal_keeper, "Journal", full)
+    one = desk()
+    rows = one.edit()
+    told = [n.message for n in notification_manager.records]
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+    assert "memory only" in one.keeping.problem
+    assert one.keeping._timer.isActive()
+    monkeypatch.setattr(journal_keeper, "Journal", real)
+    one.keeping._retry()
+    assert one.keeping.problem == ""
+    assert not one.keeping._timer.isActive()
+    one.close()
+    again = desk(segmented=False)
+    again.keeping.restore()
+    assert again.editor.rows.equals(rows)
+
+
+def test_a_stack_is_told_from_others_by_some_of_its_frames():
+    data = np.random.default_rng(0).random((50, *SHAPE)).astype(np.float32)
+    first = describe(Image(data))["sha256"]
+    assert describe(Image(data.copy()))["sha256"] == first
+    data[49, 3, 4] += 1
+    assert describe(Image(data))["sha256"] != first
+    assert describe(Image(picture()))["shape"] == list(SHAPE)
