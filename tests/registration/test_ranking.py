@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gaussian_scene import counted, render
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.registration import Pose
+from napari_stemprior.registration.ranking import rank_priors
+from napari_stemprior.structure import built_in
+
+PIXEL = 0.2
+SHAPE = (224, 240)
+FEW = [built_in(n) for n in ("graphene", "MoS2", "SrTiO3 [001]", "Si [110]", "Au [110]", "Al [100]")]
+
+
+def _image(name, dose=3000, pixel=PIXEL, angle=31.0, mirrored=False):
+    prior = built_in(name)
+    return counted(
+        render(prior, Pose.from_angle(angle, pixel, (40, 50), mirrored=mirrored), SHAPE, pixel), dose, pixel
+    )
+
+
+@settings(max_examples=5)
+@given(
+    name=st.sampled_from(["MoS2", "SrTiO3 [001]", "Si [110]"]),
+    angle=st.floats(0, 360),
+    mirrored=st.booleans(),
+)
+def test_the_crystal_that_is_shown_comes_first(name, angle, mirrored):
+    ranked = drain(rank_priors(_image(name, angle=angle, mirrored=mirrored), PIXEL, FEW))
+    assert ranked[0].name == name
+    assert ranked[0].is_fit
+    assert abs(ranked[0].pixel_size / PIXEL - 1) < 0.005
+    assert not any(s.is_fit for s in ranked[1:])
+
+
+def test_without_a_pixel_size_the_geometry_decides_and_the_lattice_tells_it():
+    ranked = drain(rank_priors(_image("SrTiO3 [001]"), None, FEW))
+    assert ranked[0].name == "SrTiO3 [001]"
+    assert abs(ranked[0].pixel_size / PIXEL - 1) < 0.01
+
+
+def test_crystals_of_one_geometry_are_a_tie_in_the_order_given_unless_a_pixel_size_decides():
+    alike = [built_in(n) for n in ("Ge [110]", "Au [110]", "Si [110]")]
+    image = _image("Si [110]", pixel=0.15)
+    unknown = drain(rank_priors(image, None, alike))
+    assert [s.name for s in unknown[:2]] == ["Ge [110]", "Si [110]"]
+    assert unknown[0].tie == unknown[1].tie != unknown[2].tie
+    known = drain(rank_priors(image, 0.15, alike))
+    assert known[0].name == "Si [110]"
+    assert known[0].tie != known[1].tie
+
+
+def test_the_brightness_of_the_columns_tells_crystals_of_one_lattice_apart():
+    layers = [built_in(n) for n in ("WS2", "MoS2")]
+    for shown in ("MoS2", "WS2"):
+        ranked = drain(rank_priors(_image(shown, dose=10_000), PIXEL, layers))
+        assert ranked[0].name == shown
+
+
+def test_a_pixel_size_that_no_crystal_confirms_is_nominal():
+    ranked = drain(rank_priors(_image("MoS2"), PIXEL * 1.09, FEW))
+    assert ranked[0].name == "MoS2"
+    assert abs(ranked[0].pixel_size / PIXEL - 1) < 0.01
+
+
+def test_noise_has_no_fit_but_a_ranking():
+    noise = np.random.default_rng(0).poisson(2.0, SHAPE).astype(float)
+    assert not any(s.is_fit for s in drain(rank_priors(noise, PIXEL, FEW)))
+
+
+def test_it_tells_its_progress_and_can_be_closed():
+    work = rank_priors(_image("MoS2"), PIXEL, FEW)
+    first = next(work)
+    assert isinstance(first, Progress)
+    assert first.total == len(FEW)
+    stages = [first.stage, next(work).stage, next(work).stage]
+    assert stages[1:] == ["graphene", "MoS2"]
+    work.close()
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(PixelSizeError, match="positive"):
+        drain(rank_priors(np.eye(64), -1.0, FEW))
+    with pytest.raises(RegistrationError, match="NaN"):
+        drain(rank_priors(np.full((64, 64), np.nan), None, FEW))
