@@ -5,15 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils import Colormap
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_stemprior.qt import layers as doors
-from napari_stemprior.qt.reference_image import Reference
+from napari_stemprior.qt.reference_image import Difference, Reference
 from napari_stemprior.qt.session import Session
 
 #: Diverging: blue where the micrograph is darker than the reference, red where it is brighter.
@@ -21,8 +19,6 @@ DIVERGING = Colormap(
     [[0.02, 0.19, 0.55, 1], [0.45, 0.66, 0.9, 1], [1, 1, 1, 1], [0.94, 0.6, 0.45, 1], [0.6, 0.02, 0.1, 1]],
     name="blue-white-red",
 )
-#: Parts of the pixels that a picture of a reference shows black and white.
-_SHOWN = (0.5, 99.8)
 
 
 class View(Enum):
@@ -93,24 +89,21 @@ class Comparison:
             return
         viewer = self.session.viewer
         self._references[doors.layer_id(image)] = reference
-        limits = np.percentile(picture, _SHOWN)
         old = self.layer
         if old is not None:
             old.data = picture
             old.name = f"{reference.settings.name} reference"
-            if limits[1] > limits[0]:
-                old.contrast_limits = limits
+            old.contrast_limits = reference.limits
         else:
             active = viewer.layers.selection.active
             layer = Image(
                 picture,
                 name=f"{reference.settings.name} reference",
                 colormap="gray",
+                contrast_limits=reference.limits,
                 metadata={doors.KEY: {"role": "reference", "image": doors.layer_id(image)}},
                 **doors.placed_like(image),
             )
-            if limits[1] > limits[0]:
-                layer.contrast_limits = limits
             viewer.layers.insert(viewer.layers.index(image), layer)
             self.session.activate(active)
         self._drop_difference()
@@ -118,21 +111,20 @@ class Comparison:
             self.set_view(View.BESIDE)
         self.changed.emit()
 
-    def show_difference(self, residual: NDArray[np.float32]) -> None:
+    def show_difference(self, difference: Difference) -> None:
         """Show by how much the image differs from the reference, over the image."""
         image = self.session.image
         if image is None or self.layer is None:
             return
         self.set_view(View.ALONE)
-        limit = float(np.percentile(np.abs(residual), 99)) or 1.0
         viewer = self.session.viewer
         active = viewer.layers.selection.active
         self._drop_difference()
         layer = Image(
-            residual,
+            difference.values,
             name="image − reference",
             colormap=DIVERGING,
-            contrast_limits=(-limit, limit),
+            contrast_limits=(-difference.limit, difference.limit),
             metadata={doors.KEY: {"role": "difference", "image": doors.layer_id(image)}},
             **doors.placed_like(image),
         )

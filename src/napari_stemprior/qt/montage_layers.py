@@ -70,13 +70,15 @@ def montage_layers(montage: Montage, name: str, at: tuple[float, float]) -> tupl
         np.array([yx for _, yx in texts]),
         name=f"{name} montage labels",
         size=1e-3,
+        face_color="transparent",
+        border_width=0,
         opacity=1.0,
         features={"label": [text for text, _ in texts]},
         # the words grow with the pictures, so that they never cover each other
         text={
             "string": "{label}",
             "anchor": "center",
-            "color": "#ffd34d",
+            "color": "#e8890c",
             "size": 0.09 * width * size,
             "scaling": True,
         },

@@ -14,6 +14,10 @@ from napari_stemprior.structure import StructurePrior
 
 #: Part of the darkest pixels that tells the background of a micrograph.
 _BACKGROUND = 1.0
+#: Percentiles of the values that are shown black and white.
+_SHOWN = (0.5, 99.8)
+#: Percentile of the size of a difference that is shown in full colour.
+_FULL = 99.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Reference:
     engine: str
     dose: float | None = None
     counted: NDArray[np.float32] | None = None
+    #: Values shown black and white; found where the picture is made, since it takes a while.
+    limits: tuple[float, float] = (0.0, 1.0)
 
     @property
     def picture(self) -> NDArray[np.float32]:
@@ -101,6 +107,26 @@ class Reference:
         if dose is not None:
             values["dose_electrons_per_square_angstrom"] = dose
         return values
+
+
+def shown_limits(picture: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the values of a picture to show black and white; they differ."""
+    low, high = (float(value) for value in np.percentile(picture, _SHOWN))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An image less its reference, (h, w), and the value that is shown in full colour."""
+
+    values: NDArray[np.float32]
+    limit: float
+
+
+def difference_of(image: NDArray[np.float32], reference: NDArray[np.float32]) -> Difference:
+    """Return the residual of an image with its colour scale, see `residual`."""
+    values = residual(image, reference)
+    return Difference(values, float(np.percentile(np.abs(values), _FULL)) or 1.0)
 
 
 def residual(image: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -408,5 +408,5 @@ def note_of(reference: Reference) -> str:
         parts.append(f"turned by {s.poses[0].angle:.1f}°")
     if s.priors[0].period:
         parts.append(f"{s.thickness:g} Å thick")
-    parts.append("no noise" if reference.dose is None else f"{reference.dose:g} e/Å²")
+    parts.append("no noise" if reference.dose is None else f"{reference.dose:g} e/\u2060Å²")
     return " · ".join(parts)

@@ -17,7 +17,13 @@ from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.reference_image import Reference, ReferenceSettings, residual
+from napari_stemprior.qt.reference_image import (
+    Difference,
+    Reference,
+    ReferenceSettings,
+    difference_of,
+    shown_limits,
+)
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
 
@@ -191,18 +197,18 @@ def counted(
 ) -> Generator[Progress, None, Reference]:
     """Count the electrons of a reference at a dose (e/Å²); without one it stays free of noise."""
     if dose is None:
-        return replace(reference, dose=None, counted=None)
+        return replace(reference, dose=None, counted=None, limits=shown_limits(reference.clean))
     yield Progress(0, 0, "Counting electrons")
     picture = operations.detected(reference.clean, reference.settings.pixel_size, dose, 0)
-    return replace(reference, dose=dose, counted=picture)
+    return replace(reference, dose=dose, counted=picture, limits=shown_limits(picture))
 
 
 def difference(
     image: NDArray[np.float32], reference: NDArray[np.float32]
-) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Subtract a reference from an image, see `residual`."""
+) -> Generator[Progress, None, Difference]:
+    """Subtract a reference from an image."""
     yield Progress(0, 0, "Taking the difference")
-    return residual(image, reference)
+    return difference_of(image, reference)
 
 
 def write_reference(
