@@ -50,7 +50,7 @@ def load(key: str) -> Arrays | None:
     """
     path = folder() / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         os.utime(path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # absent, or damaged: simulate it again

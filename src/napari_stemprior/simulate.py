@@ -1,0 +1,372 @@
+"""``stemprior simulate``: what the microscope should show of a crystal, as TIFF files."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_stemprior.errors import ExportError, InstrumentError, StructureError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_stemprior.optics import Instrument
+    from napari_stemprior.optics.noise import NoiseChain
+    from napari_stemprior.optics.reference_jobs import ReferenceJob
+    from napari_stemprior.progress import Progress
+    from napari_stemprior.structure import Prior
+
+_TIFF = (".tif", ".tiff")
+_SIDES = (16, 8192)
+_MOST_VALUES = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``stemprior simulate``."""
+    add = parser.add_argument
+    add(
+        "prior",
+        metavar="PRIOR",
+        nargs="+",
+        help="built-in name, stack such as 'MoS2/WS2 twist 3.1', or structure file",
+    )
+    add(
+        "-o", "--output", metavar="OUT", type=Path, required=True,
+        help="TIFF to write; a folder where there are several references",
+    )  # fmt: skip
+    add("--engine", choices=("fast", "multislice"), default="fast", help="default: %(default)s")
+    add("--preset", metavar="NAME", default="80 kV HAADF", help="such as '200 kV ABF' (default: %(default)s)")
+    add("--beam-energy", metavar="keV", type=_number)
+    add("--convergence", metavar="mrad", type=_number, help="semi-angle of the aperture")
+    add("--detector", metavar="mrad", nargs=2, type=_number, help="inner and outer angle")
+    add("--source-size", metavar="Å", type=_number, help="full width at half maximum")
+    add("--cs", metavar="mm", type=_number, help="spherical aberration")
+    add(
+        "--thickness", metavar="Å", nargs="+", type=_values, default=[[100.0]],
+        help="of a crystal; several, or a range such as 20:100:20, make several references (default: 100)",
+    )  # fmt: skip
+    add(
+        "--defocus", metavar="Å", nargs="+", type=_values,
+        help="positive is under focus; several, or a range: write --defocus=-40:40:20",
+    )  # fmt: skip
+    add("--montage", action="store_true", help="one picture of every thickness and defocus of a prior")
+    add("--pixel-size", metavar="Å", type=_positive, default=0.1, help="Å per pixel (default: %(default)s)")
+    add("--shape", metavar="ROWSxCOLUMNS", type=_shape, default=(256, 256), help="default: 256x256")
+    add("--angle", metavar="DEGREES", type=_number, default=0.0, help="of the lattice, from x towards y")
+    add("--zone-axis", metavar="UVW", help="see a crystal along another axis, such as 110")
+    add("--dose", metavar="e/Å²", type=_positive, help="shot noise; without, the fraction of the beam")
+    add("--scan-noise", action="store_true", help="jitter, drift, flyback, afterglow too; needs --dose")
+    add("--phonons", metavar="N", type=_count, default=0, help="frozen-phonon configurations (multislice)")
+    add("--preview", action="store_true", help="a coarser, faster multislice")
+    add("--no-cache", action="store_true", help="simulate anew even what was simulated before")
+    add("--seed", metavar="N", type=_count, default=0, help="of noise and phonons (default: %(default)s)")
+    add("--scheduler", metavar="ADDRESS", help="spread the work over a Dask cluster, such as tcp://host:8786")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate the references and write them."""
+    from napari_stemprior.structure import load_prior, parse_zone_axis
+
+    axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
+    priors = [load_prior(name, axis) for name in options.prior]
+    instrument = _instrument(options)
+    thicknesses = list(dict.fromkeys(t for part in options.thickness for t in part))
+    if not all(t > 0 for t in thicknesses):
+        raise InstrumentError("--thickness: give positive numbers of Å.")
+    defoci = list(dict.fromkeys(d for part in options.defocus or [[0.0]] for d in part))
+    _check(options, instrument)
+    if options.montage:
+        return _montages(options, priors, instrument, thicknesses, defoci)
+    return _references(options, priors, instrument, thicknesses, defoci)
+
+
+def _references(
+    options: argparse.Namespace,
+    priors: Sequence[Prior],
+    instrument: Instrument,
+    thicknesses: Sequence[float],
+    defoci: Sequence[float],
+) -> int:
+    from napari_stemprior.io.reference_tiff import write_reference
+    from napari_stemprior.optics.reference_jobs import ReferenceJob, render_all, with_thickness
+
+    noise = _noise(options)
+    jobs, names = [], []
+    for prior in priors:
+        thick = thicknesses if getattr(prior, "period", 0) else thicknesses[:1]
+        job = ReferenceJob(
+            prior,
+            instrument,
+            options.pixel_size,
+            options.shape,
+            _poses(prior, options),
+            engine=options.engine,
+            phonons=options.phonons,
+            quality="preview" if options.preview else "final",
+            noise=noise,
+            seed=options.seed,
+            cache=not options.no_cache,
+        )
+        for t, d in product(thick, defoci):
+            jobs.append(with_thickness(job, t, d))
+            name = _file_name(prior.name)
+            name += f"_{t:g}A" if len(thick) > 1 else ""
+            names.append(name + (f"_df{d:g}A" if len(defoci) > 1 else ""))
+    # images of a series that differ in nothing but the seed's draw would share their noise
+    jobs = [replace(job, seed=job.seed + number) for number, job in enumerate(jobs)]
+    places = _places(options.output, names)
+
+    def keep(number: int, image: NDArray[np.float32]) -> None:
+        write_reference(places[number], image, _metadata(jobs[number]))
+
+    title = names[0] if len(jobs) == 1 else f"{len(jobs)} references"
+    _drive(render_all(jobs, keep, options.scheduler), title)
+    if sys.stderr.isatty():
+        print(f"{title} in {options.output}", file=sys.stderr)
+    return 0
+
+
+def _montages(
+    options: argparse.Namespace,
+    priors: Sequence[Prior],
+    instrument: Instrument,
+    thicknesses: Sequence[float],
+    defoci: Sequence[float],
+) -> int:
+    import numpy as np
+
+    from napari_stemprior.io.reference_tiff import write_reference
+    from napari_stemprior.optics.montage import thickness_defocus_montage
+    from napari_stemprior.structure import Stack
+
+    places = _places(options.output, [f"{_file_name(prior.name)}_montage" for prior in priors])
+    for prior, place in zip(priors, places, strict=True):
+        if isinstance(prior, Stack):
+            raise StructureError(
+                f"{prior.name}: a stack without a common cell makes no montage; give one crystal."
+            )
+        work = thickness_defocus_montage(
+            prior,
+            instrument,
+            thicknesses if prior.period else thicknesses[:1],
+            defoci,
+            engine=options.engine,
+            pixel_size=options.pixel_size,
+            phonons=options.phonons,
+            quality="preview" if options.preview else "final",
+            seed=options.seed,
+        )
+        montage = _drive(work, prior.name)
+        values = {
+            "kind": "thickness-defocus montage, each picture from 0 to 1",
+            "prior": prior.name,
+            "zone_axis": prior.zone_axis,
+            "engine": options.engine,
+            "thicknesses_angstrom": list(montage.thicknesses),
+            "defoci_angstrom": list(montage.defoci),
+            "pixel_size_angstrom": montage.pixel_size,
+            **_of_instrument(instrument),
+        }
+        write_reference(place, np.nan_to_num(montage.picture(), nan=0.0), values)
+    return 0
+
+
+def _instrument(options: argparse.Namespace) -> Instrument:
+    from napari_stemprior.optics import PRESETS
+
+    folded = {_folded(name): preset for name, preset in PRESETS.items()}
+    preset = folded.get(_folded(options.preset))
+    if preset is None:
+        raise InstrumentError(f"There is no preset {options.preset!r}; choose one of {', '.join(PRESETS)}.")
+    changes: dict[str, Any] = {
+        "beam_energy": options.beam_energy,
+        "convergence_semi_angle": options.convergence,
+        "source_size": options.source_size,
+        "spherical_aberration": options.cs,
+        "dose": options.dose,
+    }
+    if options.detector is not None:
+        changes["detector_inner"], changes["detector_outer"] = options.detector
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(preset, name="own settings" if set(given) - {"dose"} else preset.name, **given)
+
+
+def _check(options: argparse.Namespace, instrument: Instrument) -> None:
+    if options.scan_noise and options.dose is None:
+        raise InstrumentError("--scan-noise needs a dose; add --dose in e/Å².")
+    if options.montage and (options.dose is not None or options.scheduler is not None):
+        raise InstrumentError("--montage is free of noise and runs here; leave out --dose and --scheduler.")
+    if options.engine == "fast":
+        from napari_stemprior.optics.reference import check_incoherent
+
+        check_incoherent(instrument)
+        if options.phonons:
+            raise InstrumentError("--phonons belongs to multislice; add --engine multislice.")
+
+
+def _noise(options: argparse.Namespace) -> NoiseChain | None:
+    """Return shot noise, or with ``--scan-noise`` what a scan usually suffers; lengths in Å."""
+    if options.dose is None:
+        return None
+    from napari_stemprior.optics.noise import NoiseChain
+    from napari_stemprior.optics.scan_distortion import ScanDistortion
+
+    if not options.scan_noise:
+        return NoiseChain(options.dose)
+    return NoiseChain(
+        options.dose,
+        row_jitter=0.05,
+        contamination=0.2,
+        afterglow=0.5,
+        readout=0.1,
+        uneven_dose=0.2,
+        distortion=ScanDistortion(pixel_jitter=0.03, flyback=0.2, drift=0.5, shear=0.005, mains=0.05),
+    )
+
+
+def _poses(prior: Prior, options: argparse.Namespace) -> tuple[Any, ...]:
+    """Turn the lattice about the middle of the image; each layer of a stack on its own."""
+    from napari_stemprior.registration import Pose
+    from napari_stemprior.structure import Stack
+
+    middle = (options.shape[0] / 2, options.shape[1] / 2)
+    base = Pose.from_angle(options.angle, options.pixel_size, middle)
+    if not isinstance(prior, Stack):
+        return (base,)
+    poses = []
+    for number in range(len(prior.layers)):
+        turn, shift = prior.carried(number)
+        poses.append(Pose(base.affine @ turn, base.to_pixels(shift)))
+    return tuple(poses)
+
+
+def _metadata(job: ReferenceJob) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "kind": "reference" if job.noise is None else "simulated micrograph",
+        "values": "fraction of the beam" if job.noise is None else "electrons per pixel",
+        "prior": job.prior.name,
+        "zone_axis": job.prior.zone_axis,
+        "source": job.prior.source,
+        "engine": job.engine,
+        "pixel_size_angstrom": job.pixel_size,
+        "angle_degrees": float(job.poses[0].angle),  # type: ignore[attr-defined]
+        "seed": job.seed,
+        **_of_instrument(job.instrument),
+    }
+    if getattr(job.prior, "period", 0):
+        values["thickness_angstrom"] = job.thickness
+    if job.engine == "multislice":
+        values |= {"phonons": job.phonons, "quality": job.quality}
+    if job.noise is None:
+        del values["dose_per_square_angstrom"]
+    else:
+        noise = asdict(job.noise)
+        values |= {f"noise_{name}": value for name, value in noise.pop("distortion").items()}
+        values |= {f"noise_{name}": value for name, value in noise.items()}
+    return values
+
+
+def _of_instrument(instrument: Instrument) -> dict[str, Any]:
+    return {
+        "instrument": instrument.name,
+        "beam_energy_kev": instrument.beam_energy,
+        "convergence_semi_angle_mrad": instrument.convergence_semi_angle,
+        "detector_inner_mrad": instrument.detector_inner,
+        "detector_outer_mrad": instrument.detector_outer,
+        "defocus_angstrom": instrument.defocus,
+        "spherical_aberration_mm": instrument.spherical_aberration,
+        "source_size_angstrom": instrument.source_size,
+        "dose_per_square_angstrom": instrument.dose,
+    }
+
+
+def _places(output: Path, names: Sequence[str]) -> list[Path]:
+    if len(names) == 1:
+        if output.is_dir() or output.suffix.lower() not in _TIFF:
+            raise ExportError(f"{output}: one reference is one file; give a name that ends in .tif.")
+        return [output]
+    if output.suffix.lower() in _TIFF or output.is_file():
+        raise ExportError(f"{output}: there are {len(names)} references; give a folder.")
+    if len(set(names)) < len(names):
+        names = [f"{name}_{number:03d}" for number, name in enumerate(names)]
+    return [output / f"{name}.tif" for name in names]
+
+
+def _drive(work: Any, title: str) -> Any:
+    """Run a generator with a bar on the terminal."""
+    from tqdm import tqdm
+
+    from napari_stemprior.progress import drain
+
+    with tqdm(desc=title, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total, bar.n = progress.total, progress.done
+            bar.refresh()
+
+        return drain(work, show)
+
+
+def _file_name(name: str) -> str:
+    stem = Path(name).stem if Path(name).exists() else name
+    return re.sub(r"[^\w.+'-]+", "_", stem).strip("_") or "reference"
+
+
+def _folded(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _values(text: str) -> list[float]:
+    """Read a number, or a range START:STOP:STEP that includes its end."""
+    parts = [_number(part) for part in text.split(":")]
+    if len(parts) == 1:
+        return parts
+    if len(parts) != 3 or parts[2] == 0 or (parts[1] - parts[0]) / parts[2] < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range, write START:STOP:STEP such as 20:100:20")
+    start, stop, step = parts
+    count = int((stop - start) / step + 1e-9) + 1
+    if count > _MOST_VALUES:
+        raise argparse.ArgumentTypeError(f"{text!r} are {count} values, give {_MOST_VALUES} at most")
+    return [start + n * step for n in range(count)]
+
+
+def _shape(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(?:[x×,](\d+))?", text)
+    rows, columns = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    low, high = _SIDES
+    if not (low <= rows <= high and low <= columns <= high):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a shape, give ROWSxCOLUMNS such as 256x300, each from {low} to {high}"
+        )
+    return rows, columns
