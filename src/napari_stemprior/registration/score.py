@@ -60,22 +60,27 @@ class Evidence:
     extent: float
 
     @property
+    def votes(self) -> dict[str, float]:
+        """What each measure says, from 0 (against) to 1, by name of the measure."""
+        return {
+            "significance": _vote(self.significance - 1.6 * chance_significance(self.extent), 1.8, 1.0),
+            # at little signal a right lattice agrees less by chance
+            "agreement": _vote(self.agreement + 1.5 / max(self.significance, 1.0), 0.88, 0.015),
+            "beyond": _vote(-self.beyond, -0.07, 0.012),
+            "explained": 1.0 if np.isnan(self.explained) else _vote(self.explained, 0.29, 0.025),
+            "breadth": _vote(self.breadth, 0.25, 0.06),
+            "together": _vote(self.together, 0.9, 0.015),
+            "scale": _vote(-abs(np.log1p(self.scale)), -0.066, 0.002),
+            "strain": _vote(-self.strain, -0.14, 0.006),
+        }
+
+    @property
     def score(self) -> float:
         """From 0 to 1; above 0.5 is a fit."""
-        votes = (
-            # at little signal a right lattice agrees less by chance
-            _vote(self.agreement + 1.5 / max(self.significance, 1.0), 0.88, 0.015),
-            _vote(-self.beyond, -0.07, 0.012),
-            _vote(self.significance - 1.6 * chance_significance(self.extent), 1.8, 1.0),
-            1.0 if np.isnan(self.explained) else _vote(self.explained, 0.29, 0.025),
-            _vote(self.breadth, 0.25, 0.06),
-            _vote(self.together, 0.9, 0.015),
-            _vote(-abs(np.log1p(self.scale)), -0.066, 0.002),
-            _vote(-self.strain, -0.14, 0.006),
-        )
         # one strong objection is enough; agreement and ease rank what passes
         effort = (self.scale**2 + (self.strain / 2) ** 2) / 0.15**2
-        return float(min(votes) * (0.6 + 0.4 * np.clip(self.agreement, 0, 1)) / (1 + effort))
+        ease = (0.6 + 0.4 * np.clip(self.agreement, 0, 1)) / (1 + effort)
+        return float(min(self.votes.values()) * ease)
 
 
 def _vote(value: float, threshold: float, width: float) -> float:

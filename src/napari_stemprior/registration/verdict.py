@@ -1,0 +1,105 @@
+"""Why a lattice fits, or does not, in one sentence for a person."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_stemprior.registration.placement import Placement, register_view
+from napari_stemprior.registration.reciprocal import lattice_symmetries
+from napari_stemprior.registration.score import Evidence
+from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.view import view
+from napari_stemprior.structure import StructurePrior
+
+#: Two fits whose rotations differ by less (degrees) are one grain.
+_ONE_GRAIN = 1.0
+
+
+def verdict(image: ArrayLike, pixel_size: float, prior: StructurePrior) -> str:
+    """Say whether the lattice of a prior fits an image, and if not, why.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Atom columns bright.
+    pixel_size : float
+        Å per pixel.
+    prior : StructurePrior
+
+    Returns
+    -------
+    str
+        One sentence.
+
+    Raises
+    ------
+    RegistrationError
+        If the image is not 2-D, too small, constant, or holds NaN.
+    PixelSizeError
+        If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
+    """
+    array = checked_image(image)
+    flat = flatten(array, check_pixel_size(array.shape, pixel_size, prior))
+    seen = view(flat)
+    placements = register_view(seen, prior)
+    best = placements[0]
+    if best.evidence.score > 0.5:
+        return _fit(placements, prior)
+    if not len(seen.peaks.k) and best.evidence.votes["significance"] < 0.5:
+        return "The image shows no lattice: no fringe stands out of the noise."
+    # of the placements, the one with the fewest objections says most
+    nearest = max((p.evidence for p in placements), key=lambda proof: sum(proof.votes.values()))
+    return _no_fit(nearest, prior, pixel_size)
+
+
+def _fit(placements: list[Placement], prior: StructurePrior) -> str:
+    angles: list[float] = []
+    for placement in placements:
+        turn = _bearing(placement, prior)
+        if placement.evidence.score > 0.5 and all(_apart(turn, a, prior) > _ONE_GRAIN for a in angles):
+            angles.append(turn)
+    if len(angles) == 1:
+        return f"The lattice of {prior.name} fits."
+    turned = " and ".join(f"{_apart(angle, angles[0], prior):.1f}°" for angle in angles[1:])
+    return (
+        f"The lattice of {prior.name} fits {len(angles)} times, turned by {turned}: there are several grains."
+    )
+
+
+def _bearing(placement: Placement, prior: StructurePrior) -> float:
+    """Direction in degrees of the shortest vector of the lattice on the image, 0 to 180."""
+    y, x = placement.linear @ min(prior.cell, key=lambda v: float(np.linalg.norm(v)))
+    return float(np.rad2deg(np.arctan2(y, x))) % 180
+
+
+def _apart(first: float, second: float, prior: StructurePrior) -> float:
+    """Smallest turn in degrees between two bearings, turns of the lattice onto itself left out."""
+    own = [
+        np.rad2deg(np.arctan2(s[1, 0], s[0, 0])) for s in lattice_symmetries(prior) if np.linalg.det(s) > 0
+    ]
+    return float(min(abs((first - second + turn + 90) % 180 - 90) for turn in own))
+
+
+def _no_fit(proof: Evidence, prior: StructurePrior, pixel_size: float) -> str:
+    votes = proof.votes
+    weakest = min(votes, key=lambda name: votes[name])
+    name = prior.name
+    sentences = {
+        "significance": f"The lattice of {name} does not stand out of the noise; "
+        "it may be another crystal, or the dose too low.",
+        "agreement": f"There is a lattice like that of {name}, but its columns are elsewhere or of another "
+        "brightness; it may be another crystal.",
+        "beyond": f"The image repeats over a larger cell than that of {name}; it may be another crystal.",
+        "explained": f"Most fringes of the image do not belong to the lattice of {name}; "
+        "there may be another crystal, or a second lattice over most of the image.",
+        "breadth": f"The lattice of {name} is seen in one direction only; "
+        "the image may show another crystal, or be tilted or astigmatic.",
+        "together": f"The fringes of {name} lie in different places of the image: "
+        "two lattices lend it one each.",
+        "scale": f"The lattice would be that of {name} at {pixel_size / (1 + proof.scale):.4g} Å/px "
+        f"rather than {pixel_size:.4g}; check the pixel size, or it is another crystal.",
+        "strain": f"The lattice of {name} would have to be stretched by {100 * proof.strain:.0f} %; "
+        "it may be another crystal or zone axis.",
+    }
+    return sentences[weakest]
