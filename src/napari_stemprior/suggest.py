@@ -52,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_stemprior.registration.ranking import rank_priors
     from napari_stemprior.structure import built_in, names
 
+    if options.overlay is not None and options.overlay.suffix.lower() != ".png":
+        raise ExportError(f"{options.overlay}: the overlay is a PNG picture; give a name that ends in .png.")
     priors = {name: built_in(name) for name in names()}
     priors |= {prior.name: prior for prior in map(_prior, options.structure)}
     frame = read_micrographs(options.image, options.pixel_size)[0]
@@ -143,8 +145,6 @@ def draw_overlay(
         pen.ellipse(
             (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius), outline=colour
         )
-    if path.suffix.lower() != ".png":
-        raise ExportError(f"{path}: the overlay is a PNG picture; give a name that ends in .png.")
     with replaced(path) as temporary:
         picture.save(temporary, format="PNG")
 
