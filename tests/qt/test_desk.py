@@ -108,6 +108,15 @@ def test_an_unknown_pixel_size_is_fitted_from_the_prior(make, viewer):
     assert desk.session.pose is not None
 
 
+def test_a_pixel_size_of_no_fit_is_not_taken(make, viewer):
+    desk = make(fit_pixel_size=lambda image, prior: (0.3, Pose(np.eye(2) / 0.3, np.zeros(2), 0.2)))
+    add_image(viewer)
+    desk.prior_panel.pick("MoS2")
+    desk.press(desk.image_panel.fit)
+    assert desk.session.pixel_size == pytest.approx(PIXEL_SIZE)
+    assert "at no pixel size" in said()[-1]
+
+
 def test_a_pixel_size_in_the_file_is_found_although_napari_did_not_read_it(make, viewer, tmp_path, qtbot):
     path = tmp_path / "a.tif"
     path.write_bytes(b"x")

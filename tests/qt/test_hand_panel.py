@@ -150,6 +150,8 @@ def test_polishing_tells_what_changed(make, viewer, qtbot):
     message = notification_manager.records[-1].message
     assert "score 0.80" in message
     assert f"moved by {PIXEL_SIZE:.2f} Å" in message
+    assert not panel.result.isHidden()
+    assert f"moved by {PIXEL_SIZE:.2f} Å" in panel.result.text()
     panel.polish.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=5000)
 

@@ -105,6 +105,8 @@ def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
     assert panel.session.pixel_size == pytest.approx(PIXEL_SIZE)
     assert panel.session.fitted_pose is POSE
     assert panel.session.overlay in viewer.layers
+    make.finish(panel)
+    assert panel.session.placed.field is not None, "it follows strain"
     panel.session.choose_image(add_image(viewer, name="second"))
     assert panel.suggestions.isHidden(), "they were for another image"
 

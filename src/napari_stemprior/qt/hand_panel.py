@@ -51,6 +51,7 @@ class HandPanel(QWidget):
         self.session, self.runner = session, runner
         self._mouse: LatticeMouse | None = None
         self._before: Placed | None = None
+        self._polished: Placed | None = None
         self.drag = QPushButton(_DRAG)
         self.drag.setCheckable(True)
         self.hint = small_label(HINT)
@@ -66,6 +67,8 @@ class HandPanel(QWidget):
         self.polish = QPushButton(_POLISH)
         for box in (self.x, self.y):  # side by side there is no room for steppers
             box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.result = small_label()
+        self.result.hide()
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -85,6 +88,7 @@ class HandPanel(QWidget):
         rows.addWidget(self.hint)
         rows.addLayout(form)
         rows.addLayout(buttons)
+        rows.addWidget(self.result)
 
         self.drag.toggled.connect(self._on_drag)
         for box in (self.angle, self.x, self.y, self.scale):
@@ -124,6 +128,7 @@ class HandPanel(QWidget):
             busy,
         )
         placed = session.placed
+        self.result.setVisible(placed is not None and placed is self._polished)
         for box in (self.angle, self.x, self.y, self.scale, self.mirrored):
             box.setEnabled(placed is not None and session.pixel_size is not None and not busy)
         if placed is not None and session.pixel_size is not None:
@@ -163,11 +168,13 @@ class HandPanel(QWidget):
     def _on_polished(self, placed: Placed) -> None:
         before, self._before = self._before, None
         session = self.session
-        session.set_placed(placed)
         if before is None or session.image is None or session.pixel_size is None:
             return
         at = (np.array(shape_of(session.image)) - 1) / 2
         changed = what_changed(before.pose, placed.pose, session.pixel_size, at)
+        self.result.setText(f"Polished: {changed}.")
+        self._polished = placed
+        session.set_placed(placed)
         name = (placed.stack or placed.prior).name
         if placed.pose.is_fit:
             show_info(f"The lattice of {name} fits (score {placed.pose.score:.2f}): {changed}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSizePolicy
 
 from napari_stemprior.errors import StempriorError
@@ -136,6 +136,12 @@ class ImagePanel(Panel):
 
     def _on_fitted(self, result: tuple[float, Pose]) -> None:
         size, pose = result
+        if not pose.is_fit:
+            show_warning(
+                "The prior fits this image at no pixel size, so the pixel size stays as it was; try another "
+                "prior, or press Suggest in step 2."
+            )
+            return
         self.session.set_pixel_size(size)
         self.session.set_pose(pose, self.session.prior)
         show_info(f"The lattice fits at {size:.4g} Å/px. Look at the overlay in step 2 to check it.")

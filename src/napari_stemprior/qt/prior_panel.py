@@ -233,9 +233,16 @@ class PriorPanel(Panel):
             return
         if session.pixel_size is None:
             session.set_pixel_size(suggestion.pixel_size)
-        session.set_placed(Placed(suggestion.pose, session.prior))
+        placed = Placed(suggestion.pose, session.prior)
+        session.set_placed(placed)
         session.show_overlay(True)
         self.refresh()
+        work = tasks.followed(session.operations, session.micrograph(), placed)
+        self.runner.start(work, self._on_followed)  # the ranking looked for no strain
+
+    def _on_followed(self, placed: Placed) -> None:
+        if self.session.pose is placed.pose:
+            self.session.set_placed(placed)
 
     def _on_fitted(self, placed: Placed) -> None:
         session = self.session
@@ -304,7 +311,10 @@ def facts_of(prior: Any) -> str:
             layer.name + (f" at {twist:g}°" if number else "")
             for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
         ]
-        return " above ".join(parts) + " · each layer is placed by itself"
+        return (
+            " above ".join(parts) + f". Each layer is placed by itself; the segmentation is prompted with "
+            f"{prior.layers[0].name}, the upper one."
+        )
     a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
     beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
     columns = "column" if len(prior.columns) == 1 else "columns"

@@ -62,7 +62,8 @@ class Session:
     closing = Signal()
 
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
-        self.viewer = viewer
+        # napari hands its plugins a proxy; layers seen through it are never those that events speak of
+        self.viewer: ViewerModel = getattr(viewer, "__wrapped__", viewer)
         self.operations = operations or Operations()
         #: What the network is prompted with; of a stack its entrance layer.
         self.prior: StructurePrior | None = None
