@@ -94,7 +94,7 @@ def rank(
     if bright is not None:
         strong.append(_part(parts, "brighter or darker than its like", _odd(rows, bright)))
     if sites is not None and len(sites):
-        for reason, doubt in _lattice_doubts(rows, sites):
+        for reason, doubt in _lattice_doubts(rows, sites, shape):
             strong.append(_part(parts, reason, doubt))
     strong.append(_part(parts, "little evidence in the image", _evidence_doubt(rows)))
     score = 1 - np.prod([1 - doubt for _, doubt in parts], axis=0)
@@ -234,13 +234,15 @@ def _ramp(value: Floats, threshold: float) -> Floats:
     return np.where(value < threshold, 0.0, np.clip(0.5 + 0.4 * (value / threshold - 1), 0, 0.9))
 
 
-def _lattice_doubts(rows: pd.DataFrame, sites: LatticeSites) -> list[Part]:
-    index, distance = sites.nearest(rows[["y_px", "x_px"]].to_numpy(float), rows["layer"].to_numpy())
+def _lattice_doubts(rows: pd.DataFrame, sites: LatticeSites, shape: tuple[int, int]) -> list[Part]:
+    yx = rows[["y_px", "x_px"]].to_numpy(float)
+    index, distance = sites.nearest(yx, rows["layer"].to_numpy())
     seen = (index >= 0) & (sites.reliability[index] >= _SEEN)
     near = seen & (distance < sites.reach)
     usual = float(np.median(distance[near])) if near.any() else 0.0
     limit = max(_FAR * usual, _FAR_SPACING * sites.spacing)
-    off = np.where(seen, _ramp(distance, limit), 0.0)
+    inner = _to_edge(yx, shape) >= sites.reach  # beyond the edge there are sites that nobody listed
+    off = np.where(seen & inner, _ramp(distance, limit), 0.0)
     element = rows["element"].to_numpy()
     other = near & (element != sites.element[index]) & (element != UNKNOWN_ELEMENT)
     return [("off its lattice site", off), ("another element than its site", _ELEMENT_DOUBT * other)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from napari.layers import Points
 
@@ -94,18 +93,20 @@ def bind(
         What happens when a key that is held is let go.
     """
     for shortcut in SHORTCUTS:
-        if shortcut.hold:
-            action = _holding(handlers[shortcut.action], releases[shortcut.action])
-        else:
-            action = partial(_run, handlers[shortcut.action])
+        press = handlers[shortcut.action]
+        action = _held(press, releases[shortcut.action]) if shortcut.hold else _pressed(press)
+        action.__name__ = f"stemprior_{shortcut.action}"  # napari looks at the names of what keys call
         layer.bind_key(shortcut.key, action, overwrite=True)
 
 
-def _run(handler: Callable[[], None], layer: Points) -> None:
-    handler()
+def _pressed(press: Callable[[], None]) -> Callable[[Points], None]:
+    def pressed(layer: Points) -> None:
+        press()
+
+    return pressed
 
 
-def _holding(press: Callable[[], None], release: Callable[[], None]) -> Callable[[Points], Iterator[None]]:
+def _held(press: Callable[[], None], release: Callable[[], None]) -> Callable[[Points], Iterator[None]]:
     def held(layer: Points) -> Iterator[None]:
         press()
         yield
