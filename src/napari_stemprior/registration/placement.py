@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,8 @@ _SMOOTH = 6.0
 #: Below this togetherness the phases are followed from place to place as well.
 _LOOSE = 0.95
 _FOLLOW_ROUNDS = 5
+#: A lattice that is seen over less of the image than this is a grain, or surrounds a hole.
+_COVERED = 0.7
 #: Nodes that take part in locking the phases.
 _COHERENT_NODES = 16
 #: Lattices that are carried from the power to the phases.
@@ -98,17 +100,32 @@ def register_view(seen: View, prior: StructurePrior) -> list[Placement]:
     """Register an image that is made ready; every placement, best first."""
     found = nodes(prior, seen.resolution)
     lattices = find_lattices(seen, found, prior, SCALES)
-    placements: list[Placement] = []
+    groups: list[list[Placement]] = []
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
-        placements += place(seen, found, prior, lattice.linear)
-    return ranked(placements)
+        groups.append(place(seen, found, prior, lattice.linear))
+    return ranked(_excused(groups, seen, prior))
+
+
+def _excused(groups: list[list[Placement]], seen: View, prior: StructurePrior) -> list[Placement]:
+    """Ask a further lattice to explain only what those that fit leave over: it may be a small grain."""
+    groups = sorted((ranked(group) for group in groups), key=lambda group: -group[0].evidence.score)
+    rest, several = seen.peaks, False
+    judged: list[Placement] = []
+    for group in groups:
+        if several and len(rest.k):
+            share = explained_share(rest, group[0].linear, prior)
+            group = ranked([replace(p, evidence=replace(p.evidence, explained=share)) for p in group])
+        judged += group
+        if group[0].evidence.score > 0.5:
+            rest, several = rest.without(group[0].linear, prior), True
+    return judged
 
 
 def ranked(placements: list[Placement]) -> list[Placement]:
-    """Sort placements, best first."""
-    return sorted(placements, key=lambda p: (-round(p.evidence.score, 6), -p.evidence.agreement))
+    """Sort placements, best first; of like scores the one with more signal, so a larger grain."""
+    return sorted(placements, key=lambda p: (-round(p.evidence.score, 2), -p.evidence.significance))
 
 
 def find_lattices(
@@ -203,6 +220,7 @@ def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.flo
     if best.together < _LOOSE:
         # a bend as long as the window looks like strain to it; following the phases tells the two apart
         best = max(best, _followed(demodulator, found, noise, middle, start), key=lambda s: s.strength(noise))
+    best = _on_its_grain(demodulator, found, noise, middle, best)
     measured = best.values.sum((1, 2))
     places = best.fringes.places
     step = places[1, 0, 0] * places[0, 1, 1] / demodulator.flat.pixel_size**2
@@ -294,6 +312,24 @@ def _grown(
         # demodulate anew: waves must not drift within the Gaussian
         fringes = demodulator.fringes(found, linear, float(np.clip(radius / 12, WIDTH, 10.0)))
         radius = radius * 1.8 if radius * 1.8 < reach else None
+    return _straighten(demodulator, found, noise, linear, origin, smooth=_SMOOTH)
+
+
+def _on_its_grain(
+    demodulator: Demodulator,
+    found: Nodes,
+    noise: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    best: _Straight,
+) -> _Straight:
+    """Bring the phases in line anew where the lattice is seen, if it covers a part of the image only."""
+    match = best.displacement.match
+    weight = np.clip(match / max(float(np.percentile(match, 90)), 1e-12), 0, 1) ** 2
+    if float(weight.mean()) > _COVERED or best.together < _LOOSE:
+        return best
+    matched = templated(best.fringes, best.origin, noise)[:_COHERENT_NODES] * weight
+    change, shift = coherent_affine(best.fringes, matched, middle, None)
+    linear, origin = _moved(best.linear, best.origin, change, shift, middle)
     return _straighten(demodulator, found, noise, linear, origin, smooth=_SMOOTH)
 
 

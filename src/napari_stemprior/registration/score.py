@@ -226,6 +226,17 @@ class Peaks:
     strength: NDArray[np.float64]
     length: float
 
+    def on(self, linear: NDArray[np.float64], prior: StructurePrior) -> NDArray[np.bool_]:
+        """Tell which peaks lie on nodes of a lattice."""
+        indices = self.k @ linear @ prior.cell.T
+        miss = (indices - np.round(indices)) @ np.linalg.inv(linear @ prior.cell.T)
+        return np.asarray(np.linalg.norm(miss, axis=1) < 1.6 / self.length)
+
+    def without(self, linear: NDArray[np.float64], prior: StructurePrior) -> Peaks:
+        """Return the peaks that a lattice does not explain."""
+        rest = ~self.on(linear, prior)
+        return Peaks(self.k[rest], self.strength[rest], self.length)
+
 
 def find_peaks(whole: Spectrum) -> Peaks:
     """List the peaks that noise does not make, strongest first."""
@@ -244,7 +255,5 @@ def explained_share(peaks: Peaks, linear: NDArray[np.float64], prior: StructureP
     """Share of the amplitude of all peaks of a spectrum that lie on nodes of a lattice; NaN without peaks."""
     if not len(peaks.k):
         return float("nan")
-    indices = peaks.k @ linear @ prior.cell.T
-    miss = (indices - np.round(indices)) @ np.linalg.inv(linear @ prior.cell.T)
-    on = np.linalg.norm(miss, axis=1) < 1.6 / peaks.length
+    on = peaks.on(linear, prior)
     return float(peaks.strength[on].sum() / peaks.strength.sum())
