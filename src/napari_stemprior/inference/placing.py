@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 MAX_SCALE_ERROR = 0.12
 RESCALED_SCORE = 0.8
 #: Places where the lattice fits worse than this get no registered columns.
-_MIN_RELIABILITY = 0.3
+MIN_RELIABILITY = 0.3
 #: Another grain takes over where it fits at least so well and the first lattice worse than the limit above.
 _GRAIN_SCORE, _GRAIN_RELIABILITY = 0.8, 0.5
 #: Poses whose scores differ by less are told apart by the image alone, if it prefers one by this much
@@ -30,7 +30,7 @@ _SCORE_TIE, _CLAIM_TIE = 0.01, 0.003
 #: A site without an atom within this distance (Å) is empty.
 VACANCY_DISTANCE = 0.6
 #: Å around the image in which columns are still listed.
-_MARGIN = 2.0
+MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def place(
         first = _preferred(placements, claims, canonical)
     else:
         return None
-    placed = first.where(first.reliability >= _MIN_RELIABILITY)
+    placed = first.where(first.reliability >= MIN_RELIABILITY)
     for other in placements:
         if other is not first and other.pose.score >= _GRAIN_SCORE:
             placed = _with_grain(placed, first, other)
@@ -131,7 +131,7 @@ def _fitting_poses(image: NDArray[np.float32], pixel_size: float, prior: Structu
 def _placement(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Placement:
     field = fit_pose_field(image, pixel_size, prior, pose)
     shape = (image.shape[0], image.shape[1])
-    return Placement(pose, *field.columns(prior, shape, _MARGIN / pixel_size))
+    return Placement(pose, *field.columns(prior, shape, MARGIN / pixel_size))
 
 
 def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) -> float:
@@ -146,7 +146,7 @@ def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) ->
 def _with_grain(placed: Placement, first: Placement, other: Placement) -> Placement:
     """Add the columns of another grain where the first lattice is not seen."""
     _, nearest = cKDTree(first.positions).query(other.positions)
-    free = first.reliability[np.asarray(nearest)] < _MIN_RELIABILITY
+    free = first.reliability[np.asarray(nearest)] < MIN_RELIABILITY
     added = other.where((other.reliability >= _GRAIN_RELIABILITY) & free)
     if not len(added.positions):
         return placed

@@ -25,13 +25,15 @@ from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
+from napari_stemprior.inference.prompting import described, hidden_columns
 from napari_stemprior.inference.refinement import refine
+from napari_stemprior.inference.stack_placing import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.prompt import StructurePrompt, describe_columns
+from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import Prior, Stack
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
@@ -113,19 +115,19 @@ class Segmenter:
         self.pose = None
 
     def segment(
-        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None
     ) -> AtomTable:
         """Return the atoms; see `steps` for the parameters."""
         return drain(self.steps(prior, trust=trust, pose=pose))
 
     def steps(
-        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
         Parameters
         ----------
-        prior : StructurePrior or None
+        prior : StructurePrior, Stack or None
             None segments with the image alone.
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
@@ -151,14 +153,18 @@ class Segmenter:
             if prior is not None:
                 yield Progress(0, 1, "fitting the lattice")
                 claims = self._alone.probability.numpy().max(axis=0)
-                placement = place(self._image, self._pixel_size, prior, claims, self._canonical, pose)
+                given = (self._image, self._pixel_size)
+                if isinstance(prior, Stack):
+                    placement = place_stack(*given, prior, claims, self._canonical, pose)
+                else:
+                    placement = place(*given, prior, claims, self._canonical, pose)
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
                 answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
                 weight = trust
                 places = self._canonical.to_canonical(placement.positions)
-                hidden = prior.layers[placement.index] > 0
+                hidden = hidden_columns(prior)[placement.index]
                 sites = Sites(places, placement.index, hidden, prior.closest_in_layer)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
@@ -174,16 +180,9 @@ class Segmenter:
         answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
         return answer
 
-    def _prompt(self, prior: StructurePrior, placement: Placement) -> StructurePrompt:
+    def _prompt(self, prior: Prior, placement: Placement) -> StructurePrompt:
         assert self._canonical is not None
-        columns, lattice = describe_columns(
-            torch.from_numpy(prior.cell.copy()),
-            torch.from_numpy(prior.fractional),
-            torch.from_numpy(prior.atomic_numbers).double(),
-            torch.from_numpy(prior.z_weights),
-            torch.from_numpy(prior.heights),
-            torch.from_numpy(prior.layers),
-        )
+        columns, lattice = described(prior)
         sites = torch.from_numpy(self._canonical.to_canonical(placement.positions)).float()
         count = max(1, len(sites))
         return StructurePrompt(
@@ -197,7 +196,7 @@ class Segmenter:
         )
 
     def _table(
-        self, peaks: Peaks, prior: StructurePrior | None, placement: Placement | None, trust: float
+        self, peaks: Peaks, prior: Prior | None, placement: Placement | None, trust: float
     ) -> AtomTable:
         assert self._canonical is not None
         assert self._image is not None
@@ -242,14 +241,14 @@ def _labels(
     yx: NDArray[np.float64],
     hidden: NDArray[np.bool_],
     look: NDArray[np.int64],
-    prior: StructurePrior,
+    prior: Prior,
     placement: Placement,
     pixel_size: float,
 ) -> dict[str, Any]:
     """Name each atom after the nearest registered column of its layer, else after what it looks like."""
     gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
     chosen = look.copy()
-    lower = prior.layers[placement.index] > 0
+    lower = hidden_columns(prior)[placement.index]
     for layer in (False, True):
         atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
         if not len(atoms) or not len(sites):

@@ -1,0 +1,94 @@
+"""Segmentation with a stack: both layers found, and named after their own columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.prompting import described, hidden_columns
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import Stack, built_in, load_prior
+
+PIXEL, SHAPE = 0.18, (260, 260)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    made = load_prior("MoSe2/WS2 twist 9")
+    assert isinstance(made, Stack)
+    return made
+
+
+def drawn(stack: Stack, keep: tuple[int, ...]) -> tuple[np.ndarray, list[Pose]]:
+    """Counts of a stack, and where its layers lie."""
+    base = Pose.from_angle(33.0, PIXEL, (20.2, 31.7))
+    image, poses = np.zeros(SHAPE), []
+    for number, layer in enumerate(stack.layers):
+        turn, _ = stack.carried(number)
+        pose = Pose(base.affine @ turn, base.origin + 4.4 * number)
+        poses.append(pose)
+        yx, index = pose.columns(layer, (SHAPE[0] - 1, SHAPE[1] - 1))
+        low = np.floor(np.clip(yx, 0, None)).astype(int)
+        part = np.clip(yx, 0, None) - low
+        for dy in (0, 1):
+            for dx in (0, 1):
+                share = np.abs(1 - dy - part[:, 0]) * np.abs(1 - dx - part[:, 1])
+                if number in keep:
+                    weight = layer.z_weights[index] * (0.9 if number else 1.0)
+                    np.add.at(image, (low[:, 0] + dy, low[:, 1] + dx), weight * share)
+    image = gaussian_filter(image, 0.42 / PIXEL)
+    counts = np.random.default_rng(4).poisson(60 * image / image.max() + 2)
+    return counts.astype(np.float32), poses
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter("small", "cpu")
+
+
+def test_both_layers_are_found_and_named(stack: Stack, segmenter: Segmenter) -> None:
+    image, poses = drawn(stack, (0, 1))
+    segmenter.set_image(image, PIXEL)
+    table = segmenter.segment(stack)
+    rows = table.rows
+    assert table.provenance["prior_fits"]
+    assert table.provenance["prior"] == "MoSe2/WS2 twist 9"
+    for number, (layer, pose) in enumerate(zip(stack.layers, poses, strict=True)):
+        metal = layer.columns[0]
+        yx, index = pose.columns(layer, SHAPE)
+        places = yx[(index == 0) & ((yx > 8) & (yx < 252)).all(axis=1)]
+        own = rows[(rows["layer"] == number) & (rows["element"] == metal.element)]
+        distance, _ = cKDTree(own[["y_px", "x_px"]]).query(places)
+        # a lower metal may lie under an upper column, and then is that column
+        assert (distance * PIXEL < 0.4).mean() > (0.95 if number == 0 else 0.7)
+        assert set(own["site"]) == {metal.site}
+
+
+def test_one_layer_alone_is_named_as_the_layer_that_it_is(stack: Stack, segmenter: Segmenter) -> None:
+    image, _ = drawn(stack, (0,))
+    segmenter.set_image(image, PIXEL)
+    rows = segmenter.segment(stack).rows
+    assert (rows["layer"] == 0).mean() > 0.98
+    assert set(rows["element"]) <= {"Mo", "Se", "X"}
+
+
+def test_a_stack_that_fits_nowhere_does_no_harm(segmenter: Segmenter) -> None:
+    wrong = load_prior("graphene/h-BN twist 5")
+    image, _ = drawn(load_prior("MoSe2/WS2 twist 9"), (0, 1))  # type: ignore[arg-type]
+    segmenter.set_image(image, PIXEL)
+    table = segmenter.segment(wrong)
+    assert table.provenance["prior_fits"] is False
+    np.testing.assert_allclose(table.yx, segmenter.segment(None).yx)
+
+
+def test_the_prompt_holds_the_tokens_of_both_layers(stack: Stack) -> None:
+    columns, lattice = described(stack)
+    assert columns.shape[1] == 4
+    assert hidden_columns(stack).tolist() == [False, False, True, True]
+    alone, own = described(built_in("MoSe2"))
+    np.testing.assert_allclose(lattice, own)
+    np.testing.assert_allclose(columns[0, :2, 6], alone[0, :, 6])  # the elements
+    assert columns[0, :, 10].max() < 0.2  # every layer has its own depths
