@@ -133,6 +133,35 @@ def test_the_threshold_hides_and_never_deletes(editor):
     assert len(editor.table(shown_only=True)) == 3
 
 
+def visible(layer):
+    """Tell which points can be seen: napari 0.9 draws every point of a flat layer, shown or not."""
+    return (layer.border_color[:, 3] > 0) & (layer.size > 0)
+
+
+def test_hidden_atoms_are_not_drawn_and_not_touched(editor):
+    editor.threshold = 0.5
+    editor.update_shown()
+    assert visible(editor.layer).tolist() == [False, False, True, True]
+    before = editor.rows
+    editor.layer.selected_data = {0, 1, 2}  # as a box around them does
+    assert editor.selected_rows == [2]
+    editor.layer.remove_selected()
+    assert editor.rows["status"].tolist() == ["ok", "ok", "rejected", "ok"]
+    assert visible(editor.layer).tolist() == [False, False, False, True]
+    in_step(editor)
+    editor.undo()
+    drag(editor.layer, 0, (60, 60))
+    assert editor.rows.equals(before)
+    in_step(editor)
+    editor.layer.selected_data = {0}
+    editor.layer.remove_selected()
+    assert editor.rows.equals(before)
+    in_step(editor)
+    editor.threshold = 0.0
+    editor.update_shown()
+    assert visible(editor.layer).all()
+
+
 def test_a_word_typed_into_the_feature_table_is_an_edit_and_a_wrong_one_is_put_back(editor):
     features = editor.layer.features.copy()
     features.loc[0, "element"] = "Se"

@@ -18,6 +18,7 @@ from napari.layers.points._points_constants import Symbol
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import ABSENT
+from napari_stemprior.qt.layers import KEY
 from napari_stemprior.qt.palette import element_colour
 
 Floats = NDArray[np.float64]
@@ -94,13 +95,19 @@ def _style(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colourin
     """
     if rows.empty:
         return
-    layer.border_color = ring_colours(rows, colouring)
+    colours = ring_colours(rows, colouring)
+    # napari 0.9 heeds `shown` only of points with more than two axes, so a hidden one is drawn as nothing
+    colours[~shown, 3] = 0.0
+    layer.border_color = colours
     layer.face_color = np.zeros((len(rows), 4))
     codes, names = pd.factorize(rows["status"].to_numpy())
     symbols = np.array([_SYMBOLS[s] for s in names], object)[codes]
     if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
         layer.symbol = symbols
-    layer.size = layer.current_size
+    kept = layer.metadata.setdefault(KEY, {})
+    if layer.current_size > 0:  # selecting a hidden point makes its size the current one
+        kept["size"] = float(layer.current_size)
+    layer.size = np.where(shown, kept.get("size", 1.0), 0.0)
     layer.shown = shown
 
 

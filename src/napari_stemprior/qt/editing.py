@@ -167,8 +167,9 @@ class AtomEditor:
 
     @property
     def selected_rows(self) -> list[int]:
-        """The rows of the selected points."""
-        return sorted(int(i) for i in self._to_rows(np.array(sorted(self.layer.selected_data), int)))
+        """The rows of the selected points; napari's box selects hidden ones too, which do not count."""
+        rows = self._to_rows(np.array(sorted(self.layer.selected_data), int))
+        return [int(i) for i in rows[self.shown[rows]]]
 
     def select(self, rows: Iterable[int]) -> None:
         """Select rows; those that the layer does not show cannot be."""
@@ -471,8 +472,11 @@ class AtomEditor:
         yx = self.layer.data[:n, -2:].copy()
         extra = self.layer.data[n:, -2:].copy()
         moved = np.flatnonzero((yx != drawn[["y_px", "x_px"]].to_numpy()[:n]).any(axis=1))
-        if len(moved):
-            self.move(self._to_rows(moved), yx[moved])
+        seen = moved[self.shown[self._to_rows(moved)]]  # nobody means to move what is hidden
+        if len(moved) and not len(seen):
+            self._draw()
+        elif len(moved):
+            self.move(self._to_rows(seen), yx[seen])
             if len(extra):
                 self.add(extra)
         elif len(extra):
@@ -484,8 +488,12 @@ class AtomEditor:
         """Keep removed atoms as rejected ones."""
         left = self.layer.features["atom_id"].to_numpy() if len(self.layer.data) else []
         gone = np.flatnonzero(~np.isin(self._drawn["atom_id"].to_numpy(), left))
-        if len(gone):
-            self.delete(self._to_rows(gone))
+        rows = self._to_rows(gone)
+        seen = rows[self.shown[rows]]
+        if len(seen):
+            self.delete(seen)
+        elif len(rows):
+            self._draw()
 
     def _on_features(self, event: Any) -> None:
         """Take over what was typed into napari's table of features."""

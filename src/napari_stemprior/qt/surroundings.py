@@ -124,4 +124,5 @@ class Surroundings:
         if editor is None or lattice is None or not len(lattice):
             return None
         _, distance = lattice.nearest(rows[["y_px", "x_px"]].to_numpy(float), rows["layer"].to_numpy())
-        return distance * editor.pixel_size
+        # farther away it is no displaced atom of that site: it has none, or one beyond the edge
+        return np.where(distance <= lattice.reach, distance, np.nan) * editor.pixel_size
