@@ -196,6 +196,23 @@ def test_multislice_is_cancelled_and_the_preview_stays(make, viewer, qtbot):
     assert panel.simulate.isEnabled()
 
 
+def test_a_reference_of_another_image_is_not_shown(make, viewer, qtbot):
+    gate = threading.Event()
+
+    def slow(prior, instrument, pixel_size, shape, pose, thickness, quality):
+        yield Progress(0, 2, "Multislice")
+        gate.wait(5)
+        return np.eye(*shape, dtype=np.float32)
+
+    panel = make(multislice_reference=slow)
+    panel.engine.setCurrentIndex(1)
+    panel.simulate.click()
+    panel.session.choose_image(add_image(viewer, name="second"))
+    gate.set()
+    panel.idle()
+    assert panel.comparison.layer is None
+
+
 def test_a_failure_in_the_background_is_told(make):
     def broken(*a):
         raise StructureError("ReS2: the crystal has no small cell across the beam; use the fast engine.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import Stack, StructurePrior
 
 #: A lattice point is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
@@ -65,7 +65,7 @@ class Placed:
     pose: Pose
     prior: StructurePrior
     field: PoseField | None = None
-    stack: Any = None
+    stack: Stack | None = None
     lower: tuple[Pose, ...] = ()
     rivals: tuple[Pose, ...] = ()
     by_hand: bool = False
@@ -139,3 +139,8 @@ class Followed:
         """List the (M, 2) pixels and (M,) columns of the displaced lattice on an image of `shape`."""
         yx, index, _ = self.field.columns(prior, shape, margin)
         return yx, index
+
+
+def same_pose(a: Pose, b: Pose) -> bool:
+    """Tell whether two poses are equal in every number."""
+    return np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score

@@ -42,6 +42,8 @@ class PriorCombo(QSearchableComboBox):
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMaxVisibleItems(20)
+        self.completer().setMaxVisibleItems(14)
+        self.lineEdit().textEdited.connect(self._theme_popup)
         self.activated.connect(self._on_activated)
         self.lineEdit().returnPressed.connect(self._on_return)
 
@@ -62,6 +64,12 @@ class PriorCombo(QSearchableComboBox):
             self.addItem(name)
         self.setCurrentIndex(self.findText(name))
         self.lineEdit().setCursorPosition(0)  # of a long name the beginning says most
+
+    def _theme_popup(self, _: str) -> None:
+        """Give the list of hits the theme of the window, which it does not inherit."""
+        popup, theme = self.completer().popup(), self.window().styleSheet()
+        if theme and popup.styleSheet() != theme:
+            popup.setStyleSheet(theme)
 
     def _item(self, index: int) -> Any:
         model = self.model()

@@ -79,6 +79,19 @@ class Reference:
         """What is shown: with noise if there is a dose."""
         return self.clean if self.counted is None else self.counted
 
+    @property
+    def text(self) -> str:
+        """What it is, in a line."""
+        s = self.settings
+        parts = [s.name, s.instrument.name, self.engine]
+        if s.poses[0] is not None:
+            parts.append(f"turned by {s.poses[0].angle:.1f}°")
+        if s.priors[0].period:
+            parts.append(f"{s.thickness:g} Å thick")
+        # the joiner keeps a line from ending after the stroke
+        parts.append("no noise" if self.dose is None else f"{self.dose:g} e/\u2060Å²")
+        return " · ".join(parts)
+
     def metadata(self) -> dict[str, Any]:
         """Return everything that it was made with as plain values."""
         dose = self.dose

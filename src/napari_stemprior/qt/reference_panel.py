@@ -103,6 +103,10 @@ class ReferencePanel(Panel):
         self._timer = QTimer(self)
         self._timer.setInterval(_FLICKER)
         self._montage_name = ""
+        #: The image that is worked on.
+        self._for_image = ""
+        #: What a multislice preview has shown and what is to be refined.
+        self._to_refine: ReferenceSettings | None = None
         self._suited: str | None = None
 
         noise_row = QHBoxLayout()
@@ -138,7 +142,8 @@ class ReferencePanel(Panel):
         self._timer.timeout.connect(self.comparison.turn)
         self.comparison.changed.connect(self._on_compared)
         self.background.failed.connect(tell)
-        self.background.busy_changed.connect(self.refresh)
+        self.background.busy_changed.connect(self._on_background)
+        self._counter.busy_changed.connect(self._on_counter)
         self.runner.busy_changed.connect(self.refresh)
         session.viewer.bind_key(TURN_KEY, self._on_key, overwrite=True)
         session.image_changed.connect(self._on_image)
@@ -150,6 +155,8 @@ class ReferencePanel(Panel):
     def close_views(self) -> None:
         """Stop the background work and let go of the viewer."""
         self._timer.stop()
+        self._to_refine = None
+        self._counter.busy_changed.disconnect(self._on_counter)
         self.background.cancel()
         self.comparison.changed.disconnect(self._on_compared)
         self.comparison.close()
@@ -208,7 +215,7 @@ class ReferencePanel(Panel):
             "A reference is being simulated." if self.background.busy else "",
         )
         reference = self.comparison.reference
-        self.note.setText("" if reference is None else note_of(reference))
+        self.note.setText("" if reference is None else reference.text)
         self.note.setVisible(reference is not None)
         self.state_changed.emit("" if reference is None else reference.settings.instrument.name)
         if not self.runner.busy and not self.background.busy:
@@ -249,6 +256,7 @@ class ReferencePanel(Panel):
                 poses = (Followed(placed.field),)
         height, width = (min(n, _LARGEST) for n in micrograph.image.shape)
         name = (session.stack or session.prior).name
+        self._for_image = self._image_id
         return ReferenceSettings(
             name,
             priors,
@@ -304,6 +312,10 @@ class ReferencePanel(Panel):
         self.runner.start(tasks.write_reference(self.session.operations, path, reference), self._on_written)
 
     @property
+    def _image_id(self) -> str:
+        return "" if self.session.image is None else layer_id(self.session.image)
+
+    @property
     def _dose(self) -> float | None:
         return self.dose.value() if self.noise.isChecked() else None
 
@@ -312,10 +324,14 @@ class ReferencePanel(Panel):
 
     def _on_preview(self, reference: Reference) -> None:
         self._show(reference)
-        # after the runner has let go of this job
-        QTimer.singleShot(0, lambda: self._refine(reference.settings))
+        self._to_refine = reference.settings
 
-    def _refine(self, wanted: ReferenceSettings) -> None:
+    def _on_background(self, busy: bool) -> None:
+        """Refine a preview, once the runner has let go of it."""
+        wanted, self._to_refine = (self._to_refine, None) if not busy else (None, self._to_refine)
+        if wanted is None:
+            self.refresh()
+            return
         work = tasks.multislice(self.session.operations, wanted, "final", self._dose)
         if self.background.start(work, self._on_refined):
             self.job.follow()
@@ -327,7 +343,8 @@ class ReferencePanel(Panel):
     def _show(self, reference: Reference) -> None:
         """Show a reference, counted at the dose if a person wants that."""
         image = self.session.image
-        if image is None or reference.settings.pixel_size != self.session.pixel_size:
+        known = image is not None and layer_id(image) == self._for_image
+        if not known or reference.settings.pixel_size != self.session.pixel_size:
             return  # another image was chosen, or calibrated anew, meanwhile
         self.comparison.show(reference)
         self.refresh()
@@ -336,12 +353,13 @@ class ReferencePanel(Panel):
         """Draw the noise anew, or leave it out."""
         reference = self.comparison.reference
         if reference is not None and reference.dose != self._dose:
+            self._for_image = self._image_id
             work = tasks.counted(self.session.operations, reference, self._dose)
-            self._counter.start(work, self._on_counted)
+            self._counter.start(work, self._show)
 
-    def _on_counted(self, reference: Reference) -> None:
-        self._show(reference)
-        QTimer.singleShot(0, self._count)  # another dose may have been typed meanwhile
+    def _on_counter(self, busy: bool) -> None:
+        if not busy:
+            self._count()  # another dose may have been typed meanwhile
 
     def _on_montage(self, montage: Any) -> None:
         session = self.session
@@ -398,15 +416,3 @@ class ReferencePanel(Panel):
 
     def _on_compared(self) -> None:
         self.refresh()
-
-
-def note_of(reference: Reference) -> str:
-    """Say in a line what a reference is."""
-    s = reference.settings
-    parts = [s.name, s.instrument.name, reference.engine]
-    if s.poses[0] is not None:
-        parts.append(f"turned by {s.poses[0].angle:.1f}°")
-    if s.priors[0].period:
-        parts.append(f"{s.thickness:g} Å thick")
-    parts.append("no noise" if reference.dose is None else f"{reference.dose:g} e/\u2060Å²")
-    return " · ".join(parts)

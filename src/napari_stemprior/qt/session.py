@@ -19,10 +19,10 @@ from napari_stemprior.qt import layers as doors
 from napari_stemprior.qt.editing import AtomEditor
 from napari_stemprior.qt.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.operations import Operations
-from napari_stemprior.qt.placed import Placed
+from napari_stemprior.qt.placed import Placed, same_pose
 from napari_stemprior.qt.tasks import Segmented
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import Stack, StructurePrior
 
 #: Diameter in Å of an atom's ring where no prior tells the distance between neighbours.
 _DEFAULT_DIAMETER = 1.1
@@ -68,7 +68,7 @@ class Session:
         #: What the network is prompted with; of a stack its entrance layer.
         self.prior: StructurePrior | None = None
         #: The layers on top of each other, where a person chose a stack.
-        self.stack: Any = None
+        self.stack: Stack | None = None
         #: Pixel (y, x) about which a person turns the lattice, while that is done.
         self.pivot: NDArray[np.float64] | None = None
         self._image: Image | None = None
@@ -170,15 +170,15 @@ class Session:
         return specimen.micrograph
 
     # --- prior and pose -----------------------------------------------------------------------
-    def set_prior(self, prior: Any) -> None:
+    def set_prior(self, prior: StructurePrior | Stack | None) -> None:
         """Take another prior or stack; poses that were fitted with another one no longer count.
 
         Parameters
         ----------
         prior : StructurePrior, Stack or None
         """
-        stack = prior if is_stack(prior) else None
-        first = prior.layers[0] if is_stack(prior) else prior
+        stack = prior if isinstance(prior, Stack) else None
+        first = prior.layers[0] if isinstance(prior, Stack) else prior
         if first != self.prior or stack != self.stack:
             self.prior, self.stack = first, stack
             if self.placed is None:
@@ -210,7 +210,7 @@ class Session:
         old = self.placed
         if pose is None or prior is None:
             self.set_placed(None)
-        elif old is None or not _equal(old.pose, pose):
+        elif old is None or not same_pose(old.pose, pose):
             self.set_placed(Placed(pose, prior))
 
     def set_placed(self, placed: Placed | None) -> None:
@@ -416,12 +416,3 @@ class Session:
             self._on_image()
             if self.editor is not None:
                 self.editor.set_frame(self.frame)
-
-
-def is_stack(prior: Any) -> bool:
-    """Tell a stack of layers from a single prior."""
-    return hasattr(prior, "twists")
-
-
-def _equal(a: Pose, b: Pose) -> bool:
-    return np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score
