@@ -79,15 +79,19 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/engines"))
     parser.add_argument("--only", nargs="+", help="some of the structures")
     parser.add_argument("--phonons", type=int, help="configurations of every structure")
-    parser.add_argument("--cache", action="store_true", help="take scans from the cache; their time is lost")
+    parser.add_argument(
+        "--cache", action="store_true", help="take known scans, and their times from the last table"
+    )
     options = parser.parse_args()
     rows: list[Row] = []
+    times = times_of(options.output / "engines.csv") if options.cache else {}
     options.output.mkdir(parents=True, exist_ok=True)
     for case in CASES:
         if options.only and case.prior not in options.only:
             continue
         chosen = case if options.phonons is None else replace(case, phonons=options.phonons)
         new = compare(chosen, cache=options.cache)
+        new = [replace(row, multislice_s=times.get(row.structure, row.multislice_s)) for row in new]
         print("\n".join(markdown(new).splitlines()[2:]), flush=True)
         rows += new
         save(rows, options.output)
@@ -170,6 +174,14 @@ def markdown(rows: list[Row]) -> str:
             f"| {r.multislice_s:.0f} | {r.fast_ms:.0f} |"
         )
     return "\n".join(lines)
+
+
+def times_of(path: Path) -> dict[str, float]:
+    """Return the CPU seconds of multislice in an earlier table."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["structure"]: float(row["multislice_s"]) for row in csv.DictReader(file)}
 
 
 def save(rows: list[Row], folder: Path) -> None:

@@ -24,6 +24,9 @@ _FOCUSING, _FOCUSING_DEPTH = 80.0, 60.0
 # The same for the background, which depends on the crystal as a whole.
 _BACKGROUND_SPREADING, _BACKGROUND_LOSS, _BACKGROUND = 0.82, 7.8, 1.18
 
+# Depth in which the crystal is seen in focus: half its thickness, four tenths of the depth of focus at most.
+_FOCUS = 0.4
+
 _STEPS = (np.arange(100) + 0.5) / 100
 
 
@@ -46,6 +49,18 @@ def column_gain(
     z = _STEPS * thickness
     drawn_in = 1 + _FOCUSING * np.sqrt(strength) * _rise(z)
     return float(np.mean(drawn_in * np.exp(-(_SPREADING * _spread(instrument) + _LOSS * strength) * z)))
+
+
+def focus_depth(instrument: Instrument, thickness: float) -> float:
+    """Return the depth in Å at which a crystal wants its focus; deeper, its columns guide the probe.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    thickness : float
+        Å.
+    """
+    return min(0.5 * thickness, _FOCUS / _spread(instrument))
 
 
 def background(

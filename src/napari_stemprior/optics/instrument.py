@@ -113,7 +113,7 @@ def _presets() -> dict[str, Instrument]:
                 "HAADF": high,
                 "MAADF": medium,
                 "ABF": (aperture / 2, aperture),
-                "BF": (0.0, aperture / 3),
+                "BF": (0.0, float(round(aperture / 3))),
             }
             name = f"{energy:g} kV {detector}"
             presets[name] = Instrument(name, energy, aperture, *angles[detector])

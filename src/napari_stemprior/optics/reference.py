@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.channelling import background, column_gain
+from napari_stemprior.optics.channelling import background, column_gain, focus_depth
 from napari_stemprior.optics.incoherent import probe_transfer, scattered_intensity
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
@@ -107,6 +107,8 @@ def reference_image(
             part += _structure_factor(places, ky, kx) * _strength(
                 kind, prior, instrument, thickness, thermal, k
             )
+        if prior.period:
+            focus = focus_depth(instrument, thickness)
         lens = replace(instrument, defocus=instrument.defocus - focus)
         spectrum += part * probe_transfer(lens, field, pixel_size)
     image = torch.fft.irfft2(spectrum * motion, s=field).numpy() / pixel_size**2
