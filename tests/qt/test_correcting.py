@@ -111,7 +111,7 @@ def test_the_review_comes_to_the_empty_site_and_one_key_settles_it(bench):
     assert len(bench.editor.table()) == n, "a vacancy is no atom"
     assert len(bench.editor.table(vacancies=True)) == n + 1
     assert len(bench.panel.ghosts.layer.data) == 0
-    assert "1 vacancies" in bench.panel.counts.text()
+    assert "1 vacancy" in bench.panel.counts.text()
     assert bench.panel.queue.text() == "Nothing waits for a review."
     bench.press("Ctrl+Z")
     assert len(bench.panel.ghosts.layer.data) == 1

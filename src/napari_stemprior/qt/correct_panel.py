@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
 
-from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT
-from napari_stemprior.errors import JournalError
+from napari_stemprior.atoms import UNKNOWN_ELEMENT
 from napari_stemprior.qt import shortcuts
+from napari_stemprior.qt.atom_counts import count_atoms
 from napari_stemprior.qt.editing import AtomEditor
 from napari_stemprior.qt.frame_box import FrameBox
 from napari_stemprior.qt.ghosts import Ghosts, hint
 from napari_stemprior.qt.help_dialog import HelpDialog
-from napari_stemprior.qt.history_list import HistoryList
-from napari_stemprior.qt.palette import element_colour
-from napari_stemprior.qt.panel import NO_ATOMS, Panel, allow, tell
+from napari_stemprior.qt.history_list import HistoryBox
+from napari_stemprior.qt.keeping_box import KeepingBox
+from napari_stemprior.qt.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.quick_edit import QuickEdit
 from napari_stemprior.qt.review import Review
 from napari_stemprior.qt.safekeeping import Safekeeping
 from napari_stemprior.qt.section import small_label
-from napari_stemprior.qt.see_box import SeeBox, dot
+from napari_stemprior.qt.see_box import SeeBox
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.workers import JobRunner
@@ -54,9 +52,7 @@ class CorrectPanel(Panel):
         self.refresh()
 
     def _make_widgets(self) -> None:
-        self.offer = small_label()
-        self.restore = QPushButton("Restore")
-        self.discard = QPushButton("Discard")
+        self.keeping = KeepingBox(self.safekeeping)
         self.counts = small_label()
         self.queue = small_label()
         self.previous = QPushButton("◀ Previous")
@@ -77,17 +73,14 @@ class CorrectPanel(Panel):
         self.vacancy = QPushButton("◇ Vacancy")
         self.frames = FrameBox(self.session)
         self.see = SeeBox(self.around)
-        self.undo = QPushButton("Undo")
-        self.redo = QPushButton("Redo")
-        self.history = HistoryList()
-        self.kept = small_label()
+        self.history_box = HistoryBox()
+        self.undo, self.redo = self.history_box.undo, self.history_box.redo
+        self.history = self.history_box.list
         self.help = QPushButton("Keys (?)")
         self._help: HelpDialog | None = None
 
     def _lay_out(self) -> None:
-        self.add(self.offer)
-        self._offer_buttons = self._boxed(self.restore, self.discard)
-        self.add(self._offer_buttons)
+        self.add(self.keeping)
         self.add(self.counts)
         self.add(self.queue)
         self.add(self._row(self.previous, self.next))
@@ -98,16 +91,13 @@ class CorrectPanel(Panel):
         self.add(self._row(self.fill, self.vacancy))
         self.add(self.frames)
         self.add(self.see)
-        self.add(self._row(self.undo, self.redo))
-        self.add(self.history)
-        self.add(self.kept)
+        self.add(self.history_box)
+        self.add(self.keeping.kept)
         self.add(self.help)
 
     def _connect(self) -> None:
         session = self.session
         for button, action in (
-            (self.restore, self._on_restore),
-            (self.discard, self._on_discard),
             (self.next, self.go_next),
             (self.previous, self.go_previous),
             (self.accept, self.accept_selected),
@@ -124,15 +114,14 @@ class CorrectPanel(Panel):
             button.clicked.connect(action)
         self.species.currentTextChanged.connect(self._on_species)
         self.quick_edit.toggled.connect(self._on_quick)
-        self.safekeeping.changed.connect(self._show_keeping)
         self.see.applied.connect(self._on_applied)
         session.atoms_changed.connect(self.refresh)
         session.prior_changed.connect(self._fill_species)
         session.pose_changed.connect(self._on_lattice)
         session.closing.connect(self._on_closing)
-        key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
-        key.setContext(Qt.ShortcutContext.WindowShortcut)
-        key.activated.connect(self.show_help)
+        self.help_key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
+        self.help_key.setContext(Qt.ShortcutContext.WindowShortcut)
+        self.help_key.activated.connect(self.show_help)
 
     def refresh(self, *_: Any) -> None:
         """Show counts, queue and history."""
@@ -141,16 +130,14 @@ class CorrectPanel(Panel):
             self._bind(editor)
         none = "" if editor is not None else NO_ATOMS
         self._allow_edits(none)
-        self._allow_history(editor, none)
         self.ghosts.update()
         self.frames.refresh()
         self.see.refresh(none)
-        self.history.setVisible(not none)
-        self.history.show_history(editor)
+        self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
         self._show_counts(editor)
         self._show_queue()
         self._show_ghosts()
-        self._show_keeping()
+        self.keeping.refresh()
 
     # --- actions, for buttons and keys ----------------------------------------------------------
     def go_next(self, *_: Any) -> None:
@@ -250,11 +237,6 @@ class CorrectPanel(Panel):
             row.addWidget(widget, 1)
         return row
 
-    def _boxed(self, *widgets: Any) -> QWidget:
-        box = QWidget()
-        box.setLayout(self._row(*widgets))
-        return box
-
     def _bind(self, editor: AtomEditor | None) -> None:
         """Give keys, looks and species to another atoms layer."""
         if self._bound is not None:
@@ -279,6 +261,7 @@ class CorrectPanel(Panel):
             "redo": self.redo_edit,
             "hide": self.see.hide_overlays,
             "colour": self.see.next_quantity,
+            "help": self.show_help,
         }
         shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
         editor.layer.selected_data.events.items_changed.connect(self._on_selected)
@@ -368,18 +351,6 @@ class CorrectPanel(Panel):
         self.ghosts.update()
         self._show_ghosts()
 
-    def _on_restore(self) -> None:
-        try:
-            self.safekeeping.restore()
-        except JournalError as error:
-            tell(error)
-
-    def _on_discard(self) -> None:
-        try:
-            self.safekeeping.discard()
-        except JournalError as error:
-            tell(error)
-
     def _fill_species(self, *_: Any) -> None:
         editor, prior = self.session.editor, self.session.prior
         elements = list(prior.elements) if prior is not None else []
@@ -424,43 +395,15 @@ class CorrectPanel(Panel):
         for button, action in ((self.accept, "accept"), (self.reject, "reject")):
             allow(button, shortcuts.tooltip(action), none)
 
-    def _allow_history(self, editor: AtomEditor | None, none: str) -> None:
-        undo = "" if editor is None else editor.undo_label
-        redo = "" if editor is None else editor.redo_label
-        if self.session.can_restore_atoms:
-            undo = "remove layer"
-            allow(self.undo, "Bring the removed atoms layer back, with its history.")
-        else:
-            no_undo = "" if undo else "Nothing to take back."
-            allow(self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, no_undo)
-        allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
-        self.undo.setText(f"Undo: {undo}" if undo else "Undo")
-        self.redo.setText(f"Redo: {redo}" if redo else "Redo")
-
     def _show_counts(self, editor: AtomEditor | None) -> None:
         if editor is None:
             self.counts.setText(NO_ATOMS)
             self.state_changed.emit("")
             return
-        status = editor.history.column("status")
-        present = ~np.isin(status, ABSENT)
-        codes, elements = pd.factorize(editor.history.column("element")[present], sort=True)
-        numbers = np.bincount(codes)
-        parts = [f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(elements, numbers, strict=True)]
-        notes = [
-            f"{n} {word}"
-            for n, word in (
-                (int((editor.hidden & present).sum()), "hidden"),
-                (int((status == "rejected").sum()), "rejected"),
-                (int((status == "vacancy").sum()), "vacancies"),
-            )
-            if n
-        ]
-        self.counts.setText(" &nbsp; ".join(parts + notes) or "No atoms.")
+        count, text = count_atoms(editor)
+        self.counts.setText(text)
         waiting = len(self.review.waiting())
-        self.state_changed.emit(
-            f"{int(present.sum())} atoms" + (f" · {waiting} to review" if waiting else "")
-        )
+        self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
 
     def _show_queue(self, *_: Any) -> None:
         editor = self.session.editor
@@ -477,15 +420,3 @@ class CorrectPanel(Panel):
         visible = self.ghosts.wanted and self.ghosts.sites is not None and self.session.editor is not None
         self.ghost_note.setVisible(visible)
         self.ghost_note.setText(hint(len(self.ghosts.index)) if visible else "")
-
-    def _show_keeping(self) -> None:
-        offer = self.safekeeping.offer
-        self.offer.setText(offer)
-        self.offer.setVisible(bool(offer))
-        self._offer_buttons.setVisible(bool(offer))
-        allow(self.restore, "Take these edits up, with their history; they replace the present atoms.")
-        allow(self.discard, "Put these edits away; the file is renamed and stays.")
-        path, problem = self.safekeeping.path, self.safekeeping.problem
-        self.kept.setText(problem or (f"Edits are kept in {path.name}." if path is not None else ""))
-        self.kept.setToolTip("" if path is None else str(path))
-        self.kept.setVisible(bool(self.kept.text()))

@@ -140,12 +140,11 @@ def correct_one(desk: StempriorDesk, editor: AtomEditor) -> str:
     panel = desk.correct_panel
     if panel.next.isEnabled():
         panel.next.click()
-    else:
-        rows = editor.rows
+    if not editor.selected_rows:  # nothing waits, or an empty site comes first
         desk.session.activate_atoms()
-        editor.layer.selected_data = {int(rows["confidence"].to_numpy().argmin())}
+        editor.select([int(editor.rows["confidence"].to_numpy().argmin())])
     settle(0.6)
-    (index,) = editor.layer.selected_data
+    (index,) = editor.selected_rows
     atom = editor.rows.iloc[index]
     supported = atom["evidence"] >= _NO_EVIDENCE
     (panel.accept if supported else panel.reject).click()

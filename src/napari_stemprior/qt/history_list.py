@@ -6,9 +6,11 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 from qtpy.QtGui import QFont
-from qtpy.QtWidgets import QListView, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
 
+from napari_stemprior.qt import shortcuts
 from napari_stemprior.qt.editing import AtomEditor
+from napari_stemprior.qt.panel import allow
 
 _HEIGHT = 110
 _BEGINNING = "Beginning"
@@ -84,3 +86,46 @@ class HistoryList(QListView):
     def _on_clicked(self, index: QModelIndex) -> None:
         if self._editor is not None and index.row() != self._editor.history.position:
             self._editor.go_to(index.row())
+
+
+class HistoryBox(QWidget):
+    """Undo and redo, with the name of what they do, above the list of edits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = QPushButton("Undo")
+        self.redo = QPushButton("Redo")
+        self.list = HistoryList()
+        row = QHBoxLayout()
+        row.addWidget(self.undo, 1)
+        row.addWidget(self.redo, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.addLayout(row)
+        layout.addWidget(self.list)
+
+    def refresh(self, editor: AtomEditor | None, none: str, *, removed: bool) -> None:
+        """Show the history of an editor.
+
+        Parameters
+        ----------
+        editor : AtomEditor or None
+        none : str
+            Why nothing can be done; empty if something can.
+        removed : bool
+            Whether a removed atoms layer can be brought back.
+        """
+        undo = "" if editor is None else editor.undo_label
+        redo = "" if editor is None else editor.redo_label
+        if removed:
+            undo = "remove layer"
+            allow(self.undo, "Bring the removed atoms layer back, with its history.")
+        else:
+            no_undo = "" if undo else "Nothing to take back."
+            allow(self.undo, f"{shortcuts.tooltip('undo')}: {undo}", none, no_undo)
+        allow(self.redo, f"{shortcuts.tooltip('redo')}: {redo}", none, "" if redo else "Nothing to do again.")
+        self.undo.setText(f"Undo: {undo}" if undo else "Undo")
+        self.redo.setText(f"Redo: {redo}" if redo else "Redo")
+        self.list.setVisible(not none)
+        self.list.show_history(editor)

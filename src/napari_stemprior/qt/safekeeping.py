@@ -46,6 +46,8 @@ class Safekeeping(QObject):
         self.session = session
         #: Journals of earlier sessions about the chosen image, newest first.
         self.offers: list[Path] = []
+        #: Says which edits can be restored; empty if there are none.
+        self.offer = ""
         self._keepers: dict[str, JournalKeeper] = {}
         self._bound: dict[str, AtomEditor] = {}
         self._handlers: dict[str, tuple[Any, ...]] = {}
@@ -82,17 +84,6 @@ class Safekeeping(QObject):
         """What a person must know about the journal of the chosen image; empty if all is well."""
         keeper = self._keeper
         return "" if keeper is None else keeper.problem
-
-    @property
-    def offer(self) -> str:
-        """Say which edits of an earlier session can be restored; empty if there are none."""
-        if not self.offers:
-            return ""
-        path = self.offers[0]
-        edits = count_edits(path)
-        more = f" (and {len(self.offers) - 1} older)" if len(self.offers) > 1 else ""
-        when = read_head(path).created[:16].replace("T", " ")
-        return f"{edits} edit{'s' * (edits != 1)} of an earlier session ({when} UTC) can be restored{more}."
 
     def restore(self) -> None:
         """Take up the newest offer; the present atoms of its frames are replaced.
@@ -153,6 +144,7 @@ class Safekeeping(QObject):
     def _look(self) -> None:
         image = self.session.image
         self.offers = [] if image is None else earlier_journals(describe(image), stems(image))
+        self.offer = _in_words(self.offers)
         self.changed.emit()
 
     def _bind(self, *_: Any) -> None:
@@ -201,6 +193,15 @@ class Safekeeping(QObject):
             self._write(key, keeper.retry)
         if not any(keeper.failed for keeper in self._keepers.values()):
             self._timer.stop()
+
+
+def _in_words(offers: list[Path]) -> str:
+    if not offers:
+        return ""
+    edits = count_edits(offers[0])
+    more = f" (and {len(offers) - 1} older)" if len(offers) > 1 else ""
+    when = read_head(offers[0]).created[:16].replace("T", " ")
+    return f"{edits} edit{'s' * (edits != 1)} of an earlier session ({when} UTC) can be restored{more}."
 
 
 def stems(image: Image) -> list[Path]:

@@ -56,6 +56,7 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("redo", "Control-Shift-Z", "Do the edit again that was taken back", "Edit"),
     Shortcut("hide", "H", "Hold to see the image alone", "See", hold=True),
     Shortcut("colour", "C", "Colour the atoms by the next quantity", "See"),
+    Shortcut("help", "F1", "Show these keys", "Help"),
 )
 
 #: What the mouse does in quick edit, for the help and the tooltip.
