@@ -12,6 +12,7 @@ import napari
 from PIL import Image
 
 from napari_stemprior.qt import demo
+from napari_stemprior.qt.comparison import View
 from napari_stemprior.qt.desk import StempriorDesk
 
 
@@ -30,9 +31,15 @@ def main() -> None:
     demo.pick_prior(desk, "MoS2")
     take(viewer, desk, options.output, "1-image", views, only("1 Image", "2 Lattice prior"))
     take(viewer, desk, options.output, "2-prior", views, only("2 Lattice prior"))
+    choose(viewer, desk, options.output, views)
     desk.reference_panel.simulate.click()
     demo.wait(desk)
     take(viewer, desk, options.output, "3-reference", views, only("3 Reference"))
+    difference = desk.reference_panel.view.findData(View.DIFFERENCE)
+    desk.reference_panel.view.activated.emit(difference)
+    demo.wait(desk)
+    viewer.reset_view()
+    take(viewer, desk, options.output, "3-difference", views, only("3 Reference"))
     viewer.layers.remove("MoS2 reference")
     editor = demo.segment(desk)
     viewer.reset_view()
@@ -46,6 +53,31 @@ def main() -> None:
     desk.export_panel.draw.click()
     take(viewer, desk, options.output, "6-export", views, only("6 Export"))
     viewer.close()
+
+
+def choose(
+    viewer: napari.Viewer, desk: StempriorDesk, folder: Path, views: list[tuple[str, int, int]]
+) -> None:
+    """Show the ways to a prior and its place: suggested, stacked, laid by hand."""
+    panel = desk.prior_panel
+    panel.suggest.click()
+    demo.wait(desk)
+    take(viewer, desk, folder, "2-suggest", views, only("2 Lattice prior"))
+    panel.suggestions.show_suggestions([])
+    panel.own_fold.set_expanded(True)
+    panel.stack.upper.setCurrentText("MoS2")
+    panel.stack.lower.setCurrentText("WS2")
+    panel.stack.twist.setValue(3.1)
+    panel.stack.build.click()
+    take(viewer, desk, folder, "2-stack", views, only("2 Lattice prior"))
+    panel.own_fold.set_expanded(False)
+    demo.pick_prior(desk, "MoS2")
+    panel.hand_fold.set_expanded(True)
+    panel.hand.drag.click()
+    panel.hand.angle.setValue(6.0)
+    take(viewer, desk, folder, "2-hand", views, only("2 Lattice prior"), bottom=True)
+    panel.hand_fold.set_expanded(False)
+    demo.pick_prior(desk, "MoS2")
 
 
 def only(*titles: str) -> dict[str, bool]:

@@ -109,6 +109,8 @@ class Comparison:
         self._drop_difference()
         if self.view in (View.ALONE, View.DIFFERENCE):
             self.set_view(View.BESIDE)
+            if old is None:
+                viewer.reset_view()  # each gets half of the width
         self.changed.emit()
 
     def show_difference(self, difference: Difference) -> None:
