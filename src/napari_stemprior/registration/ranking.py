@@ -22,7 +22,7 @@ from napari_stemprior.structure import StructurePrior
 #: A stated pixel size is believed where a crystal fits within this (relative).
 SCALE_TRUST = 0.04
 #: Where none does, it is a nominal one, as files often hold, and says nothing within this.
-NOMINAL = 0.11
+NOMINAL = 0.10
 #: Likenesses that differ by less do not tell two crystals apart: of layers, and of thick crystals, whose
 #: intensities depend on thickness and tilt, which nobody has told.
 TIE_LAYERS, TIE_CRYSTALS = 0.02, 0.07
