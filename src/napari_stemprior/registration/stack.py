@@ -19,9 +19,10 @@ from napari_stemprior.registration.lattice_search import node_value, rigid, robu
 from napari_stemprior.registration.layer_model import Layer, LayerModel
 from napari_stemprior.registration.placement import SCALES, Placement, from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.reciprocal import RESOLUTION, Nodes, lattice_symmetries, nodes
+from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries, nodes
 from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, checked_image, flatten
 from napari_stemprior.registration.view import View, view
+from napari_stemprior.registration.waves import Waves
 from napari_stemprior.structure import Stack, StructurePrior
 
 #: A twist is searched this many degrees around the stated one.
@@ -42,10 +43,9 @@ _UPSIDE_DOWN = 0.98
 _WAVES = 10
 #: The same where the origins are found.
 _PHASES = 24
-#: Side in Å of the part of the image on which waves are fitted: a twist of 1 degree slips by 1 Å over it.
-_FIELD = 64.0
 #: Rounds of locking each layer on what the others leave.
 _ROUNDS = 2
+_PATIENT_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates
     flat = flatten(array, size)
     seen = view(flat)
     found = [nodes(layer, seen.resolution) for layer in stack.layers]
-    waves = _Waves(flat)
+    waves = Waves(flat)
     joints = [_unfolded(waves, stack, found, joint) for joint in _orientations(seen, stack, found)]
     joints.sort(key=lambda item: -item[0])
     starts = [
@@ -113,8 +113,10 @@ def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates
     starts = [s for s in starts if s.agreement > starts[0].agreement - _WORSE][: max(1, candidates)]
     model = LayerModel(flat)
     results = [_locked(seen, model, stack, found, start) for start in starts]
-    results.sort(key=lambda result: -result.score)
     results = [_needed(r, seen, model, stack, found) if r.is_fit else r for r in results]
+    if not any(r.is_fit for r in results):  # lattices that coincide have origins that waves cannot tell apart
+        more = [_locked(seen, model, stack, found, start, one_by_one=True) for start in starts[:2]]
+        results += [_needed(r, seen, model, stack, found) if r.is_fit else r for r in more]
     results.sort(key=lambda result: -result.score)
     if _is_homobilayer(stack):
         results = _both_ways_up(results[0], model, stack)
@@ -185,69 +187,8 @@ def _turns(stack: Stack) -> list[NDArray[np.float64]]:
     return [stack.carried(number)[0] for number in range(len(stack.layers))]
 
 
-class _Waves:
-    """The middle of an image, and how much of it plane waves explain together."""
-
-    def __init__(self, flat: Flattened) -> None:
-        pixel = flat.pixel_size
-        side = [min(n, round(_FIELD / pixel)) for n in flat.image.shape]
-        start = [(n - m) // 2 for n, m in zip(flat.image.shape, side, strict=True)]
-        part = flat.image[start[0] : start[0] + side[0], start[1] : start[1] + side[1]]
-        window = [np.hanning(m + 2)[1:-1] for m in side]
-        self.axes = [(np.arange(m) + s) * pixel for m, s in zip(side, start, strict=True)]
-        self._tables = [_table(*pair) for pair in zip(self.axes, window, strict=True)]
-        self.image = (part * np.outer(*window)).astype(np.float64)
-        self.power = float((part.astype(np.float64) ** 2 * np.outer(*window)).sum())
-
-    def amplitudes(self, k: NDArray[np.float64]) -> tuple[NDArray[np.complex128], float]:
-        """Fit waves ``exp(2 pi i k r)`` and their conjugates at once.
-
-        Parameters
-        ----------
-        k : (n, 2) array
-            Cycles per Å (y, x).
-
-        Returns
-        -------
-        amplitude : (n,) complex array
-            As `Fringes` has it: what the image holds of the wave, over the window's sum.
-        explained : float
-            Share of the power of the image, 0 to 1.
-        """
-        both = np.concatenate([k, -k])
-        rows = np.exp(-2j * np.pi * np.outer(k[:, 0], self.axes[0]))
-        columns = np.exp(-2j * np.pi * np.outer(k[:, 1], self.axes[1]))
-        measured = ((rows @ self.image) * columns).sum(1)
-        measured = np.concatenate([measured, measured.conj()])
-        gram = np.ones((len(both), len(both)), dtype=np.complex128)
-        for axis in (0, 1):
-            gram *= self._transform(both[:, axis][:, None] - both[:, axis][None], axis)
-        weight = float(gram[0, 0].real)
-        gram += 0.01 * weight * np.eye(len(both))
-        solution = np.linalg.solve(gram, measured)
-        explained = float((measured.conj() @ solution).real) / self.power
-        return np.asarray(solution[: len(k)]), explained
-
-    def _transform(self, difference: NDArray[np.float64], axis: int) -> NDArray[np.complex128]:
-        """Transform of the window at differences of frequencies, from a table."""
-        grid, table, middle = self._tables[axis]
-        real = np.interp(difference, grid, table)
-        return np.asarray(real * np.exp(-2j * np.pi * difference * middle))
-
-
-def _table(
-    places: NDArray[np.float64], window: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Tabulate the transform of a symmetric window against the difference of two frequencies."""
-    reach = 2.2 / RESOLUTION
-    length = places[-1] - places[0]
-    grid = np.linspace(-reach, reach, int(np.ceil(reach * length * 16)) | 1)
-    middle = float(places[0] + places[-1]) / 2
-    return grid, np.cos(2 * np.pi * np.outer(grid, places - middle)) @ window, middle
-
-
 def _unfolded(
-    waves: _Waves, stack: Stack, found: list[Nodes], linear: NDArray[np.float64]
+    waves: Waves, stack: Stack, found: list[Nodes], linear: NDArray[np.float64]
 ) -> tuple[float, list[NDArray[np.float64]]]:
     """Refine the maps of all layers so that their waves together explain most."""
     strongest = [layer.g[:_WAVES] for layer in found]
@@ -306,7 +247,7 @@ class _Start:
 
 
 def _origins(
-    waves: _Waves, stack: Stack, found: list[Nodes], linear: list[NDArray[np.float64]]
+    waves: Waves, stack: Stack, found: list[Nodes], linear: list[NDArray[np.float64]]
 ) -> list[_Start]:
     """Find the origins of all layers for every way that the stack may lie on its lattices, best first."""
     strongest = [_strongest(layer) for layer in found]
@@ -351,19 +292,34 @@ def _joint_symmetries(stack: Stack) -> list[tuple[NDArray[np.float64], ...]]:
     return joint
 
 
-def _locked(seen: View, model: LayerModel, stack: Stack, found: list[Nodes], start: _Start) -> StackPose:
-    """Lock every layer on what the others leave of the image."""
+def _locked(
+    seen: View,
+    model: LayerModel,
+    stack: Stack,
+    found: list[Nodes],
+    start: _Start,
+    *,
+    one_by_one: bool = False,
+) -> StackPose:
+    """Lock every layer on what the others leave of the image; one by one, on what those before it leave."""
     flat = seen.flat
     linear, origin = list(start.linear), list(start.origin)
+    order = list(range(len(linear)))
     placed: dict[int, Placement] = {}
-    for _ in range(_ROUNDS):
-        for number, layer in enumerate(stack.layers):
+    if one_by_one:
+        order.sort(key=lambda number: -float(stack.layers[number].z_weights.max()))
+    for _ in range(_PATIENT_ROUNDS if one_by_one else _ROUNDS):
+        for number in order:
+            there = [n for n in order if n == number or n in placed or not one_by_one]
             layers = [
-                Layer(p, Pose(m / flat.pixel_size, o / flat.pixel_size))
-                for p, m, o in zip(stack.layers, linear, origin, strict=True)
+                Layer(stack.layers[n], Pose(linear[n] / flat.pixel_size, origin[n] / flat.pixel_size))
+                for n in there
             ]
-            left = model.without_others(layers, only=number)[0]
-            rest = view(Flattened(left, flat.pixel_size, flat.binning))
+            rest = seen
+            if len(there) > 1:
+                left = model.without_others(layers, only=there.index(number))[0]
+                rest = view(Flattened(left, flat.pixel_size, flat.binning))
+            layer = stack.layers[number]
             locked = lock(rest, found[number], layer, linear[number])
             # locking may have chosen another orientation of the basis: take the one that the stack has
             kept = min(
