@@ -39,6 +39,7 @@ class CorrectPanel(Panel):
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
+        self._generation: tuple[object, ...] | None = None
         self.around = Surroundings(session)
         self.review = Review(self.around)
         self.ghosts = Ghosts(self.around)
@@ -114,7 +115,6 @@ class CorrectPanel(Panel):
             button.clicked.connect(action)
         self.species.currentTextChanged.connect(self._on_species)
         self.quick_edit.toggled.connect(self._on_quick)
-        self.see.applied.connect(self._on_applied)
         session.atoms_changed.connect(self.refresh)
         session.prior_changed.connect(self._fill_species)
         session.pose_changed.connect(self._on_lattice)
@@ -128,6 +128,11 @@ class CorrectPanel(Panel):
         editor = self.session.editor
         if editor is not self._bound:
             self._bind(editor)
+        generation = None if editor is None else (id(editor), editor.frame, editor.history.generation)
+        if generation != self._generation:  # other atoms, perhaps of other elements
+            self._generation = generation
+            self._fill_species()
+            self.see.fit()
         none = "" if editor is not None else NO_ATOMS
         self._allow_edits(none)
         self.ghosts.update()
@@ -241,6 +246,7 @@ class CorrectPanel(Panel):
         """Give keys, looks and species to another atoms layer."""
         if self._bound is not None:
             self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
+            self._bound.restyled.disconnect(self._on_applied)
         self._bound = editor
         self.working_view.bind(editor)
         self.quick_edit.follow()
@@ -265,6 +271,7 @@ class CorrectPanel(Panel):
         }
         shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
         editor.layer.selected_data.events.items_changed.connect(self._on_selected)
+        editor.restyled.connect(self._on_applied)
         self._fill_species()
         self.see.apply()
 
@@ -401,7 +408,7 @@ class CorrectPanel(Panel):
             self.state_changed.emit("")
             return
         count, text = count_atoms(editor)
-        self.counts.setText(text)
+        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.working_view.far else ""))
         waiting = len(self.review.waiting())
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
 

@@ -16,14 +16,13 @@ from napari.layers import Points
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from napari_stemprior.atoms import ABSENT, COLUMNS, STATUSES, UNKNOWN_ELEMENT, AtomHistory, AtomTable
+from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT, AtomHistory, AtomTable
 from napari_stemprior.atoms.history import Change
 from napari_stemprior.qt.drawing import Colouring, by_element, draw, restyle
 from napari_stemprior.qt.layers import KEY, rows_from_layer
 from napari_stemprior.qt.merge import Merged, matching_gate, merge
+from napari_stemprior.qt.point_events import PointEvents
 
-#: Columns that a person can change in napari's table of features.
-_FREE_COLUMNS = ("element", "site", "layer", "status")
 Frame = tuple[int, ...]
 Rows = NDArray[np.int64]
 
@@ -65,20 +64,20 @@ class AtomEditor:
         self.frame: Frame = ()
         self._histories: dict[Frame, AtomHistory] = {}
         self._provenance: dict[Frame, dict[str, Any]] = {}
-        self._writing = False
+        #: Whether the layer is being drawn, so that its events are no edits.
+        self.writing = False
+        self._events = PointEvents(self)
         self._adopt()
-        self._draw()
+        self.redraw()
         self.attach()
 
     def attach(self) -> None:
         """Listen to the layer."""
-        self.layer.events.data.connect(self._on_data)
-        self.layer.events.features.connect(self._on_features)
+        self._events.connect()
 
     def detach(self) -> None:
         """Let go of the layer; its points and features stay."""
-        self.layer.events.data.disconnect(self._on_data)
-        self.layer.events.features.disconnect(self._on_features)
+        self._events.disconnect()
 
     # --- what is there ------------------------------------------------------------------------
     @property
@@ -168,12 +167,17 @@ class AtomEditor:
     @property
     def selected_rows(self) -> list[int]:
         """The rows of the selected points; napari's box selects hidden ones too, which do not count."""
-        rows = self._to_rows(np.array(sorted(self.layer.selected_data), int))
+        rows = self.to_rows(np.array(sorted(self.layer.selected_data), int))
         return [int(i) for i in rows[self.shown[rows]]]
 
     def select(self, rows: Iterable[int]) -> None:
         """Select rows; those that the layer does not show cannot be."""
         self.layer.selected_data = set(self._to_points(np.array(sorted(rows), int)).tolist())
+
+    @property
+    def drawn(self) -> pd.DataFrame:
+        """The rows that the layer shows, in the order of its points."""
+        return self.rows.iloc[self._index]
 
     # --- edits --------------------------------------------------------------------------------
     def take_prediction(self, table: AtomTable, *, frame: Frame | None = None, inside: Any = None) -> Merged:
@@ -204,7 +208,7 @@ class AtomEditor:
             old, new = history.rows, merged.rows
             gone = old[~old["atom_id"].isin(new["atom_id"])]
             come = new[~new["atom_id"].isin(old["atom_id"])]
-            self._record("segmentation", gone, come, frame=frame, who="")
+            self.record("segmentation", gone, come, frame=frame, who="")
         return merged
 
     def begin(self, frame: Frame, history: AtomHistory, provenance: dict[str, Any]) -> None:
@@ -233,7 +237,7 @@ class AtomEditor:
             positions, self.pixel_size, atom_id=np.arange(first, first + len(positions)), **given
         ).rows
         words = f"add {given['element']}" if np.isscalar(given["element"]) else "add"
-        self._record(_counted(label or words, len(new)), _no_rows(), new)
+        self.record(_counted(label or words, len(new)), _no_rows(), new)
         return np.arange(len(self.history) - len(new), len(self.history))
 
     def move(self, rows: Iterable[int], yx: ArrayLike) -> None:
@@ -242,7 +246,7 @@ class AtomEditor:
         to = np.asarray(yx, float).reshape(-1, 2)
         before = self.rows.iloc[chosen]
         after = before.assign(y_px=to[:, 0], x_px=to[:, 1], source="manual", status="accepted")
-        self._record(_counted("move", len(chosen)), before, after)
+        self.record(_counted("move", len(chosen)), before, after)
 
     def preview_move(self, row: int, yx: ArrayLike) -> None:
         """Show an atom elsewhere while it is dragged; `move` then makes it an edit."""
@@ -260,7 +264,7 @@ class AtomEditor:
             return
         before = self.rows.iloc[chosen]
         after = before[status != "vacancy"].assign(status="rejected")
-        self._record(_counted("delete", len(before)), before, after)
+        self.record(_counted("delete", len(before)), before, after)
 
     def set_status(self, rows: Iterable[int], status: str) -> None:
         """Give the atoms at these rows a status."""
@@ -305,7 +309,7 @@ class AtomEditor:
             self._provenance.setdefault(frame, self.provenance | {"copied_from_frame": list(self.frame)})
             if not history.steps and not len(history):
                 self.began.emit(frame)
-            self._record(f"copy from frame {_number(self.frame)}", _no_rows(), new, frame=frame)
+            self.record(f"copy from frame {_number(self.frame)}", _no_rows(), new, frame=frame)
         return len(new)
 
     def undo(self) -> str:
@@ -335,7 +339,7 @@ class AtomEditor:
             self.frame = frame
             self._histories.setdefault(frame, AtomHistory(_no_rows()))
             self.window = None if self.choose_window is None else self.choose_window()
-            self._draw()
+            self.redraw()
             self.changed.emit()
 
     def set_window(self, rows: Rows | None) -> None:
@@ -346,7 +350,7 @@ class AtomEditor:
             return
         selected = self.selected_rows
         self.window = rows
-        self._draw()
+        self.redraw()
         self.select(selected)
 
     def update_shown(self) -> None:
@@ -360,7 +364,8 @@ class AtomEditor:
     def _index(self) -> Rows | slice:
         return slice(None) if self.window is None else self.window
 
-    def _to_rows(self, points: Rows) -> Rows:
+    def to_rows(self, points: Rows) -> Rows:
+        """Return the rows of points of the layer."""
         return points if self.window is None else self.window[points]
 
     def _to_points(self, rows: Rows) -> Rows:
@@ -385,9 +390,9 @@ class AtomEditor:
         before = self.rows.iloc[chosen]
         after = before.assign(**values)
         if len(before) and not after.equals(before):
-            self._record(_counted(label, len(before)), before, after)
+            self.record(_counted(label, len(before)), before, after)
 
-    def _record(
+    def record(
         self,
         label: str,
         before: pd.DataFrame,
@@ -396,6 +401,19 @@ class AtomEditor:
         frame: Frame | None = None,
         who: str | None = None,
     ) -> None:
+        """Do an edit and remember it; for what this class and the events of the layer have prepared.
+
+        Parameters
+        ----------
+        label : str
+            What the history calls it.
+        before, after : pandas.DataFrame
+            The touched rows, before and after it.
+        frame : tuple of int, optional
+            The present one by default.
+        who : str, optional
+            This user by default; an empty one is the network.
+        """
         frame = self.frame if frame is None else frame
         history = self._histories[frame]
         change = history.record(label, before, after, who=who)
@@ -406,7 +424,7 @@ class AtomEditor:
         if frame == self.frame:
             if not change.same_rows:
                 self.window = None if self.choose_window is None else self.choose_window()
-            self._draw()
+            self.redraw()
         self._keep()
         self.changed.emit()
 
@@ -420,10 +438,11 @@ class AtomEditor:
             rows=None if self.window is None else self.rows,
         )
 
-    def _draw(self) -> None:
+    def redraw(self) -> None:
+        """Make the layer show what the history says; the selection stays."""
         index = self._index
         selected = self._selected_ids() if len(self.layer.data) else np.empty(0, np.int64)
-        self._writing = True
+        self.writing = True
         try:
             draw(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
             self._keep()
@@ -432,7 +451,7 @@ class AtomEditor:
             if set(kept.tolist()) != set(self.layer.selected_data):
                 self.layer.selected_data = set(kept.tolist())
         finally:
-            self._writing = False
+            self.writing = False
 
     def _selected_ids(self) -> Rows:
         """Return the ids of the selected points, as their features have them."""
@@ -441,76 +460,6 @@ class AtomEditor:
         if not chosen or "atom_id" not in features:
             return np.empty(0, np.int64)
         return np.unique(features["atom_id"].to_numpy()[chosen].astype(np.int64))
-
-    def _on_data(self, event: Any) -> None:
-        if self._writing:
-            return
-        action = getattr(event.action, "value", str(event.action))
-        if action == "added":
-            self._added()
-        elif action == "changed":
-            self._moved()
-        elif action == "removed":
-            self._removed()
-
-    @property
-    def _drawn(self) -> pd.DataFrame:
-        """The rows that the layer shows, in the order of its points."""
-        return self.rows.iloc[self._index]
-
-    def _added(self) -> None:
-        """Give new points rows of their own; napari copied those of the selected point."""
-        yx = self.layer.data[len(self._drawn) :, -2:].copy()
-        if len(yx):
-            self.layer.selected_data = set()
-            self.add(yx)
-
-    def _moved(self) -> None:
-        """Take over moved points, or data that were set as a whole."""
-        drawn = self._drawn
-        n = min(len(self.layer.data), len(drawn))
-        yx = self.layer.data[:n, -2:].copy()
-        extra = self.layer.data[n:, -2:].copy()
-        moved = np.flatnonzero((yx != drawn[["y_px", "x_px"]].to_numpy()[:n]).any(axis=1))
-        seen = moved[self.shown[self._to_rows(moved)]]  # nobody means to move what is hidden
-        if len(moved) and not len(seen):
-            self._draw()
-        elif len(moved):
-            self.move(self._to_rows(seen), yx[seen])
-            if len(extra):
-                self.add(extra)
-        elif len(extra):
-            self.add(extra)
-        elif len(self.layer.data) < len(drawn):
-            self._removed()
-
-    def _removed(self) -> None:
-        """Keep removed atoms as rejected ones."""
-        left = self.layer.features["atom_id"].to_numpy() if len(self.layer.data) else []
-        gone = np.flatnonzero(~np.isin(self._drawn["atom_id"].to_numpy(), left))
-        rows = self._to_rows(gone)
-        seen = rows[self.shown[rows]]
-        if len(seen):
-            self.delete(seen)
-        elif len(rows):
-            self._draw()
-
-    def _on_features(self, event: Any) -> None:
-        """Take over what was typed into napari's table of features."""
-        features, drawn = self.layer.features, self._drawn
-        if self._writing or len(features) != len(drawn) or any(c not in features for c in COLUMNS):
-            return
-        different = np.zeros(len(features), bool)
-        for column in _FREE_COLUMNS:
-            different |= features[column].to_numpy() != drawn[column].to_numpy()
-        if not different.any():
-            return
-        before = drawn[different]
-        after = before.assign(**{c: features.loc[different, c].to_numpy() for c in _FREE_COLUMNS})
-        if after["status"].isin(STATUSES).all() and not after.isna().any(axis=None):
-            self._record("table edit", before, after.astype(COLUMNS))
-        else:
-            self._draw()  # a word that means nothing here: put the old value back
 
 
 def _no_rows() -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
@@ -30,9 +30,6 @@ class SeeBox(QWidget):
     ----------
     surroundings : Surroundings
     """
-
-    #: Other atoms are hidden, or shown in another way.
-    applied = Signal()
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__()
@@ -86,7 +83,6 @@ class SeeBox(QWidget):
         editor.threshold = self.threshold.value()
         editor.show_rejected = self.show_rejected.isChecked()
         editor.update_shown()
-        self.applied.emit()
 
     def fit(self) -> None:
         """Fit the scale of the colours to other atoms or another lattice."""

@@ -82,8 +82,11 @@ class WorkingView(QObject):
             return
         if editor.window is not None and len(editor.window) and self._covers():
             return
+        was_far = self.far
         editor.set_window(self.choose())
         self._draw_picture()
+        if self.far != was_far:
+            editor.restyled.emit()
 
     def choose(self) -> Rows | None:
         """Return the rows in view; none where there are too many, None for all of few."""
