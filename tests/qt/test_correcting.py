@@ -13,7 +13,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.colouring import DISPLACEMENT, QUANTITIES, scale_colours
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.help_dialog import HelpDialog
-from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer
+from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer, table_from_layer_data
 from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.quick_edit import enclosed
 from napari_stemprior.qt.shortcuts import MOUSE, SHORTCUTS
@@ -444,6 +444,8 @@ def test_many_atoms_show_those_in_view(bench):
     assert editor.rows.equals(before)
     table = editor.table()
     assert len(table) == n * n, "what is not in view is there all the same"
+    data, meta, _ = editor.layer.as_layer_data_tuple()
+    assert table_from_layer_data(data, meta).rows.equals(editor.table(vacancies=True).rows), "saved too"
     bench.viewer.reset_view()
     view.update()
     assert view.far

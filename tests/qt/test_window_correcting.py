@@ -54,7 +54,7 @@ class Hands:
 @pytest.fixture
 def hands(make_napari_viewer_proxy, qtbot):
     """A window whose desk sees the viewer through the proxy that napari hands to plugins."""
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(strict_qt=True)
     data, meta, _ = layer_from_micrographs([Micrograph(picture(), PIXEL_SIZE, "flake")])[0]
     viewer.add_layer(Image(data, **meta))
     desk = StempriorDesk(viewer, fake_operations())
