@@ -260,8 +260,9 @@ def _parameters(
         "engine": _ENGINE,
         "abtem": version("abtem"),
         "thermal": THERMAL_DISPLACEMENT,
-        "lattice": np.round(unit.lattice, 6).tolist(),
-        "positions": np.round(unit.positions, 6).tolist(),
+        # adding 0 makes -0 the same as 0
+        "lattice": (np.round(unit.lattice, 6) + 0.0).tolist(),
+        "positions": (np.round(unit.positions, 6) + 0.0).tolist(),
         "numbers": unit.atomic_numbers.tolist(),
         "occupancy": np.round(unit.occupancy, 6).tolist(),
         "sites": unit.site.tolist(),
