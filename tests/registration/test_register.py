@@ -193,3 +193,21 @@ def test_less_than_three_cells_are_refused_with_the_field_of_view():
 def test_too_coarse_pixels_are_refused():
     with pytest.raises(PixelSizeError, match="less than three pixels"):
         register(np.random.default_rng(0).normal(size=(256, 256)), 2.0, built_in("MoS2"))
+
+
+def test_a_small_grain_is_found_beside_a_large_one_and_comes_second():
+    prior = built_in("MoS2")
+    poses = [Pose.from_angle(angle, PIXEL, (1, 2)) for angle in (10, 27)]
+    corner = np.add.outer(np.arange(SHAPE[0]) / SHAPE[0], np.arange(SHAPE[1]) / SHAPE[1]) < 0.75
+    large, small = (render(prior, pose, SHAPE, PIXEL) for pose in poses)
+    image = counted(np.where(corner, small, large), 3000, PIXEL)
+    fits = [p for p in register(image, PIXEL, prior) if p.is_fit]
+    for pose, place in zip(poses, ((170, 180), (50, 55)), strict=True):
+        own, index = pose.columns(prior, SHAPE)
+        inside = np.hypot(*(own - place).T) < 40
+        far = [
+            misplaced(prior, (own[inside], index[inside]), fit.columns(prior, SHAPE, margin=20), PIXEL).max()
+            for fit in fits
+        ]
+        assert min(far) < 0.2
+    assert abs((fits[0].angle - 10 + 30) % 60 - 30) < 0.2
