@@ -124,7 +124,7 @@ def edits(viewer: object, desk: object, editor: object) -> dict[str, Callable[[]
         panel.delete_selected()
 
     def remove_by_napari() -> None:
-        layer.selected_data = {0}
+        layer.selected_data = {int(rng.choice(np.flatnonzero(layer.shown)))}
         layer.remove_selected()
 
     def bulk() -> None:

@@ -150,6 +150,18 @@ def test_without_a_selection_the_keys_say_what_to_do(bench):
     assert bench.editor.undo_label == ""
 
 
+def test_a_selected_atom_that_is_hidden_does_not_count(bench):
+    bench.fill()
+    bench.editor.set_status([2], "rejected")
+    notification_manager.records.clear()
+    bench.editor.layer.selected_data = {2}
+    for key in ("Y", "X", "E", "O", "Delete"):
+        bench.press(key)
+    assert len(notification_manager.records) == 4
+    assert bench.editor.undo_label == "mark rejected"
+    assert len(bench.editor.history.steps) == 1
+
+
 def test_a_click_adds_an_atom_where_the_image_has_one(bench):
     bench.fill()
     bench.press("Q")

@@ -188,7 +188,7 @@ class CorrectPanel(Panel):
     def next_species(self) -> None:
         """Give the selected atoms the next element of the list."""
         editor = self.session.editor
-        if editor is None or not editor.layer.selected_data:
+        if editor is None or not editor.selected_rows:
             show_info(_SELECT)
             return
         names = [self.species.itemText(i) for i in range(self.species.count())]
@@ -199,7 +199,7 @@ class CorrectPanel(Panel):
     def delete_selected(self) -> None:
         """Delete the selected atoms."""
         editor = self.session.editor
-        if editor is not None and editor.layer.selected_data:
+        if editor is not None and editor.selected_rows:
             rows = editor.selected_rows
             editor.layer.selected_data = set()
             editor.delete(rows)
@@ -292,7 +292,7 @@ class CorrectPanel(Panel):
         editor = self.session.editor
         if editor is None:
             return
-        if not editor.layer.selected_data:
+        if not editor.selected_rows:
             show_info(_SELECT)
             return
         editor.set_status(editor.selected_rows, status)
@@ -309,7 +309,7 @@ class CorrectPanel(Panel):
             if at_mouse is not None:
                 return at_mouse
         here, editor = self.review.here, self.session.editor
-        if here is None or editor is None or here.site < 0 or editor.layer.selected_data:
+        if here is None or editor is None or here.site < 0 or editor.selected_rows:
             return None
         return here.site
 
@@ -380,7 +380,7 @@ class CorrectPanel(Panel):
         editor = self.session.editor
         if editor is None:
             return
-        if not editor.layer.selected_data:
+        if not editor.selected_rows:
             show_info(_SELECT)
             return
         editor.set_element(editor.selected_rows, editor.new_element)

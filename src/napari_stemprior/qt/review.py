@@ -99,7 +99,7 @@ class Review:
     def look_at_selected(self) -> None:
         """Take the selected atom, if it waits in the queue, as the place that is being looked at."""
         editor = self.editor
-        if editor is None or len(editor.layer.selected_data) != 1:
+        if editor is None or len(editor.layer.selected_data) != 1 or not editor.selected_rows:
             return
         atom = int(editor.history.ids[editor.selected_rows[0]])
         found = next((i for i, d in enumerate(self.queue.doubts) if d.atom_id == atom), None)
