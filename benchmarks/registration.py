@@ -143,7 +143,7 @@ def wrong_priors(name: str, rng: np.random.Generator) -> list[tuple[str, Structu
     others = [n for n in names() if n.split(" [")[0] != name.split(" [")[0]]
     wrong = [("other material", built_in(n)) for n in rng.permutation(others)[:OTHERS]]
     entry = entries()[name]
-    if entry["kind"] in ("bulk", "crystal"):
+    if built_in(name).period:  # a layer seen along another axis is no specimen
         own = tuple(entry.get("zone_axis", (0, 0, 1)))
         axes = [a for a in ((0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 0)) if a != own]
         for axis in rng.permutation(len(axes))[:2]:
