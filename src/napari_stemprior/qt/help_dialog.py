@@ -36,6 +36,6 @@ def help_text() -> str:
         rows.append(f"<tr><td colspan='2'><br><b>{group}</b></td></tr>")
         rows += [f"<tr><td><b>{key}</b>&nbsp;&nbsp;&nbsp;</td><td>{text}</td></tr>" for key, text in lines]
     return (
-        f"The keys work while the atoms layer is the active one; <b>{HELP_KEY}</b> opens this help at any time."
+        f"The keys work while the atoms layer is the active one; <b>{HELP_KEY}</b> opens this help always."
         f"<table cellpadding='2'>{''.join(rows)}</table>"
     )
