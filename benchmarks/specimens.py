@@ -73,7 +73,7 @@ def along(
 
 
 def rhenium_disulfide() -> Atoms:
-    """Return a layer of ReS2 strained by under 1 % and sheared by 1.3 degrees, so that it fits a rectangle."""
+    """Return a layer of ReS2 strained by under 1 % and sheared by 1.3 degrees, to fit a rectangle."""
     layer = build_atoms(entries()["ReS2"])
     a, b = layer.cell.lengths()[:2]
     side = float(np.sqrt(a * b))

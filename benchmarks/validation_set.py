@@ -25,7 +25,7 @@ DOSES = (3e2, 1e3, 3e3, 1e4, 3e4)
 Map = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Item:
     """A noise-free micrograph and its truth.
 
@@ -40,6 +40,8 @@ class Item:
     vacancies : (V, 2) array
         Pixels (y, x) of sites that are empty.
     prior, wrong_prior : StructurePrior
+    view : View
+        Where the image lies on the specimen.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Item:
     vacancies: NDArray[np.float64]
     prior: StructurePrior
     wrong_prior: StructurePrior
+    view: View
 
     def micrograph(self, dose: float, seed: int = 0) -> NDArray[np.float32]:
         """Return the counts at a dose in e/Å², with a little scan jitter and contamination."""
@@ -259,6 +262,17 @@ _PLAN = (
     ("wse2_twisted", "bilayer", 0.16, 288, 0.0, "graphene"),
     ("mose2_on_ws2", "bilayer", 0.10, 448, 0.0, "Si [110]"),
     ("mose2_on_ws2", "bilayer", 0.14, 352, 0.3, "BaTiO3 [001]"),
+    ("wte2", "perfect", 0.14, 320, 0.0, "Cu [110]"),
+    ("wte2", "strain", 0.11, 384, 0.5, "MgO [110]"),
+    ("wte2_vacancies", "vacancies", 0.12, 384, 0.0, "NbSe2"),
+    ("res2", "perfect", 0.12, 384, 0.0, "CeO2 [110]"),
+    ("res2", "grains", 0.15, 320, 0.0, "TaS2"),
+    ("res2", "hole", 0.17, 288, 0.0, "PbTe [001]"),
+    ("tio2_001", "perfect", 0.09, 384, 0.0, "WSe2"),
+    ("tio2_001", "strain", 0.12, 352, 0.5, "SrTiO3 [001]"),
+    ("tio2_001", "grains", 0.11, 352, 0.0, "Fe [110]"),
+    ("licoo2_1120", "perfect", 0.10, 384, 0.0, "graphene"),
+    ("licoo2_1120", "hole", 0.12, 352, 0.0, "Si [110]"),
 )
 _DRAW = {"hole": hole, "grains": grains}
 
@@ -296,6 +310,7 @@ def items(chosen: str = "") -> tuple[Item, ...]:
                 empty,
                 SPECIMENS[specimen].prior_object,
                 built_in(wrong),
+                view,
             )
         )
     return tuple(drawn)

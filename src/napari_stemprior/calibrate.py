@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference.calibration import Calibration, fit_logistic
-from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks
+from napari_stemprior.inference.calibration import Calibration, fit_least, fit_logistic
+from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_llr
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
@@ -43,16 +43,26 @@ class _Collected:
 
     features: list[NDArray[np.float64]] = field(default_factory=list)
     on_site: list[NDArray[np.bool_]] = field(default_factory=list)
+    group: list[NDArray[np.int64]] = field(default_factory=list)
     true: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def add(self, table: PeakTable, truth: NDArray[np.float64]) -> None:
         inside = ((table.yx > _BORDER) & (table.yx < _SIDE - 1 - _BORDER)).all(axis=1)
         self.features.append(table.features[inside])
         self.on_site.append(table.on_site[inside])
+        # the equals of one map of one scene carry one number
+        self.group.append(table.kind[inside] + 10_000 * len(self.group))
         self.true.append(_hits(table, truth)[inside])
 
-    def joined(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        return np.concatenate(self.features), np.concatenate(self.on_site), np.concatenate(self.true)
+    def joined(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+        return (
+            np.concatenate(self.features),
+            np.concatenate(self.on_site),
+            np.concatenate(self.true),
+            np.concatenate(self.group),
+        )
 
 
 def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progress, None, Calibration]:
@@ -87,11 +97,11 @@ def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progre
         aided = drain(predict(network, image, example.prompt, target, "calibrating"))
         claims = unaided.probability.numpy()
         known = example.columns[0][example.column_token[0] > -2].numpy().astype(float)
+        sites, heat = _sites(example), aided.probability.numpy()
+        llr = site_llr(image.numpy(), sites, heat)
         for hidden in (False, True):
             alone.add(found_peaks(unaided, claims, claims, None, hidden), known)
-            prompted.add(
-                found_peaks(aided, aided.probability.numpy(), claims, _sites(example), hidden), known
-            )
+            prompted.add(found_peaks(aided, heat, claims, sites, hidden, llr), known)
     calibration = _fitted(prompted, alone)
     notes["calibration"] = calibration.to_notes()
     notes["calibration_scenes"] = scenes
@@ -101,12 +111,14 @@ def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progre
 
 
 def _fitted(prompted: _Collected, alone: _Collected) -> Calibration:
-    features, on_site, true = prompted.joined()
-    a, b, c, d, e = (float(w) for w in fit_logistic(features[on_site], true[on_site]))
-    f, g = (float(w) for w in fit_logistic(features[~on_site, :1], true[~on_site]))
-    features, _, true = alone.joined()
-    h, i = (float(w) for w in fit_logistic(features[:, :1], true))
-    return Calibration((a, b, c, d, e), (f, g), (h, i))
+    features, on_site, true, group = prompted.joined()
+    a, b, c, d, e, f = (float(w) for w in fit_logistic(features[on_site], true[on_site]))
+    g, h = (float(w) for w in fit_logistic(features[~on_site, :1], true[~on_site]))
+    unaided, _, found, _ = alone.joined()
+    i, j = (float(w) for w in fit_logistic(unaided[:, :1], found))
+    made = Calibration((a, b, c, d, e, f), (g, h), (i, j))
+    sure = made.with_prior(features, on_site)[on_site]
+    return replace(made, least=fit_least(sure, true[on_site], group[on_site]))
 
 
 def _sites(example: Example) -> Sites:

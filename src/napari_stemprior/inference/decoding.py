@@ -10,6 +10,7 @@ from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, deviations, log_odds, usual_heights
+from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
@@ -18,6 +19,10 @@ Integers = NDArray[np.int64]
 
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
+#: No site need be surer than this to be occupied.
+_SURE = 0.9
+#: Fewer sites of one kind than this have no threshold of their own.
+_MIN_EQUALS = 12
 #: Peaks lower than this are not looked at.
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
@@ -94,17 +99,21 @@ class PeakTable:
         Canonical pixels.
     height : (N,) array
         Of the heat map.
-    features : (N, 4) array
+    features : (N, 5) array
         Log-odds of the height and its deviation from what is usual on such a site (see
-        `calibration.deviations`), and the same two of the image alone at this place.
+        `calibration.deviations`), the same two of the image alone at this place, and the
+        log-likelihood ratio of the site (see `occupancy`).
     on_site : (N,) array of bool
         Whether it lies on a registered column.
+    kind : (N,) array of int
+        Column of the cell that the nearest site shows; -1 without sites.
     """
 
     yx: Floats
     height: Floats
     features: Floats
     on_site: NDArray[np.bool_]
+    kind: Integers
 
 
 def decode(
@@ -114,6 +123,7 @@ def decode(
     sites: Sites | None = None,
     calibration: Calibration | None = None,
     threshold: float = THRESHOLD,
+    image: NDArray[np.floating] | None = None,
 ) -> Peaks:
     """Find the columns.
 
@@ -129,24 +139,27 @@ def decode(
         Registered columns; None where no prior was used.
     calibration : Calibration, optional
     threshold : float
-        Probability from which on a column is reported.
+        Probability from which on a column is reported; on registered sites see `_thresholds`.
+    image : (H, W) array, optional
+        The canonical image, to compare registered sites with their equals.
     """
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
     spacing = max(MIN_DISTANCE, 0.5 * sites.closest) if sites is not None else MIN_DISTANCE
     # a prior of one layer hides nothing
     layered = sites is None or bool(sites.hidden.any())
+    llr = site_llr(image, sites, probability) if image is not None and sites is not None else None
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
-        table = found_peaks(answer, probability, alone, sites, hidden)
+        table = found_peaks(answer, probability, alone, sites, hidden, llr)
         if sites is None:
             confidence = calibration.without(table.height)
         else:
             confidence = calibration.with_prior(table.features, table.on_site)
-        sure = confidence >= threshold
+        sure = confidence >= _thresholds(table, confidence, threshold, calibration)
         parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
     (top, top_confidence), (low, low_confidence) = _merged(*parts)
     yx = np.concatenate([top, low])
@@ -161,8 +174,60 @@ def decode(
     )
 
 
+def _thresholds(table: PeakTable, confidence: Floats, threshold: float, calibration: Calibration) -> Floats:
+    """Return (N,) the confidence that each peak must reach.
+
+    On a lattice a column is expected, and at one half most vacancies of a noisy image would be filled. A
+    site must be as sure as all but a few columns are among equals like its own, though no surer than `_SURE`.
+    """
+    needed = np.full(len(confidence), threshold)
+    for kind in np.unique(table.kind[table.on_site]):
+        mine = np.flatnonzero(table.on_site & (table.kind == kind))
+        if len(mine) >= _MIN_EQUALS:
+            least = calibration.least_confidence(float(np.median(confidence[mine])))
+            needed[mine] = np.clip(least, threshold, max(_SURE, threshold))
+    return needed
+
+
+def site_llr(image: NDArray[np.floating], sites: Sites, probability: Floats) -> Floats:
+    """Ask the image whether the registered sites are occupied.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Canonical.
+    sites : Sites
+    probability : (2, H, W) array
+        A site whose column has moved is looked at where the column is.
+
+    Returns
+    -------
+    (M,) array
+        Log of P(image | occupied) / P(image | vacant); 0 outside the image.
+    """
+    inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
+    places = sites.yx.copy()
+    for hidden in (False, True):
+        mine = np.flatnonzero(inside & (sites.hidden == hidden))
+        heat = probability[int(hidden)]
+        peaks = np.argwhere((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR)).astype(float)
+        if len(mine) and len(peaks):
+            distance, found = cKDTree(peaks).query(places[mine])
+            near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
+            # half way: the maximum is on whole pixels, and at a vacancy it wanders
+            places[mine[near]] += 0.5 * (peaks[np.asarray(found)[near]] - places[mine[near]])
+    llr = np.zeros(len(places))
+    llr[inside] = occupancy(image, places[inside], sites.kind[inside])[1]
+    return llr
+
+
 def found_peaks(
-    answer: Answer, probability: Floats, alone: Floats, sites: Sites | None, hidden: bool
+    answer: Answer,
+    probability: Floats,
+    alone: Floats,
+    sites: Sites | None,
+    hidden: bool,
+    llr: Floats | None = None,
 ) -> PeakTable:
     """Find the peaks of one map and what is known of each.
 
@@ -177,22 +242,26 @@ def found_peaks(
         Registered columns; those of the same layer count.
     hidden : bool
         Look at the map of the hidden layers.
+    llr : (M,) array, optional
+        Of the sites, see `site_llr`.
     """
     heat = probability[int(hidden)]
     yx, height = _maxima(heat, answer)
-    features = np.zeros((len(yx), 4))
+    features = np.zeros((len(yx), 5))
     features[:, 0] = log_odds(height)
-    on_site = np.zeros(len(yx), bool)
+    unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), -1))
     if sites is None:
-        return PeakTable(yx, height, features, on_site)
+        return unknown
     mine = (sites.hidden == hidden) & ((sites.yx > -0.5) & (sites.yx < np.array(heat.shape) - 0.5)).all(
         axis=1
     )
     places, kinds = sites.yx[mine], sites.kind[mine]
     if not len(places) or not len(yx):
-        return PeakTable(yx, height, features, on_site)
+        return unknown
     distance, found = cKDTree(places).query(yx)
     kind = kinds[np.asarray(found)]
+    if llr is not None:
+        features[:, 4] = llr[mine][np.asarray(found)]
     at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
     support = _support(alone)
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
@@ -201,7 +270,8 @@ def found_peaks(
     features[:, 1] = deviations(height, kind, usual)
     features[:, 2] = log_odds(supported)
     features[:, 3] = deviations(supported, kind, usual_alone)
-    return PeakTable(yx, height, features, np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE)
+    on_site = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
+    return PeakTable(yx, height, features, on_site, kind)
 
 
 def _support(alone: Floats) -> Floats:

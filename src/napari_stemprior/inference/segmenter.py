@@ -114,9 +114,7 @@ class Segmenter:
         self._alone = None
         self.pose = None
 
-    def segment(
-        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None
-    ) -> AtomTable:
+    def segment(self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None) -> AtomTable:
         """Return the atoms; see `steps` for the parameters."""
         return drain(self.steps(prior, trust=trust, pose=pose))
 
@@ -172,7 +170,9 @@ class Segmenter:
             ) from error
         alone = self._alone.probability.numpy()
         probability = weight * answer.probability.numpy() + (1 - weight) * alone
-        peaks = decode(answer, probability, alone, sites, self.calibration)
+        peaks = decode(
+            answer, probability, alone, sites, self.calibration, image=self._canonical.image.numpy()
+        )
         return self._table(peaks, prior, placement, trust)
 
     def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:

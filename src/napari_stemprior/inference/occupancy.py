@@ -1,0 +1,173 @@
+"""Is a site occupied? The micrograph's own answer, close to the best that counted electrons allow.
+
+Equal sites of a crystal should be equally bright. The mean profile of each kind of column is learned from
+the micrograph; then the height of every column is fitted, all together so that neighbours do not lend it
+theirs; and each is compared with its equals around it. The logarithm of the ratio of the likelihoods "as
+bright as its equals" and "nothing here" is what the most powerful test uses (Neyman and Pearson, Phil.
+Trans. R. Soc. A 231 (1933) 289).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import cg
+from scipy.spatial import cKDTree
+
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+#: Å: widths of the Gaussians that a column's profile is made of.
+_WIDTHS = (0.32, 0.55, 0.95)
+#: Å around a column to which its profile reaches.
+_REACH = 1.6
+#: Fewer equals than this tell nothing.
+_MIN_EQUALS = 12
+#: How many equals around a site say what is usual there.
+_AROUND = 40
+#: Å over which the brightness of a film varies at least.
+_FILM = 3.0
+#: How much columns of one kind differ in height, as a share of it.
+_VARIETY = 0.35
+#: A log-likelihood ratio beyond this is as good as certain.
+_CERTAIN = 12.0
+#: More kinds than this share too few sites for a profile of three widths each.
+_MANY_KINDS = 12
+
+
+def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[Floats, Floats]:
+    """Compare every site with its equals.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        At `CANONICAL_PIXEL_SIZE`, any unit.
+    yx : (N, 2) array
+        Where the columns are or should be, canonical pixels.
+    kind : (N,) array of int
+        Sites of one kind are equal.
+
+    Returns
+    -------
+    share : (N,) array
+        Height of the column in units of its kind's usual one: 1 as usual, 0 nothing.
+    llr : (N,) array
+        Log of P(image | occupied) / P(image | vacant), within ±12; 0 where nothing can be said.
+    """
+    n = len(yx)
+    share, llr = np.ones(n), np.zeros(n)
+    kinds, index = np.unique(kind, return_inverse=True)
+    if n < _MIN_EQUALS:
+        return share, llr
+    data = np.asarray(image, np.float64)
+    pixels, distance2 = _patches(yx, data.shape)
+    profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
+    model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
+    above = data.ravel() - floor
+    slope, offset = _noise(above - model, model)
+    least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
+    variance = np.maximum(offset + slope * np.maximum(model, 0), least)
+    share = _heights(above, pixels, profile, 1.0 / variance)
+    for _ in range(2):  # what no column accounts for is a film, if it is broad
+        columns = np.bincount(pixels.ravel(), (np.clip(share, 0, 1)[:, None] * profile).ravel(), data.size)
+        film = gaussian_filter((above - columns).reshape(data.shape), _FILM / CANONICAL_PIXEL_SIZE)
+        share = _heights(above - film.ravel(), pixels, profile, 1.0 / variance)
+    square = profile**2
+    weight = square / np.maximum(square.sum(1, keepdims=True), 1e-30)
+    lit = (weight * model[pixels]).sum(1)
+    dark = (weight * np.maximum(model[pixels] - profile, 0)).sum(1)
+    ratio = np.clip((offset + slope * dark) / np.maximum(offset + slope * lit, 1e-30), 0.05, 1.0)
+    for number in range(len(kinds)):
+        mine = np.flatnonzero(index == number)
+        if len(mine) < _MIN_EQUALS or not square[mine].any():
+            continue
+        share[mine] /= max(float(np.median(share[mine])), 0.2)  # the mean profile counts vacancies in
+        delta = share[mine] - _usual(share[mine], yx[mine])
+        spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
+        empty = spread * np.sqrt(ratio[mine])
+        low = np.minimum(delta, 0.0)  # brighter than usual is no less a column
+        gone = np.maximum(low, -1.0)  # and darker than nothing is no less a vacancy
+        filled_fit = -0.5 * (low / spread) ** 2 - np.log(spread)
+        empty_fit = -0.5 * ((gone + 1.0) / empty) ** 2 - np.log(empty)
+        llr[mine] = np.clip(filled_fit - empty_fit, -_CERTAIN, _CERTAIN)
+    return share, llr
+
+
+def _patches(yx: Floats, shape: tuple[int, ...]) -> tuple[Integers, Floats]:
+    """Return flat pixels (N, P) around each site and squared distances in Å; infinite outside the image."""
+    radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
+    step = np.arange(-radius, radius + 1)
+    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
+    window = window[(window**2).sum(1) <= radius**2]
+    pixels = np.floor(yx + 0.5).astype(np.int64)[:, None] + window
+    size = np.array(shape)
+    inside = ((pixels >= 0) & (pixels < size)).all(-1)
+    distance2 = ((pixels - yx[:, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
+    clipped = np.clip(pixels, 0, size - 1)
+    return clipped[..., 0] * shape[1] + clipped[..., 1], np.where(inside, distance2, np.inf)
+
+
+def _profiles(
+    data: Floats, pixels: Integers, distance2: Floats, index: Integers, kinds: int
+) -> tuple[Floats, float]:
+    """Learn the mean profile of each kind; return it at the patches (N, P), and the level between columns."""
+    widths = _WIDTHS if kinds <= _MANY_KINDS else _WIDTHS[1:2]
+    bells = [np.exp(-distance2 / (2 * w**2)) for w in widths]
+    basis = np.empty((kinds * len(widths) + 1, data.size), np.float32)
+    basis[-1] = 1.0
+    for number in range(kinds):
+        mine = index == number
+        for place, bell in enumerate(bells):
+            drawn = np.bincount(pixels[mine].ravel(), bell[mine].ravel(), data.size)
+            basis[number * len(widths) + place] = drawn
+    normal = (basis @ basis.T).astype(np.float64)
+    normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
+    weights = np.linalg.solve(normal, (basis @ data.ravel().astype(np.float32)).astype(np.float64))
+    parts = weights[:-1].reshape(kinds, len(widths))
+    profile = sum(parts[index, place][:, None] * bell for place, bell in enumerate(bells))
+    return np.maximum(np.asarray(profile), 0.0), float(weights[-1])
+
+
+def _noise(residual: Floats, model: Floats) -> tuple[float, float]:
+    """Fit variance = offset + slope × signal."""
+    edges = np.quantile(model, np.linspace(0, 1, 9)[1:-1])
+    group = np.searchsorted(edges, model)
+    count = np.maximum(np.bincount(group, minlength=8), 1)
+    x = np.bincount(group, model, 8) / count
+    mean = np.bincount(group, residual, 8) / count
+    y = np.bincount(group, residual**2, 8) / count - mean**2
+    slope = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0 else 0.0
+    level = float(np.average(y, weights=count))
+    return slope, max(level - slope * float(np.average(x, weights=count)), 0.02 * level)
+
+
+def _heights(data: Floats, pixels: Integers, profile: Floats, weight: Floats) -> Floats:
+    """Fit the height of all columns together: weighted least squares by conjugate gradients."""
+    n, p = pixels.shape
+    root = np.sqrt(weight)
+    values = profile * root[pixels]
+    design = csr_array((values.ravel(), pixels.ravel(), np.arange(0, n * p + 1, p)), (n, data.size))
+    normal = (design @ design.T).tocsr()
+    diagonal = normal.diagonal()
+    # What the neighbours are is known beforehand to some _VARIETY: with few counts that says more than a
+    # fit of them would, and the noise of one column is not traded for that of the next.
+    pull = np.full(n, _VARIETY**-2)
+    normal = normal + diags_array(pull)
+    right = design @ (data * root) + pull
+    inverse = diags_array(1 / (diagonal + pull))
+    solution, _ = cg(normal, right, x0=np.ones(n), rtol=1e-4, maxiter=60, M=inverse)
+    # that pulled the column itself as well: take it back
+    return np.asarray(1 + (solution - 1) * (diagonal + pull) / np.maximum(diagonal, 1e-30))
+
+
+def _usual(share: Floats, yx: Floats) -> Floats:
+    """Return what is usual around each site, where film and thickness may vary; a hole is not usual."""
+    k = min(_AROUND, len(yx))
+    _, near = cKDTree(yx).query(yx, k=k)
+    whole = float(np.median(share))
+    around = np.median(share[np.asarray(near).reshape(len(yx), k)], axis=1)
+    return np.clip(around, min(0.7 * whole, whole), max(1.6 * whole, whole))

@@ -1,0 +1,105 @@
+"""Whether a site is occupied, by the image alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_stemprior.inference.occupancy import occupancy
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+
+SIGMA = 0.45 / CANONICAL_PIXEL_SIZE
+
+
+def crystal(size: int = 160, spacing: float = 2.2) -> tuple[np.ndarray, np.ndarray]:
+    """Two kinds of columns on a square lattice."""
+    step = spacing / CANONICAL_PIXEL_SIZE
+    axis = np.arange(step / 2, size - step / 2, step)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    kind = (np.add.outer(np.arange(len(axis)), np.arange(len(axis))) % 2).ravel()
+    return grid + 0.3, kind
+
+
+def drawn(yx: np.ndarray, height: np.ndarray, size: int = 160) -> np.ndarray:
+    y, x = np.indices((size, size))
+    image = np.full((size, size), 0.15)
+    for place, value in zip(yx, height, strict=True):
+        image += value * np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / (2 * SIGMA**2))
+    return image
+
+
+def emptied(seed: int, share: float = 0.08) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    yx, kind = crystal()
+    vacant = np.random.default_rng(seed).random(len(yx)) < share
+    return yx, kind, vacant, np.where(kind == 0, 1.0, 0.4) * ~vacant
+
+
+@pytest.mark.parametrize("electrons", [20.0, 200.0])
+def test_vacancies_are_told_from_columns(electrons: float) -> None:
+    yx, kind, vacant, height = emptied(0)
+    image = np.random.default_rng(1).poisson(electrons * drawn(yx, height)).astype(np.float32)
+    share, llr = occupancy(image, yx, kind)
+    assert vacant.sum() > 10
+    assert llr[vacant].max() < 0 < np.quantile(llr[~vacant], 0.02)
+    assert np.median(share[~vacant]) == pytest.approx(1.0, abs=0.05)
+    assert np.median(share[vacant]) < 0.25
+
+
+def test_where_nothing_can_be_seen_little_is_said() -> None:
+    yx, kind, _, height = emptied(2)
+    image = np.random.default_rng(3).poisson(0.02 * drawn(yx, height)).astype(np.float32)
+    _, llr = occupancy(image, yx, kind)
+    assert np.abs(llr).max() < 6
+    assert np.median(np.abs(llr)) < 2
+
+
+def test_half_a_column_is_between() -> None:
+    yx, kind = crystal()
+    height = np.where(kind == 0, 1.0, 0.4)
+    height[60] *= 0.5
+    share, _ = occupancy(np.random.default_rng(4).poisson(300 * drawn(yx, height)), yx, kind)
+    assert share[60] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_film_over_half_the_image_makes_no_vacancies() -> None:
+    yx, kind, vacant, height = emptied(5)
+    film = np.linspace(0, 1.2, 160)[None, :]
+    image = np.random.default_rng(6).poisson(150 * (drawn(yx, height) + film)).astype(np.float32)
+    _, llr = occupancy(image, yx, kind)
+    inner = ((yx > 12) & (yx < 148)).all(axis=1)
+    assert (llr[inner & vacant] < 0).all()
+    assert (llr[inner & ~vacant] > 0).mean() > 0.98
+
+
+@settings(max_examples=10, deadline=None)
+@given(gain=st.floats(1e-3, 1e3), offset=st.floats(-100, 100), seed=st.integers(0, 99))
+def test_gain_and_offset_do_not_matter(gain: float, offset: float, seed: int) -> None:
+    yx, kind, _, height = emptied(seed)
+    counts = np.random.default_rng(seed).poisson(60 * drawn(yx, height)).astype(np.float64)
+    plain, other = occupancy(counts, yx, kind), occupancy(gain * (counts + offset), yx, kind)
+    np.testing.assert_allclose(other[0], plain[0], atol=0.05)
+    np.testing.assert_allclose(other[1], plain[1], atol=0.5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_order_and_numbers_of_the_kinds_do_not_matter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    yx, kind, _, height = emptied(seed)
+    image = rng.poisson(60 * drawn(yx, height)).astype(np.float64)
+    order = rng.permutation(len(yx))
+    plain, other = occupancy(image, yx, kind), occupancy(image, yx[order], 7 - 3 * kind[order])
+    np.testing.assert_allclose(other[0], plain[0][order], atol=0.02)
+
+
+def test_few_sites_say_nothing() -> None:
+    share, llr = occupancy(np.ones((30, 30)), np.array([[10.0, 10.0]]), np.array([0]))
+    assert share.tolist() == [1.0]
+    assert llr.tolist() == [0.0]
+
+
+def test_many_kinds_and_an_image_without_contrast_are_no_error() -> None:
+    yx, _ = crystal()
+    share, llr = occupancy(np.zeros((160, 160)), yx, np.arange(len(yx)) % 15)
+    assert np.isfinite(share).all()
+    assert np.isfinite(llr).all()
