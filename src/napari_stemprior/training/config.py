@@ -37,6 +37,8 @@ class TrainingConfig:
         Processes that draw scenes.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    devices : int
+        How many; several train together through Lightning Fabric.
     network : NetworkConfig
     losses : LossWeights
     prompts : PromptOdds
@@ -53,13 +55,14 @@ class TrainingConfig:
     seed: int = 1
     workers: int = 1
     device: str = "auto"
+    devices: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     prompts: PromptOdds = field(default_factory=PromptOdds)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1:
-            raise TrainingError("steps and batch must be at least 1.")
+        if min(self.steps, self.batch, self.devices) < 1:
+            raise TrainingError("steps, batch and devices must be at least 1.")
         if self.side < 32 or self.side % 8:
             raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -26,8 +27,12 @@ from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
+from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.losses import losses
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _EMA_DECAY = 0.998
 
@@ -43,6 +48,9 @@ class Trainer:
         What scenes are made of, beside random crystals.
     build : callable, optional
         Makes the network from its configuration; for rivals that change a part of it.
+    fabric : Fabric, optional
+        Of `start_fabric`, where several devices train together. Each draws its own scenes; the first one
+        writes.
     """
 
     def __init__(
@@ -51,11 +59,10 @@ class Trainer:
         folder: Path,
         bank: list[Crystal],
         build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
+        fabric: Fabric | None = None,
     ) -> None:
-        self.config, self.folder, self.bank = config, folder, bank
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-        )
+        self.config, self.folder, self.bank, self.fabric = config, folder, bank, fabric
+        self.device = fabric.device if fabric else training_device(config)
         torch.manual_seed(config.seed)
         self.network = build(config.network).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -70,6 +77,14 @@ class Trainer:
             self._resume()
 
     @property
+    def _writes(self) -> bool:
+        return self.fabric is None or self.fabric.is_global_zero
+
+    @property
+    def _devices(self) -> int:
+        return self.fabric.world_size if self.fabric else 1
+
+    @property
     def _state_path(self) -> Path:
         return self.folder / "state.safetensors"
 
@@ -80,11 +95,13 @@ class Trainer:
 
     def run(self, report_every: int = 20, save_every: int = 200) -> Generator[Progress, None, Path]:
         """Train to the last step, yielding after every one; returns the path of the weights."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
+        if self._writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
         stream = ExampleStream(
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,
+            rank=self.fabric.global_rank if self.fabric else 0,
         )  # fmt: skip
         loader = DataLoader(
             stream,
@@ -102,13 +119,14 @@ class Trainer:
             self.step += 1
             since += 1
             now = time.monotonic()
-            if self.step % report_every == 0:
+            if self.step % report_every == 0 and self._writes:
                 self._log({n: s / since for n, s in sums.items()}, self.seconds + now - start)
                 sums, since = {}, 0
             if self.step % save_every == 0 or self.step == self.config.steps:
                 self.seconds += now - start
                 start = now
-                self._save()
+                if self._writes:
+                    self._save()
             yield Progress(self.step, self.config.steps, "training")
         return self.weights_path
 
@@ -125,6 +143,8 @@ class Trainer:
         parts = losses(output, example, self.network.temperature, self.config.losses)
         self.optimiser.zero_grad(set_to_none=True)
         parts["total"].backward()  # type: ignore[no-untyped-call]
+        if self.fabric:
+            share_gradients(self.fabric, self.network)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         if not bool(torch.isfinite(norm)):
             raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
@@ -150,7 +170,7 @@ class Trainer:
             writer.writerow(
                 [
                     self.step,
-                    self.step * self.config.batch,
+                    self.step * self.config.batch * self._devices,
                     f"{seconds:.1f}",
                     f"{self.config.rate(self.step - 1):.2e}",
                 ]
@@ -172,9 +192,10 @@ class Trainer:
         save_tensors(tensors, metadata, self._state_path)
         notes = {
             "steps": self.step,
-            "samples": self.step * self.config.batch,
+            "samples": self.step * self.config.batch * self._devices,
             "minutes": round(self.seconds / 60, 1),
             "device": str(self.device),
+            "devices": self._devices,
             "training": self.config.to_dict(),
         }
         save_network(self.average, self.weights_path, notes)
@@ -216,6 +237,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--workers", type=int, help="processes that draw scenes")
     parser.add_argument("--device", help="auto, cpu, cuda or mps")
+    parser.add_argument("--devices", type=int, help="how many of them, through Lightning Fabric")
     parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
     parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
 
@@ -226,15 +248,22 @@ def run(args: argparse.Namespace) -> int:
 
     config = read_config(args.config).with_options(
         steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
-        seed=args.seed, workers=args.workers, device=args.device,
+        seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
     )  # fmt: skip
     bank = load_bank(args.bank) if args.bank else library_crystals()
-    trainer = Trainer(config, args.output, bank)
+    fabric = start_fabric(config)
+    trainer = Trainer(config, args.output, bank, fabric=fabric)
     if args.start_from and trainer.step == 0:
         network, _ = load_network(args.start_from)
         trainer.network.load_state_dict(network.state_dict())
         trainer.average.load_state_dict(network.state_dict())
-    with tqdm(total=config.steps, initial=trainer.step, unit="step", disable=None) as bar:
+    with tqdm(
+        total=config.steps,
+        initial=trainer.step,
+        unit="step",
+        disable=None if fabric is None or fabric.is_global_zero else True,
+    ) as bar:
         path = drain(trainer.run(), lambda progress: bar.update(progress.done - bar.n) and None)
-    print(path)
+    if fabric is None or fabric.is_global_zero:
+        print(path)
     return 0
