@@ -7,9 +7,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference import Segmenter, stack_placing
 from napari_stemprior.inference.prompting import described, hidden_columns
+from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
+from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Stack, built_in, load_prior
 
 PIXEL, SHAPE = 0.18, (260, 260)
@@ -92,3 +94,19 @@ def test_the_prompt_holds_the_tokens_of_both_layers(stack: Stack) -> None:
     np.testing.assert_allclose(lattice, own)
     np.testing.assert_allclose(columns[0, :2, 6], alone[0, :, 6])  # the elements
     assert columns[0, :, 10].max() < 0.2  # every layer has its own depths
+
+
+def test_the_places_of_all_layers_are_believed(
+    stack: Stack, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("the layers were placed already")
+
+    monkeypatch.setattr(stack_placing, "register_stack", never)
+    image, poses = drawn(stack, (0, 1))
+    segmenter.set_image(image, PIXEL)
+    rows = drain(segmenter.steps(stack, pose=StackPose(tuple(poses), 0.2))).rows
+    assert segmenter.pose is poses[0]
+    assert (rows["layer"] == 1).mean() > 0.2
+    upper = drain(segmenter.steps(stack.layers[0], pose=StackPose(tuple(poses), 0.2))).rows
+    assert set(upper["element"]) <= {"Mo", "Se", "X"}, "one lattice takes the first place"

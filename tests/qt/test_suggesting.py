@@ -156,7 +156,7 @@ def test_a_stack_is_fitted_layer_by_layer(make, viewer):
     panel.pick("MoS2/WS2 twist 3")
     session = panel.session
     assert session.stack.name == panel.names.currentText()
-    assert session.prior.name == "MoS2", "the network is prompted with the entrance layer"
+    assert session.chosen is session.stack, "the network is prompted with all layers"
     assert panel.columns.rowCount() == 4
     panel.fit.click()
     make.finish(panel)

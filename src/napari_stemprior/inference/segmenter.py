@@ -33,6 +33,7 @@ from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
+from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, Stack
 
 #: Below this evidence an atom stands on the prior alone.
@@ -119,7 +120,7 @@ class Segmenter:
         return drain(self.steps(prior, trust=trust, pose=pose))
 
     def steps(
-        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
@@ -129,9 +130,9 @@ class Segmenter:
             None segments with the image alone.
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
-        pose : Pose, optional
-            Where the lattice lies, if a person or an earlier fit knows; otherwise it is fitted. A pose
-            that is given is believed even if its score is low.
+        pose : Pose or StackPose, optional
+            Where the lattice lies, or each lattice of a stack, if a person or an earlier fit knows;
+            otherwise it is fitted. A pose that is given is believed even if its score is low.
 
         Raises
         ------
@@ -155,7 +156,8 @@ class Segmenter:
                 if isinstance(prior, Stack):
                     placement = place_stack(*given, prior, claims, self._canonical, pose)
                 else:
-                    placement = place(*given, prior, claims, self._canonical, pose)
+                    first = pose.poses[0] if isinstance(pose, StackPose) else pose
+                    placement = place(*given, prior, claims, self._canonical, first)
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:

@@ -21,7 +21,7 @@ def place_stack(
     stack: Stack,
     claims: Floats,
     canonical: CanonicalImage,
-    pose: Pose | None = None,
+    pose: Pose | StackPose | None = None,
 ) -> Placement | None:
     """Place a stack on a micrograph; where one layer alone is seen, that one; None where nothing fits.
 
@@ -35,14 +35,16 @@ def place_stack(
         Probability of a column by the image alone, on the canonical grid.
     canonical : CanonicalImage
         Carries micrograph pixels to that grid.
-    pose : Pose, optional
-        Of the first layer; believed where it is given.
+    pose : Pose or StackPose, optional
+        Of the first layer, or of all layers; believed where it is given.
 
     Returns
     -------
     Placement or None
         Its `index` counts through the columns of all layers.
     """
+    if isinstance(pose, StackPose):
+        return _of_all(image, pixel_size, stack, pose)
     try:
         best = register_stack(image, pixel_size, stack, candidates=2)[0]
     except RegistrationError:

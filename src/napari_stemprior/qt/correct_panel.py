@@ -359,7 +359,7 @@ class CorrectPanel(Panel):
         self._show_ghosts()
 
     def _fill_species(self, *_: Any) -> None:
-        editor, prior = self.session.editor, self.session.prior
+        editor, prior = self.session.editor, self.session.chosen
         elements = list(prior.elements) if prior is not None else []
         if editor is not None:
             elements += [e for e in editor.rows["element"].unique() if e not in elements]

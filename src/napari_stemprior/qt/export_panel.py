@@ -139,7 +139,7 @@ class ExportPanel(Panel):
             tell(error)
             return
         table = editor.table(shown_only=self.shown_only.isChecked(), vacancies=True)
-        work = _saving(session.operations, folder, micrograph, table, reviewed, session.prior)
+        work = _saving(session.operations, folder, micrograph, table, reviewed, session.chosen)
         self._folder = folder
         self.runner.start(work, self._on_saved)
 

@@ -19,7 +19,8 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.structure import Prior, StructurePrior
 
 
 class SegmenterLike(Protocol):
@@ -31,7 +32,7 @@ class SegmenterLike(Protocol):
         """Take the image in."""
 
     def steps(
-        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
     ) -> Generator[Progress, None, AtomTable]:
         """Segment it, yielding progress."""
 
@@ -139,7 +140,7 @@ def _detected(image: NDArray[np.float32], pixel_size: float, dose: float, seed: 
 
 
 def _write_reference(path: Path, image: NDArray[np.float32], metadata: dict[str, Any]) -> None:
-    from napari_stemprior.qt.reference_file import write_reference
+    from napari_stemprior.io.reference_tiff import write_reference
 
     write_reference(path, image, metadata)
 
@@ -167,7 +168,7 @@ def _save_pair(
     micrograph: Micrograph,
     atoms: AtomTable,
     reviewed: NDArray[np.bool_],
-    prior: StructurePrior | None,
+    prior: Prior | None,
     provenance: dict[str, Any],
 ) -> str:
     from napari_stemprior.io import TrainingPair, TrainingPairDataset

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.structure import Prior, Stack, StructurePrior
 
 #: A lattice point is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
@@ -69,6 +70,25 @@ class Placed:
     lower: tuple[Pose, ...] = ()
     rivals: tuple[Pose, ...] = ()
     by_hand: bool = False
+
+    @classmethod
+    def of(cls, prior: Prior, pose: Pose | StackPose) -> Placed:
+        """Lay a prior at its pose, or a stack at those of its layers."""
+        if not isinstance(prior, Stack):
+            return cls(pose.poses[0] if isinstance(pose, StackPose) else pose, prior)
+        assert isinstance(pose, StackPose)
+        first = replace(pose.poses[0], score=pose.score)  # a stack fits as well as its worst layer
+        return cls(first, prior.layers[0], stack=prior, lower=tuple(pose.poses[1:]))
+
+    @property
+    def whole(self) -> Prior:
+        """The stack, or the prior where there is none."""
+        return self.stack or self.prior
+
+    @property
+    def whole_pose(self) -> Pose | StackPose:
+        """Where `whole` lies."""
+        return self.pose if self.stack is None else StackPose(self.poses, self.pose.score)
 
     @property
     def poses(self) -> tuple[Pose, ...]:
@@ -139,6 +159,13 @@ class Followed:
         """List the (M, 2) pixels and (M,) columns of the displaced lattice on an image of `shape`."""
         yx, index, _ = self.field.columns(prior, shape, margin)
         return yx, index
+
+
+def same_place(a: Placed, b: Placed) -> bool:
+    """Tell whether two priors lie at poses that are equal in every number."""
+    return len(a.poses) == len(b.poses) and all(
+        same_pose(one, other) for one, other in zip(a.poses, b.poses, strict=True)
+    )
 
 
 def same_pose(a: Pose, b: Pose) -> bool:

@@ -154,7 +154,7 @@ class PriorPanel(Panel):
         )
         self.status.setText("" if placed is None else placed_text(placed, session.pixel_size))
         self.status.setVisible(placed is not None)
-        name = "" if session.prior is None else (session.stack or session.prior).name
+        name = "" if session.chosen is None else session.chosen.name
         mark = "" if placed is None else "by hand: " if placed.by_hand else "no fit: "
         if placed is not None and placed.pose.is_fit:
             mark = "fitted: "
@@ -165,7 +165,7 @@ class PriorPanel(Panel):
 
     def pick(self, name: str) -> None:
         """Choose a built-in prior, a stack, or the structure of a sample, by its name."""
-        chosen = self.session.stack or self.session.prior
+        chosen = self.session.chosen
         if chosen is not None and name == chosen.name and not self.file.path:
             return
         if name in self._structures:
@@ -291,7 +291,7 @@ class PriorPanel(Panel):
         self.refresh()
 
     def _show_prior(self) -> None:
-        prior = self.session.stack or self.session.prior
+        prior = self.session.chosen
         self.picture.set_prior(prior)
         self.columns_fold.setVisible(prior is not None)
         self.facts.setVisible(prior is not None)
@@ -311,10 +311,7 @@ def facts_of(prior: Any) -> str:
             layer.name + (f" at {twist:g}°" if number else "")
             for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
         ]
-        return (
-            " above ".join(parts) + f". Each layer is placed by itself; the segmentation is prompted with "
-            f"{prior.layers[0].name}, the upper one."
-        )
+        return " above ".join(parts) + ". Each layer is placed by itself, and its atoms carry its number."
     a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
     beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
     columns = "column" if len(prior.columns) == 1 else "columns"

@@ -17,7 +17,8 @@ from napari_stemprior.qt import tasks
 from napari_stemprior.qt.layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.structure import Prior
 
 #: Å around the rectangle that the network sees as well.
 CONTEXT = 12.0
@@ -65,8 +66,8 @@ class Box:
 def segment_box(
     operations: Operations,
     micrograph: Micrograph,
-    prior: StructurePrior | None,
-    pose: Pose | None,
+    prior: Prior | None,
+    pose: Pose | StackPose | None,
     settings: tasks.SegmentSettings,
     box: Box,
 ) -> Generator[Progress, None, tasks.Segmented]:
@@ -79,7 +80,7 @@ def segment_box(
     low = np.maximum(np.floor(np.subtract(box.low, margin)), 0).astype(int)
     high = np.minimum(np.ceil(np.add(box.high, margin)).astype(int) + 1, micrograph.image.shape)
     part = replace(micrograph, image=micrograph.image[low[0] : high[0], low[1] : high[1]])
-    there = None if pose is None else Pose(pose.affine, pose.origin - low, pose.score)
+    there = None if pose is None else _seen_from(pose, low)
     found = yield from tasks.segment(operations, part, prior, there, settings)
     rows = found.table.rows.assign(
         y_px=found.table.rows["y_px"] + low[0], x_px=found.table.rows["x_px"] + low[1]
@@ -87,6 +88,14 @@ def segment_box(
     provenance = found.table.provenance | {"part": [*box.low, *box.high]}
     table = AtomTable(rows[box.contains(rows[["y_px", "x_px"]].to_numpy(float))], size, provenance)
     return tasks.Segmented(table, pose, prior if pose is not None else None)
+
+
+def _seen_from(pose: Pose | StackPose, low: NDArray[np.int64]) -> Pose | StackPose:
+    """Return a pose on the part of the image that begins at pixel `low` (y, x)."""
+    if isinstance(pose, StackPose):
+        poses = tuple(Pose(layer.affine, layer.origin - low, layer.score) for layer in pose.poses)
+        return StackPose(poses, pose.score)
+    return Pose(pose.affine, pose.origin - low, pose.score)
 
 
 def rectangle_layer(image: Image) -> Shapes:

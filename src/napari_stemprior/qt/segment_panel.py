@@ -150,8 +150,8 @@ class SegmentPanel(Panel):
             self.trust.value(),
             not self.alone.isChecked(),
         )
-        prior = session.prior if settings.with_prior else None
-        pose = session.fitted_pose if settings.with_prior else None
+        prior = session.chosen if settings.with_prior else None
+        pose = session.known_pose if settings.with_prior else None
         box = None
         try:
             micrograph = session.micrograph()
@@ -179,7 +179,13 @@ class SegmentPanel(Panel):
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
         self._last = found
         self._message = f"Found {found}, {waiting} of them to review in step 5."
-        if result.prior is not None and result.pose is None:
+        only = result.only_layer
+        if only is not None and result.prior is not None:
+            show_warning(
+                f"Of {result.prior.name} only a layer of {only.name} is seen in this image, so only its "
+                "atoms are named; check the twist in step 2, or take it as the prior."
+            )
+        elif result.prior is not None and result.pose is None:
             show_warning(
                 f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
                 "image alone; check the pixel size in step 1, or try another prior."

@@ -19,10 +19,11 @@ from napari_stemprior.qt import layers as doors
 from napari_stemprior.qt.editing import AtomEditor
 from napari_stemprior.qt.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.operations import Operations
-from napari_stemprior.qt.placed import Placed, same_pose
+from napari_stemprior.qt.placed import Placed, same_place
 from napari_stemprior.qt.tasks import Segmented
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.structure import Prior, Stack, StructurePrior
 
 #: Diameter in Å of an atom's ring where no prior tells the distance between neighbours.
 _DEFAULT_DIAMETER = 1.1
@@ -65,7 +66,7 @@ class Session:
         # napari hands its plugins a proxy; layers seen through it are never those that events speak of
         self.viewer: ViewerModel = getattr(viewer, "__wrapped__", viewer)
         self.operations = operations or Operations()
-        #: What the network is prompted with; of a stack its entrance layer.
+        #: The chosen prior; of a stack its entrance layer. `chosen` is the whole.
         self.prior: StructurePrior | None = None
         #: The layers on top of each other, where a person chose a stack.
         self.stack: Stack | None = None
@@ -170,7 +171,12 @@ class Session:
         return specimen.micrograph
 
     # --- prior and pose -----------------------------------------------------------------------
-    def set_prior(self, prior: StructurePrior | Stack | None) -> None:
+    @property
+    def chosen(self) -> Prior | None:
+        """What a person chose and the network is prompted with: the stack, or the prior."""
+        return self.stack or self.prior
+
+    def set_prior(self, prior: Prior | None) -> None:
         """Take another prior or stack; poses that were fitted with another one no longer count.
 
         Parameters
@@ -205,13 +211,20 @@ class Session:
         """The pose, if its score says that it is a fit."""
         return self.pose if self.pose is not None and self.pose.is_fit else None
 
-    def set_pose(self, pose: Pose | None, prior: StructurePrior | None) -> None:
-        """Remember the pose of a prior on the chosen image; what is known beside an equal pose stays."""
+    @property
+    def known_pose(self) -> Pose | StackPose | None:
+        """Where `chosen` lies, if that is a fit: what the network is told."""
+        return None if self.placed is None or not self.placed.pose.is_fit else self.placed.whole_pose
+
+    def set_pose(self, pose: Pose | StackPose | None, prior: Prior | None) -> None:
+        """Remember where a prior lies on the chosen image; what is known beside an equal pose stays."""
         old = self.placed
         if pose is None or prior is None:
             self.set_placed(None)
-        elif old is None or not same_pose(old.pose, pose):
-            self.set_placed(Placed(pose, prior))
+            return
+        placed = Placed.of(prior, pose)
+        if old is None or not same_place(old, placed):
+            self.set_placed(placed)
 
     def set_placed(self, placed: Placed | None) -> None:
         """Remember where a prior lies on the chosen image; a shown overlay follows."""

@@ -25,7 +25,8 @@ from napari_stemprior.qt.reference_image import (
     shown_limits,
 )
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.structure import Prior, Stack, StructurePrior
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,17 @@ class Segmented:
     """What a segmentation gives: the atoms, and the prior and pose that were used, if any."""
 
     table: AtomTable
-    pose: Pose | None = None
-    prior: StructurePrior | None = None
+    pose: Pose | StackPose | None = None
+    prior: Prior | None = None
+
+    @property
+    def only_layer(self) -> StructurePrior | None:
+        """The layer that was seen alone, where a stack does not fit but one layer of it does."""
+        if not isinstance(self.prior, Stack) or self.pose is not None:
+            return None
+        if not self.table.provenance.get("prior_fits") or not len(self.table):
+            return None
+        return self.prior.layers[int(np.bincount(self.table.rows["layer"]).argmax())]
 
 
 def known_pixel_size(micrograph: Micrograph) -> float:
@@ -104,14 +114,12 @@ def followed(
 
 
 def fit_stack(
-    operations: Operations, micrograph: Micrograph, stack: Any
+    operations: Operations, micrograph: Micrograph, stack: Stack
 ) -> Generator[Progress, None, Placed]:
     """Find where each layer of a stack lies."""
     yield Progress(0, 0, "Fitting the layers of the stack")
     found = operations.register_stack(micrograph.image, known_pixel_size(micrograph), stack)
-    best = max(found, key=_score)
-    first = replace(best.poses[0], score=best.score)  # a stack fits as well as its worst layer
-    return Placed(first, stack.layers[0], stack=stack, lower=tuple(best.poses[1:]))
+    return Placed.of(stack, max(found, key=_score))
 
 
 def polish(
@@ -223,18 +231,22 @@ def write_reference(
 def segment(
     operations: Operations,
     micrograph: Micrograph,
-    prior: StructurePrior | None,
-    pose: Pose | None,
+    prior: Prior | None,
+    pose: Pose | StackPose | None,
     settings: SegmentSettings,
 ) -> Generator[Progress, None, Segmented]:
-    """Run the network on a micrograph, with or without a prior."""
+    """Run the network on a micrograph, with or without a prior; a stack is placed first."""
     pixel_size = known_pixel_size(micrograph)
+    if isinstance(prior, Stack) and pose is None:
+        placed = yield from fit_stack(operations, micrograph, prior)
+        pose = placed.whole_pose if placed.pose.is_fit else None
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device)
     yield Progress(0, 0, "Reading the image")
     segmenter.set_image(micrograph.image, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
-    return Segmented(table, segmenter.pose, prior)
+    # where a stack does not fit, the segmenter may have placed one layer alone: no place of the stack
+    return Segmented(table, pose if isinstance(prior, Stack) else segmenter.pose, prior)
 
 
 def save_pair(
@@ -243,7 +255,7 @@ def save_pair(
     micrograph: Micrograph,
     table: AtomTable,
     reviewed: NDArray[np.bool_],
-    prior: StructurePrior | None,
+    prior: Prior | None,
     provenance: dict[str, Any],
 ) -> Generator[Progress, None, str]:
     """Save a training pair into a dataset folder and return its hash."""
