@@ -121,3 +121,19 @@ def test_another_stack_has_no_place(bench):
     session.set_prior(built_in("MoS2"))
     assert session.known_pose is None
     assert session.chosen is session.prior
+
+
+def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
+    session, _ = bench()
+    asked = []
+
+    def polish_stack(image, size, stack, poses):
+        asked.append((stack, poses))
+        return StackPose(poses, 0.3)
+
+    hand = Placed(POSE, session.prior, stack=session.stack, lower=(BELOW,), by_hand=True)
+    operations = fake_operations(polish_stack=polish_stack)
+    placed = drain(tasks.polish(operations, session.micrograph(), hand))
+    assert asked == [(session.stack, (POSE, BELOW))]
+    assert not placed.by_hand
+    assert not placed.pose.is_fit, "a stack is judged as a whole"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gaussian_scene import counted, render
 
 from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.io import read_micrograph
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose, register_stack, separated
+from napari_stemprior.registration.stack import StackPose, polish_stack, register_stack, separated
 from napari_stemprior.structure import Stack, load_prior
 
 PIXEL = 0.16
@@ -122,3 +125,38 @@ def test_two_like_layers_are_offered_either_way_up() -> None:
 def test_too_small_a_field_is_said_of_the_layer() -> None:
     with pytest.raises(PixelSizeError, match="ReS2"):
         register_stack(np.eye(64), 0.2, a_stack("graphene/ReS2 twist 3"))
+
+
+@pytest.mark.parametrize(("name", "mirrored"), [("MoS2/WS2 twist 3.1", False), ("MoSe2/WS2 twist 57", True)])
+def test_a_hand_is_polished_to_a_tenth(name: str, mirrored: bool) -> None:
+    stack = a_stack(name)
+    image, true = scene(stack, mirrored=mirrored)
+    t = np.deg2rad(1.7)
+    turn = 1.015 * np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    hand = [Pose(turn @ p.affine, turn @ (p.origin - 160) + 160 + 2.0) for p in true]
+    assert farthest(stack, StackPose(tuple(hand), 0.0), true) > 1.0
+    best = polish_stack(image, PIXEL, stack, hand)
+    assert best.is_fit
+    assert farthest(stack, best, true) < 0.15
+    for own, given in zip(best.poses, true, strict=True):
+        assert abs(own.angle - given.angle) < 1
+        assert np.linalg.norm(own.origin - given.origin) * PIXEL < 4
+
+
+def test_a_hand_on_one_layer_makes_no_stack() -> None:
+    stack = a_stack("MoS2/WS2 twist 3.1")
+    for keep in ((0,), (1,)):
+        image, true = scene(stack, keep=keep)
+        assert not polish_stack(image, PIXEL, stack, true).is_fit
+
+
+@pytest.mark.parametrize("name", ["MoS2/WS2 twist 3.1", "WS2/MoS2 twist 57", "MoS2/WS2"])
+def test_a_real_monolayer_is_no_stack(name: str) -> None:
+    sample = Path(__file__).parents[2] / "sample_data" / "example_Se_implanted_MoS2.dm3"
+    micrograph = read_micrograph(sample)
+    assert micrograph.pixel_size is not None
+    part = micrograph.image[256:768, 256:768]  # a hole and dopants are in it
+    stack = a_stack(name)
+    best = register_stack(part, micrograph.pixel_size, stack)[0]
+    assert not best.is_fit
+    assert not polish_stack(part, micrograph.pixel_size, stack, best.poses).is_fit

@@ -75,6 +75,14 @@ def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -
     return list(register_stack(image, pixel_size, stack))
 
 
+def _polish_stack(
+    image: NDArray[np.float32], pixel_size: float, stack: Any, poses: Sequence[Pose]
+) -> StackPose:
+    from napari_stemprior.registration.stack import polish_stack
+
+    return polish_stack(image, pixel_size, stack, poses)
+
+
 def _rank_priors(
     image: NDArray[np.float32], pixel_size: float | None, priors: Sequence[StructurePrior]
 ) -> Generator[Progress, None, list[Any]]:
@@ -189,6 +197,7 @@ class Operations:
     register_stack: Callable[..., list[Any]] = _register_stack
     pose_field: Callable[..., PoseField] = _pose_field
     polish: Callable[[NDArray[np.float32], float, StructurePrior, Pose], Pose] = _polish
+    polish_stack: Callable[..., StackPose] = _polish_stack
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
     fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image

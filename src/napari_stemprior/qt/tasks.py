@@ -125,14 +125,14 @@ def fit_stack(
 def polish(
     operations: Operations, micrograph: Micrograph, placed: Placed
 ) -> Generator[Progress, None, Placed]:
-    """Refine a pose that was set by hand; each layer of a stack by itself."""
+    """Refine a pose that was set by hand; the layers of a stack together, lest both take one lattice."""
     size = known_pixel_size(micrograph)
-    poses = []
-    for number, (prior, pose) in enumerate(zip(placed.priors, placed.poses, strict=True)):
-        yield Progress(number, len(placed.poses), "Polishing the lattice")
-        poses.append(operations.polish(micrograph.image, size, prior, pose))
-    polished = replace(placed, pose=poses[0], lower=tuple(poses[1:]), by_hand=False)
-    return (yield from followed(operations, micrograph, polished))
+    yield Progress(0, 0, "Polishing the lattice")
+    if placed.stack is not None:
+        found = operations.polish_stack(micrograph.image, size, placed.stack, placed.poses)
+        return Placed.of(placed.stack, found)
+    pose = operations.polish(micrograph.image, size, placed.prior, placed.pose)
+    return (yield from followed(operations, micrograph, replace(placed, pose=pose, by_hand=False)))
 
 
 def suggest(operations: Operations, micrograph: Micrograph) -> Generator[Progress, None, list[Any]]:

@@ -12,25 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
-from napari_stemprior.registration.demodulation import match_origin
-from napari_stemprior.registration.lattice_search import node_value, rigid, robust_weight, same_lattice
 from napari_stemprior.registration.layer_model import Layer, LayerModel
-from napari_stemprior.registration.placement import SCALES, Placement, from_pose, lock, to_pose
+from napari_stemprior.registration.placement import Placement, from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries, nodes
 from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.stack_search import Start, joint_power, orientations, origins, unfolded
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.registration.waves import Waves
 from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.structure.stack import rotation
 
-#: A twist is searched this many degrees around the stated one.
-TWIST_RANGE = 1.2
-#: A lower layer may be strained against its bulk lattice by this much (relative).
-_SCALE_RANGE = 0.02
-#: Joint orientations that are carried from the power to the waves, and from there to the origins.
-_ORIENTATIONS, _ORIGINS = 4, 2
+#: A hand is trusted within so many degrees and this relative scale.
+_ANGLES, _LENGTHS = np.arange(-4.0, 4.1, 0.5), np.arange(0.96, 1.041, 0.01)
+#: Joint orientations that are carried from the waves to the origins.
+_ORIGINS = 2
 #: A start whose origins agree by so much worse than the best one's is not carried on.
 _WORSE = 0.1
 #: A stack must explain more than its strongest layer alone, by this part of what the other layers should add.
@@ -39,10 +36,6 @@ _GAIN = 0.45
 _NEAR = 0.12
 #: What remains of a score when two like layers are taken the wrong way up.
 _UPSIDE_DOWN = 0.98
-#: The strongest nodes of each layer that take part in the waves.
-_WAVES = 10
-#: The same where the origins are found.
-_PHASES = 24
 #: Rounds of locking each layer on what the others leave.
 _ROUNDS = 2
 _PATIENT_ROUNDS = 4
@@ -102,25 +95,71 @@ def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates
     seen = view(flat)
     found = [nodes(layer, seen.resolution) for layer in stack.layers]
     waves = Waves(flat)
-    joints = [_unfolded(waves, stack, found, joint) for joint in _orientations(seen, stack, found)]
+    joints = [unfolded(waves, stack, found, joint) for joint in orientations(seen, stack, found)]
     joints.sort(key=lambda item: -item[0])
     starts = [
         start
         for _, linear in joints[:_ORIGINS]
-        for start in _origins(waves, stack, found, linear)[: max(1, candidates)]
+        for start in origins(waves, stack, found, linear)[: max(1, candidates)]
     ]
     starts.sort(key=lambda start: -start.agreement)
     starts = [s for s in starts if s.agreement > starts[0].agreement - _WORSE][: max(1, candidates)]
     model = LayerModel(flat)
-    results = [_locked(seen, model, stack, found, start) for start in starts]
-    results = [_needed(r, seen, model, stack, found) if r.is_fit else r for r in results]
+    results = [_judged(seen, model, stack, found, start) for start in starts]
     if not any(r.is_fit for r in results):  # lattices that coincide have origins that waves cannot tell apart
-        more = [_locked(seen, model, stack, found, start, one_by_one=True) for start in starts[:2]]
-        results += [_needed(r, seen, model, stack, found) if r.is_fit else r for r in more]
+        results += [_judged(seen, model, stack, found, start, one_by_one=True) for start in starts[:2]]
     results.sort(key=lambda result: -result.score)
     if _is_homobilayer(stack):
         results = _both_ways_up(results[0], model, stack)
     return results[: max(1, candidates)]
+
+
+def polish_stack(image: ArrayLike, pixel_size: float, stack: Stack, poses: Sequence[Pose]) -> StackPose:
+    """Fit the lattices of a stack near poses that a person has set.
+
+    The stack is turned within some 4 degrees and scaled within 4 % as a whole, and each twist is fitted
+    near the stated one; which way round the layers lie is kept, and so are the cells of their origins.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Atom columns bright.
+    pixel_size : float
+        Å per pixel that the image is believed to have.
+    stack : Stack
+    poses : sequence of Pose
+        One a layer; the scale of the first is believed over `pixel_size`.
+
+    Returns
+    -------
+    StackPose
+        Judged as `register_stack` does: one layer alone is no stack.
+
+    Raises
+    ------
+    RegistrationError
+        If the image is not 2-D, too small, constant, or holds NaN.
+    PixelSizeError
+        If a pixel size is not positive or does not suit the layers and the image.
+    """
+    array = checked_image(image)
+    for layer in stack.layers:
+        check_pixel_size(array.shape, pixel_size, layer)
+    flat = flatten(array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers))
+    seen = view(flat)
+    found = [nodes(layer, seen.resolution) for layer in stack.layers]
+    linear, _ = from_pose(poses[0], flat)
+    turned = np.array([scale * rotation(angle) @ linear for angle in _ANGLES for scale in _LENGTHS])
+    near = turned[int(joint_power(seen, stack, found, turned).argmax())]
+    waves = Waves(flat)
+    _, maps = unfolded(waves, stack, found, near)
+    (start,) = origins(waves, stack, found, maps, as_it_lies=True)
+    result = _judged(seen, LayerModel(flat), stack, found, start)
+    placed = []
+    for layer, own, hand in zip(stack.layers, result.poses, poses, strict=True):
+        cells = np.round(own.to_angstrom(hand.origin) @ np.linalg.inv(layer.cell))
+        placed.append(Pose(own.affine, own.to_pixels(cells @ layer.cell), own.score))
+    return StackPose(tuple(placed), result.score)
 
 
 def separated(
@@ -152,144 +191,18 @@ def separated(
     return LayerModel(flat).without_others(layers), flat.pixel_size, flat.binning
 
 
-def _orientations(seen: View, stack: Stack, found: list[Nodes]) -> list[NDArray[np.float64]]:
-    """Sweep the rotation of the whole stack, both ways round: linear maps of the first layer, best first."""
-    angles = np.arange(0.0, 180.0, 0.75)
-    share = np.sqrt([layer.z_weights.sum() / layer.area for layer in stack.layers])
-    trials: list[tuple[float, NDArray[np.float64]]] = []
-    for mirrored in (False, True):
-        turned = np.array([rigid(angle, mirrored=mirrored) for angle in angles])
-        for scale in SCALES:
-            value = np.zeros(len(angles))
-            for number, layer in enumerate(found):
-                maps = scale * turned @ stack.carried(number)[0]
-                value += share[number] * node_value(seen.blurred, maps, layer.g, robust_weight(layer))
-            peak = (value >= np.roll(value, 1)) & (value >= np.roll(value, -1))
-            trials += [(float(value[i]), scale * turned[i]) for i in np.flatnonzero(peak)]
-    trials.sort(key=lambda item: -item[0])
-    kept: list[NDArray[np.float64]] = []
-    for _, linear in trials:
-        if not any(_same_lattices(linear, other, stack) for other in kept):
-            kept.append(linear)
-            if len(kept) == _ORIENTATIONS:
-                break
-    return kept
-
-
-def _same_lattices(first: NDArray[np.float64], second: NDArray[np.float64], stack: Stack) -> bool:
-    return all(
-        same_lattice(first @ turn, second @ turn, layer.cell, 0.08)
-        for layer, turn in zip(stack.layers, _turns(stack), strict=True)
-    )
-
-
-def _turns(stack: Stack) -> list[NDArray[np.float64]]:
-    return [stack.carried(number)[0] for number in range(len(stack.layers))]
-
-
-def _unfolded(
-    waves: Waves, stack: Stack, found: list[Nodes], linear: NDArray[np.float64]
-) -> tuple[float, list[NDArray[np.float64]]]:
-    """Refine the maps of all layers so that their waves together explain most."""
-    strongest = [layer.g[:_WAVES] for layer in found]
-    turns = _turns(stack)
-
-    def maps(parameters: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        common = np.eye(2) + parameters[:4].reshape(2, 2)
-        result = []
-        for number, turn in enumerate(turns):
-            own = np.eye(2)
-            if number:
-                rotation, scale = parameters[4 + 2 * (number - 1) : 6 + 2 * (number - 1)]
-                own = (1 + scale) * np.array([[1.0, -rotation], [rotation, 1.0]])
-            result.append(common @ linear @ turn @ own)
-        return result
-
-    def cost(parameters: NDArray[np.float64]) -> float:
-        k = np.concatenate([g @ np.linalg.inv(m) for g, m in zip(strongest, maps(parameters), strict=True)])
-        own = parameters[4:].reshape(-1, 2)
-        penalty = float(
-            (own[:, 0] ** 2).sum() / np.deg2rad(TWIST_RANGE) ** 2 + (own[:, 1] ** 2).sum() / _SCALE_RANGE**2
-        )
-        return -waves.amplitudes(k)[1] + 0.01 * penalty
-
-    size = 4 + 2 * (len(turns) - 1)
-    best = np.zeros(size)
-    # the sweep is coarse: first the rotation and the scale of all, then of each lower layer
-    for step, span in ((np.array([0, 1, -1, 0]), 0.007), (np.array([1, 0, 0, 1]), 0.007)):
-        trials = [best + np.concatenate([f * span * step, np.zeros(size - 4)]) for f in (-1, -0.5, 0, 0.5, 1)]
-        best = min(trials, key=cost)
-    for number in range(1, len(turns)):
-        place = 4 + 2 * (number - 1)
-        trials = []
-        for rotation in np.deg2rad(np.linspace(-TWIST_RANGE, TWIST_RANGE, 7)):
-            trial = best.copy()
-            trial[place] = rotation
-            trials.append(trial)
-        best = min(trials, key=cost)
-    simplex = np.vstack([best, best + np.diag([0.003] * 4 + [0.005, 0.004] * (len(turns) - 1))])
-    result = minimize(
-        cost,
-        best,
-        method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": 90, "xatol": 1e-4, "fatol": 1e-5},
-    )
-    return -float(result.fun), maps(result.x)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Maps and origins (Å) of all layers, and how well they agree with the image."""
-
-    linear: list[NDArray[np.float64]]
-    origin: list[NDArray[np.float64]]
-    agreement: float
-
-
-def _origins(
-    waves: Waves, stack: Stack, found: list[Nodes], linear: list[NDArray[np.float64]]
-) -> list[_Start]:
-    """Find the origins of all layers for every way that the stack may lie on its lattices, best first."""
-    strongest = [_strongest(layer) for layer in found]
-    starts = []
-    for symmetries in _joint_symmetries(stack):
-        turned = [m @ s for m, s in zip(linear, symmetries, strict=True)]
-        k = np.concatenate([layer.g @ np.linalg.inv(m) for layer, m in zip(strongest, turned, strict=True)])
-        amplitude, _ = waves.amplitudes(k)
-        parts = np.split(amplitude, np.cumsum([len(layer.g) for layer in strongest])[:-1])
-        origins, agreement = [], 0.0
-        for layer, prior, m, part in zip(strongest, stack.layers, turned, parts, strict=True):
-            fraction, value = match_origin(layer, part, prior.cell)
-            origins.append(m @ (fraction @ prior.cell))
-            agreement += value / float(np.linalg.norm(layer.factor) * np.linalg.norm(part) + 1e-30)
-        starts.append(_Start(turned, origins, agreement / len(origins)))
-    starts.sort(key=lambda start: -start.agreement)
-    distinct: list[_Start] = []
-    for start in starts:
-        if not any(_same(start, other, stack) for other in distinct):
-            distinct.append(start)
-    return distinct
-
-
-def _strongest(layer: Nodes) -> Nodes:
-    few = slice(_PHASES)
-    return Nodes(layer.hk[few], layer.g[few], layer.factor[few], layer.variants[:, few])
-
-
-def _joint_symmetries(stack: Stack) -> list[tuple[NDArray[np.float64], ...]]:
-    """Turns of the stack that carry every one of its lattices onto itself: one map for each layer."""
-    joint = []
-    for first in lattice_symmetries(stack.layers[0]):
-        parts = [first]
-        for layer, turn in zip(stack.layers[1:], _turns(stack)[1:], strict=True):
-            wanted = turn.T @ first @ turn
-            nearest = min(lattice_symmetries(layer), key=lambda s: float(np.abs(s - wanted).max()))
-            if float(np.abs(nearest - wanted).max()) > np.deg2rad(TWIST_RANGE) / 2:
-                break
-            parts.append(nearest)
-        else:
-            joint.append(tuple(parts))
-    return joint
+def _judged(
+    seen: View,
+    model: LayerModel,
+    stack: Stack,
+    found: list[Nodes],
+    start: Start,
+    *,
+    one_by_one: bool = False,
+) -> StackPose:
+    """Lock a start; what fits is asked whether it is more than one layer."""
+    locked = _locked(seen, model, stack, found, start, one_by_one=one_by_one)
+    return _needed(locked, seen, model, stack, found) if locked.is_fit else locked
 
 
 def _locked(
@@ -297,7 +210,7 @@ def _locked(
     model: LayerModel,
     stack: Stack,
     found: list[Nodes],
-    start: _Start,
+    start: Start,
     *,
     one_by_one: bool = False,
 ) -> StackPose:
@@ -403,19 +316,3 @@ def _both_ways_up(best: StackPose, model: LayerModel, stack: Stack) -> list[Stac
     upper, lower = model.brightness(layers)
     right = best if upper >= lower else StackPose(best.poses[::-1], best.score)
     return [right, StackPose(right.poses[::-1], _UPSIDE_DOWN * right.score)]
-
-
-def _same(first: _Start, second: _Start, stack: Stack) -> bool:
-    """Tell whether two starts put the same columns of every layer in the same places."""
-    for number, layer in enumerate(stack.layers):
-        inverse = np.linalg.inv(second.linear[number])
-        places = layer.positions @ first.linear[number].T + first.origin[number]
-        fraction = (places - second.origin[number]) @ inverse.T @ np.linalg.inv(layer.cell)
-        gap = fraction[:, None] - layer.fractional[None]
-        distance = np.linalg.norm((gap - np.round(gap)) @ layer.cell, axis=-1)
-        nearest = distance.argmin(1)
-        same = np.abs(layer.z_weights[nearest] / layer.z_weights - 1) < 1e-3
-        alike = same_lattice(first.linear[number], second.linear[number], layer.cell)
-        if not (alike and same.all() and distance.min(1).max() < 0.3):
-            return False
-    return True
