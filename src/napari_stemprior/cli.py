@@ -347,6 +347,7 @@ COMMANDS: dict[str, Command] = {
     "pairs": _from_module("list, check, merge or split training pairs", "napari_stemprior.pairs"),
     "train": _from_module("train a network on simulated scenes", "napari_stemprior.training.train"),
     "calibrate": _from_module("fit how sure a trained network is", "napari_stemprior.calibrate"),
+    "finetune": _from_module("teach a network with corrected pairs", "napari_stemprior.finetune"),
     "simulate": _from_module("simulate references of crystals as TIFF", "napari_stemprior.simulate"),
     "suggest": _from_module("rank the built-in crystals for a micrograph", "napari_stemprior.suggest"),
 }

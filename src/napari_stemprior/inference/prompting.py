@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_stemprior.network.prompt import describe_columns
+from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.placing import Placement
+from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.structure import Prior, Stack, layers_of
 
 
@@ -40,3 +42,26 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
 def hidden_columns(prior: Prior) -> NDArray[np.bool_]:
     """(N,) whether each column of the prior lies below the entrance layer."""
     return np.concatenate([layer.layers for layer in layers_of(prior)]) > 0
+
+
+def placed_prompt(prior: Prior, placement: Placement, canonical: CanonicalImage) -> StructurePrompt:
+    """Return a prior with its registered columns, in canonical pixels.
+
+    Parameters
+    ----------
+    prior : StructurePrior or Stack
+    placement : Placement
+    canonical : CanonicalImage
+    """
+    columns, lattice = described(prior)
+    sites = torch.from_numpy(canonical.to_canonical(placement.positions)).float()
+    found = len(sites) > 0
+    return StructurePrompt(
+        columns,
+        torch.ones(columns.shape[:2], dtype=torch.bool),
+        lattice,
+        torch.ones(1, dtype=torch.bool),
+        (sites if found else torch.zeros(1, 2))[None],
+        (torch.from_numpy(placement.index) if found else torch.zeros(1, dtype=torch.int64))[None],
+        torch.full((1, max(1, len(sites))), found),
+    )

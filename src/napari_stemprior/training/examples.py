@@ -35,7 +35,7 @@ class Example:
     image : Tensor (B, 1, H, W)
     prompt : StructurePrompt
     heat : Tensor (B, 2, H, W)
-        Targets in [0, 1]: entrance layer, hidden layers.
+        Targets in [0, 1]: entrance layer, hidden layers; NaN where the truth is unknown.
     offset : Tensor (B, 2, H, W)
         Pixels from each pixel to its column, NaN where there is none near.
     columns : Tensor (B, M, 2)

@@ -44,10 +44,11 @@ def losses(
     """Return every part of the loss and, as ``total``, their weighted sum.
 
     Heat maps are learned by cross-entropy against the blurred truth, whose minimum is the
-    probability itself: that is what calibrates `confidence`.
+    probability itself: that is what calibrates `confidence`. Where the target is NaN nobody looked, and
+    nothing is learned there.
     """
-    heat = F.binary_cross_entropy_with_logits(output.heat[:, 0], example.heat[:, 0]) * 10
-    hidden = F.binary_cross_entropy_with_logits(output.heat[:, 1], example.heat[:, 1]) * 10
+    heat = _heat(output.heat[:, 0], example.heat[:, 0]) * 10
+    hidden = _heat(output.heat[:, 1], example.heat[:, 1]) * 10
     parts = {
         "heat": heat,
         "hidden": hidden,
@@ -58,6 +59,15 @@ def losses(
     weight = asdict(weights or LossWeights())
     parts["total"] = sum((weight[name] * value for name, value in parts.items()), torch.zeros_like(heat))
     return parts
+
+
+def _heat(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy where the target is known: the mean over each image, then over those with any."""
+    known = torch.isfinite(target)
+    each = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(target), reduction="none")
+    count = known.sum(dim=(1, 2))
+    means = torch.where(known, each, 0.0).sum(dim=(1, 2)) / count.clamp(min=1)
+    return means.sum() / (count > 0).sum().clamp(min=1)
 
 
 def _offset(output: NetworkOutput, example: Example) -> Tensor:
