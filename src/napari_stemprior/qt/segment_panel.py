@@ -178,7 +178,7 @@ class SegmentPanel(Panel):
         waiting = int((result.table.rows["status"] == "review").sum())
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
         self._last = found
-        self._message = f"Found {found}, {waiting} of them to review in step 5."
+        self._message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
         only = result.only_layer
         if only is not None and result.prior is not None:
             show_warning(
