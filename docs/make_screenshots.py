@@ -24,6 +24,12 @@ def main() -> None:
     parser.add_argument("--theme", default=["dark"], nargs="+", choices=("dark", "light"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    with demo.own_folders():
+        take_all(options)
+
+
+def take_all(options: argparse.Namespace) -> None:
+    """Go through the steps of the desk, with a picture of each."""
     viewer, desk = demo.open_desk("mos2")
     start = {title: section.expanded for title, section in desk.sections.items()}
     views = [(theme, *map(int, size.split("x"))) for theme in options.theme for size in options.size]

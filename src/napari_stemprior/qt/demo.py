@@ -9,7 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import napari
@@ -18,6 +21,8 @@ from qtpy.QtWidgets import QApplication
 from scipy.ndimage import distance_transform_edt
 
 from napari_stemprior.errors import StempriorError
+from napari_stemprior.optics import scan_cache
+from napari_stemprior.qt import safekeeping
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.editing import AtomEditor
 
@@ -47,18 +52,36 @@ def main(arguments: list[str] | None = None) -> int:
             "There is no display; run it as: xvfb-run -a python -m napari_stemprior.qt.demo", file=sys.stderr
         )
         return 2
-    try:
-        viewer, desk = open_desk("mos2")
-        run(viewer, desk, options.output)
-    except StempriorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.close or on_virtual_display():
-        viewer.close()
-    else:
-        print("The window stays open: try steps 4 and 5 yourself, and close it when you are done.")
-        napari.run()
+    with own_folders():
+        try:
+            viewer, desk = open_desk("mos2")
+            run(viewer, desk, options.output)
+        except StempriorError as error:
+            print(error, file=sys.stderr)
+            return 2
+        if options.close or on_virtual_display():
+            viewer.close()
+        else:
+            print("The window stays open: try steps 4 and 5 yourself, and close it when you are done.")
+            napari.run()
     return 0
+
+
+@contextmanager
+def own_folders() -> Iterator[None]:
+    """Keep the journal and the cache in a folder that is removed: the next desk offers no edits of a demo."""
+    names = (safekeeping.FOLDER_VARIABLE, scan_cache.FOLDER_VARIABLE)
+    before = {name: os.environ.get(name) for name in names}
+    with tempfile.TemporaryDirectory(prefix="stemprior-", ignore_cleanup_errors=True) as folder:
+        os.environ.update({name: str(Path(folder, name.lower())) for name in names})
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def on_virtual_display() -> bool:
@@ -198,7 +221,7 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     image = desk.session.micrograph().image
     height, width = image.shape
     radius, x, y = largest_gap(editor, (height, width))
-    print(f"Found {len(found)} atom columns ({counts}), {waiting} of them to review.")
+    print(f"Found {len(found)} atom columns ({counts}), {waiting} of them unsure.")
     empty = found.provenance.get("empty_sites")
     if empty is not None:
         print(f"Left empty: {empty} sites in the lattice, vacancies where the eye agrees.")
