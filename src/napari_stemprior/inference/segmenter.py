@@ -25,7 +25,7 @@ from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
-from napari_stemprior.inference.prompting import described, hidden_columns
+from napari_stemprior.inference.prompting import hidden_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.stack_placing import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
@@ -161,7 +161,8 @@ class Segmenter:
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
-                answer = yield from self._predict(self._prompt(prior, placement), "looking with the prior")
+                prompt = placed_prompt(prior, placement, self._canonical)
+                answer = yield from self._predict(prompt, "looking with the prior")
                 weight = trust
                 places = self._canonical.to_canonical(placement.positions)
                 hidden = hidden_columns(prior)[placement.index]
@@ -181,21 +182,6 @@ class Segmenter:
         assert self._canonical is not None
         answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
         return answer
-
-    def _prompt(self, prior: Prior, placement: Placement) -> StructurePrompt:
-        assert self._canonical is not None
-        columns, lattice = described(prior)
-        sites = torch.from_numpy(self._canonical.to_canonical(placement.positions)).float()
-        count = max(1, len(sites))
-        return StructurePrompt(
-            columns,
-            torch.ones(columns.shape[:2], dtype=torch.bool),
-            lattice,
-            torch.ones(1, dtype=torch.bool),
-            (sites if len(sites) else torch.zeros(1, 2))[None],
-            (torch.from_numpy(placement.index) if len(sites) else torch.zeros(1, dtype=torch.int64))[None],
-            torch.full((1, count), bool(len(sites))),
-        )
 
     def _table(
         self, peaks: Peaks, prior: Prior | None, placement: Placement | None, trust: float
