@@ -227,10 +227,22 @@ def test_a_failure_in_the_background_is_told(make):
 
 def test_bright_field_asks_for_multislice(make):
     panel = make()
-    panel.instrument.setCurrentText("200 kV BF")
-    assert "needs the multislice engine" in panel.simulate.toolTip()
+    model, find = panel.instrument.model(), panel.instrument.findText
+    assert not model.item(find("200 kV BF")).isEnabled()
+    assert "Multislice" in model.item(find("200 kV ABF")).toolTip()
+    assert not model.item(find("Bright field: needs Multislice")).isEnabled()
+    assert model.item(find("200 kV MAADF")).isEnabled()
     panel.engine.setCurrentIndex(1)
+    assert model.item(find("200 kV BF")).isEnabled()
+    assert not model.item(find("Bright field")).isEnabled(), "it is a heading"
+    panel.instrument.setCurrentText("200 kV BF")
     assert panel.simulate.isEnabled()
+    panel.engine.setCurrentIndex(0)
+    assert panel.instrument.currentText() == "200 kV HAADF"
+    assert panel.instrument_form.instrument.detector_inner == 70
+    assert "needs the multislice engine" in notification_manager.records[-1].message
+    panel.instrument_form.boxes["detector_inner"].setValue(0)
+    assert "needs the multislice engine" in panel.simulate.toolTip(), "own numbers are judged as well"
 
 
 def test_the_microscope_is_changed_number_by_number(make):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import StempriorError
@@ -15,6 +15,8 @@ from napari_stemprior.qt.section import Fold, small_label
 
 _DEFAULT = "80 kV HAADF"
 _CUSTOM = "own settings"
+#: Stands above the presets that the fast engine cannot do.
+_OFFERED, _REFUSED = "Bright field", "Bright field: needs Multislice"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ class InstrumentForm(QWidget):
         super().__init__()
         self._filling = False
         self.preset = QComboBox()
-        self.preset.addItems(list(PRESETS))
+        self.preset.addItems([name for name, preset in PRESETS.items() if not preset.is_coherent])
+        self.preset.addItem(_REFUSED)
+        self._heading = self.preset.count() - 1
+        self.preset.addItems([name for name, preset in PRESETS.items() if preset.is_coherent])
+        self.preset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.preset.setMinimumContentsLength(12)
+        self.offer_coherent(False)
         self.preset.setToolTip("<qt>Beam energy and detector of the microscope that took the image.</qt>")
         self.summary = small_label()
         self.boxes: dict[str, QDoubleSpinBox] = {}
@@ -121,6 +129,26 @@ class InstrumentForm(QWidget):
     def is_coherent(self) -> bool:
         """Whether the detector collects the direct beam, which the fast engine cannot do."""
         return not self.trouble and self.instrument.is_coherent
+
+    def offer_coherent(self, offered: bool) -> bool:
+        """Let bright field be chosen, or not, and say whether the choice had to change for that.
+
+        Parameters
+        ----------
+        offered : bool
+            Without it a chosen bright-field preset gives way to the dark field of the same microscope.
+        """
+        model = self.preset.model()
+        self.preset.setItemText(self._heading, _OFFERED if offered else _REFUSED)
+        for index in range(self._heading, self.preset.count()):
+            tip = "" if offered else "<qt>Choose the engine <b>Multislice</b> first: see below.</qt>"
+            self.preset.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+            model.item(index).setEnabled(offered and index != self._heading)
+        if offered or self.preset.currentIndex() <= self._heading:
+            return False
+        energy = self.preset.currentText().rpartition(" ")[0]
+        self.preset.setCurrentText(f"{energy} HAADF")
+        return True
 
     def suit(self, metadata: dict[str, Any]) -> None:
         """Choose the preset of the beam energy that a micrograph's file tells, with the same detector."""

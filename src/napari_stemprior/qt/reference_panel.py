@@ -132,7 +132,7 @@ class ReferencePanel(Panel):
 
         self.simulate.clicked.connect(self.start)
         self.instrument_form.changed.connect(self.refresh)
-        self.engine.currentTextChanged.connect(self.refresh)
+        self.engine.currentTextChanged.connect(self._on_engine)
         self.noise.toggled.connect(self._count)
         self.dose.valueChanged.connect(self._count)
         self.view.activated.connect(self._on_view)
@@ -394,6 +394,12 @@ class ReferencePanel(Panel):
         work = tasks.difference(micrograph.image, reference.clean)
         if not self.runner.start(work, self.comparison.show_difference):
             self.refresh()
+
+    def _on_engine(self, *_: Any) -> None:
+        """Offer bright field with multislice alone."""
+        if self.instrument_form.offer_coherent(self.engine.currentText() == _MULTISLICE):
+            show_info(f"{_COHERENT} The detector is now {self.instrument.currentText()}.")
+        self.refresh()
 
     def _on_turn(self, *_: Any) -> None:
         self._timer.stop()
