@@ -12,8 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
+from napari_stemprior.calibrate import calibrate
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.calibration import Calibration
+from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
@@ -73,6 +78,20 @@ def settings(variant: Variant, steps: int) -> TrainingConfig:
     return variant.change(read_config("small").with_options(steps=steps))
 
 
+def segmenters(folder: Path) -> dict[str, tuple[Segmenter, bool]]:
+    """Return the segmenter of each variant that is trained, and whether it is to be given the prior."""
+    found = {}
+    for name, variant in VARIANTS.items():
+        path = folder / name / "weights.safetensors"
+        if path.exists():
+            segmenter = Segmenter()
+            network, segmenter.notes = load_network(path, variant.build)
+            segmenter.network = network.to(segmenter.device, memory_format=torch.channels_last)
+            segmenter.calibration = Calibration.from_notes(segmenter.notes)
+            found[variant.label] = (segmenter, variant.prompted)
+    return found
+
+
 def main() -> None:
     """Train what is asked for."""
     parser = argparse.ArgumentParser(
@@ -80,6 +99,7 @@ def main() -> None:
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("ablations"))
     parser.add_argument("--steps", type=int, default=1500, help="mini-batches of each (default %(default)s)")
+    parser.add_argument("--scenes", type=int, default=150, help="for the calibration of each")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     args = parser.parse_args()
     bank = library_crystals()
@@ -91,6 +111,8 @@ def main() -> None:
             continue
         with tqdm(total=args.steps, initial=trainer.step, desc=name, unit="step", disable=None) as bar:
             drain(trainer.run(), lambda progress, bar=bar: bar.update(progress.done - bar.n) and None)
+        with torch.inference_mode():
+            drain(calibrate(trainer.weights_path, args.scenes, build=variant.build))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from validation_set import DOSES, Item, items
 _REACH = 1.3
 #: True columns that may be called vacant.
 _FALSE_ALARMS = 0.01
-_DRAWS = 20_000
+_DRAWS = 4_000
 
 
 def missed_share(

@@ -8,7 +8,7 @@ command line calls it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, s
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
-from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.examples import Example, make_example
@@ -65,7 +66,12 @@ class _Collected:
         )
 
 
-def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progress, None, Calibration]:
+def calibrate(
+    path: Path,
+    scenes: int,
+    device: str = "auto",
+    build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
+) -> Generator[Progress, None, Calibration]:
     """Fit the calibration of a network and write it into its file.
 
     Parameters
@@ -75,6 +81,8 @@ def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progre
     scenes : int
         Each is looked at with its prior and without.
     device : str
+    build : callable, optional
+        Makes the network from its configuration, where a part of it was changed.
 
     Raises
     ------
@@ -84,7 +92,7 @@ def calibrate(path: Path, scenes: int, device: str = "auto") -> Generator[Progre
         If there is no such device.
     """
     target = resolve_device(device)
-    network, notes = load_network(path)
+    network, notes = load_network(path, build)
     network = network.to(target)
     bank = library_crystals()
     prompted, alone = _Collected(), _Collected()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -52,8 +52,16 @@ def save_network(
     save_tensors(tensors, {"config": network.config.to_json(), "notes": json.dumps(notes or {})}, path)
 
 
-def load_network(path: Path) -> tuple[StructurePromptedNet, dict[str, object]]:
+def load_network(
+    path: Path, build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet
+) -> tuple[StructurePromptedNet, dict[str, object]]:
     """Read a network, ready to predict, and its notes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    build : callable, optional
+        Makes the network from its configuration, where a part of it was changed.
 
     Raises
     ------
@@ -62,7 +70,7 @@ def load_network(path: Path) -> tuple[StructurePromptedNet, dict[str, object]]:
     """
     tensors, metadata = load_tensors(path)
     try:
-        network = StructurePromptedNet(NetworkConfig.from_json(metadata["config"]))
+        network = build(NetworkConfig.from_json(metadata["config"]))
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
         notes = json.loads(metadata.get("notes", "{}"))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
