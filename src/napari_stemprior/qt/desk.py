@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.correct_panel import CorrectPanel
 from napari_stemprior.qt.export_panel import ExportPanel
@@ -21,6 +21,8 @@ from napari_stemprior.qt.workers import JobRunner
 
 #: In px; a larger font asks for more.
 _MINIMUM_WIDTH = 320
+#: Letters of the chosen entry that a list shows at least.
+_SHOWN_LETTERS = 8
 
 
 class StempriorDesk(QWidget):
@@ -99,8 +101,20 @@ class StempriorDesk(QWidget):
         self.scroll.ensureWidgetVisible(section, 0, 0)
 
     def _step(self, title: str, panel: Panel, *, expanded: bool = True) -> None:
+        _narrow(panel)
         section = Section(title, panel, expanded=expanded)
         panel.state_changed.connect(section.set_state)
         panel.refresh()
         self.sections[title] = section
         self._steps.addWidget(section)
+
+
+def _narrow(panel: Panel) -> None:
+    """Keep a long entry of a list, such as the name of a file, from widening the whole desk."""
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    for box in panel.findChildren(QComboBox):
+        if box.sizeAdjustPolicy() != policy:
+            longest = max((len(box.itemText(index)) for index in range(box.count())), default=_SHOWN_LETTERS)
+            box.setSizeAdjustPolicy(policy)
+            # counted in letters as wide as an X, which is wider than most
+            box.setMinimumContentsLength(min(round(0.7 * longest), _SHOWN_LETTERS))
