@@ -23,7 +23,7 @@ import numpy as np
 from napari_stemprior.atoms.metrics import Score
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.models import model_path, unfinished
 from napari_stemprior.io.training_pair import file_hash
 from napari_stemprior.lessons import Lesson, examine, lessons_from, view_of
 from napari_stemprior.network.checkpoint import save_network
@@ -82,11 +82,6 @@ class Outcome:
         """Say both numbers."""
         text = f"strict F1 on what was held out: {self.before.f1:.3f} before, {self.after.f1:.3f} after"
         return f"{text}; it got WORSE, keep its parent" if self.worse else text
-
-
-def unfinished(output: Path) -> Path:
-    """Return where a run towards `output` is kept until it is done."""
-    return output.with_name(f".{output.name.removesuffix('.safetensors')}.unfinished.safetensors")
 
 
 def finetune(

@@ -69,6 +69,17 @@ def new_model_path(name: str) -> Path:
     return user_models_folder() / f"{name}{_SUFFIX}"
 
 
+def unfinished(output: Path) -> Path:
+    """Return where a fine-tuning towards the file `output` is kept until it is done."""
+    return output.with_name(f".{output.name.removesuffix(_SUFFIX)}.unfinished{_SUFFIX}")
+
+
+def unfinished_path(name: str) -> Path | None:
+    """Return where an unfinished fine-tuning towards a network of this name is kept, if there is one."""
+    path = unfinished(user_models_folder() / f"{name}{_SUFFIX}")
+    return path if name and path.is_file() else None
+
+
 def model_label(model: str) -> str:
     """Say in one line what a network is: its name and, if it was fine-tuned, both scores.
 

@@ -7,6 +7,7 @@ beside those that move, and a state file makes a stopped run go on as if it had 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_tensors, save_tensors
+from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 from napari_stemprior.training.corrected import CorrectedView
@@ -33,7 +35,7 @@ from napari_stemprior.training.prompting import PromptOdds
 _REPLAY, _CROPS = 31_000_000, 32_000_000
 #: What simulated scenes are given: without a prior as often as with one, for most of what is forgotten
 #: without pairs of the old kind is forgotten there.
-_REPLAY_ODDS = PromptOdds(matched=0.4, unregistered=0.03, absent=0.47, wrong=0.07, half_right=0.03)
+_REPLAY_ODDS = PromptOdds(matched=0.4, unregistered=0.04, absent=0.4, wrong=0.1, half_right=0.06)
 #: How much of the averaged weights stays at each step, once the run is long enough.
 _EMA_DECAY = 0.97
 #: Steps that are timed to find out how many fit into the minutes.
@@ -133,6 +135,7 @@ class FineTuner:
         self.device = torch.device(device)
         self.identity = self._identity(network)
         self.network = network.to(self.device)
+        self._parent = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()  # see the module's docstring; nothing else depends on the mode
         self.average = {n: p.detach().clone().float() for n, p in self.network.named_parameters()}
@@ -200,8 +203,9 @@ class FineTuner:
         batch.prompt = batch.prompt.to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type in ("cpu", "cuda")):
+        with self._mixed():
             output = self.network(batch.image, batch.prompt)
+        self._rehearse(batch)
         total = losses(output, batch, self.network.temperature, LossWeights())["total"]
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -214,6 +218,17 @@ class FineTuner:
             for name, parameter in self.network.named_parameters():
                 self.average[name].lerp_(parameter.float(), 1 - decay)
         return float(total.detach())
+
+    def _rehearse(self, batch: Example) -> None:
+        """Ask of the simulated scenes what the parent said of them: that is what must not be forgotten."""
+        count = self.config.replayed
+        if count:
+            prompt = StructurePrompt(**{name: value[:count] for name, value in vars(batch.prompt).items()})
+            with torch.no_grad(), self._mixed():
+                batch.heat[:count] = self._parent(batch.image[:count], prompt).heat.sigmoid()
+
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type in ("cpu", "cuda"))
 
     def _identity(self, network: StructurePromptedNet) -> str:
         """Hash everything that decides the run: parent, images, settings."""
