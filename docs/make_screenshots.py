@@ -46,6 +46,7 @@ def take_all(options: argparse.Namespace) -> None:
     demo.wait(desk)
     viewer.reset_view()
     take(viewer, desk, options.output, "3-difference", views, only("3 Reference"))
+    desk.reference_panel.comparison.set_view(View.ALONE)
     viewer.layers.remove("MoS2 reference")
     editor = demo.segment(desk)
     viewer.reset_view()

@@ -15,7 +15,7 @@ from napari_stemprior.qt.layers import KEY
 from napari_stemprior.qt.reference_panel import ReferencePanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
-from napari_stemprior.structure import built_in
+from napari_stemprior.structure import built_in, load_prior
 
 
 @pytest.fixture
@@ -115,6 +115,21 @@ def test_the_difference_has_a_diverging_scale_around_zero(shown, viewer):
     assert shown.view.currentData() is View.DIFFERENCE
     choose(shown, View.BESIDE)
     assert shown.comparison.difference_layer is None
+
+
+def test_a_removed_reference_takes_its_difference_along(shown, viewer, qtbot):
+    choose(shown, View.DIFFERENCE)
+    viewer.layers.remove(shown.comparison.layer)
+    qtbot.waitUntil(lambda: shown.comparison.difference_layer is None, timeout=2000)
+    assert shown.comparison.view is View.ALONE
+
+
+def test_a_stack_without_a_place_is_simulated_whole(make):
+    panel = make()
+    panel.session.set_prior(load_prior("MoS2/WS2 twist 5"))
+    wanted = panel.wanted()
+    assert wanted.priors == panel.session.stack.layers
+    assert abs((wanted.poses[1].angle - wanted.poses[0].angle + 180) % 360 - 180) == pytest.approx(5.0)
 
 
 def test_another_image_ends_the_comparison(shown, viewer):

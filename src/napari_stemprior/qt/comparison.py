@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils import Colormap
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_stemprior.qt import layers as doors
 from napari_stemprior.qt.reference_image import Difference, Reference
@@ -201,8 +202,16 @@ class Comparison:
             _grid(self.session.viewer).enabled = False
         elif self.view is View.IN_TURN and self._image is not None:
             self._image.visible = True
+        elif self.view is View.DIFFERENCE and self._image is not None:
+            left = doors.of_role(self.session.viewer.layers, "difference", self._image)
+            if left is not None:  # it would hide the micrograph, and nothing could take it away
+                QTimer.singleShot(0, lambda: self._remove(left))
         self.view, self._image = View.ALONE, None
         self.changed.emit()
+
+    def _remove(self, layer: Image) -> None:
+        if layer in self.session.viewer.layers:
+            self.session.viewer.layers.remove(layer)
 
 
 def _grid(viewer: ViewerModel) -> Any:

@@ -75,17 +75,21 @@ def fill_overlay(
     size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in placed.priors) / pixel_size)
     if pivot is not None and len(lattice.yx):
         size[np.argmin(((lattice.yx - pivot) ** 2).sum(axis=1))] *= _PIVOT
-    layer.name = overlay_name(placed)
-    layer.affine = np.eye(3)
-    layer.selected_data = set()
-    layer.data = lattice.yx
-    if len(lattice.yx):
-        layer.features = {"site": lattice.sites, "element": lattice.elements, "layer": lattice.layers}
-        layer.face_color = colours(lattice)
-        layer.size = size
-        symbols = np.array(_SYMBOLS)[lattice.layers % len(_SYMBOLS)]
-        if lattice.layers.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
-            layer.symbol = symbols.tolist()
+    if layer.name != overlay_name(placed):
+        layer.name = overlay_name(placed)
+    if not np.array_equal(layer.affine.affine_matrix, np.eye(3)):
+        layer.affine = np.eye(3)
+    with layer.events.blocker_all():  # each would send all points to the graphics card again
+        layer.selected_data = set()
+        layer.data = lattice.yx
+        if len(lattice.yx):
+            layer.features = {"site": lattice.sites, "element": lattice.elements, "layer": lattice.layers}
+            layer.face_color = colours(lattice)
+            layer.size = size
+            symbols = np.array(_SYMBOLS)[lattice.layers % len(_SYMBOLS)]
+            if lattice.layers.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
+                layer.symbol = symbols.tolist()
+    layer.refresh()
 
 
 def colours(lattice: Lattice) -> NDArray[np.float64]:

@@ -256,8 +256,9 @@ class PriorPanel(Panel):
                 "check the pixel size in step 1, press Suggest, or fit by hand."
             )
             return
-        session.show_overlay(True)
-        self.refresh()
+        if session.overlay is None:  # a shown one has followed
+            session.show_overlay(True)
+            self.refresh()
         second = second_lattice(placed)
         if second is not None:
             turned = (second.angle - pose.angle + 180) % 360 - 180

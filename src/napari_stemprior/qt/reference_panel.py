@@ -20,6 +20,8 @@ from qtpy.QtWidgets import (
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import tasks
 from napari_stemprior.qt.comparison import Comparison, View
+from napari_stemprior.qt.hand_fit import start_pose
+from napari_stemprior.qt.hand_panel import start_placed
 from napari_stemprior.qt.instrument_form import InstrumentForm
 from napari_stemprior.qt.job_bar import JobBar
 from napari_stemprior.qt.layers import KEY, layer_id, shape_of
@@ -31,6 +33,7 @@ from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.section import Fold, small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.structure import StructurePrior
 
 _SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
@@ -249,13 +252,16 @@ class ReferencePanel(Panel):
         placed = session.placed
         if placed is None or not (placed.pose.is_fit or placed.by_hand):
             poses: tuple[Any, ...] = (None,)
-            priors = (session.prior,)
+            priors: tuple[StructurePrior, ...] = (session.prior,)
+            if session.stack is not None:
+                start = start_placed(session, start_pose(shape_of(session.image), pixel_size))
+                poses, priors = start.poses, start.priors
         else:
             poses, priors = placed.poses, placed.priors
             if placed.field is not None:
                 poses = (Followed(placed.field),)
         height, width = (min(n, _LARGEST) for n in micrograph.image.shape)
-        name = (session.stack or session.prior).name
+        name = (session.chosen or session.prior).name
         self._for_image = self._image_id
         return ReferenceSettings(
             name,
