@@ -1,4 +1,4 @@
-"""The desk: one dock with the six steps from a micrograph to corrected atoms."""
+"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a network that learns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.correct_panel import CorrectPanel
 from napari_stemprior.qt.export_panel import ExportPanel
+from napari_stemprior.qt.finetune_panel import FinetunePanel
 from napari_stemprior.qt.image_panel import ImagePanel
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.panel import Panel
@@ -46,6 +47,10 @@ class StempriorDesk(QWidget):
         self.segment_panel = SegmentPanel(self.session, self.runner)
         self.correct_panel = CorrectPanel(self.session, self.runner)
         self.export_panel = ExportPanel(self.session, self.runner)
+        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.around)
+        self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
+        self.finetune_panel.made.connect(self._on_made)
+        self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self.sections: dict[str, Section] = {}
 
         inner = QWidget()
@@ -58,6 +63,7 @@ class StempriorDesk(QWidget):
         self._step("4 Segment", self.segment_panel)
         self._step("5 Correct", self.correct_panel)
         self._step("6 Export", self.export_panel)
+        self._step("7 Teach", self.finetune_panel, expanded=False)
         self._steps.addStretch(1)
         self.scroll = QScrollArea()
         self.scroll.setWidgetResizable(True)
@@ -77,6 +83,7 @@ class StempriorDesk(QWidget):
         if not self._closed:
             self._closed = True
             self.runner.cancel()
+            self.finetune_panel.close_process()
             self.prior_panel.hand.close_mode()
             self.reference_panel.close_views()
         self.session.close()
@@ -99,6 +106,13 @@ class StempriorDesk(QWidget):
         section = self.sections[title]
         section.set_expanded(True)
         self.scroll.ensureWidgetVisible(section, 0, 0)
+
+    def _on_model(self, *_: object) -> None:
+        self.finetune_panel.take_parent(self.segment_panel.chosen_model)
+
+    def _on_made(self, name: str, better: bool) -> None:
+        """Offer a new network in step 4, and choose it there if it is better."""
+        self.segment_panel.list_models(name if better else "")
 
     def _step(self, title: str, panel: Panel, *, expanded: bool = True) -> None:
         _narrow(panel)

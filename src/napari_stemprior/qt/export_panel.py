@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPushButton
 
 from napari_stemprior.atoms import AtomTable
@@ -31,6 +32,9 @@ _WHOLE, _DRAWN = "Whole image", "Drawn region"
 
 class ExportPanel(Panel):
     """Saves atoms and training pairs."""
+
+    #: The folder to which a training pair was saved.
+    pair_saved = Signal(object)
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
@@ -156,6 +160,7 @@ class ExportPanel(Panel):
 
     def _on_saved(self, key: str) -> None:
         self._tell_saved(f"Saved training pair {key[:10]} in {self._folder}")
+        self.pair_saved.emit(self._folder)
 
     def _tell_saved(self, text: str) -> None:
         self._last = text

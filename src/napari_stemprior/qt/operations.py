@@ -43,6 +43,12 @@ def _models() -> list[str]:
     return list(available_models())
 
 
+def _model_label(model: str) -> str:
+    from napari_stemprior.inference.models import model_label
+
+    return model_label(model)
+
+
 def _segmenter(model: str, device: str) -> SegmenterLike:
     from napari_stemprior.inference import Segmenter
 
@@ -208,5 +214,6 @@ class Operations:
     detected: Callable[[NDArray[np.float32], float, float, int], NDArray[np.float32]] = _detected
     write_reference: Callable[[Path, NDArray[np.float32], dict[str, Any]], None] = _write_reference
     models: Callable[[], list[str]] = _models
+    model_label: Callable[[str], str] = _model_label
     segmenter: Callable[[str, str], SegmenterLike] = _segmenter
     save_pair: Callable[..., str] = _save_pair

@@ -34,6 +34,8 @@ class SegmentPanel(Panel):
         self._message = ""
         #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
         self._lister = JobRunner(self)
+        #: The network to choose when the list comes.
+        self._wanted = ""
         self.segment = QPushButton("Segment with prior")
         self.segment.setMinimumHeight(36)
         self.segment.setStyleSheet("font-weight: bold;")
@@ -43,8 +45,8 @@ class SegmentPanel(Panel):
             "doubt.</qt>"
         )
         self.model = QComboBox()
-        self.model.addItem(_DEFAULT_MODEL)
-        self.model.setToolTip("The network. 'small' comes with the plugin.")
+        self.model.addItem(_DEFAULT_MODEL, _DEFAULT_MODEL)
+        self.model.setToolTip("The network. 'small' comes with the plugin; step 7 adds more.")
         self.device = QComboBox()
         self.device.addItems(DEVICES)
         self.device.setToolTip(
@@ -90,7 +92,17 @@ class SegmentPanel(Panel):
             signal.connect(self.refresh)
         self._on_busy(False)
         self._lister.failed.connect(self._on_no_models)
-        self._lister.start(tasks.list_models(session.operations), self._fill_models)
+        self.list_models()
+
+    @property
+    def chosen_model(self) -> str:
+        """The name of the chosen network."""
+        return str(self.model.currentData() or "")
+
+    def list_models(self, choose: str = "") -> None:
+        """List the networks anew and choose one of them."""
+        self._wanted = choose
+        self._lister.start(tasks.list_models(self.session.operations), self._fill_models)
 
     def refresh(self, *_: Any) -> None:
         """Show whether the network can run."""
@@ -145,7 +157,7 @@ class SegmentPanel(Panel):
     def _start(self, corners: ArrayLike | None) -> None:
         session = self.session
         settings = tasks.SegmentSettings(
-            self.model.currentText(),
+            self.chosen_model,
             self.device.currentText(),
             self.trust.value(),
             not self.alone.isChecked(),
@@ -227,10 +239,12 @@ class SegmentPanel(Panel):
                 self.session.viewer.layers.remove(layer)
 
     def _fill_models(self, names: list[str]) -> None:
-        chosen = self.model.currentText()
+        chosen = self._wanted or self.chosen_model
+        self._wanted = ""
         self.model.clear()
-        self.model.addItems(names)
-        self.model.setCurrentIndex(max(self.model.findText(chosen), 0) if names else -1)
+        for name in names:
+            self.model.addItem(self.session.operations.model_label(name), name)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if names else -1)
         self.refresh()
 
     def _on_no_models(self, error: StempriorError) -> None:
