@@ -105,6 +105,7 @@ def take(
     """Save the window in every size and theme."""
     for title, section in desk.sections.items():
         section.set_expanded(unfolded.get(title, False))
+    demo.dismiss()
     for theme, width, height in views:
         viewer.theme = theme
         viewer.window.resize(width, height)

@@ -110,6 +110,14 @@ def settle(seconds: float = 0.3) -> None:
         time.sleep(0.01)
 
 
+def dismiss() -> None:
+    """Close what napari has notified, which would cover the scale bar of a picture."""
+    for widget in QApplication.allWidgets():
+        if type(widget).__name__ == "NapariQtNotification":
+            widget.close()
+    settle(0.1)
+
+
 def wait(desk: StempriorDesk) -> None:
     """Wait until the running work is done.
 
@@ -241,6 +249,7 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     wait(desk)
     desk.show_step("5 Correct")
     look_at(viewer, editor, y, x)
+    dismiss()
     screenshot = output / "screenshot.png"
     viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     print(f"It took {time.monotonic() - started:.0f} s. Look at:")
