@@ -159,11 +159,13 @@ class FineTuner:
         start, done = time.monotonic(), 0
         try:
             while not self.steps or self.step < self.steps:
+                if done == 1:
+                    start = time.monotonic()  # the first step is slower than the rest
                 self.losses.append(self._one_step())
                 self.step += 1
                 done += 1
                 if not self.steps and done == _TIMED:
-                    each = (time.monotonic() - start) / _TIMED
+                    each = (time.monotonic() - start) / (_TIMED - 1)
                     self.steps = max(2 * _TIMED, int(60 * self.config.minutes / each))
                 total = self.steps
                 if self.step % save_every == 0 and self.step != total:
@@ -257,7 +259,7 @@ class FineTuner:
         if metadata.get("identity") != self.identity:
             raise TrainingError(
                 f"{path}: this run had other pairs, settings or another parent; "
-                "start without --resume to begin anew."
+                "give the network another name, or start without --resume to begin anew."
             )
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
