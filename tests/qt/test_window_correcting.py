@@ -3,52 +3,14 @@
 import numpy as np
 import pytest
 from desk_fakes import PIXEL_SIZE, fake_operations, picture
+from hands import Hands
 from napari.layers import Image
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.layers import layer_from_micrographs
-
-NONE = Qt.KeyboardModifier.NoModifier
-
-
-class Hands:
-    """Presses keys and moves the mouse on the canvas."""
-
-    def __init__(self, viewer, editor, qtbot):
-        self.viewer, self.editor, self.bot = viewer, editor, qtbot
-        self.canvas = viewer.window._qt_viewer.canvas
-        self.native = self.canvas.native
-
-    def key(self, key, modifiers=NONE):
-        QTest.keyClick(self.native, key, modifiers)
-        self.bot.wait(20)
-
-    def on_screen(self, yx):
-        y, x = self.editor.layer.data_to_world(yx)
-        transform = self.canvas.view.transform * self.canvas.view.scene.transform
-        return QPoint(*(round(float(v)) for v in transform.map([x, y])[:2]))
-
-    def drag(self, *path, button=Qt.MouseButton.LeftButton, modifiers=NONE):
-        QTest.mousePress(self.native, button, modifiers, self.on_screen(path[0]))
-        for yx in path[1:]:
-            place = self.on_screen(yx)
-            event = QMouseEvent(
-                QEvent.Type.MouseMove,
-                QPointF(place),
-                QPointF(self.native.mapToGlobal(place)),
-                Qt.MouseButton.NoButton,
-                button,
-                modifiers,
-            )
-            QApplication.sendEvent(self.native, event)
-            self.bot.wait(20)
-        QTest.mouseRelease(self.native, button, modifiers, self.on_screen(path[-1]))
-        self.bot.wait(20)
 
 
 @pytest.fixture

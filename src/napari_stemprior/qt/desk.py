@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -102,10 +104,17 @@ class StempriorDesk(QWidget):
             self.setMinimumWidth(needed)
 
     def show_step(self, title: str) -> None:
-        """Unfold a step and scroll to it."""
+        """Unfold a step and bring its title to the top, as far as the steps below it allow."""
         section = self.sections[title]
         section.set_expanded(True)
-        self.scroll.ensureWidgetVisible(section, 0, 0)
+        QTimer.singleShot(0, self._scroller(section))  # once the unfolded step has its height
+
+    def _scroller(self, section: Section) -> Callable[[], None]:
+        def scroll() -> None:
+            if not self._closed:
+                self.scroll.verticalScrollBar().setValue(section.y())
+
+        return scroll
 
     def _on_model(self, *_: object) -> None:
         self.finetune_panel.take_parent(self.segment_panel.chosen_model)
