@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.set-up
 export PYTHON
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-pyside6 lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -21,6 +21,11 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/pytest
+
+# The desk with the other Qt binding, which is put beside the environment and not into it.
+test-pyside6: $(READY)
+	$(BIN)/pip install --quiet --upgrade --no-deps --target .venv/pyside6 PySide6-Essentials shiboken6
+	QT_API=pyside6 PYTEST_QT_API=pyside6 PYTHONPATH=.venv/pyside6 $(BIN)/pytest tests/qt
 
 lint: $(READY)
 	$(BIN)/ruff check .
