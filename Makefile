@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh Debian machine with Python 3.11 or newer:
 #   make demo   segment a real micrograph in a napari window and leave the results in demo_output/
 #   make test   every check: style, types, import arrows, manifest, tests
+#   make test-pyside6   the tests of the desk with PySide6 instead of PyQt6
 
 BIN := .venv/bin
 READY := .venv/.set-up

@@ -11,7 +11,7 @@ from napari_stemprior.qt.desk import StempriorDesk
 
 
 def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(strict_qt=True)
     image = add_image(viewer)
     desk = StempriorDesk(viewer, fake_operations())
     viewer.window.add_dock_widget(desk, area="right", name="desk")
@@ -33,7 +33,7 @@ def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
 
 
 def test_the_dock_can_be_closed_and_opened_again(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(strict_qt=True)
     add_image(viewer)
     desk = StempriorDesk(viewer, fake_operations())
     dock = viewer.window.add_dock_widget(desk, area="right", name="desk")
@@ -72,7 +72,7 @@ def drag(canvas, start, end):
 
 
 def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(strict_qt=True)
     image = add_image(viewer)
     desk = StempriorDesk(viewer, fake_operations())
     viewer.window.add_dock_widget(desk, area="right", name="desk")
