@@ -57,3 +57,15 @@ def test_vacancies_and_provenance_leave_with_the_atoms(panel, tmp_path):
     assert told["settings"]["trust"] == 1.0
     assert told["editor"]
     assert told["time"]
+
+
+def test_atoms_that_the_threshold_hides_leave_files_but_not_pairs(panel, tmp_path):
+    editor = panel.session.editor
+    editor.threshold = 1.5
+    panel.write(tmp_path / "a.csv")
+    panel.wait()
+    assert "ok" not in read_atoms(tmp_path / "a.csv").rows["status"].tolist()
+    panel.write_pair(tmp_path / "pairs")
+    panel.wait()
+    (pair,) = TrainingPairDataset(tmp_path / "pairs").latest()
+    assert len(pair.atoms) == 2

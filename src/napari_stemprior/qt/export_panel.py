@@ -44,8 +44,8 @@ class ExportPanel(Panel):
         self.shown_only = QCheckBox("Leave out hidden atoms")
         self.shown_only.setChecked(True)
         self.shown_only.setToolTip(
-            "<qt>Atoms that the confidence threshold of step 5 hides are left out of files and training "
-            "pairs. Rejected atoms are always left out.</qt>"
+            "<qt>Atoms that the confidence threshold of step 5 hides are left out of files. Training pairs "
+            "keep them; rejected atoms are always left out.</qt>"
         )
         self.save = QPushButton("Save…")
         self.region = QComboBox()
@@ -142,7 +142,8 @@ class ExportPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        table = editor.table(shown_only=self.shown_only.isChecked(), vacancies=True)
+        # all of them: a reviewed place without its atom would teach that nothing is there
+        table = editor.table(vacancies=True)
         work = _saving(session.operations, folder, micrograph, table, reviewed, session.chosen)
         self._folder = folder
         self.runner.start(work, self._on_saved)
