@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Pairs = tuple[tuple[float, float], ...]
 
 #: Fewer sites of one kind than this tell nothing about what is usual.
-_MIN_SITES = 12
+MIN_EQUALS = 12
 #: Share of the simulated columns that may be called vacant. Some 2 % of them lack an atom or hold a light
 #: dopant, so of whole columns about 1 % remains.
 _GIVEN_UP = 0.03
@@ -118,7 +118,7 @@ def usual_heights(height: Floats, kind: NDArray[np.int64]) -> dict[int, tuple[fl
     usual = {}
     for value in np.unique(kind):
         odds = log_odds(height[kind == value])
-        if len(odds) >= _MIN_SITES:
+        if len(odds) >= MIN_EQUALS:
             q70, q90 = np.quantile(odds, [0.7, 0.9])
             width = max(0.1, float(q90 - q70) / (_Q90 - _Q70))
             usual[int(value)] = (float(q70) - _Q70 * width, width)
@@ -153,7 +153,7 @@ def fit_least(confidence: Floats, truth: NDArray[np.bool_], group: NDArray[np.in
     medians, columns = [], []
     for number in np.unique(group):
         mine = group == number
-        if mine.sum() >= _MIN_SITES:
+        if mine.sum() >= MIN_EQUALS:
             own = odds[mine & truth]
             medians.append(np.full(len(own), np.median(odds[mine])))
             columns.append(own)

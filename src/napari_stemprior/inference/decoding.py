@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference.calibration import Calibration, deviations, log_odds, usual_heights
+from napari_stemprior.inference.calibration import (
+    MIN_EQUALS,
+    Calibration,
+    deviations,
+    log_odds,
+    usual_heights,
+)
 from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
@@ -21,8 +27,6 @@ Integers = NDArray[np.int64]
 THRESHOLD = 0.5
 #: No site need be surer than this to be occupied.
 _SURE = 0.9
-#: Fewer sites of one kind than this have no threshold of their own.
-_MIN_EQUALS = 12
 #: Peaks lower than this are not looked at.
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
@@ -183,7 +187,7 @@ def _thresholds(table: PeakTable, confidence: Floats, threshold: float, calibrat
     needed = np.full(len(confidence), threshold)
     for kind in np.unique(table.kind[table.on_site]):
         mine = np.flatnonzero(table.on_site & (table.kind == kind))
-        if len(mine) >= _MIN_EQUALS:
+        if len(mine) >= MIN_EQUALS:
             least = calibration.least_confidence(float(np.median(confidence[mine])))
             needed[mine] = np.clip(least, threshold, max(_SURE, threshold))
     return needed
@@ -210,7 +214,7 @@ def site_llr(image: NDArray[np.floating], sites: Sites, probability: Floats) -> 
     for hidden in (False, True):
         mine = np.flatnonzero(inside & (sites.hidden == hidden))
         heat = probability[int(hidden)]
-        peaks = np.argwhere((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR)).astype(float)
+        peaks = np.argwhere(_is_peak(heat)).astype(float)
         if len(mine) and len(peaks):
             distance, found = cKDTree(peaks).query(places[mine])
             near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
@@ -299,9 +303,14 @@ def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
     return np.clip(np.round(yx).astype(np.int64), 0, np.array(shape) - 1)
 
 
+def _is_peak(heat: Floats) -> NDArray[np.bool_]:
+    """Tell which pixels are the highest around and high enough to be looked at."""
+    return np.asarray((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR))
+
+
 def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
     """Return places and heights of the maxima of one map, refined by the offsets."""
-    peak = (probability == maximum_filter(probability, 3)) & (probability >= _FLOOR)
+    peak = _is_peak(probability)
     pixel = np.argwhere(peak)
     height = probability[peak].astype(float)
     if not len(pixel):

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
+from napari_stemprior.inference.calibration import MIN_EQUALS
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
 Floats = NDArray[np.float64]
@@ -25,8 +26,6 @@ Integers = NDArray[np.int64]
 _WIDTHS = (0.32, 0.55, 0.95)
 #: Å around a column to which its profile reaches.
 _REACH = 1.6
-#: Fewer equals than this tell nothing.
-_MIN_EQUALS = 12
 #: How many equals around a site say what is usual there.
 _AROUND = 40
 #: Å over which the brightness of a film varies at least.
@@ -61,7 +60,7 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
     n = len(yx)
     share, llr = np.ones(n), np.zeros(n)
     kinds, index = np.unique(kind, return_inverse=True)
-    if n < _MIN_EQUALS:
+    if n < MIN_EQUALS:
         return share, llr
     data = np.asarray(image, np.float64)
     pixels, distance2 = _patches(yx, data.shape)
@@ -71,11 +70,12 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
     slope, offset = _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
-    share = _heights(above, pixels, profile, 1.0 / variance)
+    heights = _Heights(pixels, profile, 1.0 / variance)
+    share = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
         columns = np.bincount(pixels.ravel(), (np.clip(share, 0, 1)[:, None] * profile).ravel(), data.size)
         film = gaussian_filter((above - columns).reshape(data.shape), _FILM / CANONICAL_PIXEL_SIZE)
-        share = _heights(above - film.ravel(), pixels, profile, 1.0 / variance)
+        share = heights.fit(above - film.ravel())
     square = profile**2
     weight = square / np.maximum(square.sum(1, keepdims=True), 1e-30)
     lit = (weight * model[pixels]).sum(1)
@@ -83,7 +83,7 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
     ratio = np.clip((offset + slope * dark) / np.maximum(offset + slope * lit, 1e-30), 0.05, 1.0)
     for number in range(len(kinds)):
         mine = np.flatnonzero(index == number)
-        if len(mine) < _MIN_EQUALS or not square[mine].any():
+        if len(mine) < MIN_EQUALS or not square[mine].any():
             continue
         share[mine] /= max(float(np.median(share[mine])), 0.2)  # the mean profile counts vacancies in
         delta = share[mine] - _usual(share[mine], yx[mine])
@@ -145,23 +145,32 @@ def _noise(residual: Floats, model: Floats) -> tuple[float, float]:
     return slope, max(level - slope * float(np.average(x, weights=count)), 0.02 * level)
 
 
-def _heights(data: Floats, pixels: Integers, profile: Floats, weight: Floats) -> Floats:
-    """Fit the height of all columns together: weighted least squares by conjugate gradients."""
-    n, p = pixels.shape
-    root = np.sqrt(weight)
-    values = profile * root[pixels]
-    design = csr_array((values.ravel(), pixels.ravel(), np.arange(0, n * p + 1, p)), (n, data.size))
-    normal = (design @ design.T).tocsr()
-    diagonal = normal.diagonal()
-    # What the neighbours are is known beforehand to some _VARIETY: with few counts that says more than a
-    # fit of them would, and the noise of one column is not traded for that of the next.
-    pull = np.full(n, _VARIETY**-2)
-    normal = normal + diags_array(pull)
-    right = design @ (data * root) + pull
-    inverse = diags_array(1 / (diagonal + pull))
-    solution, _ = cg(normal, right, x0=np.ones(n), rtol=1e-4, maxiter=60, M=inverse)
-    # that pulled the column itself as well: take it back
-    return np.asarray(1 + (solution - 1) * (diagonal + pull) / np.maximum(diagonal, 1e-30))
+class _Heights:
+    """The heights of all columns together: weighted least squares, set up once for several images."""
+
+    def __init__(self, pixels: Integers, profile: Floats, weight: Floats) -> None:
+        n, p = pixels.shape
+        self._root = np.sqrt(weight)
+        values = profile * self._root[pixels]
+        self._design = csr_array(
+            (values.ravel(), pixels.ravel(), np.arange(0, n * p + 1, p)), (n, weight.size)
+        )
+        normal = (self._design @ self._design.T).tocsr()
+        self._diagonal = normal.diagonal()
+        # What the neighbours are is known beforehand to some _VARIETY: with few counts that says more than a
+        # fit of them would, and the noise of one column is not traded for that of the next.
+        self._pull = np.full(n, _VARIETY**-2)
+        self._normal = normal + diags_array(self._pull)
+        self._inverse = diags_array(1 / (self._diagonal + self._pull))
+
+    def fit(self, data: Floats) -> Floats:
+        """Return the (N,) heights that explain a flat image, by conjugate gradients."""
+        right = self._design @ (data * self._root) + self._pull
+        start = np.ones(len(self._pull))
+        solution, _ = cg(self._normal, right, x0=start, rtol=1e-4, maxiter=60, M=self._inverse)
+        # the pull acted on the column itself as well: take it back
+        held = (self._diagonal + self._pull) / np.maximum(self._diagonal, 1e-30)
+        return np.asarray(1 + (solution - 1) * held)
 
 
 def _usual(share: Floats, yx: Floats) -> Floats:
