@@ -13,18 +13,15 @@ import argparse
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.training.crystals import load_bank
-from napari_stemprior.training.examples import ExampleStream
-from napari_stemprior.training.prompting import PromptOdds
+from rival_answers import Image, answer_all, scenes
 
-Image = NDArray[np.float32]
 #: Height of the blurred truth above which a pixel belongs to an atom: discs of 0.3 Å.
 _INSIDE = 0.5
 
@@ -50,8 +47,7 @@ def scaled(image: Image) -> Image:
 
 def examples(folder: Path, steps: int, batch: int, seed: int) -> tuple[Image, Image]:
     """Draw the same scenes that the network was trained on."""
-    bank = load_bank(folder / "bank.npz")
-    stream = iter(ExampleStream(bank, 128, batch, seed, odds=PromptOdds(0, 0, 1, 0, 0)))
+    stream = iter(scenes(folder, batch, seed))
     images = np.empty((steps * batch, 1, 128, 128), np.float32)
     masks = np.empty_like(images)
     for step in range(steps):
@@ -62,13 +58,10 @@ def examples(folder: Path, steps: int, batch: int, seed: int) -> tuple[Image, Im
     return images, masks
 
 
-def positions(model: Any, image: Image, pixel_size: float) -> NDArray[np.float64]:
-    """Return what AtomAI finds in a micrograph, (N, 2) pixels (y, x), at the pixel size of the scenes."""
-    canonical = CanonicalImage.from_array(image, pixel_size)
-    extra = [-n % 16 for n in canonical.shape]
-    padded = np.pad(canonical.image.numpy(), [(0, e) for e in extra], mode="reflect")
-    _, found = model.predict(scaled(padded), thresh=0.5, refine=False)
-    return canonical.to_pixels(np.asarray(found[0]).reshape(-1, 3)[:, :2])
+def found(model: Any, image: Image) -> NDArray[np.float64]:
+    """Return what AtomAI finds in an image of the pixel size of the scenes, (N, 2) pixels (y, x)."""
+    _, columns = model.predict(scaled(image), thresh=0.5, refine=False)
+    return np.asarray(columns[0]).reshape(-1, 3)[:, :2]
 
 
 def main() -> None:
@@ -92,14 +85,7 @@ def main() -> None:
         plot_training_history=False, filename=str(options.output / "atomai"),
     )  # fmt: skip
     print(f"trained in {(time.monotonic() - start) / 60:.0f} minutes")
-    answers = {}
-    with np.load(options.output / "images.npz", allow_pickle=False) as data:
-        for name in data.files:
-            if name.endswith("|pixel_size"):
-                continue
-            answers[name] = positions(model, data[name], float(data[f"{name}|pixel_size"][0]))
-    np.savez_compressed(options.output / "atomai.npz", **answers)
-    print(f"answers for {len(answers)} micrographs in {options.output / 'atomai.npz'}")
+    answer_all(options.output, options.output / "atomai.npz", partial(found, model))
 
 
 if __name__ == "__main__":
