@@ -1,242 +1,296 @@
-"""Compare the network with its rivals on the validation set; one command, one table.
+"""Compare the network with its rivals on the validation set; one command, all tables and plots.
 
-``python benchmarks/accuracy.py --model small -o out/accuracy`` writes ``accuracy.md``, ``accuracy.csv``.
+``python benchmarks/accuracy.py --model small -o out/accuracy`` writes ``accuracy.csv`` (one row an answer),
+``accuracy.md`` and ``images/``. The CSV is written after every view, and what it holds is not measured
+again: the same command goes on where it was stopped, and parts can be measured one by one into one folder
+(``--methods ours log``, later ``--methods --rival AtomAI=atomai.npz``). Answers of other weights than those
+asked for are measured anew; after a change of the code or of the validation set take a new folder.
+``--join FOLDER ...`` measures nothing and reports what is in several folders.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from tqdm import tqdm
 
-from ablations import segmenters
-from known_images import answer
+from ablations import VARIANTS, segmenters
+from accuracy_plots import draw
+from accuracy_report import report
+from accuracy_statistics import ALONE, CLASSICAL, LOG, MISLED, NETWORK, OURS, STAMP
+from known_images import answer, key
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.metrics import score
 from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.models import model_path
 from rivals import best_pose, laplacian_of_gaussian, stamped
 from vacancy_limit import limits
 from validation_set import DOSES, Item, items
 
-OURS, ALONE, MISLED, LOG, STAMP = (
-    "with the prior",
-    "without a prior",
-    "with a wrong prior",
-    "LoG",
-    "fit and stamp",
-)
-METHODS = (OURS, ALONE, MISLED, LOG, STAMP)
+CHOICES = {"ours": OURS, "alone": ALONE, "misled": MISLED, "log": LOG, "stamp": STAMP}
+Task = tuple[float, int, str]  #: dose, seed, method
 
 
 @dataclass(frozen=True)
-class Others:
-    """What is compared beside the shipped network and the classical rivals.
+class Comparison:
+    """What is compared.
 
     Parameters
     ----------
+    methods : tuple of str
+        Of the shipped network and the classical rivals.
+    model, device : str
     rivals : dict of str to pathlib.Path
         Positions that others have written, see ``known_images.py``.
-    ablations : dict
-        Networks without one part each, see ``ablations.py``, and whether they are given the prior.
+    ablations : pathlib.Path, optional
+        Folder of networks without one part each, see ``ablations.py``.
     """
 
+    methods: tuple[str, ...] = NETWORK + CLASSICAL
+    model: str = "small"
+    device: str = "auto"
     rivals: dict[str, Path] = field(default_factory=dict)
-    ablations: dict[str, tuple[Segmenter, bool]] = field(default_factory=dict)
+    ablations: Path | None = None
+
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Return the kind of each method, and what it answers from: a file's name and digest."""
+        found = {m: ("classical", "") for m in self.methods if m in CLASSICAL}
+        if set(self.methods) & set(NETWORK):
+            path = model_path(self.model)
+            label = f"{path.name.removesuffix('.safetensors')} {_digest(path)}"
+            found |= {m: ("network", label) for m in self.methods if m in NETWORK}
+        found |= {name: ("rival", _digest(file)) for name, file in self.rivals.items()}
+        for folder, variant in VARIANTS.items():
+            path = (self.ablations or Path()) / folder / "weights.safetensors"
+            if self.ablations and path.exists():
+                found[variant.label] = ("ablation", _digest(path))
+        return found
+
+    def tasks(self, item: Item, doses: Iterable[float], seeds: int) -> list[Task]:
+        """List what there is to answer on a view; a rival answers what its file holds."""
+        known = {name: set(np.load(file, allow_pickle=False).files) for name, file in self.rivals.items()}
+        return [
+            (dose, seed, method)
+            for dose in doses
+            for seed in range(seeds)
+            for method in self.sources()
+            if method not in known or key(item, dose, seed) in known[method]
+        ]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+_segmenter = cache(Segmenter)
+_variants = cache(segmenters)
 
 
 def answers(
-    item: Item, dose: float, seed: int, segmenter: Segmenter | None, others: Others
+    comparison: Comparison, item: Item, dose: float, seed: int, wanted: set[str]
 ) -> Iterator[tuple[str, AtomTable]]:
-    """Yield the answer of each method on one micrograph."""
+    """Yield the answer of each method wanted on one micrograph."""
     image = item.micrograph(dose, seed)
-    yield LOG, laplacian_of_gaussian(image, item.pixel_size, item.prior)
-    yield STAMP, stamped(image, item.pixel_size, item.prior, best_pose(image, item.pixel_size, item.prior))
-    if segmenter is not None:
+    if LOG in wanted:
+        yield LOG, laplacian_of_gaussian(image, item.pixel_size, item.prior)
+    if STAMP in wanted:
+        yield (
+            STAMP,
+            stamped(image, item.pixel_size, item.prior, best_pose(image, item.pixel_size, item.prior)),
+        )
+    if wanted & set(NETWORK):
+        segmenter = _segmenter(comparison.model, comparison.device)
         segmenter.set_image(image, item.pixel_size)
         for method, prior in ((OURS, item.prior), (ALONE, None), (MISLED, item.wrong_prior)):
-            yield method, segmenter.segment(prior)
-    for name, file in others.rivals.items():
-        yield name, answer(file, item, dose, seed)
-    for name, (variant, prompted) in others.ablations.items():
-        variant.set_image(image, item.pixel_size)
-        yield name, variant.segment(item.prior if prompted else None)
+            if method in wanted:
+                yield method, segmenter.segment(prior)
+    for name, file in comparison.rivals.items():
+        if name in wanted:
+            yield name, answer(file, item, dose, seed)
+    variants = _variants(comparison.ablations) if comparison.ablations else {}
+    for name, (variant, prompted) in variants.items():
+        if name in wanted:
+            variant.set_image(image, item.pixel_size)
+            yield name, variant.segment(item.prior if prompted else None)
 
 
-def measure(
-    doses: tuple[float, ...], seeds: int, segmenter: Segmenter | None, chosen: str, others: Others
-) -> pd.DataFrame:
-    """Score every method on every micrograph, one row each."""
+def measure(comparison: Comparison, view: str, tasks: list[Task]) -> pd.DataFrame:
+    """Score the answers on one view, one row each."""
+    (item,) = items(view)
+    sources = comparison.sources()
+    micrographs: dict[tuple[float, int], set[str]] = {}
+    for dose, seed, method in tasks:
+        micrographs.setdefault((dose, seed), set()).add(method)
     rows = []
-    wanted = items(chosen)
-    for number, item in enumerate(wanted):
-        for dose in doses:
-            for seed in range(seeds):
-                start = time.perf_counter()
-                for method, found in answers(item, dose, seed, segmenter, others):
-                    result = score(found, item.truth, item.image.shape, vacancies=item.vacancies)  # type: ignore[arg-type]
-                    numbers = result.as_dict()
-                    elements = list(numbers.pop("element_f1").values())
-                    # only a right prior tells the elements, only the network says how sure it is
-                    named = method in (OURS, STAMP) and elements
-                    numbers["element_f1"] = float(np.mean(elements)) if named else np.nan
-                    if method in (LOG, STAMP):
-                        numbers["ece"] = np.nan
-                    taken = time.perf_counter() - start
-                    rows.append(
-                        {
-                            "item": item.name,
-                            "specimen": item.specimen,
-                            "scene": item.scene,
-                            "dose": dose,
-                            "seed": seed,
-                            "method": method,
-                            "vacancy_limit": limits(item).get(dose, np.nan),
-                            "seconds": taken,
-                        }
-                        | numbers
-                    )
-                    start = time.perf_counter()
-        if sys.stderr.isatty() or os.environ.get("PROGRESS"):
-            print(f"{number + 1}/{len(wanted)} {item.name}", file=sys.stderr, flush=True)
+    for (dose, seed), wanted in micrographs.items():
+        start = time.perf_counter()
+        for method, found in answers(comparison, item, dose, seed, wanted):
+            taken = time.perf_counter() - start
+            kind, source = sources[method]
+            result = score(found, item.truth, item.image.shape, vacancies=item.vacancies)
+            numbers = result.as_dict()
+            elements = list(numbers.pop("element_f1").values())
+            # only a right prior tells the elements, only a network says how sure it is
+            named = elements and method not in (ALONE, MISLED, LOG) and kind != "rival"
+            numbers["element_f1"] = float(np.mean(elements)) if named else np.nan
+            if kind in ("classical", "rival"):
+                numbers["ece"] = np.nan
+            rows.append(
+                {
+                    "item": item.name,
+                    "specimen": item.specimen,
+                    "scene": item.scene,
+                    "dose": dose,
+                    "seed": seed,
+                    "method": method,
+                    "kind": kind,
+                    "source": source,
+                    "vacancy_limit": limits(item).get(dose, np.nan),
+                    "seconds": taken,
+                }
+                | numbers
+            )
+            start = time.perf_counter()
     return pd.DataFrame(rows)
 
 
-def interval(values: np.ndarray, rng: np.random.Generator) -> str:
-    """Return the mean with its bootstrap 95 % interval over the micrographs."""
-    draws = rng.choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
+def measured(comparison: Comparison, work: dict[str, list[Task]], workers: int) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each view as they come, measured in some processes of one thread each."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes take it over before they import torch
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        futures = [pool.submit(measure, comparison, view, tasks) for view, tasks in work.items()]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def report(results: pd.DataFrame, model: str) -> str:
-    """Write the tables as Markdown."""
-    methods = [m for m in METHODS if (results["method"] == m).any()]
-    methods += [m for m in results["method"].unique() if m not in methods]
-    rng = np.random.default_rng(0)
-    parts = [
-        f"# Accuracy of `{model}`\n",
-        "Strict F1: one-to-one matches within min(0.3 × median neighbour distance, 0.75 Å), 1 Å border left "
-        "out; abTEM multislice images of crystals held out from training (the single layers of MoSe2 on WS2 "
-        f"are not); {results['item'].nunique()} views, {results['seed'].nunique()} noise "
-        "seed(s), means over micrographs.\n",
-    ]
-
-    def add(title: str, rows: str, value: str, digits: int = 3) -> None:
-        pivot = results.pivot_table(index=rows, columns="method", values=value, aggfunc="mean", sort=False)
-        pivot = pivot.reindex(columns=methods)
-        mean = results.groupby("method")[value].mean()
-        lines = [
-            f"## {title}\n",
-            f"| {rows} | " + " | ".join(methods) + " |",
-            "|---|" + "---:|" * len(methods),
-        ]
-        for name, row in pivot.iterrows():
-            label = f"{name:g} e/Å²" if isinstance(name, float) else str(name)
-            lines.append(f"| {label} | " + " | ".join(_number(v, digits) for v in row) + " |")
-        lines.append("| **mean** | " + " | ".join(_number(mean[m], digits) for m in methods) + " |")
-        parts.append("\n".join(lines) + "\n")
-
-    lines = ["## Strict F1, mean and bootstrap 95 % interval\n", "| method | strict F1 |", "|---|---:|"]
-    for method in methods:
-        lines.append(
-            f"| {method} | {interval(results.loc[results['method'] == method, 'f1'].to_numpy(), rng)} |"
-        )
-    parts.append("\n".join(lines) + "\n")
-    add("Strict F1 by dose", "dose", "f1")
-    add("Strict F1 by scene", "scene", "f1")
-    add("Strict F1 by specimen", "specimen", "f1")
-    for scene in results["scene"].unique():
-        part = results[results["scene"] == scene]
-        pivot = part.pivot_table(index="dose", columns="method", values="f1").reindex(columns=methods)
-        lines = [f"### {scene}: strict F1\n", "| dose | " + " | ".join(methods) + " |"]
-        lines.append("|---|" + "---:|" * len(methods))
-        lines += [
-            f"| {d:g} | " + " | ".join(_number(v, 3) for v in row) + " |" for d, row in pivot.iterrows()
-        ]
-        parts.append("\n".join(lines) + "\n")
-    if results["vacancies"].any():
-        parts.append(vacancies(results))
-    if results["hidden_layer_recall"].notna().any():
-        add("Hidden-layer recall", "dose", "hidden_layer_recall")
-    add("Precision", "dose", "precision")
-    add("Recall", "dose", "recall")
-    add("RMSE of the matched, Å", "dose", "rmse")
-    add("Element F1 (mean over the elements; it takes the right prior)", "dose", "element_f1")
-    add("Calibration error of the confidence", "dose", "ece")
-    add("Looser published form (mutual nearest neighbours, no gate): F1", "dose", "loose_f1")
-    add("Seconds a micrograph (the answer with the prior includes the one without)", "dose", "seconds", 2)
-    return "\n".join(parts)
+def read(folder: Path) -> pd.DataFrame:
+    """Read what is measured in a folder; empty if nothing is."""
+    path = folder / "accuracy.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=["item", "dose", "seed", "method", "kind", "source"])
+    found = pd.read_csv(path, dtype={"dose": float, "source": str}, keep_default_na=True)
+    if "source" not in found:
+        sys.exit(f"{path} has no column 'source': an older version wrote it; measure into a new folder.")
+    return found.fillna({"source": ""})
 
 
-def vacancies(results: pd.DataFrame) -> str:
-    """Write the share of vacancies filled by the network with the prior beside what is possible at best."""
-    own = results[(results["method"] == OURS) & results["vacancy_limit"].notna()]
-    stamp = results[(results["method"] == STAMP) & results["vacancy_limit"].notna()]
-    doses = sorted(results["dose"].unique())
-    lines = [
-        "## Vacancies filled, %: with the prior / likelihood-ratio limit / fit and stamp\n",
-        "The limit is that of a test that knows place, blur and profile, has Poisson noise alone and calls "
-        "1 % of the true columns vacant (`benchmarks/vacancy_limit.py`).\n",
-        "| specimen | " + " | ".join(f"{d:g} e/Å²" for d in doses) + " |",
-        "|---|" + "---:|" * len(doses),
-    ]
-    for specimen in own["specimen"].unique():
-        cells = []
-        for dose in doses:
-            ours, ideal, stamped_ = (
-                100 * frame.loc[(frame["specimen"] == specimen) & (frame["dose"] == dose), column].mean()
-                for frame, column in (
-                    (own, "vacancies_filled"),
-                    (own, "vacancy_limit"),
-                    (stamp, "vacancies_filled"),
-                )
-            )
-            cells.append(f"{ours:.1f} / {ideal:.1f} / {stamped_:.0f}")
-        lines.append(f"| {specimen} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+def write(results: pd.DataFrame, folder: Path) -> None:
+    """Write the rows, beside and renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / "accuracy.csv.part"
+    results.to_csv(beside, index=False, float_format="%.5g")
+    beside.replace(folder / "accuracy.csv")
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}"
+def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put results together; of two answers of one method to one micrograph the later counts."""
+    together = pd.concat([f for f in frames if len(f)], ignore_index=True)
+    return together.drop_duplicates(["item", "dose", "seed", "method"], keep="last", ignore_index=True)
+
+
+def remaining(
+    comparison: Comparison, views: Iterable[Item], doses: Iterable[float], seeds: int, done: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, list[Task]]]:
+    """Return the rows that still hold, and what is left to measure on each view."""
+    sources = comparison.sources()
+    stale = done["method"].isin(list(sources)) & (
+        done["source"] != done["method"].map({m: source for m, (_, source) in sources.items()})
+    )
+    done = done[~stale]
+    known = set(done[["item", "dose", "seed", "method"]].itertuples(index=False, name=None))
+    work = {}
+    for item in views:
+        tasks = [t for t in comparison.tasks(item, tuple(doses), seeds) if (item.name, *t) not in known]
+        if tasks:
+            work[item.name] = tasks
+    return done, work
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if not name or not Path(file).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r}: give a name, '=' and a file that exists")
+    return name, Path(file)
 
 
 def main() -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", default="small", help="shipped name or .safetensors file; 'none' leaves it out"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", default="small", help="shipped name or .safetensors file")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--methods",
+        nargs="*",
+        choices=list(CHOICES),
+        default=list(CHOICES),
+        help="the network with the right prior, none, a wrong one; the classical rivals (default: all)",
+    )
+    parser.add_argument(
+        "--rival",
+        type=_named_file,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="its positions, see known_images.py",
+    )
+    parser.add_argument("--ablations", type=Path, metavar="FOLDER", help="of ablations.py")
     parser.add_argument("--quick", action="store_true", help="1e3 and 1e4 e/Å² only")
     parser.add_argument("--seeds", type=int, default=1, help="noise seeds a micrograph")
     parser.add_argument("--only", default="", help="part of the name of the views to take")
+    parser.add_argument("--workers", type=int, default=1, help="processes, each takes one view at a time")
     parser.add_argument(
-        "--rival", action="append", default=[], metavar="NAME=FILE", help="positions of known_images.py"
+        "--join",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="measure nothing; of two answers the later counts",
     )
-    parser.add_argument("--ablations", type=Path, help="folder of ablations.py")
+    parser.add_argument("--positions", type=Path, metavar="FOLDER", help="of positions.py, for the report")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/accuracy"))
     options = parser.parse_args()
-    segmenter = None if options.model == "none" else Segmenter(options.model, options.device)
-    rivals = dict(text.split("=", 1) for text in options.rival)
-    others = Others(
-        {name: Path(file) for name, file in rivals.items()},
-        segmenters(options.ablations) if options.ablations else {},
-    )
-    doses = (1e3, 1e4) if options.quick else DOSES
-    results = measure(doses, options.seeds, segmenter, options.only, others)
-    options.output.mkdir(parents=True, exist_ok=True)
-    results.to_csv(options.output / "accuracy.csv", index=False, float_format="%.5g")
-    text = report(results, options.model)
+    if options.join:
+        results = joined([read(folder) for folder in options.join])
+    else:
+        comparison = Comparison(
+            tuple(CHOICES[name] for name in options.methods),
+            options.model,
+            options.device,
+            dict(options.rival),
+            options.ablations,
+        )
+        doses = (1e3, 1e4) if options.quick else DOSES
+        results, work = remaining(comparison, items(options.only), doses, options.seeds, read(options.output))
+        print(f"{len(results)} answers are there; {sum(map(len, work.values()))} on {len(work)} views to go")
+        found = measured(comparison, work, options.workers)
+        for rows in tqdm(found, total=len(work), unit="view", disable=None):
+            results = joined([results, rows])
+            write(results, options.output)
+    results = results.sort_values(["item", "dose", "seed"], kind="stable", ignore_index=True)
+    write(results, options.output)
+    draw(results, options.output / "images")
+    text = report(results, options.positions)
     (options.output / "accuracy.md").write_text(text, encoding="utf-8")
     print(text)
-    print(f"Written to {options.output / 'accuracy.md'} and accuracy.csv")
+    print(f"Written to {options.output / 'accuracy.md'}, accuracy.csv and images/")
 
 
 if __name__ == "__main__":

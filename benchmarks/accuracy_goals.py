@@ -1,0 +1,232 @@
+"""The goals of the project, what the accuracy benchmark measured, and whether that meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from accuracy_statistics import (
+    ALONE,
+    MISLED,
+    OURS,
+    cells,
+    dose_reaching,
+    doses_in_band,
+    lost,
+    margin,
+    methods_of,
+    paired,
+    published,
+)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A goal, what was measured, and whether it is met; None if that cannot be told."""
+
+    goal: str
+    measured: str
+    met: bool | None
+
+
+def goals(results: pd.DataFrame, positions: pd.DataFrame | None = None) -> list[Goal]:
+    """Judge every goal that the results speak of.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of ``accuracy.py``.
+    positions : DataFrame, optional
+        Of ``positions.py``.
+    """
+    own = results[results["method"] == OURS]
+    if own.empty:
+        return []
+    found = [
+        *_f1(own),
+        *_rivals(results),
+        *_atomai(results),
+        *_vacancies(own),
+        *_wrong_prior(results),
+        *_scenes(own),
+        *_hidden(own),
+    ]
+    if positions is not None:
+        found += _positions(positions)
+    worst, at = _largest(own.groupby("dose")["ece"].mean())
+    text = f"{own['ece'].mean():.3f} (worst dose: {worst:.3f} at {at})"
+    return [*found, Goal("calibration error of `confidence` ≤ 0.05", text, bool(own["ece"].mean() <= 0.05))]
+
+
+def _f1(own: pd.DataFrame) -> Iterator[Goal]:
+    bilayer = own["scene"] == "bilayer"
+    for what, part, least in (
+        ("single-lattice cells", own[~bilayer], 0.98),
+        ("bilayer cells", own[bilayer], 0.95),
+    ):
+        mean = part[part["dose"].between(3e2, 3e4)].groupby(["scene", "dose"])["f1"].mean()
+        if len(mean):
+            lowest, cell = _largest(-mean)
+            text = f"{mean.mean():.3f} (lowest cell: {-lowest:.3f}, {cell})"
+            yield Goal(
+                f"mean strict F1 over the {what}, 3·10² to 3·10⁴ e/Å², ≥ {least}",
+                text,
+                bool(mean.mean() >= least),
+            )
+
+
+def _rivals(results: pd.DataFrame) -> Iterator[Goal]:
+    compared = cells(results)
+    if compared.empty:
+        return
+    behind = lost(compared)
+    number = len(compared.groupby(["scene", "dose"]))
+    where = len(behind.groupby(["scene", "dose"])) if len(behind) else 0
+    text = f"behind in {where} of {number} cells"
+    if where:
+        worst = behind.iloc[0]
+        text += f", at most by {-worst.difference:.3f} ({worst.rival}, {worst.scene} at {worst.dose:g})"
+    yield Goal("strict F1 at least that of every rival in every dose × scene cell", text, not where)
+
+
+def _atomai(results: pd.DataFrame) -> Iterator[Goal]:
+    for rival in methods_of(results, "rival"):
+        if "atomai" not in rival.lower():
+            continue
+        doses, inside = doses_in_band(results, rival)
+        where = "where its F1 is 0.5 to 0.75" if inside else "where its F1 is nearest to 0.5 to 0.75"
+        each = {dose: margin(results, rival, [dose]) for dose in doses}
+        all_ = margin(results, rival, doses)
+        least = published(rival)
+        assert least is not None
+        low, worst = min((each[dose].chamfer, dose) for dose in doses)
+        yield Goal(
+            f"chamfer distance of {rival} ÷ ours ≥ {least[0]} {where}",
+            f"{all_.chamfer:.2f} over {_list(doses)} (lowest: {low:.2f} at {worst:g})",
+            bool(all_.chamfer >= least[0]),
+        )
+        for name, key, bound in (("Jaccard", "jaccard", least[1]), ("F1", "f1", least[2])):
+            low, worst = min((getattr(each[dose], key), dose) for dose in doses)
+            gain = getattr(all_, key)
+            perfect = 1 / getattr(each[worst], f"rival_{key}") - 1
+            yield Goal(
+                f"strict {name} above {rival}'s by ≥ {100 * bound:.1f} % there",
+                f"{100 * gain:.1f} % over {_list(doses)} (lowest: {100 * low:.1f} % at {worst:g}, "
+                f"where a perfect answer would gain {100 * perfect:.1f} %)",
+                bool(gain >= bound),
+            )
+        ratio = dose_reaching(results, rival).over(dose_reaching(results, OURS))
+        met = True if ratio.low >= 10 else False if ratio.high < 10 else None
+        yield Goal(f"mean F1 = 0.9 at a tenth of {rival}'s dose", f"{bounds(ratio.low, ratio.high)} ×", met)
+
+
+def _vacancies(own: pd.DataFrame) -> Iterator[Goal]:
+    known = own[(own["vacancies"] > 0) & own["vacancies_filled"].notna()]
+    for what, part, most in (
+        ("10⁴ e/Å² and above", known[known["dose"] >= 1e4], 0.02),
+        ("3·10³ e/Å²", known[known["dose"] == 3e3], 0.04),
+    ):
+        if len(part):
+            shares = filled(part, ["specimen", "dose"])
+            worst, place = _largest(shares["filled"])
+            pooled = np.average(part["vacancies_filled"], weights=part["vacancies"])
+            limit = shares["limit"].to_numpy()[shares["filled"].to_numpy().argmax()]
+            text = f"{100 * pooled:.1f} % of all; worst: {100 * worst:.1f} %, {place}"
+            if np.isfinite(limit):
+                text += f" (limit {100 * limit:.1f} %)"
+            yield Goal(
+                f"vacancies filled ≤ {100 * most:g} % at {what}, every specimen",
+                text,
+                worst <= most,
+            )
+    limited = known[known["vacancy_limit"].notna()]
+    if len(limited):
+        shares = filled(limited, ["specimen", "dose"])
+        excess, place = _largest(shares["filled"] - shares["limit"])
+        yield Goal(
+            "vacancies filled ≤ likelihood-ratio limit + 10 points, every specimen and dose",
+            f"at most {100 * excess:+.1f} points ({place})",
+            excess <= 0.1,
+        )
+
+
+def filled(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the share of the vacancies filled, and the limit, pooled over the vacancies of each group."""
+    weight = rows["vacancies"]
+    sums = (
+        rows.assign(filled=rows["vacancies_filled"] * weight, limit=rows["vacancy_limit"] * weight)
+        .groupby(by, sort=False)[["filled", "limit", "vacancies"]]
+        .sum(min_count=1)
+    )
+    return sums[["filled", "limit"]].div(sums["vacancies"], axis=0)
+
+
+def _wrong_prior(results: pd.DataFrame) -> Iterator[Goal]:
+    both = paired(results, ALONE, MISLED)
+    if both.empty:
+        return
+    worst, cell = _largest(both.groupby(["scene", "dose"])["difference"].mean())
+    text = f"{both['difference'].mean():.4f} (worst cell: {worst:.3f}, {cell})"
+    yield Goal("a wrong prior costs ≤ 0.01 F1 against none", text, bool(both["difference"].mean() <= 0.01))
+
+
+def _scenes(own: pd.DataFrame) -> Iterator[Goal]:
+    """Compare disturbed crystals with perfect ones of the same specimens, each specimen counting once."""
+    mean = own.pivot_table(index=["specimen", "dose"], columns="scene", values="f1")
+    for scene, name in (("grains", "two grains"), ("hole", "a hole"), ("strain", "0.5 Å of smooth strain")):
+        if {scene, "perfect"} <= set(mean.columns):
+            cost = (mean["perfect"] - mean[scene]).dropna()
+            if len(cost):
+                worst, dose = _largest(cost.groupby("dose").mean())
+                yield Goal(
+                    f"{name}: F1 within 0.03 of the same crystals perfect",
+                    f"{cost.mean():.3f} below (worst dose: {worst:.3f} at {dose})",
+                    bool(cost.mean() <= 0.03),
+                )
+
+
+def _hidden(own: pd.DataFrame) -> Iterator[Goal]:
+    part = own[(own["dose"] == 1e4) & own["hidden_layer_recall"].notna()]
+    if len(part):
+        lowest, view = _largest(-part.groupby("item")["hidden_layer_recall"].mean())
+        text = f"{part['hidden_layer_recall'].mean():.3f} (lowest view: {-lowest:.3f}, {view})"
+        yield Goal(
+            "hidden-layer recall ≥ 0.9 at 10⁴ e/Å² (here of all lower columns, however near to an upper one)",
+            text,
+            bool(part["hidden_layer_recall"].mean() >= 0.9),
+        )
+
+
+def _positions(positions: pd.DataFrame) -> Iterator[Goal]:
+    own = positions[(positions["method"] == OURS) & positions["dose"].between(1e3, 1e5)]
+    own = own.assign(ratio=own["rmse"] / own["bound"]).dropna(subset=["ratio"])
+    if len(own):
+        mean, at = _largest(own.groupby("dose")["ratio"].mean())
+        worst, view = _largest(own.groupby(["view", "dose"])["ratio"].mean())
+        text = f"{mean:.2f} at {at} (worst view: {worst:.2f}, {view})"
+        goal = "mean RMSE of isolated columns ≤ 1.5 × the Cramér–Rao bound, every dose from 10³ to 10⁵ e/Å²"
+        yield Goal(goal, text, mean <= 1.5)
+
+
+def _largest(values: pd.Series[float]) -> tuple[float, str]:
+    """Return the largest value and its place, such as ``strain at 300``."""
+    at = int(np.nanargmax(values.to_numpy()))
+    place = values.index[at]
+    parts = place if isinstance(place, tuple) else (place,)
+    return float(values.iloc[at]), " at ".join(f"{p:g}" if isinstance(p, float) else str(p) for p in parts)
+
+
+def _list(doses: list[float]) -> str:
+    return ", ".join(f"{dose:g}" for dose in doses)
+
+
+def bounds(low: float, high: float) -> str:
+    """Write a number that may only be bounded."""
+    if low == high:
+        return f"{low:.3g}"
+    if np.isinf(high):
+        return f"above {low:.3g}" if low else "unknown"
+    return f"{low:.3g} to {high:.3g}" if low else f"below {high:.3g}"
