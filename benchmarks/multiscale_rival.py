@@ -203,7 +203,9 @@ class Trainer:
     ----------
     settings : Settings
     folder : pathlib.Path
-        Holds ``bank.npz``; the run is kept in its ``multiscale``.
+        Holds ``bank.npz``.
+    name : str
+        Folder in it where the run is kept.
 
     Raises
     ------
@@ -211,8 +213,8 @@ class Trainer:
         If the folder holds a run on other scenes or at another rate.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings, self.folder = settings, folder
+    def __init__(self, settings: Settings, folder: Path, name: str = "multiscale") -> None:
+        self.settings, self.folder, self.name = settings, folder, name
         torch.manual_seed(settings.seed)
         self.network = MultiscaleNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.Adam(
@@ -225,7 +227,7 @@ class Trainer:
 
     @property
     def _state_path(self) -> Path:
-        return self.folder / "multiscale" / "state.safetensors"
+        return self.folder / self.name / "state.safetensors"
 
     @property
     def _identity(self) -> dict[str, str]:
@@ -363,7 +365,7 @@ def decoded(heat: Tensor, spacing: float, magnify: int, half_width: float) -> ND
 def found(network: MultiscaleNet, published: bool, image: Image) -> NDArray[np.float64]:
     """Return what the network finds in an (H, W) image of the pixel size of the scenes, (N, 2) pixels."""
     data = standardised(torch.from_numpy(image)[None, None])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode():  # in single precision, for half has plateaus in place of maxima
         heat, spacing = network(data.contiguous(memory_format=torch.channels_last))
     if published:
         return decoded(heat[0], float(np.floor(float(spacing))), 1, 1.0)
@@ -380,15 +382,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1, help="of the scenes, as in the training configuration")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="default %(default)s, as published")
+    parser.add_argument("--name", default="multiscale", help="of the run and of its files of answers")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
     options = parser.parse_args()
     settings = Settings(options.steps, options.batch, options.seed, options.learning_rate, options.workers)
-    trainer = Trainer(settings, options.output)
+    trainer = Trainer(settings, options.output, options.name)
     with tqdm(total=settings.steps, initial=trainer.step, unit="step", disable=None) as bar:
         drain(trainer.run(), lambda progress: bar.update(progress.done - bar.n) and None)
     network = trainer.network.eval()
-    for file, published in (("multiscale.npz", False), ("multiscale_published.npz", True)):
-        answer_all(options.output, options.output / file, partial(found, network, published))
+    for suffix, published in (("", False), ("_published", True)):
+        file = options.output / f"{options.name}{suffix}.npz"
+        answer_all(options.output, file, partial(found, network, published))
 
 
 if __name__ == "__main__":
