@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.registration.beyond import share_beyond
+from napari_stemprior.registration.brightness import brightness
 from napari_stemprior.registration.demodulation import match_origin
 from napari_stemprior.registration.lattice_search import (
     Lattice,
@@ -29,6 +30,10 @@ SCALES = np.geomspace(0.935, 1.07, 11)
 LATTICES = 3
 #: A lattice whose nodes have less than this share of the best one's log power is not carried on.
 _WEAK = 0.3
+#: A placement with a lower vote is not asked how bright its columns are.
+_HOPELESS = 0.02
+#: Votes that are excused later: a second grain need not explain all, a pixel size may be unknown.
+_EXCUSABLE = ("explained", "scale")
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,16 @@ class Locked:
             self.together,
             self.extent,
         )
+        if not _hopeless(proof):
+            turned = turned * np.exp(2j * np.pi * (self.nodes.hk @ fraction))
+            columns = brightness(self.prior, self.nodes, turned, self.variance)
+            proof = replace(proof, brightness=columns)
         return Placement(inner, self.origin + inner @ (fraction @ self.prior.cell), proof)
+
+
+def _hopeless(proof: Evidence) -> bool:
+    """Tell whether a placement is refused whatever its columns look like."""
+    return min(vote for name, vote in proof.votes.items() if name not in _EXCUSABLE) < _HOPELESS
 
 
 def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.float64]) -> Locked:

@@ -96,14 +96,20 @@ def structure_factors(
         Columns scatter as the sum of Z to this power.
     """
     phase = np.exp(-2j * np.pi * (hk @ prior.fractional.T))
-    weights = np.array(
+    weights = column_weights(prior, exponent)
+    factor: NDArray[np.complex128] = phase @ weights / weights.sum()
+    return factor
+
+
+def column_weights(prior: StructurePrior, exponent: float) -> NDArray[np.float64]:
+    """Return (k,) what each column scatters: the sum of Z to a power over its atoms."""
+    return np.array(
         [
             sum(count * ATOMIC_NUMBERS[symbol] ** exponent for symbol, count in column.composition)
             for column in prior.columns
-        ]
+        ],
+        dtype=float,
     )
-    factor: NDArray[np.complex128] = phase @ weights / weights.sum()
-    return factor
 
 
 @lru_cache(maxsize=64)

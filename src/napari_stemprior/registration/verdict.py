@@ -101,5 +101,9 @@ def _no_fit(proof: Evidence, prior: StructurePrior, pixel_size: float) -> str:
         f"rather than {pixel_size:.4g}; check the pixel size, or it is another crystal.",
         "strain": f"The lattice of {name} would have to be stretched by {100 * proof.strain:.0f} %; "
         "it may be another crystal or zone axis.",
+        "brightness": f"There is a lattice like that of {name}, but its columns are of another brightness "
+        "than its atoms would make them; it may be another crystal.",
+        "between": f"There is a bright column where {name} has none; it may be another crystal.",
+        "contrast": f"Columns of {name} that should differ are equally bright; it may be another crystal.",
     }
     return sentences[weakest]
