@@ -41,6 +41,8 @@ from vacancy_limit import limits
 from validation_set import DOSES, Item, items
 
 CHOICES = {"ours": OURS, "alone": ALONE, "misled": MISLED, "log": LOG, "stamp": STAMP}
+#: Methods that are given the right prior and use its elements.
+GUIDED = {OURS, STAMP} | {variant.label for variant in VARIANTS.values() if variant.prompted}
 Task = tuple[float, int, str]  #: dose, seed, method
 
 
@@ -81,7 +83,7 @@ class Comparison:
 
     def tasks(self, item: Item, doses: Iterable[float], seeds: int) -> list[Task]:
         """List what there is to answer on a view; a rival answers what its file holds."""
-        known = {name: set(np.load(file, allow_pickle=False).files) for name, file in self.rivals.items()}
+        known = {name: _names(file) for name, file in self.rivals.items()}
         return [
             (dose, seed, method)
             for dose in doses
@@ -89,6 +91,17 @@ class Comparison:
             for method in self.sources()
             if method not in known or key(item, dose, seed) in known[method]
         ]
+
+    def unanswered(self, views: Iterable[Item], doses: Iterable[float], seeds: int) -> dict[str, int]:
+        """Count the micrographs that a rival's file lacks, for the rivals that lack any."""
+        wanted = {key(item, dose, seed) for item in views for dose in doses for seed in range(seeds)}
+        missing = {name: len(wanted - _names(file)) for name, file in self.rivals.items()}
+        return {name: number for name, number in missing.items() if number}
+
+
+def _names(file: Path) -> set[str]:
+    with np.load(file, allow_pickle=False) as data:
+        return set(data.files)
 
 
 def _digest(path: Path) -> str:
@@ -144,7 +157,7 @@ def measure(comparison: Comparison, view: str, tasks: list[Task]) -> pd.DataFram
             numbers = result.as_dict()
             elements = list(numbers.pop("element_f1").values())
             # only a right prior tells the elements, only a network says how sure it is
-            named = elements and method not in (ALONE, MISLED, LOG) and kind != "rival"
+            named = elements and method in GUIDED
             numbers["element_f1"] = float(np.mean(elements)) if named else np.nan
             if kind in ("classical", "rival"):
                 numbers["ece"] = np.nan
@@ -280,6 +293,8 @@ def main() -> None:
         doses = (1e3, 1e4) if options.quick else DOSES
         results, work = remaining(comparison, items(options.only), doses, options.seeds, read(options.output))
         print(f"{len(results)} answers are there; {sum(map(len, work.values()))} on {len(work)} views to go")
+        for name, number in comparison.unanswered(items(options.only), doses, options.seeds).items():
+            print(f"{name}: its file holds no answer for {number} of the micrographs", file=sys.stderr)
         found = measured(comparison, work, options.workers)
         for rows in tqdm(found, total=len(work), unit="view", disable=None):
             results = joined([results, rows])

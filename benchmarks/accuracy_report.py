@@ -239,11 +239,15 @@ def _ablations(results: pd.DataFrame) -> Iterator[str]:
     rows = []
     for variant in variants:
         part = results[results["method"] == variant]
-        rows.append([variant, str(len(part)), *(_number(part[c].mean(), d) for c, (_, d) in names.items())])
+        cell = paired(results, variant, WHOLE).groupby(["scene", "dose"])["difference"].mean()
+        ahead = f"{(cell > 1e-9).sum()} of {len(cell)}" if len(cell) and variant != WHOLE else "–"
+        means = [_number(part[column].mean(), digits) for column, (_, digits) in names.items()]
+        rows.append([variant, str(len(part)), *means, ahead])
+    titles = ["variant", "micrographs", *(title for title, _ in names.values())]
     yield (
         "## Ablations\n\nEvery variant was trained alike, on the same scenes for the same number of steps "
         "(`benchmarks/ablations.py`); fewer than those of the network above.\n\n"
-        + _rows(["variant", "micrographs", *(title for title, _ in names.values())], rows)
+        + _rows([*titles, f"dose × scene cells ahead of {WHOLE}"], rows)
     )
     if WHOLE not in variants:
         return

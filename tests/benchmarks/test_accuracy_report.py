@@ -130,6 +130,7 @@ def test_report_of_everything(tmp_path: Path) -> None:
     assert "| AtomAI | 300 | 0.600 | 2.86 × | +128.7 % | +65.0 % | +65.0 % | +65.0 % |" in text
     assert "| fit and stamp | perfect at 300 | 0.9900 | 1.0000 | -0.0100 (-0.0100 to -0.0100) | yes |" in text
     assert "| without self-attention | -0.020 (-0.020 to -0.020) |" in text
+    assert "| without self-attention | 15 | 0.9300 | 0.1000 | – | – | – | 0.010 | 0 of 10 |" in text
     assert "| AtomAI | never (0.600 at best) | 1 |" in text
     draw(results, tmp_path)
     assert (tmp_path / "accuracy_f1.png").stat().st_size > 10_000

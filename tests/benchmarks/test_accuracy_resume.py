@@ -52,6 +52,8 @@ def test_a_rival_is_asked_for_what_its_file_holds(tmp_path: Path) -> None:
     comparison = Comparison(methods=(), rivals={"AtomAI": tmp_path / "rival.npz"})
     _, work = remaining(comparison, ITEMS, [300.0, 1000.0], 2, read(tmp_path))  # type: ignore[arg-type]
     assert work == {"0 a perfect": [(300.0, 0, "AtomAI")]}
+    assert comparison.unanswered(ITEMS, [300.0, 1000.0], 2) == {"AtomAI": 7}  # type: ignore[arg-type]
+    assert comparison.unanswered(ITEMS[:1], [300.0], 1) == {}  # type: ignore[arg-type]
 
 
 def test_of_two_answers_the_later_counts() -> None:
@@ -98,3 +100,17 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch:
     accuracy.main()
     assert len(read(tmp_path / "all")) == 4
     assert len(asked) == 3
+
+
+def test_one_view_is_scored() -> None:
+    rows = accuracy.measure(
+        Comparison(methods=(LOG, STAMP)), "00 wse2 perfect", [(1e4, 0, LOG), (1e3, 0, STAMP)]
+    )
+    assert rows[["method", "dose", "kind"]].to_numpy().tolist() == [
+        [LOG, 1e4, "classical"],
+        [STAMP, 1e3, "classical"],
+    ]
+    assert (rows["f1"] > 0.98).all()
+    assert rows["ece"].isna().all()
+    # peaks have no element, a stamped column has that of its site
+    assert rows["element_f1"].isna().tolist() == [True, False]
