@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference.calibration import Calibration, fit_least, fit_logistic
-from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_llr
+from napari_stemprior.inference.calibration import Calibration, fit_logistic
+from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_answers
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
@@ -44,26 +44,18 @@ class _Collected:
 
     features: list[NDArray[np.float64]] = field(default_factory=list)
     on_site: list[NDArray[np.bool_]] = field(default_factory=list)
-    group: list[NDArray[np.int64]] = field(default_factory=list)
     true: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def add(self, table: PeakTable, truth: NDArray[np.float64]) -> None:
         inside = ((table.yx > _BORDER) & (table.yx < _SIDE - 1 - _BORDER)).all(axis=1)
         self.features.append(table.features[inside])
         self.on_site.append(table.on_site[inside])
-        # the equals of one map of one scene carry one number
-        self.group.append(table.kind[inside] + 10_000 * len(self.group))
         self.true.append(_hits(table, truth)[inside])
 
     def joined(
         self,
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
-        return (
-            np.concatenate(self.features),
-            np.concatenate(self.on_site),
-            np.concatenate(self.true),
-            np.concatenate(self.group),
-        )
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        return np.concatenate(self.features), np.concatenate(self.on_site), np.concatenate(self.true)
 
 
 def calibrate(
@@ -106,10 +98,10 @@ def calibrate(
         claims = unaided.probability.numpy()
         known = example.columns[0][example.column_token[0] > -2].numpy().astype(float)
         sites, heat = _sites(example), aided.probability.numpy()
-        llr = site_llr(image.numpy(), sites, heat)
+        answers = site_answers(image.numpy(), sites, heat)
         for hidden in (False, True):
             alone.add(found_peaks(unaided, claims, claims, None, hidden), known)
-            prompted.add(found_peaks(aided, heat, claims, sites, hidden, llr), known)
+            prompted.add(found_peaks(aided, heat, claims, sites, hidden, answers), known)
     calibration = _fitted(prompted, alone)
     notes["calibration"] = calibration.to_notes()
     notes["calibration_scenes"] = scenes
@@ -119,14 +111,12 @@ def calibrate(
 
 
 def _fitted(prompted: _Collected, alone: _Collected) -> Calibration:
-    features, on_site, true, group = prompted.joined()
+    features, on_site, true = prompted.joined()
     a, b, c, d, e, f = (float(w) for w in fit_logistic(features[on_site], true[on_site]))
     g, h = (float(w) for w in fit_logistic(features[~on_site, :1], true[~on_site]))
-    unaided, _, found, _ = alone.joined()
+    unaided, _, found = alone.joined()
     i, j = (float(w) for w in fit_logistic(unaided[:, :1], found))
-    made = Calibration((a, b, c, d, e, f), (g, h), (i, j))
-    sure = made.with_prior(features, on_site)[on_site]
-    return replace(made, least=fit_least(sure, true[on_site], group[on_site]))
+    return Calibration((a, b, c, d, e, f), (g, h), (i, j))
 
 
 def _sites(example: Example) -> Sites:

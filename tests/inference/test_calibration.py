@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from napari_stemprior.inference.calibration import (
     Calibration,
     deviations,
-    fit_least,
     fit_logistic,
     log_odds,
     usual_heights,
@@ -24,7 +23,7 @@ def test_the_default_changes_nothing() -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=10, max_size=10))
 def test_it_survives_the_notes(values: list[float]) -> None:
-    made = Calibration(tuple(values[:6]), (values[6], values[7]), (values[8], values[9]), ((1.0, 0.5),))
+    made = Calibration(tuple(values[:6]), (values[6], values[7]), (values[8], values[9]))
     assert Calibration.from_notes({"calibration": made.to_notes()}) == made
 
 
@@ -58,22 +57,3 @@ def test_few_sites_tell_nothing() -> None:
     usual = usual_heights(np.full(5, 0.9), np.zeros(5, np.int64))
     assert usual == {}
     np.testing.assert_array_equal(deviations(np.array([0.1]), np.array([0]), usual), [0.0])
-
-
-def test_the_least_confidence_is_what_all_but_a_few_columns_reach() -> None:
-    rng = np.random.default_rng(2)
-    group = np.repeat(np.arange(200), 60)
-    middle = rng.uniform(1, 6, 200)[group]
-    truth = rng.random(len(group)) > 0.05
-    odds = middle + np.where(truth, rng.normal(0, 0.5, len(group)), -4.0)
-    least = fit_least(1 / (1 + np.exp(-odds)), truth, group)
-    calibration = Calibration(least=least)
-    rising = [calibration.least_confidence(p) for p in (0.8, 0.95, 0.99)]
-    assert rising == sorted(rising)
-    # 3 % of a normal distribution lie more than 1.88 widths below its middle
-    assert log_odds(calibration.least_confidence(1 / (1 + np.exp(-4.0)))) == pytest.approx(4 - 0.94, abs=0.3)
-
-
-def test_without_groups_the_least_confidence_is_one_half() -> None:
-    least = fit_least(np.full(5, 0.9), np.ones(5, bool), np.zeros(5, np.int64))
-    assert Calibration(least=least).least_confidence(0.99) == 0.5

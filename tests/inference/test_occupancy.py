@@ -38,7 +38,7 @@ def emptied(seed: int, share: float = 0.08) -> tuple[np.ndarray, np.ndarray, np.
 def test_vacancies_are_told_from_columns(electrons: float) -> None:
     yx, kind, vacant, height = emptied(0)
     image = np.random.default_rng(1).poisson(electrons * drawn(yx, height)).astype(np.float32)
-    share, llr = occupancy(image, yx, kind)
+    share, llr, _ = occupancy(image, yx, kind)
     assert vacant.sum() > 10
     assert llr[vacant].max() < 0 < np.quantile(llr[~vacant], 0.02)
     assert np.median(share[~vacant]) == pytest.approx(1.0, abs=0.05)
@@ -48,7 +48,7 @@ def test_vacancies_are_told_from_columns(electrons: float) -> None:
 def test_where_nothing_can_be_seen_little_is_said() -> None:
     yx, kind, _, height = emptied(2)
     image = np.random.default_rng(3).poisson(0.02 * drawn(yx, height)).astype(np.float32)
-    _, llr = occupancy(image, yx, kind)
+    _, llr, _ = occupancy(image, yx, kind)
     assert np.abs(llr).max() < 6
     assert np.median(np.abs(llr)) < 2
 
@@ -57,7 +57,7 @@ def test_half_a_column_is_between() -> None:
     yx, kind = crystal()
     height = np.where(kind == 0, 1.0, 0.4)
     height[60] *= 0.5
-    share, _ = occupancy(np.random.default_rng(4).poisson(300 * drawn(yx, height)), yx, kind)
+    share, _, _ = occupancy(np.random.default_rng(4).poisson(300 * drawn(yx, height)), yx, kind)
     assert share[60] == pytest.approx(0.5, abs=0.1)
 
 
@@ -65,7 +65,7 @@ def test_a_film_over_half_the_image_makes_no_vacancies() -> None:
     yx, kind, vacant, height = emptied(5)
     film = np.linspace(0, 1.2, 160)[None, :]
     image = np.random.default_rng(6).poisson(150 * (drawn(yx, height) + film)).astype(np.float32)
-    _, llr = occupancy(image, yx, kind)
+    _, llr, _ = occupancy(image, yx, kind)
     inner = ((yx > 12) & (yx < 148)).all(axis=1)
     assert (llr[inner & vacant] < 0).all()
     assert (llr[inner & ~vacant] > 0).mean() > 0.98
@@ -93,13 +93,13 @@ def test_order_and_numbers_of_the_kinds_do_not_matter(seed: int) -> None:
 
 
 def test_few_sites_say_nothing() -> None:
-    share, llr = occupancy(np.ones((30, 30)), np.array([[10.0, 10.0]]), np.array([0]))
+    share, llr, _ = occupancy(np.ones((30, 30)), np.array([[10.0, 10.0]]), np.array([0]))
     assert share.tolist() == [1.0]
     assert llr.tolist() == [0.0]
 
 
 def test_many_kinds_and_an_image_without_contrast_are_no_error() -> None:
     yx, _ = crystal()
-    share, llr = occupancy(np.zeros((160, 160)), yx, np.arange(len(yx)) % 15)
+    share, llr, _ = occupancy(np.zeros((160, 160)), yx, np.arange(len(yx)) % 15)
     assert np.isfinite(share).all()
     assert np.isfinite(llr).all()

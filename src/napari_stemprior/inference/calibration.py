@@ -11,21 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Pairs = tuple[tuple[float, float], ...]
 
 #: Fewer sites of one kind than this tell nothing about what is usual.
 MIN_EQUALS = 12
-#: Share of the simulated columns that may be called vacant. Some 2 % of them lack an atom or hold a light
-#: dopant, so of whole columns about 1 % remains.
-_GIVEN_UP = 0.03
-#: Classes of the median in which that is learned.
-_CLASSES = 10
 #: Quantiles of the standard normal distribution at 0.7 and 0.9.
 _Q70, _Q90 = 0.5244, 1.2816
 
@@ -43,15 +36,11 @@ class Calibration:
         Intercept and weight of the log-odds, with a prior but away from its sites.
     alone : tuple of float
         The same for the answer of the image alone.
-    least : tuple of pairs of float
-        Log-odds of the confidence: the median of the sites of one kind, rising, and what all but a few of
-        their true columns reach then.
     """
 
     on_site: tuple[float, float, float, float, float, float] = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     off_site: tuple[float, float] = (0.0, 1.0)
     alone: tuple[float, float] = (0.0, 1.0)
-    least: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
 
     @classmethod
     def from_notes(cls, notes: Mapping[str, object]) -> Calibration:
@@ -63,8 +52,7 @@ class Calibration:
         a, b, c, d, e, f = (*(float(v) for v in saved["on_site"]), 0.0)[:6]
         g, h = (float(v) for v in saved["off_site"])
         i, j = (float(v) for v in saved["alone"])
-        least = tuple((float(m), float(q)) for m, q in saved.get("least", [(0.0, 0.0)]))
-        return cls((a, b, c, d, e, f), (g, h), (i, j), least)
+        return cls((a, b, c, d, e, f), (g, h), (i, j))
 
     def to_notes(self) -> dict[str, object]:
         """Return plain values for the notes of a network."""
@@ -82,11 +70,6 @@ class Calibration:
         near = self.on_site[0] + features @ np.array(self.on_site[1:])
         away = self.off_site[0] + self.off_site[1] * features[:, 0]
         return _logistic(np.where(on_site, near, away))
-
-    def least_confidence(self, median: float) -> float:
-        """Return the confidence that all but a few columns reach where the median of their equals is this."""
-        middle, low = np.array(self.least).T
-        return float(_logistic(np.interp(log_odds(median), middle, low)))
 
     def without(self, height: ArrayLike) -> Floats:
         """Return (N,) probabilities of peaks of the answer without a prior."""
@@ -130,43 +113,6 @@ def deviations(height: Floats, kind: NDArray[np.int64], usual: Mapping[int, tupl
     centre = np.array([usual.get(int(k), (np.nan, 1.0))[0] for k in kind])
     width = np.array([usual.get(int(k), (np.nan, 1.0))[1] for k in kind])
     return np.asarray(np.nan_to_num(np.clip((log_odds(height) - centre) / width, -8.0, 2.0)))
-
-
-def fit_least(confidence: Floats, truth: NDArray[np.bool_], group: NDArray[np.int64]) -> Pairs:
-    """Learn how low the confidence of a true column falls among its equals.
-
-    Parameters
-    ----------
-    confidence : (N,) array
-        Of peaks on registered sites.
-    truth : (N,) array of bool
-        Whether there is a column.
-    group : (N,) array of int
-        Equals carry one number: the same kind in the same scene.
-
-    Returns
-    -------
-    tuple of pairs
-        See `Calibration.least`.
-    """
-    odds = log_odds(confidence)
-    medians, columns = [], []
-    for number in np.unique(group):
-        mine = group == number
-        if mine.sum() >= MIN_EQUALS:
-            own = odds[mine & truth]
-            medians.append(np.full(len(own), np.median(odds[mine])))
-            columns.append(own)
-    if not medians:
-        return ((0.0, 0.0),)
-    middle, value = np.concatenate(medians), np.concatenate(columns)
-    edges = np.quantile(middle, np.linspace(0, 1, _CLASSES + 1))
-    pairs = []
-    for low, high in pairwise(edges):
-        mine = (middle >= low) & (middle <= high)
-        if mine.sum() > 100:
-            pairs.append((float(middle[mine].mean()), float(np.quantile(value[mine], _GIVEN_UP))))
-    return tuple(pairs) or ((0.0, 0.0),)
 
 
 def fit_logistic(features: Floats, truth: ArrayLike, steps: int = 60) -> Floats:

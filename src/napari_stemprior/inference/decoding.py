@@ -10,7 +10,6 @@ from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import (
-    MIN_EQUALS,
     Calibration,
     deviations,
     log_odds,
@@ -18,6 +17,7 @@ from napari_stemprior.inference.calibration import (
 )
 from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.tiles import Answer
+from napari_stemprior.inference.vacancy_share import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
 Floats = NDArray[np.float64]
@@ -25,8 +25,8 @@ Integers = NDArray[np.int64]
 
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
-#: No site need be surer than this to be occupied.
-_SURE = 0.9
+#: A column that the network is surer of than this is not taken for a vacancy, whatever its height.
+_SURE = 0.95
 #: Peaks lower than this are not looked at.
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
@@ -57,6 +57,22 @@ class Sites:
     kind: Integers
     hidden: NDArray[np.bool_]
     closest: float = 0.0
+
+
+@dataclass(frozen=True)
+class SiteAnswers:
+    """What the counts say of each registered site.
+
+    Parameters
+    ----------
+    llr : (M,) array
+        Log of P(image | occupied) / P(image | vacant); 0 outside the image.
+    odds : (M,) array
+        Log-odds that the site is occupied, see `occupied_odds`; infinite outside the image.
+    """
+
+    llr: Floats
+    odds: Floats
 
 
 @dataclass(frozen=True)
@@ -109,15 +125,15 @@ class PeakTable:
         log-likelihood ratio of the site (see `occupancy`).
     on_site : (N,) array of bool
         Whether it lies on a registered column.
-    kind : (N,) array of int
-        Column of the cell that the nearest site shows; -1 without sites.
+    odds : (N,) array
+        Log-odds, by the counts alone, that the nearest site is occupied; infinite without sites.
     """
 
     yx: Floats
     height: Floats
     features: Floats
     on_site: NDArray[np.bool_]
-    kind: Integers
+    odds: Floats
 
 
 def decode(
@@ -143,7 +159,7 @@ def decode(
         Registered columns; None where no prior was used.
     calibration : Calibration, optional
     threshold : float
-        Probability from which on a column is reported; on registered sites see `_thresholds`.
+        Probability from which on a column is reported; the micrograph may still call its site vacant.
     image : (H, W) array, optional
         The canonical image, to compare registered sites with their equals.
     """
@@ -152,18 +168,22 @@ def decode(
     spacing = max(MIN_DISTANCE, 0.5 * sites.closest) if sites is not None else MIN_DISTANCE
     # a prior of one layer hides nothing
     layered = sites is None or bool(sites.hidden.any())
-    llr = site_llr(image, sites, probability) if image is not None and sites is not None else None
+    answers = None
+    if image is not None and sites is not None:
+        answers = site_answers(image, sites, probability)
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
-        table = found_peaks(answer, probability, alone, sites, hidden, llr)
+        table = found_peaks(answer, probability, alone, sites, hidden, answers)
         if sites is None:
             confidence = calibration.without(table.height)
         else:
             confidence = calibration.with_prior(table.features, table.on_site)
-        sure = confidence >= _thresholds(table, confidence, threshold, calibration)
+        # the network's map is blurred by noise; of a site it is not sure of, the counts themselves decide
+        vacant = table.on_site & (table.odds < 0) & (confidence < _SURE)
+        sure = (confidence >= threshold) & ~vacant
         parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
     (top, top_confidence), (low, low_confidence) = _merged(*parts)
     yx = np.concatenate([top, low])
@@ -178,22 +198,7 @@ def decode(
     )
 
 
-def _thresholds(table: PeakTable, confidence: Floats, threshold: float, calibration: Calibration) -> Floats:
-    """Return (N,) the confidence that each peak must reach.
-
-    On a lattice a column is expected, and at one half most vacancies of a noisy image would be filled. A
-    site must be as sure as all but a few columns are among equals like its own, though no surer than `_SURE`.
-    """
-    needed = np.full(len(confidence), threshold)
-    for kind in np.unique(table.kind[table.on_site]):
-        mine = np.flatnonzero(table.on_site & (table.kind == kind))
-        if len(mine) >= MIN_EQUALS:
-            least = calibration.least_confidence(float(np.median(confidence[mine])))
-            needed[mine] = np.clip(least, threshold, max(_SURE, threshold))
-    return needed
-
-
-def site_llr(image: NDArray[np.floating], sites: Sites, probability: Floats) -> Floats:
+def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats) -> SiteAnswers:
     """Ask the image whether the registered sites are occupied.
 
     Parameters
@@ -203,11 +208,6 @@ def site_llr(image: NDArray[np.floating], sites: Sites, probability: Floats) -> 
     sites : Sites
     probability : (2, H, W) array
         A site whose column has moved is looked at where the column is.
-
-    Returns
-    -------
-    (M,) array
-        Log of P(image | occupied) / P(image | vacant); 0 outside the image.
     """
     inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
     places = sites.yx.copy()
@@ -220,9 +220,10 @@ def site_llr(image: NDArray[np.floating], sites: Sites, probability: Floats) -> 
             near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
             # half way: the maximum is on whole pixels, and at a vacancy it wanders
             places[mine[near]] += 0.5 * (peaks[np.asarray(found)[near]] - places[mine[near]])
-    llr = np.zeros(len(places))
-    llr[inside] = occupancy(image, places[inside], sites.kind[inside])[1]
-    return llr
+    llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
+    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside])
+    odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
+    return SiteAnswers(llr, odds)
 
 
 def found_peaks(
@@ -231,7 +232,7 @@ def found_peaks(
     alone: Floats,
     sites: Sites | None,
     hidden: bool,
-    llr: Floats | None = None,
+    answers: SiteAnswers | None = None,
 ) -> PeakTable:
     """Find the peaks of one map and what is known of each.
 
@@ -246,14 +247,14 @@ def found_peaks(
         Registered columns; those of the same layer count.
     hidden : bool
         Look at the map of the hidden layers.
-    llr : (M,) array, optional
-        Of the sites, see `site_llr`.
+    answers : SiteAnswers, optional
+        Of the sites.
     """
     heat = probability[int(hidden)]
     yx, height = _maxima(heat, answer)
     features = np.zeros((len(yx), 5))
     features[:, 0] = log_odds(height)
-    unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), -1))
+    unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), np.inf))
     if sites is None:
         return unknown
     mine = (sites.hidden == hidden) & ((sites.yx > -0.5) & (sites.yx < np.array(heat.shape) - 0.5)).all(
@@ -264,8 +265,10 @@ def found_peaks(
         return unknown
     distance, found = cKDTree(places).query(yx)
     kind = kinds[np.asarray(found)]
-    if llr is not None:
-        features[:, 4] = llr[mine][np.asarray(found)]
+    odds = np.full(len(yx), np.inf)
+    if answers is not None:
+        features[:, 4] = answers.llr[mine][np.asarray(found)]
+        odds = answers.odds[mine][np.asarray(found)]
     at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
     support = _support(alone)
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
@@ -275,7 +278,7 @@ def found_peaks(
     features[:, 2] = log_odds(supported)
     features[:, 3] = deviations(supported, kind, usual_alone)
     on_site = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
-    return PeakTable(yx, height, features, on_site, kind)
+    return PeakTable(yx, height, features, on_site, odds)
 
 
 def _support(alone: Floats) -> Floats:

@@ -38,7 +38,7 @@ _CERTAIN = 12.0
 _MANY_KINDS = 12
 
 
-def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[Floats, Floats]:
+def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[Floats, Floats, Floats]:
     """Compare every site with its equals.
 
     Parameters
@@ -56,12 +56,14 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
         Height of the column in units of its kind's usual one: 1 as usual, 0 nothing.
     llr : (N,) array
         Log of P(image | occupied) / P(image | vacant), within ±12; 0 where nothing can be said.
+    spread : (N,) array
+        Of the shares of its kind by noise, one standard deviation; infinite where nothing can be said.
     """
     n = len(yx)
-    share, llr = np.ones(n), np.zeros(n)
+    share, llr, spreads = np.ones(n), np.zeros(n), np.full(n, np.inf)
     kinds, index = np.unique(kind, return_inverse=True)
     if n < MIN_EQUALS:
-        return share, llr
+        return share, llr, spreads
     data = np.asarray(image, np.float64)
     pixels, distance2 = _patches(yx, data.shape)
     profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
@@ -88,13 +90,14 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
         share[mine] /= max(float(np.median(share[mine])), 0.2)  # the mean profile counts vacancies in
         delta = share[mine] - _usual(share[mine], yx[mine])
         spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
+        spreads[mine] = spread
         empty = spread * np.sqrt(ratio[mine])
         low = np.minimum(delta, 0.0)  # brighter than usual is no less a column
         gone = np.maximum(low, -1.0)  # and darker than nothing is no less a vacancy
         filled_fit = -0.5 * (low / spread) ** 2 - np.log(spread)
         empty_fit = -0.5 * ((gone + 1.0) / empty) ** 2 - np.log(empty)
         llr[mine] = np.clip(filled_fit - empty_fit, -_CERTAIN, _CERTAIN)
-    return share, llr
+    return share, llr, spreads
 
 
 def _patches(yx: Floats, shape: tuple[int, ...]) -> tuple[Integers, Floats]:

@@ -1,0 +1,56 @@
+"""How many sites are empty, learned from the sites themselves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_stemprior.inference.vacancy_share import empty_share, occupied_odds
+
+
+def ratios(rng: np.random.Generator, n: int, share: float, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood ratios of a height whose two means lie `distance` widths apart."""
+    vacant = np.arange(n) < round(share * n)
+    height = np.where(vacant, 0.0, distance) + rng.normal(size=n)
+    return distance * height - distance**2 / 2, vacant
+
+
+@pytest.mark.parametrize("share", [0.0, 0.04, 0.1])
+def test_the_share_is_found(share: float) -> None:
+    llr, _ = ratios(np.random.default_rng(0), 1000, share, 4.0)
+    assert empty_share(llr) == pytest.approx(share, abs=0.01)
+
+
+def test_a_perfect_crystal_loses_fewer_columns_than_a_fixed_error_rate_would() -> None:
+    rng = np.random.default_rng(1)
+    lost = filled = 0
+    for _ in range(20):
+        llr, _ = ratios(rng, 300, 0.0, 3.5)
+        lost += int((occupied_odds(llr, np.zeros(300), np.full(300, 0.3)) < 0).sum())
+        llr, vacant = ratios(rng, 300, 0.08, 3.5)
+        filled += int((occupied_odds(llr, np.zeros(300), np.full(300, 0.3))[vacant] > 0).sum())
+    assert lost < 0.004 * 20 * 300
+    assert filled < 0.25 * 20 * 24
+
+
+def test_in_noise_the_share_stays_small() -> None:
+    llr = np.random.default_rng(2).normal(-0.5, 1.5, 200)  # worse than any model would make it
+    clear = occupied_odds(llr, np.zeros(200), np.full(200, 0.5)) - llr
+    noisy = occupied_odds(llr, np.zeros(200), np.full(200, 2.0)) - llr
+    assert noisy[0] > clear[0]
+    assert noisy[0] == pytest.approx(np.log(0.95 / 0.05))
+
+
+def test_few_equals_are_not_judged() -> None:
+    assert (occupied_odds(np.full(5, -9.0), np.zeros(5), np.full(5, 0.1)) > 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 999), st.integers(20, 80))
+def test_the_order_of_sites_and_the_numbers_of_kinds_do_not_matter(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    llr, kind, spread = rng.normal(3, 3, n), rng.integers(0, 2, n), np.full(n, 0.4)
+    order = rng.permutation(n)
+    plain = occupied_odds(llr, kind, spread)
+    other = occupied_odds(llr[order], 9 - 4 * kind[order], spread)
+    np.testing.assert_allclose(other, plain[order])
