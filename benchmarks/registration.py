@@ -20,7 +20,8 @@ from scipy.spatial import cKDTree
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior, built_in
-from registration_report import report
+from registration_likelihood import deciding_dose
+from registration_report import CRYSTALS, report
 from registration_scenes import BORDER, DOSES, SCENES, Grain, Scene, blanks, draw
 from registration_twins import twins
 
@@ -181,7 +182,29 @@ def false_fits(structures: tuple[str, ...], doses: tuple[float, ...], seeds: int
                         }
                     )  # fmt: skip
         tell(f"wrong priors {number + 1}/{len(structures)}")
-    return pd.DataFrame(rows)
+    return with_deciding_doses(pd.DataFrame(rows))
+
+
+def with_deciding_doses(rows: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each wrong crystal that is called a fit from which dose on it could be told apart."""
+    wrong = rows["kind"].isin(CRYSTALS) & (rows["fit"] > 0)
+    doses = {
+        pair: deciding_dose(built_in(pair[0]), named(pair[1]))
+        for pair in sorted(set(zip(rows[wrong]["structure"], rows[wrong]["prior"], strict=True)))
+    }
+    pairs = zip(rows["structure"], rows["prior"], wrong, strict=True)
+    return rows.assign(decided=[doses[a, b] if w else np.nan for a, b, w in pairs])
+
+
+def named(name: str) -> StructurePrior:
+    """Return the prior of such a name, which may have another axis than that of the library."""
+    from napari_stemprior.structure import names
+
+    if name in names():
+        return built_in(name)
+    material, axis = name.rstrip("]").split(" [")
+    entry = next(n for n in names() if n.split(" [")[0] == material)
+    return built_in(entry, tuple(int(i) for i in axis))
 
 
 def pixel_sizes(structures: tuple[str, ...], doses: tuple[float, ...], seeds: int) -> pd.DataFrame:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+#: Kinds of wrong priors that are crystals which the image could tell from the right one.
+CRYSTALS = ("other material", "other zone axis")
+
 
 def report(results: dict[str, pd.DataFrame]) -> str:
     """Write what there is."""
@@ -63,10 +66,35 @@ def _wrong(frame: pd.DataFrame) -> str:
     frame = frame.assign(fit=100 * frame["fit"])
     plain = frame[frame["kind"] != "twin"]
     pivot = frame.pivot_table(index="kind", columns="dose", values="fit", sort=False)
-    pivot.loc["**all but twins**"] = plain.groupby("dose")["fit"].mean()
+    crystals = frame[frame["kind"].isin(CRYSTALS)]
+    for title, part in (("**all wrong crystals**", crystals), ("**all but twins**", plain)):
+        pivot.loc[title] = part.groupby("dose")["fit"].mean()
     pivot["count"] = frame.groupby("kind").size()
+    pivot.loc["**all wrong crystals**", "count"] = len(crystals)
     pivot.loc["**all but twins**", "count"] = len(plain)
-    return f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\nCalled a fit, %:\n\n" + _table(pivot)
+    table = _table(pivot)
+    return (
+        f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\nCalled a fit, %:\n\n"
+        f"{table}\n{_false_pairs(crystals[crystals['fit'] > 0])}"
+    )
+
+
+def _false_pairs(fits: pd.DataFrame) -> str:
+    """List the wrong crystals that are called a fit, and from which dose on they could be told apart."""
+    if not len(fits):
+        return "No wrong crystal is called a fit.\n"
+    lines = [
+        "Wrong crystals that are called a fit, and the dose from which an ideal observer who knows the",
+        "microscope tells the two apart (a likelihood ratio of 10 nats on one image):\n",
+        "| image | prior | called a fit at, e/Å² | could be told apart from, e/Å² |",
+        "|---|---|---:|---:|",
+    ]
+    for (image, prior), part in fits.groupby(["structure", "prior"], sort=False):
+        doses = ", ".join(f"{dose:g}" for dose in sorted(part["dose"].unique()))
+        decided = float(part["decided"].iloc[0])
+        since = f"{decided:.2g}" if np.isfinite(decided) else "refused without noise"
+        lines.append(f"| {image} | {prior} | {doses} | {since} |")
+    return "\n".join(lines) + "\n"
 
 
 def _pixel(frame: pd.DataFrame) -> str:

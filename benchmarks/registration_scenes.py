@@ -132,7 +132,9 @@ def draw(
         drawn.append((yx[keep], index[keep]))
     places = np.concatenate([d[0] for d in drawn])
     index = np.concatenate([d[1] for d in drawn])
-    return Scene(name, prior, _image(prior, places, index, pixel_size, shape), pixel_size, tuple(grains))
+    return Scene(
+        name, prior, crystal_image(prior, places, index, pixel_size, shape), pixel_size, tuple(grains)
+    )
 
 
 def _bend(pixel_size: float, rng: np.random.Generator):  # type: ignore[no-untyped-def]
@@ -147,13 +149,14 @@ def _bend(pixel_size: float, rng: np.random.Generator):  # type: ignore[no-untyp
     return bend
 
 
-def _image(
+def crystal_image(
     prior: StructurePrior,
     places: Floats,
     index: NDArray[np.int64],
     pixel_size: float,
     shape: tuple[int, int],
 ) -> NDArray[np.float32]:
+    """Draw columns of a prior, (N, 2) pixels (y, x), in fractions of the beam; free of noise."""
     repeats = max(1.0, round(THICKNESS / prior.period)) if prior.period else 1.0
     margin = int(np.ceil(6.0 / pixel_size))
     field = (shape[0] + 2 * margin, shape[1] + 2 * margin)
