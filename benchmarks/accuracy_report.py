@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from accuracy_goals import bounds, filled, goals
+from accuracy_goals import bounds, filled, goals, percent
 from accuracy_statistics import (
     BAND,
     MISLED,
-    OURS,
     PUBLISHED,
     WHOLE,
     Interval,
@@ -26,6 +25,7 @@ from accuracy_statistics import (
     methods_of,
     paired,
     published,
+    rivals_of,
 )
 
 MAIN = ("network", "classical", "rival")
@@ -141,8 +141,8 @@ def _reach(results: pd.DataFrame) -> Iterator[str]:
 
 
 def _against_rivals(results: pd.DataFrame) -> Iterator[str]:
-    rivals = methods_of(results, "classical", "rival")
-    if OURS not in set(results["method"]) or not rivals:
+    rivals = rivals_of(results)
+    if not rivals:
         return
     low, high = BAND
     texts = [
@@ -171,7 +171,7 @@ def _against_rivals(results: pd.DataFrame) -> Iterator[str]:
 
 def _margin(found: Margin) -> list[str]:
     gains = (found.jaccard, found.f1, found.loose_jaccard, found.loose_f1)
-    return [_number(found.rival_f1), f"{found.chamfer:.2f} ×", *(f"{100 * g:+.1f} %" for g in gains)]
+    return [_number(found.rival_f1), f"{_number(found.chamfer, 2)} ×", *map(percent, gains)]
 
 
 def _cells(results: pd.DataFrame) -> Iterator[str]:

@@ -101,6 +101,12 @@ def methods_of(results: pd.DataFrame, *kinds: str) -> list[str]:
     return sorted(found, key=lambda name: order.get(name, len(order)))
 
 
+def rivals_of(results: pd.DataFrame) -> list[str]:
+    """List the rivals that have answered a micrograph which ours has answered too."""
+    rivals = methods_of(results, "classical", "rival")
+    return [rival for rival in rivals if len(paired(results, OURS, rival))]
+
+
 def bootstrap(values: ArrayLike, views: ArrayLike) -> Interval:
     """Return the mean over micrographs, and its interval over the views.
 
@@ -199,7 +205,7 @@ def cells(results: pd.DataFrame) -> pd.DataFrame:
         scene, dose, rival, ours, theirs, difference (ours − theirs), low, high.
     """
     rows = []
-    for rival in methods_of(results, "classical", "rival"):
+    for rival in rivals_of(results):
         for (scene, dose), part in paired(results, OURS, rival).groupby(["scene", "dose"], sort=False):
             interval = bootstrap(part["difference"], part["item"])
             own, other = part["own"].mean(), part["other"].mean()

@@ -64,7 +64,7 @@ def test_margins_over_atomai_say_what_was_possible() -> None:
     found = goals(results)
     f1 = about(found, "strict F1 above AtomAI's")
     assert "over 1000, 3000" in f1.measured
-    assert "35.1 % at 3000, where a perfect answer would gain 35.1 %" in f1.measured
+    assert "+35.1 % at 3000, where a perfect answer would gain +35.1 %" in f1.measured
     assert f1.met is True  # 1 / 0.67 − 1
     assert about(found, "a tenth").measured == "above 100 ×"
     late = results.assign(f1=results["f1"].where(results["method"] != OURS, 0.89))
@@ -154,6 +154,20 @@ def test_report_of_one_rival_on_one_view_at_one_dose(tmp_path: Path) -> None:
     assert "| AtomAI | 0.600 | 1 |" in text
     assert "## Goals" not in text
     draw(results, tmp_path)
+
+
+def test_report_of_a_rival_that_finds_nothing_and_of_one_that_shares_no_micrograph() -> None:
+    results = pd.concat(
+        [
+            answers(OURS, "network", {300: 0.9}),
+            answers("AtomAI", "rival", {300: 0.0}, chamfer_angstrom=float("inf")),
+            answers("multi-scale", "rival", {1000: 0.6}),
+        ]
+    )
+    text = report(results)
+    assert "| AtomAI | 300 (none in the band; nearest) | 0.000 | ∞ × | ∞ | ∞ | ∞ | ∞ |" in text
+    assert "| multi-scale | 1000 |" not in text
+    assert about(goals(results), "strict F1 above AtomAI's").met is None
 
 
 @given(st.lists(st.floats(0, 100), max_size=8))
