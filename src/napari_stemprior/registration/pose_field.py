@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_stemprior.registration.bending import bend, is_small
 from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.displacement import Displacement, match_at, templated, track
 from napari_stemprior.registration.placement import from_pose
@@ -105,8 +106,9 @@ class PoseField:
 def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pose) -> PoseField:
     """Follow the lattice of a pose through strain, and tell where it is.
 
-    Where noise would move the columns more than the strain does, the window grows and the field shrinks
-    towards the pose.
+    The phases are followed from window to window; where noise would move the columns more than the strain
+    does, the window grows and the field shrinks towards the pose. On images of up to some 110 x 110 Å that
+    is only the start: a smooth field is then fitted to all fringes at once, see `bending`.
 
     Parameters
     ----------
@@ -149,14 +151,24 @@ def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, p
             break
         shift = shift + rest
 
+    bent = None
+    if is_small(flat.extent):
+        bent = bend(coarse, matched, noise, shift, flat.extent)
+        error = bent.error
+
     reliability, places = None, coarse.places
     side = max(3.0, float(np.sqrt(prior.area)))
     for width in _FINE_WIDTHS:
         fine = demodulator.fringes(found, linear, width * side)
         places = fine.places
-        step = (coarse.places[1, 0, 0], coarse.places[0, 1, 1])
-        at = [places[..., 0] / step[0], places[..., 1] / step[1]]
-        moved = np.stack([map_coordinates(shift[..., a], at, order=1, mode="nearest") for a in (0, 1)], -1)
+        if bent is not None:
+            moved = bent.at(places[:, 0, 0], places[0, :, 1])
+        else:
+            step = (coarse.places[1, 0, 0], coarse.places[0, 1, 1])
+            at = [places[..., 0] / step[0], places[..., 1] / step[1]]
+            moved = np.stack(
+                [map_coordinates(shift[..., a], at, order=1, mode="nearest") for a in (0, 1)], -1
+            )
         match, deviation = match_at(fine, templated(fine, origin, noise), moved, noise)
         usual = _usual(match)
         reliability = np.clip((match / usual - _SHARES[0]) / (_SHARES[1] - _SHARES[0]), 0, 1)
