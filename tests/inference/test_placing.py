@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.placing import place
+from napari_stemprior.inference.placing import Placement, _with_grains, place
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -89,7 +89,32 @@ def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, pr
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
     canonical = CanonicalImage.from_array(ideal, PIXEL)
     claims = canonical.image.numpy() - float(canonical.image.min())
-    monkeypatch.setattr(placing, "register", lambda *_: [wrong, right])
+    monkeypatch.setattr(placing, "register", lambda *_, **__: [wrong, right])
     placed = place(ideal, PIXEL, prior, claims / claims.max(), canonical)
     assert placed is not None
     assert placed.pose is right
+
+
+def test_a_grain_gets_the_basis_once_and_the_way_the_image_shows_it() -> None:
+    rutile = built_in("TiO2 rutile [001]")
+    pixel, shape = 0.12, (320, 320)
+    first = Pose.from_angle(8.0, pixel, (3.0, 5.0), score=0.99)
+    right = Pose.from_angle(25.0, pixel, (9.0, 2.0), score=0.99)
+    quarter = Pose.from_angle(115.0, pixel, (9.0, 2.0), score=0.992)  # titanium again on titanium
+
+    def at(pose: Pose) -> Placement:
+        positions, index = pose.columns(rutile, shape)
+        return Placement(pose, positions, index, np.where(positions[:, 1] < 160, 1.0, 0.0))
+
+    left = at(first)
+    others = [
+        Placement(p.pose, p.positions, p.index, np.where(p.positions[:, 1] > 165, 1.0, 0.0))
+        for p in (at(quarter), at(right))
+    ]
+    ideal = reference_image(rutile, PRESETS["200 kV HAADF"], pixel, shape, right)
+    seen = NoiseChain(dose=3e3).apply(ideal, pixel, np.random.default_rng(0))
+    placed = _with_grains(left, others, seen, rutile)
+    truth = right.columns(rutile, shape)[0]
+    mine = placed.positions[placed.positions[:, 1] > 170]
+    assert cKDTree(truth).query(mine)[0].max() < 1e-6
+    assert len(mine) == np.count_nonzero(truth[:, 1] > 170)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import RegistrationError
@@ -24,6 +24,16 @@ RESCALED_SCORE = 0.8
 MIN_RELIABILITY = 0.3
 #: Another grain takes over where it fits at least so well and the first lattice worse than the limit above.
 _GRAIN_SCORE, _GRAIN_RELIABILITY = 0.8, 0.5
+#: A grain has at least so many columns; two claims that share more than this are of the same grain.
+_SMALLEST_GRAIN, _SAME_GRAIN = 6, 0.6
+#: Poses that are looked at: two grains, each with four ways to hold the basis.
+_CANDIDATES = 8
+#: Å over which the image is blurred before its brightness at the columns counts.
+_COLUMN_WIDTH = 0.35
+#: Pixels within which two placements mean the same place.
+_SAME_PLACE = 2.0
+#: Standard errors by which one way to hold the basis must be brighter than that of the better score.
+_CLEARLY = 2.0
 #: Poses whose scores differ by less are told apart by the image alone, if it prefers one by this much
 #: of a mean probability at its columns: half a turn of a bilayer hardly changes the score.
 _SCORE_TIE, _CLAIM_TIE = 0.01, 0.003
@@ -99,11 +109,9 @@ def place(
         first = _preferred(placements, claims, canonical)
     else:
         return None
-    placed = first.where(first.reliability >= MIN_RELIABILITY)
-    for other in placements:
-        if other is not first and other.pose.score >= _GRAIN_SCORE:
-            placed = _with_grain(placed, first, other)
-    return placed
+    seen = gaussian_filter(image, _COLUMN_WIDTH / pixel_size)
+    grains = [p for p in placements if p is not first and p.pose.score >= _GRAIN_SCORE]
+    return _with_grains(first, grains, seen, prior)
 
 
 def _preferred(placements: list[Placement], claims: Floats, canonical: CanonicalImage) -> Placement:
@@ -118,7 +126,7 @@ def _preferred(placements: list[Placement], claims: Floats, canonical: Canonical
 def _fitting_poses(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior) -> list[Pose]:
     """Fit the lattice at the given pixel size, else at one not far from it."""
     try:
-        poses = [p for p in register(image, pixel_size, prior) if p.is_fit]
+        poses = [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
         if poses:
             return poses
         size, pose = fit_pixel_size(image, prior, guess=pixel_size)
@@ -143,16 +151,82 @@ def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) ->
     return float(map_coordinates(claims, places.T, order=1).mean())
 
 
-def _with_grain(placed: Placement, first: Placement, other: Placement) -> Placement:
-    """Add the columns of another grain where the first lattice is not seen."""
-    _, nearest = cKDTree(first.positions).query(other.positions)
-    free = first.reliability[np.asarray(nearest)] < MIN_RELIABILITY
-    added = other.where((other.reliability >= _GRAIN_RELIABILITY) & free)
-    if not len(added.positions):
+def _with_grains(
+    first: Placement, others: list[Placement], seen: NDArray[np.float32], prior: StructurePrior
+) -> Placement:
+    """Add the columns of other grains, the largest first, where no lattice is seen so far.
+
+    One lattice may hold its basis in several ways, and all of them claim the same grain: one gets it.
+    """
+    placed = first.where(first.reliability >= MIN_RELIABILITY)
+    if not others:
         return placed
+    reach = float(np.linalg.norm(prior.cell, axis=1).max()) * float(
+        np.sqrt(abs(np.linalg.det(first.pose.affine)))
+    )
+    _, nearest = cKDTree(first.positions).query(np.concatenate([p.positions for p in others]))
+    dark = np.split(
+        first.reliability[np.asarray(nearest)] < MIN_RELIABILITY,
+        np.cumsum([len(p.positions) for p in others])[:-1],
+    )
+    claims = [
+        p.where((p.reliability >= _GRAIN_RELIABILITY) & free) for p, free in zip(others, dark, strict=True)
+    ]
+    while claims and (most := max(len(c.positions) for c in claims)) >= _SMALLEST_GRAIN:
+        largest = next(c for c in claims if len(c.positions) == most)
+        rivals = [c for c in claims if _shared(largest, c, reach) > _SAME_GRAIN]
+        won = _brightest(rivals, seen, prior)
+        placed = _joined(placed, won)
+        # what another lattice claims within a cell of this grain is the grain's
+        claims = [c.where(~_near(c, won, reach)) for c in claims]
+    return placed
+
+
+def _shared(first: Placement, second: Placement, reach: float) -> float:
+    """Return the share of the first one's columns that lie within `reach` pixels of the second one's."""
+    return float(_near(first, second, reach).mean())
+
+
+def _near(first: Placement, second: Placement, reach: float) -> NDArray[np.bool_]:
+    if not len(second.positions):
+        return np.zeros(len(first.positions), bool)
+    return np.asarray(cKDTree(second.positions).query(first.positions)[0]) < reach
+
+
+def _brightest(rivals: list[Placement], seen: NDArray[np.float32], prior: StructurePrior) -> Placement:
+    """Of several ways to hold the basis take that of the best score, unless the image clearly denies it.
+
+    The image prefers heavy columns on bright places, as the likelihood of a linear model does.
+    """
+    best = rivals[int(np.argmax([round(r.pose.score, 2) for r in rivals]))]
+    clearer = [_brighter(rival, best, seen, prior) for rival in rivals]
+    return rivals[int(np.argmax(clearer))] if max(clearer) > _CLEARLY else best
+
+
+def _brighter(first: Placement, second: Placement, seen: NDArray[np.float32], prior: StructurePrior) -> float:
+    """Return by how many standard errors the columns of the first lie on brighter places, weighted by Z."""
+    sums, variances = [], []
+    for one, other in ((first, second), (second, first)):
+        weight = prior.z_weights[one.index]
+        distance, nearest = cKDTree(other.positions).query(one.positions)
+        # what both say of a place does not tell them apart, and its noise would hide what does
+        alike = np.abs(prior.z_weights[other.index[np.asarray(nearest)]] / weight - 1) < 1e-3
+        own = ~(alike & (np.asarray(distance) < _SAME_PLACE))
+        weight, index = weight[own], one.index[own]
+        bright = map_coordinates(seen, one.positions[own].T, order=1, mode="nearest").astype(float)
+        mean = np.bincount(index, bright, len(prior.z_weights)) / np.maximum(
+            np.bincount(index, minlength=len(prior.z_weights)), 1
+        )
+        sums.append(float((weight * bright).sum() / max(weight.sum(), 1e-9)))
+        variances.append(float(np.sum((weight * (bright - mean[index])) ** 2) / max(weight.sum(), 1e-9) ** 2))
+    error = np.sqrt(sum(variances))
+    return float((sums[0] - sums[1]) / error) if error > 0 else 0.0
+
+
+def _joined(first: Placement, second: Placement) -> Placement:
     return Placement(
-        placed.pose,
-        np.concatenate([placed.positions, added.positions]),
-        np.concatenate([placed.index, added.index]),
-        np.concatenate([placed.reliability, added.reliability]),
+        first.pose,
+        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.index, second.index]),
+        np.concatenate([first.reliability, second.reliability]),
     )
