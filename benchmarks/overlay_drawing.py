@@ -61,7 +61,7 @@ STYLES: dict[str, tuple[str, str, bool, float, float]] = {
     ONLY_LOG: ("x", _VERMILION, False, 1.0, 2.0),
 }
 _PANEL = 5.6  # inches
-_DPI = 110
+_DPI = 92
 _LINE = 140  # letters in a line of the caption
 
 
@@ -177,7 +177,7 @@ def finish(figure: Figure, caption: str, handles: Sequence[PathCollection], path
         if isinstance(handle, PathCollection):
             handle.set_sizes([70])
     with replaced(path) as beside:
-        options = {"pil_kwargs": {"quality": 88}} if path.suffix in (".jpg", ".jpeg") else {}
+        options = {"pil_kwargs": {"quality": 80}} if path.suffix in (".jpg", ".jpeg") else {}
         figure.savefig(beside, dpi=_DPI, **options)
     plt.close(figure)
     print(path, flush=True)

@@ -174,7 +174,7 @@ def draw_hard(case: HardCase, segmenter: Segmenter, path: Path) -> dict[str, Any
     scale_bar(axes[0, 0], item.pixel_size)
     show(axes[0, 1], gaussian_filter(image, _SMOOTH / item.pixel_size), window, dim=True)
     axes[0, 1].set_title(f"the same, smoothed by {_SMOOTH} Å for the eye alone, with marks", fontsize=10)
-    order = (UNJUDGED, RIGHT_HIDDEN, RIGHT, VACANT, MISSED_HIDDEN, MISSED, WRONG_HIDDEN, WRONG)
+    order = (UNJUDGED, RIGHT_HIDDEN, RIGHT, VACANT, WRONG_HIDDEN, WRONG, MISSED_HIDDEN, MISSED)
     handles = put(axes[0, 1], marks, order, spacing)
 
     filled = round(result.vacancies * result.vacancies_filled) if result.vacancies else 0
