@@ -52,14 +52,16 @@ def test_columns_as_bright_as_their_atoms_fit_through_any_probe(name, exponent, 
 
 
 @settings(max_examples=15)
-@given(level=st.floats(0.25, 0.9), width=st.floats(0.3, 0.6))
-def test_a_column_in_the_hollow_is_as_bright_as_it_was_made(level, width):
+@given(level=st.floats(0.0, 0.9), width=st.floats(0.3, 0.6))
+def test_a_column_in_the_hollow_is_never_made_brighter_and_is_seen_where_columns_are_sharp(level, width):
     prior = built_in("MoSe2")
     weights = column_weights(prior, 1.7)
     hollow = 2 * prior.fractional[1] - prior.fractional[0]
     found = _judged(prior, weights / weights.max(), width=width, extra=(hollow, level))
-    # what the noise and the other columns could do is taken off; these share in what the width leaves open
-    assert level / 2 - 0.05 < found.between < 1.1 * level
+    # what the noise and the other columns could do is taken off; blurred ones could do nearly all of it
+    assert found.between < 1.1 * level + 0.02
+    if width < 0.45 and level > 0.25:
+        assert found.between > level / 2 - 0.05
 
 
 @pytest.mark.parametrize("name", ["MoTe2", "MoS2", "WSe2"])
