@@ -44,8 +44,10 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
     """
     cross = F.binary_cross_entropy_with_logits(output.heat, example.heat, reduction="none")
     entrance, hidden = (10 * cross.mean(dim=(2, 3))).T.tolist()
-    likeness = output.image_embedding @ output.structure_embedding.T
-    own = likeness.argmax(dim=1) == torch.arange(len(likeness))
+    own = torch.full((len(example.columns),), torch.nan)
+    if output.image_embedding is not None and output.structure_embedding is not None:
+        likeness = output.image_embedding @ output.structure_embedding.T
+        own = (likeness.argmax(dim=1) == torch.arange(len(likeness))).float()
     named = []
     for row in range(len(example.columns)):
         usable = example.column_token[row] >= 0
@@ -56,7 +58,7 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
         # a cell of one column leaves nothing to tell
         several = bool(output.token_mask[row].sum() > 1)
         named.append(float(right.float().mean()) if len(right) and several else np.nan)
-    return {"entrance": entrance, "hidden": hidden, "named": named, "retrieved": own.float().tolist()}
+    return {"entrance": entrance, "hidden": hidden, "named": named, "retrieved": own.tolist()}
 
 
 @torch.inference_mode()
@@ -95,7 +97,7 @@ def report(results: pd.DataFrame, whole: str) -> str:
             if column in ("entrance", "hidden")
             else [k for k in kinds if k in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]
         )
-        wide = results.pivot_table(index=["kind", "scene"], columns="variant", values=column)
+        wide = results.pivot(index=["kind", "scene"], columns="variant", values=column)
         lines = [f"## {title}\n", "| prior | " + " | ".join([whole, *others]) + " |"]
         lines.append("|---|" + "---:|" * (1 + len(others)))
         for kind in shown:
@@ -103,6 +105,9 @@ def report(results: pd.DataFrame, whole: str) -> str:
             cells = [f"{part[whole].mean():.3f}"]
             for other in others:
                 change = (part[other] - part[whole]).dropna().to_numpy()
+                if not len(change):
+                    cells.append("–")
+                    continue
                 draws = rng.choice(change, (1000, len(change))).mean(axis=1)
                 low, high = np.percentile(draws, [2.5, 97.5])
                 cells.append(f"{change.mean():+.3f} ({low:+.3f} to {high:+.3f})")

@@ -57,6 +57,7 @@ def _without(**switches: bool) -> Callable[[TrainingConfig], TrainingConfig]:
 
 VARIANTS = {
     "full": Variant("all parts"),
+    "shipped": Variant("as shipped", _without(self_attention=False, embeddings=False)),
     "rendered": Variant("prior drawn as channels, no cross-attention", build=RenderedPriorNet),
     "no_prior": Variant(
         "trained without any prior",
@@ -64,9 +65,10 @@ VARIANTS = {
         prompted=False,
     ),
     "no_contrast": Variant(
-        "without contrastive losses",
+        "without contrast",
         lambda config: replace(config, losses=replace(config.losses, site=0.0, contrast=0.0)),
     ),
+    "no_embeddings": Variant("without contrast of whole images", _without(embeddings=False)),
     "no_cell": Variant("without attention to the cell", _without(cell_attention=False)),
     "no_self": Variant("without self-attention", _without(self_attention=False)),
     "no_sites": Variant("without attention to registered sites", _without(site_attention=False)),
@@ -74,8 +76,10 @@ VARIANTS = {
 
 
 def settings(variant: Variant, steps: int) -> TrainingConfig:
-    """Return the settings of a variant, shortened."""
-    return variant.change(read_config("small").with_options(steps=steps))
+    """Return the settings of a variant, shortened; what the shipped network lacks is put back first."""
+    config = read_config("small").with_options(steps=steps)
+    whole = replace(config.network, self_attention=True, embeddings=True)
+    return variant.change(replace(config, network=whole))
 
 
 def segmenters(folder: Path) -> dict[str, tuple[Segmenter, bool]]:

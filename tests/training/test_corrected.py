@@ -68,7 +68,7 @@ def test_no_loss_reaches_where_nobody_looked():
         **maps, tokens=torch.randn(1, 2, 8), token_mask=torch.ones(1, 2, dtype=torch.bool),
         image_embedding=torch.randn(1, 8), structure_embedding=torch.randn(1, 8),
     )  # fmt: skip
-    losses(output, example, torch.tensor(2.0))["total"].backward()
+    losses(output, example)["total"].backward()
     for name, part in maps.items():
         assert part.grad[0, :, unknown].abs().max() == 0, name
         assert part.grad[0, :, ~unknown].abs().max() > 0, name
@@ -82,7 +82,7 @@ def test_a_mask_changes_nothing_where_everything_is_known():
     torch.manual_seed(0)
     output = StructurePromptedNet(TINY)(example.image, example.prompt)
     plain = torch.nn.functional.binary_cross_entropy_with_logits(output.heat[:, 0], example.heat[:, 0]) * 10
-    torch.testing.assert_close(losses(output, example, torch.tensor(2.0))["heat"], plain)
+    torch.testing.assert_close(losses(output, example)["heat"], plain)
 
 
 def test_unreviewed_atoms_are_not_empty():

@@ -27,6 +27,11 @@ class NetworkConfig:
         Attention heads at the coarse levels.
     neighbours_fine, neighbours_coarse : int
         How many registered columns a pixel looks at, at full and at quarter resolution.
+    self_attention, cell_attention, site_attention : bool
+        Parts that a network may do without: among image tokens, from these to the cell, and from pixels to
+        the registered columns.
+    embeddings : bool
+        Whether whole images and structures are embedded, for a contrast between them.
     """
 
     widths: tuple[int, int, int, int] = (16, 40, 64, 96)
@@ -38,6 +43,7 @@ class NetworkConfig:
     self_attention: bool = True
     cell_attention: bool = True
     site_attention: bool = True
+    embeddings: bool = True
 
     def to_json(self) -> str:
         """Write the sizes as JSON text."""

@@ -36,8 +36,9 @@ class NetworkOutput:
     tokens : Tensor (B, N, E)
         The columns of the cell in the same space; padding is masked by `token_mask`.
     token_mask : Tensor (B, N) of bool
-    image_embedding, structure_embedding : Tensor (B, E)
-        Unit vectors; their product tells how well image and structure agree.
+    image_embedding, structure_embedding : Tensor (B, E) or None
+        Their product tells how well image and structure agree: unit vectors, the image's times the inverse
+        of the learned temperature. None in a network without.
     """
 
     heat: Tensor
@@ -46,8 +47,8 @@ class NetworkOutput:
     features: Tensor
     tokens: Tensor
     token_mask: Tensor
-    image_embedding: Tensor
-    structure_embedding: Tensor
+    image_embedding: Tensor | None
+    structure_embedding: Tensor | None
 
 
 class StructurePromptedNet(nn.Module):
@@ -62,26 +63,29 @@ class StructurePromptedNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(IMAGE_CHANNELS, w0, 5, 1, 2, bias=False), nn.BatchNorm2d(w0), nn.SiLU()
         )
-        self.site_fine = SiteAttention(w0, c.token_width, c.neighbours_fine)
+        if c.site_attention:
+            self.site_fine = SiteAttention(w0, c.token_width, c.neighbours_fine)
+            self.site_coarse = SiteAttention(w2, c.token_width, c.neighbours_coarse)
         self.level0 = ConvBlock(w0, w0)
         self.level1 = ConvBlock(w0, w1, stride=2)
         self.level2 = ConvBlock(w1, w2, stride=2)
-        self.site_coarse = SiteAttention(w2, c.token_width, c.neighbours_coarse)
         self.level3 = ConvBlock(w2, w3, stride=2)
-        spacing = STRIDE * CANONICAL_PIXEL_SIZE
-        self.self_attention = nn.ModuleList([SelfAttention(w3, c.heads, spacing) for _ in range(2)])
-        self.cell_attention = CellAttention(w3, c.token_width, c.heads)
+        if c.self_attention:
+            spacing = STRIDE * CANONICAL_PIXEL_SIZE
+            self.self_attention = nn.ModuleList([SelfAttention(w3, c.heads, spacing) for _ in range(2)])
+        if c.cell_attention:
+            self.cell_attention = CellAttention(w3, c.token_width, c.heads)
         self.up2 = ConvBlock(w3 + w2, w2)
         self.up1 = ConvBlock(w2 + w1, w1)
         self.up0 = ConvBlock(w1 + w0, w0)
         self.head = nn.Conv2d(w0, 5, 1)
         self.project_pixel = nn.Conv2d(w0, c.embedding_width, 1)
         self.project_token = nn.Linear(c.token_width, c.embedding_width)
-        self.project_image = nn.Linear(w3, c.embedding_width)
-        self.project_structure = nn.Linear(c.token_width, c.embedding_width)
-        self.temperature = nn.Parameter(
-            torch.tensor(2.3)
-        )  # log of the inverse, as in CLIP (arXiv:2103.00020)
+        if c.embeddings:
+            self.project_image = nn.Linear(w3, c.embedding_width)
+            self.project_structure = nn.Linear(c.token_width, c.embedding_width)
+            # log of the inverse, as in CLIP (arXiv:2103.00020)
+            self.temperature = nn.Parameter(torch.tensor(2.3))
         with torch.no_grad():  # most pixels hold no column: start from their prior odds
             self.head.bias[:2].fill_(-2.5)  # type: ignore[index]
 
@@ -122,7 +126,13 @@ class StructurePromptedNet(nn.Module):
                 x2, site_tokens, nearest, site_offsets(prompt.sites, nearest, _BLOCK), valid
             )
         x3 = self.level3(x2)
-        image_embedding = F.normalize(self.project_image(x3.mean(dim=(2, 3))).float(), dim=-1)
+        image_embedding = structure_embedding = None
+        if c.embeddings:
+            image_embedding = F.normalize(self.project_image(x3.mean(dim=(2, 3))).float(), dim=-1)
+            image_embedding = image_embedding * self.temperature.exp().clamp(max=50.0)
+            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+            pooled = (tokens * mask[..., None]).sum(dim=1) / count
+            structure_embedding = F.normalize(self.project_structure(pooled).float(), dim=-1)
         if c.self_attention:
             x3 = self.self_attention[0](x3)
         if c.cell_attention:
@@ -134,8 +144,6 @@ class StructurePromptedNet(nn.Module):
         x = self.up0(torch.cat([_twice(x), x0], dim=1))
         head = self.head(x).float()
 
-        count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-        pooled = (tokens * mask[..., None]).sum(dim=1) / count
         return NetworkOutput(
             heat=head[:, :2],
             offset=head[:, 2:4],
@@ -144,7 +152,7 @@ class StructurePromptedNet(nn.Module):
             tokens=self.project_token(tokens[:, :-1]),
             token_mask=mask[:, :-1],
             image_embedding=image_embedding,
-            structure_embedding=F.normalize(self.project_structure(pooled).float(), dim=-1),
+            structure_embedding=structure_embedding,
         )
 
 

@@ -28,7 +28,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.training.corrected import CorrectedView
 from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.examples import Example, collate, make_example
-from napari_stemprior.training.losses import LossWeights, losses
+from napari_stemprior.training.losses import losses
 from napari_stemprior.training.prompting import PromptOdds
 
 #: Apart from the seeds of training and of calibration.
@@ -208,7 +208,7 @@ class FineTuner:
         with self._mixed():
             output = self.network(batch.image, batch.prompt)
         self._rehearse(batch)
-        total = losses(output, batch, self.network.temperature, LossWeights())["total"]
+        total = losses(output, batch)["total"]
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)

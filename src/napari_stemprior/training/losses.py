@@ -25,7 +25,7 @@ class LossWeights:
     site : float
         Contrast of a column with the tokens of the cell.
     contrast : float
-        Contrast of whole images with whole structures.
+        Contrast of whole images with whole structures; nothing in a network without embeddings.
     """
 
     heat: float = 1.0
@@ -35,12 +35,7 @@ class LossWeights:
     contrast: float = 0.02
 
 
-def losses(
-    output: NetworkOutput,
-    example: Example,
-    log_temperature: Tensor,
-    weights: LossWeights | None = None,
-) -> dict[str, Tensor]:
+def losses(output: NetworkOutput, example: Example, weights: LossWeights | None = None) -> dict[str, Tensor]:
     """Return every part of the loss and, as ``total``, their weighted sum.
 
     Heat maps are learned by cross-entropy against the blurred truth, whose minimum is the
@@ -54,7 +49,7 @@ def losses(
         "hidden": hidden,
         "offset": _offset(output, example),
         "site": _site(output, example),
-        "contrast": _contrast(output, example, log_temperature),
+        "contrast": _contrast(output, example),
     }
     weight = asdict(weights or LossWeights())
     parts["total"] = sum((weight[name] * value for name, value in parts.items()), torch.zeros_like(heat))
@@ -91,12 +86,11 @@ def _site(output: NetworkOutput, example: Example) -> Tensor:
     return F.cross_entropy(logits, example.column_token[usable])
 
 
-def _contrast(output: NetworkOutput, example: Example, log_temperature: Tensor) -> Tensor:
+def _contrast(output: NetworkOutput, example: Example) -> Tensor:
     """Contrast of whole images and structures, both ways (Radford et al., arXiv:2103.00020)."""
-    chosen = example.matched
-    if int(chosen.sum()) < 2:
-        return output.image_embedding.sum() * 0
-    scale = log_temperature.exp().clamp(max=50.0)
-    logits = scale * output.image_embedding[chosen] @ output.structure_embedding[chosen].T
+    image, structure, chosen = output.image_embedding, output.structure_embedding, example.matched
+    if image is None or structure is None or int(chosen.sum()) < 2:
+        return output.heat.sum() * 0
+    logits = image[chosen] @ structure[chosen].T
     label = torch.arange(len(logits), device=logits.device)
     return 0.5 * (F.cross_entropy(logits, label) + F.cross_entropy(logits.T, label))

@@ -140,7 +140,7 @@ class Trainer:
         mixed = self.device.type in ("cpu", "cuda")
         with torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext():
             output = self.network(example.image, example.prompt)
-        parts = losses(output, example, self.network.temperature, self.config.losses)
+        parts = losses(output, example, self.config.losses)
         self.optimiser.zero_grad(set_to_none=True)
         parts["total"].backward()  # type: ignore[no-untyped-call]
         if self.fabric:
