@@ -11,6 +11,7 @@ import torch
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
 from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals
@@ -78,10 +79,24 @@ def test_rate_warms_up_and_decays() -> None:
     assert rates[4] < 0.03
 
 
-def test_the_shipped_configuration_is_the_default_network() -> None:
+def test_the_shipped_configuration_leaves_out_what_brings_nothing() -> None:
     config = read_config("small")
-    assert config.network == NetworkConfig()
+    assert config.network == NetworkConfig(self_attention=False, embeddings=False)
     assert config.steps > 1000
+
+
+def test_a_part_that_is_left_out_has_no_weights() -> None:
+    whole = set(StructurePromptedNet(NetworkConfig()).state_dict())
+    parts = {
+        "self_attention": "self_attention.",
+        "cell_attention": "cell_attention.",
+        "site_attention": "site_",
+        "embeddings": "project_image.",
+    }
+    for switch, prefix in parts.items():
+        left = set(StructurePromptedNet(NetworkConfig(**{switch: False})).state_dict())
+        assert left < whole
+        assert not any(name.startswith(prefix) for name in left)
 
 
 @pytest.mark.parametrize(
