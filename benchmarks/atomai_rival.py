@@ -4,7 +4,8 @@ Runs in an environment of its own, which has torch, AtomAI 0.8 (``pip install --
 dependencies by name, safetensors) and this package's source on the path; its segmentation never calls
 torchvision, for which an empty module of that name is put before the real one. First
 ``python benchmarks/known_images.py -o out/rivals``, then here
-``python benchmarks/atomai_rival.py -o out/rivals --steps 1500``.
+``python benchmarks/atomai_rival.py -o out/rivals --steps 1500``. AtomAI holds all its images in memory;
+more of them than fit are shown in ``--rounds``, each from the weights of the last. A finished round is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from rival_answers import Image, answer_all, scenes
 
@@ -45,9 +47,9 @@ def scaled(image: Image) -> Image:
     return ((image - low) / max(high - low, 1e-9)).astype(np.float32)
 
 
-def examples(folder: Path, steps: int, batch: int, seed: int) -> tuple[Image, Image]:
+def examples(folder: Path, steps: int, batch: int, seed: int, first_step: int) -> tuple[Image, Image]:
     """Draw the same scenes that the network was trained on."""
-    stream = iter(scenes(folder, batch, seed))
+    stream = iter(scenes(folder, batch, seed, first_step))
     images = np.empty((steps * batch, 1, 128, 128), np.float32)
     masks = np.empty_like(images)
     for step in range(steps):
@@ -69,22 +71,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("out/rivals"))
     parser.add_argument("--steps", type=int, default=1500, help="mini-batches (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="of so many mini-batches")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1, help="of the scenes, as in the training configuration")
     options = parser.parse_args()
     without_torchvision()
     import atomai as aoi
 
-    images, masks = examples(options.output, options.steps, options.batch, options.seed)
-    held = max(options.batch, len(images) // 50)
     model = aoi.models.Segmentor("Unet", nb_classes=1)
-    start = time.monotonic()
-    model.fit(
-        images[held:], masks[held:], images[:held], masks[:held],
-        loss="ce", training_cycles=options.steps, batch_size=options.batch, swa=False,
-        plot_training_history=False, filename=str(options.output / "atomai"),
-    )  # fmt: skip
-    print(f"trained in {(time.monotonic() - start) / 60:.0f} minutes")
+    for number in range(options.rounds):
+        weights = options.output / f"atomai_{number + 1}_of_{options.steps}.safetensors"
+        if weights.exists():
+            model.net.load_state_dict(load_file(weights))
+            continue
+        start = time.monotonic()
+        first = number * options.steps
+        images, masks = examples(options.output, options.steps, options.batch, options.seed, first)
+        held = max(options.batch, len(images) // 50)
+        model.fit(
+            images[held:], masks[held:], images[:held], masks[:held],
+            loss="ce", training_cycles=options.steps, batch_size=options.batch, swa=False,
+            plot_training_history=False, filename=str(options.output / "atomai"),
+        )  # fmt: skip
+        save_file({n: t.contiguous().cpu() for n, t in model.net.state_dict().items()}, weights)
+        print(f"round {number + 1}: {(time.monotonic() - start) / 60:.0f} minutes", flush=True)
     answer_all(options.output, options.output / "atomai.npz", partial(found, model))
 
 

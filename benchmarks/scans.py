@@ -54,6 +54,8 @@ class Specimen:
     phonons : int
     displacement : dict
         Å, from the Debye-Waller factors at room temperature, sqrt(B / 8 π²).
+    perfect : str
+        The specimen without the vacancies, of which a prior from the atoms is made; this one by default.
     """
 
     build: Callable[[], tuple[Atoms, Columns | None]]
@@ -61,17 +63,29 @@ class Specimen:
     instrument: Instrument = LAYER
     phonons: int = 0
     displacement: dict[str, float] = field(default_factory=dict)
+    perfect: str = ""
 
     @property
     def prior_object(self) -> StructurePrior:
         """The prior of the perfect crystal."""
         if " on " not in self.prior:
             return built_in(self.prior)
-        return prior_of(self.build()[0], self.prior, "stacked for this benchmark")
+        whole = SPECIMENS[self.perfect] if self.perfect else self
+        return prior_of(whole.build()[0], self.prior, "stacked for this benchmark")
 
 
 def _vacant(name: str, repeat: tuple[int, int, int], seed: int, single: float) -> tuple[Atoms, Columns]:
     return with_vacancies(rectangular(name) * repeat, 0.05, np.random.default_rng(seed), single=single)
+
+
+def _twisted() -> Atoms:
+    return bilayer("WSe2", "WSe2", twisted=True, shift=(0.4, 0.9))
+
+
+def _vacant_below() -> tuple[Atoms, Columns]:
+    """Empty 8 % of the columns of the lower layer, mainly of selenium."""
+    rng = np.random.default_rng(15)
+    return with_vacancies(_twisted() * (3, 2, 1), 0.08, rng, layer=1, seldom={"W": 0.25})
 
 
 SPECIMENS: dict[str, Specimen] = {
@@ -80,9 +94,8 @@ SPECIMENS: dict[str, Specimen] = {
     "mose2_on_ws2": Specimen(
         lambda: (bilayer("MoSe2", "WS2", twisted=False, shift=(0.8, 0.5)), None), "MoSe2 on WS2"
     ),
-    "wse2_twisted": Specimen(
-        lambda: (bilayer("WSe2", "WSe2", twisted=True, shift=(0.4, 0.9)), None), "WSe2 on WSe2"
-    ),
+    "wse2_twisted": Specimen(lambda: (_twisted(), None), "WSe2 on WSe2"),
+    "wse2_twisted_vacancies": Specimen(_vacant_below, "WSe2 on WSe2", perfect="wse2_twisted"),
     "mos2_twisted": Specimen(
         lambda: (bilayer("MoS2", "MoS2", twisted=True, shift=(0.5, 0.3)), None), "MoS2 on MoS2"
     ),

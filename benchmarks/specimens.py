@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,19 +193,30 @@ def columns_of(atoms: Atoms) -> Columns:
 
 
 def with_vacancies(
-    atoms: Atoms, fraction: float, rng: np.random.Generator, *, single: float = 0.0
+    atoms: Atoms,
+    fraction: float,
+    rng: np.random.Generator,
+    *,
+    single: float = 0.0,
+    layer: int | None = None,
+    seldom: Mapping[str, float] | None = None,
 ) -> tuple[Atoms, Columns]:
-    """Remove whole columns of a layer, no two of them neighbours.
+    """Remove whole columns, no two of them neighbours.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        From `rectangular`, repeated.
+        From `rectangular` or `bilayer`, repeated.
     fraction : float
-        Of the columns.
+        Of the columns that may go.
     rng : numpy Generator
     single : float
         Fraction of the columns of two atoms that lose one of them: they stay columns.
+    layer : int, optional
+        Only columns of this layer go; those that lie on a column of a higher one stay, since nobody
+        could tell them apart.
+    seldom : mapping of str to float, optional
+        How often a column of an element goes, as a part of how often those of the others do.
 
     Returns
     -------
@@ -214,10 +226,17 @@ def with_vacancies(
     """
     columns = columns_of(atoms)
     boxed = cKDTree(columns.xy, boxsize=columns.cell)
-    spacing = float(np.median(boxed.query(columns.xy, k=2)[0][:, 1]))
+    able = np.flatnonzero(columns.layer == layer) if layer is not None else np.arange(len(columns.xy))
+    among = cKDTree(columns.xy[able], boxsize=columns.cell)
+    spacing = float(np.median(among.query(columns.xy[able], k=2)[0][:, 1]))
+    if seldom is None:
+        order = rng.permutation(able)
+    else:
+        often = np.array([seldom.get(element, 1.0) for element in columns.element[able]])
+        order = rng.choice(able, len(able), replace=False, p=often / often.sum())
     chosen: list[int] = []
-    for index in rng.permutation(len(columns.xy)):
-        if len(chosen) == round(fraction * len(columns.xy)):
+    for index in order:
+        if len(chosen) == round(fraction * len(able)):
             break
         if not set(boxed.query_ball_point(columns.xy[index], 1.9 * spacing)) & set(chosen):
             chosen.append(int(index))
