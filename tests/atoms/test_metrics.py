@@ -151,6 +151,72 @@ def test_hidden_layer_element_and_vacancies():
     assert result.element_f1["W"] == pytest.approx(2 * (w - 1) / (w + w))
 
 
+def stacked(apart: tuple[float, ...]) -> AtomTable:
+    """Return an upper atom each 20 px and below it one so many Å beside, at 0.1 Å/px."""
+    upper = np.array([[50.0, 20.0 + 20.0 * n] for n in range(len(apart))])
+    lower = upper + np.array([[distance / 0.1, 0.0] for distance in apart])
+    layer = np.repeat([0, 1], len(apart))
+    return AtomTable.from_positions(np.concatenate([upper, lower]), 0.1, layer=layer)
+
+
+def test_hidden_atoms_are_apart_from_half_an_angstrom_on():
+    truth = stacked((0.3, 0.499, 0.501, 1.0))
+    missing = truth.where(np.arange(8) != 5)
+    both = m.score(missing, truth, (200, 200), gate=0.1)
+    assert both.hidden_layer_recall == 0.75
+    assert (both.hidden_apart, both.hidden_apart_recall) == (2, 1.0)
+    assert m.score(truth.where(np.arange(8) != 6), truth, (200, 200), gate=0.1).hidden_apart_recall == 0.5
+    # what matters is the atom above, not its neighbour in its own layer
+    flat = AtomTable.from_positions(truth.yx, 0.1, layer=np.ones(8, int))
+    assert m.score(flat, flat, (200, 200)).hidden_apart == 8
+
+
+@pytest.mark.parametrize(
+    ("layer", "shift", "filled"),
+    [
+        (0, 0.0, 0),  # the atom above, found where it is
+        (0, 0.1, 0),  # and a little beside, towards the vacancy
+        (0, 0.3, 1),  # nearer to the vacancy than to any atom: nothing else it could be
+        (1, 0.0, 1),  # said to be hidden
+        (1, -0.3, 0),  # hidden, but too far away
+    ],
+)
+def test_the_atom_above_does_not_fill_a_hidden_vacancy(layer, shift, filled):
+    truth = stacked((1.0, 0.4)).where(np.array([1, 1, 1, 0], bool))
+    vacancy = truth.yx[1] + [4.0, 0.0]
+    guess = truth.yx + np.array([[0.0], [1.0], [0.0]]) * [shift / 0.1, 0.0]
+    found = AtomTable.from_positions(guess, 0.1, layer=[0, layer, 1])
+    result = m.score(found, truth, (200, 200), vacancies=[vacancy], vacancy_layers=[1])
+    assert (result.vacancies, result.hidden_vacancies) == (1, 1)
+    assert (result.vacancies_filled, result.hidden_vacancies_filled) == (filled, filled)
+
+
+def test_a_second_atom_beside_the_one_above_fills():
+    truth = stacked((1.0, 0.4)).where(np.array([1, 1, 1, 0], bool))
+    vacancy = truth.yx[1] + [4.0, 0.0]
+    found = AtomTable.from_positions(np.concatenate([truth.yx, [vacancy]]), 0.1, layer=[0, 0, 1, 1])
+    assert m.score(found, truth, (200, 200), vacancies=[vacancy], vacancy_layers=1).vacancies_filled == 1
+
+
+def test_a_hidden_atom_does_not_fill_the_vacancy_above_it():
+    truth = stacked((0.4, 1.0)).where(np.array([0, 1, 1, 1], bool))
+    vacancy = truth.yx[1] - [4.0, 0.0]
+    result = m.score(truth, truth, (200, 200), vacancies=[vacancy])
+    assert (result.vacancies_filled, result.hidden_vacancies) == (0, 0)
+    assert np.isnan(result.hidden_vacancies_filled)
+
+
+@settings(deadline=None, max_examples=60)
+@given(clouds(), st.integers(0, 2**32 - 1))
+def test_without_layers_every_atom_near_a_vacancy_fills_it(pair, seed):
+    found, true = pair
+    empty = np.random.default_rng(seed).uniform(0, 20, (10, 2))
+    tables = (AtomTable.from_positions(p, 0.2) for p in (found, true))
+    share = m.score(*tables, vacancies=empty).vacancies_filled
+    distance = np.linalg.norm(empty[:, None] - found[None], axis=-1) * 0.2
+    assert share == (distance <= m.VACANCY_RADIUS).any(axis=1).mean()
+
+
 def test_rejected_atoms_do_not_count():
     yx = lattice()
     status = ["rejected"] + ["ok"] * (len(yx) - 1)
@@ -191,6 +257,15 @@ def test_pooling_adds_the_counts():
     both = m.pooled([full, half])
     assert both.tp == full.tp + half.tp
     assert full.f1 > both.f1 > half.f1
+
+
+def test_pooling_weighs_hidden_sites_alike():
+    truth = stacked((1.0, 0.4, 1.0, 1.0))
+    one = m.score(truth, truth, vacancies=[truth.yx[4], [180.0, 180.0]], vacancy_layers=1)
+    two = m.score(truth.where(np.arange(8) < 4), truth, vacancies=truth.yx[4:5], vacancy_layers=1)
+    both = m.pooled([one, two])
+    assert (both.hidden_apart, both.hidden_apart_recall) == (6, 0.5)
+    assert (both.hidden_vacancies, both.hidden_vacancies_filled) == (3, pytest.approx(1 / 3))
 
 
 def test_fifty_thousand_atoms_are_matched_in_seconds():

@@ -16,7 +16,25 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
+from napari_stemprior.atoms.hidden_sites import APART, VACANCY_RADIUS, clearance, filled_vacancies
 from napari_stemprior.atoms.table import AtomTable
+
+__all__ = [
+    "APART",
+    "BORDER",
+    "GATE_FRACTION",
+    "GATE_MAX",
+    "VACANCY_RADIUS",
+    "Matching",
+    "Score",
+    "calibration_error",
+    "gate_for",
+    "loose",
+    "match",
+    "median_spacing",
+    "pooled",
+    "score",
+]
 
 #: Part of the median projected neighbour distance within which a prediction is a hit.
 GATE_FRACTION = 0.3
@@ -24,8 +42,6 @@ GATE_FRACTION = 0.3
 GATE_MAX = 0.75
 #: Width of the border in Å that is left out.
 BORDER = 1.0
-#: A predicted atom nearer than this (Å) to a vacancy fills it.
-VACANCY_RADIUS = 0.6
 
 # Cost of leaving a true atom without partner, in gates. It must exceed every detour of a chain of
 # re-matched pairs, so that the number of pairs comes first and their distance second.
@@ -81,10 +97,18 @@ class Score:
         F1 of each element; a pair of two elements is a miss of the one and an error of the other.
     hidden_layer_recall : float
         Recall of the true atoms in layers below the entrance layer.
+    hidden_apart : int
+        Those of them that lie `APART` or more from every true atom of a higher layer.
+    hidden_apart_recall : float
+        Recall of these.
     vacancies : int
         True vacancies inside the border.
     vacancies_filled : float
-        Fraction of them with a predicted atom within `VACANCY_RADIUS`.
+        Fraction of them that `filled_vacancies` says are filled.
+    hidden_vacancies : int
+        Those of them that are in layers below the entrance layer.
+    hidden_vacancies_filled : float
+        Fraction of these.
     ece : float
         Expected calibration error of the confidence, ten equal bins.
     loose_f1, loose_jaccard : float
@@ -100,8 +124,12 @@ class Score:
     chamfer_angstrom: float = np.nan
     element_f1: dict[str, float] = field(default_factory=dict)
     hidden_layer_recall: float = np.nan
+    hidden_apart: int = 0
+    hidden_apart_recall: float = np.nan
     vacancies: int = 0
     vacancies_filled: float = np.nan
+    hidden_vacancies: int = 0
+    hidden_vacancies_filled: float = np.nan
     ece: float = np.nan
     loose_f1: float = np.nan
     loose_jaccard: float = np.nan
@@ -204,6 +232,7 @@ def score(
     shape: tuple[int, int] | None = None,
     *,
     vacancies: ArrayLike | None = None,
+    vacancy_layers: ArrayLike = 0,
     gate: float | None = None,
     border: float = BORDER,
 ) -> Score:
@@ -217,6 +246,8 @@ def score(
         Rows and columns of the image; without it there is no border.
     vacancies : (V, 2) array-like, optional
         Pixels (y, x) of lattice sites that are truly empty.
+    vacancy_layers : int or (V,) array-like of int
+        The layer of each, or of all.
     gate, border : float
         As in `match`.
 
@@ -230,12 +261,15 @@ def score(
     in_p, in_t = _inside(found.yx, size, shape, border), _inside(true.yx, size, shape, border)
     chamfer_px = _mean_nearest(found.yx[in_p], true.yx) + _mean_nearest(true.yx[in_t], found.yx)
 
-    hidden = true.rows["layer"].to_numpy() > 0
-    hits, misses = int(hidden[pairs.truth].sum()), int(hidden[pairs.missed].sum())
+    layer = true.rows["layer"].to_numpy()
+    hidden = layer > 0
+    apart = hidden & (clearance(true.yx, layer) * size >= APART)
 
     empty = _points(np.empty((0, 2)) if vacancies is None else vacancies)
-    empty = empty[_inside(empty, size, shape, border)]
-    near = cKDTree(found.yx).query(empty)[0] * size <= VACANCY_RADIUS if len(found) else np.zeros(len(empty))
+    below = np.broadcast_to(np.asarray(vacancy_layers) > 0, len(empty))
+    judged = _inside(empty, size, shape, border)
+    empty, below = empty[judged], below[judged]
+    full = filled_vacancies(found, true, empty, below)
 
     confidence = found.rows["confidence"].to_numpy(float)[pairs.counted]
     right = np.arange(len(confidence)) < len(pairs.predicted)
@@ -249,9 +283,13 @@ def score(
         chamfer_px=chamfer_px,
         chamfer_angstrom=chamfer_px * size,
         element_f1=_element_f1(pairs, found.rows["element"].to_numpy(), true.rows["element"].to_numpy()),
-        hidden_layer_recall=_ratio(hits, hits + misses),
+        hidden_layer_recall=_recall(pairs, hidden),
+        hidden_apart=int(apart[pairs.truth].sum() + apart[pairs.missed].sum()),
+        hidden_apart_recall=_recall(pairs, apart),
         vacancies=len(empty),
-        vacancies_filled=_ratio(float(np.sum(near)), len(empty)),
+        vacancies_filled=_ratio(int(full.sum()), len(empty)),
+        hidden_vacancies=int(below.sum()),
+        hidden_vacancies_filled=_ratio(int(full[below].sum()), int(below.sum())),
         ece=calibration_error(confidence, right),
         loose_f1=loose_f1,
         loose_jaccard=loose_jaccard,
@@ -330,8 +368,14 @@ def pooled(scores: list[Score]) -> Score:
         chamfer_angstrom=float(np.mean([s.chamfer_angstrom for s in scores])),
         element_f1={e: _mean([s.element_f1.get(e, np.nan) for s in scores]) for e in elements},
         hidden_layer_recall=_mean([s.hidden_layer_recall for s in scores]),
+        hidden_apart=sum(s.hidden_apart for s in scores),
+        hidden_apart_recall=_mean([s.hidden_apart_recall for s in scores], [s.hidden_apart for s in scores]),
         vacancies=sum(s.vacancies for s in scores),
         vacancies_filled=_mean([s.vacancies_filled for s in scores], [s.vacancies for s in scores]),
+        hidden_vacancies=sum(s.hidden_vacancies for s in scores),
+        hidden_vacancies_filled=_mean(
+            [s.hidden_vacancies_filled for s in scores], [s.hidden_vacancies for s in scores]
+        ),
         ece=_mean([s.ece for s in scores], [s.tp + s.fp for s in scores]),
         loose_f1=float(np.mean([s.loose_f1 for s in scores])),
         loose_jaccard=float(np.mean([s.loose_jaccard for s in scores])),
@@ -362,6 +406,12 @@ def _inside(
     margin = border / pixel_size - 0.5  # the image reaches half a pixel beyond its outermost centres
     far = np.asarray(shape, float) - 1
     return np.asarray(((yx >= margin) & (yx <= far - margin)).all(axis=1))
+
+
+def _recall(pairs: Matching, chosen: NDArray[np.bool_]) -> float:
+    """Return the recall of the true atoms chosen."""
+    hits, misses = int(chosen[pairs.truth].sum()), int(chosen[pairs.missed].sum())
+    return _ratio(hits, hits + misses)
 
 
 def _mean_nearest(from_: NDArray[np.float64], to: NDArray[np.float64]) -> float:

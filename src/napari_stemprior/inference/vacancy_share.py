@@ -16,7 +16,7 @@ from napari_stemprior.inference.calibration import MIN_EQUALS
 Floats = NDArray[np.float64]
 
 #: What is known of the share beforehand: as if this many empty sites had been seen among this many.
-_EMPTY, _SEEN = 0.5, 19.5
+_EMPTY, _SEEN = 1.0, 20.0
 #: No crystal that still registers lacks more of a kind.
 _MOST = 0.15
 #: Where noise hides single columns the share cannot be learned, and what passes for it is chance.
