@@ -153,7 +153,13 @@ def measure(comparison: Comparison, view: str, tasks: list[Task]) -> pd.DataFram
         for method, found in answers(comparison, item, dose, seed, wanted):
             taken = time.perf_counter() - start
             kind, source = sources[method]
-            result = score(found, item.truth, item.image.shape, vacancies=item.vacancies)
+            result = score(
+                found,
+                item.truth,
+                item.image.shape,
+                vacancies=item.vacancies,
+                vacancy_layers=item.vacancy_layers,
+            )
             numbers = result.as_dict()
             elements = list(numbers.pop("element_f1").values())
             # only a right prior tells the elements, only a network says how sure it is

@@ -125,25 +125,21 @@ def _atomai(results: pd.DataFrame) -> Iterator[Goal]:
 
 
 def _vacancies(own: pd.DataFrame) -> Iterator[Goal]:
-    known = own[(own["vacancies"] > 0) & own["vacancies_filled"].notna()]
-    for what, part, most in (
-        ("10⁴ e/Å² and above", known[known["dose"] >= 1e4], 0.02),
-        ("3·10³ e/Å²", known[known["dose"] == 3e3], 0.04),
-    ):
-        if len(part):
-            shares = filled(part, ["specimen", "dose"])
-            worst, place = _largest(shares["filled"])
-            pooled = np.average(part["vacancies_filled"], weights=part["vacancies"])
-            limit = shares["limit"].to_numpy()[shares["filled"].to_numpy().argmax()]
-            text = f"{100 * pooled:.1f} % of all; worst: {100 * worst:.1f} %, {place}"
-            if np.isfinite(limit):
-                text += f" (limit {100 * limit:.1f} %)"
-            yield Goal(
-                f"vacancies filled ≤ {100 * most:g} % at {what}, every specimen",
-                text,
-                worst <= most,
-            )
-    limited = known[known["vacancy_limit"].notna()]
+    some = known(own, "vacancies")
+    for what, part, most in _strict_doses(some):
+        shares = filled(part, ["specimen", "dose"])
+        worst, place = _largest(shares["filled"])
+        pooled = np.average(part["vacancies_filled"], weights=part["vacancies"])
+        limit = shares["limit"].to_numpy()[shares["filled"].to_numpy().argmax()]
+        text = f"{100 * pooled:.1f} % of all; worst: {100 * worst:.1f} %, {place}"
+        if np.isfinite(limit):
+            text += f" (limit {100 * limit:.1f} %)"
+        yield Goal(
+            f"vacancies filled ≤ {100 * most:g} % at {what}, every specimen",
+            text,
+            worst <= most,
+        )
+    limited = some[some["vacancy_limit"].notna()]
     if len(limited):
         shares = filled(limited, ["specimen", "dose"])
         excess, place = _largest(shares["filled"] - shares["limit"])
@@ -154,15 +150,33 @@ def _vacancies(own: pd.DataFrame) -> Iterator[Goal]:
         )
 
 
-def filled(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the share of the vacancies filled, and the limit, pooled over the vacancies of each group."""
-    weight = rows["vacancies"]
+def _strict_doses(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, float]]:
+    """Yield the doses at which so few vacancies may be filled, those that there are answers for."""
+    for what, part, most in (
+        ("10⁴ e/Å² and above", rows[rows["dose"] >= 1e4], 0.02),
+        ("3·10³ e/Å²", rows[rows["dose"] == 3e3], 0.04),
+    ):
+        if len(part):
+            yield what, part, most
+
+
+def filled(rows: pd.DataFrame, by: list[str], count: str = "vacancies") -> pd.DataFrame:
+    """Return the share of the vacancies filled, and the limit, pooled over the vacancies of each group.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    by : list of str
+    count : str
+        ``vacancies`` or ``hidden_vacancies``.
+    """
+    weight = rows[count]
     sums = (
-        rows.assign(filled=rows["vacancies_filled"] * weight, limit=rows["vacancy_limit"] * weight)
-        .groupby(by, sort=False)[["filled", "limit", "vacancies"]]
+        rows.assign(filled=rows[f"{count}_filled"] * weight, limit=rows["vacancy_limit"] * weight)
+        .groupby(by, sort=False)[["filled", "limit", count]]
         .sum(min_count=1)
     )
-    return sums[["filled", "limit"]].div(sums["vacancies"], axis=0)
+    return sums[["filled", "limit"]].div(sums[count], axis=0)
 
 
 def _wrong_prior(results: pd.DataFrame) -> Iterator[Goal]:
@@ -190,15 +204,40 @@ def _scenes(own: pd.DataFrame) -> Iterator[Goal]:
 
 
 def _hidden(own: pd.DataFrame) -> Iterator[Goal]:
-    part = own[(own["dose"] == 1e4) & own["hidden_layer_recall"].notna()]
-    if len(part):
-        lowest, view = _largest(-part.groupby("item")["hidden_layer_recall"].mean())
-        text = f"{part['hidden_layer_recall'].mean():.3f} (lowest view: {-lowest:.3f}, {view})"
+    """Judge what is found of a lower layer, and what is invented in it.
+
+    Answers of before hidden columns were told apart, and of bilayers without vacancies, decide nothing.
+    """
+    apart = known(own, "hidden_apart")
+    empty = known(own, "hidden_vacancies")
+    at = apart[apart["dose"] == 1e4]
+    if len(at):
+        recall = np.average(at["hidden_apart_recall"], weights=at["hidden_apart"])
+        lowest, view = _largest(-at.groupby("item")["hidden_apart_recall"].mean())
+        text = f"{recall:.3f} (lowest view: {-lowest:.3f}, {view}); of all lower columns "
+        text += f"{at['hidden_layer_recall'].mean():.3f}; "
+        text += f"{int(empty.drop_duplicates('item')['hidden_vacancies'].sum())} vacant hidden sites"
+        met = bool(recall >= 0.9)
         yield Goal(
-            "hidden-layer recall ≥ 0.9 at 10⁴ e/Å² (here of all lower columns, however near to an upper one)",
+            "hidden-layer recall ≥ 0.9 at 10⁴ e/Å² of lower columns 0.5 Å or more from an upper one, "
+            "with vacant hidden sites in the test",
             text,
-            bool(part["hidden_layer_recall"].mean() >= 0.9),
+            met if len(empty) or not met else None,
         )
+    for what, part, most in _strict_doses(empty):
+        shares = filled(part, ["dose"], "hidden_vacancies")
+        worst, place = _largest(shares["filled"])
+        limit = shares["limit"].to_numpy()[shares["filled"].to_numpy().argmax()]
+        yield Goal(
+            f"vacant hidden sites filled ≤ {100 * most:g} % at {what}",
+            f"at most {100 * worst:.1f} % (at {place}; limit {100 * limit:.1f} %)",
+            worst <= most,
+        )
+
+
+def known(rows: pd.DataFrame, count: str) -> pd.DataFrame:
+    """Return the answers on views that hold something to count; none if the column is not there."""
+    return rows[rows[count] > 0] if count in rows else rows.iloc[:0]
 
 
 def _positions(positions: pd.DataFrame) -> Iterator[Goal]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from accuracy_goals import bounds, filled, goals, percent
+from accuracy_goals import bounds, filled, goals, known, percent
 from accuracy_statistics import (
     BAND,
     MISLED,
@@ -27,6 +27,7 @@ from accuracy_statistics import (
     published,
     rivals_of,
 )
+from napari_stemprior.atoms.metrics import APART, VACANCY_RADIUS
 
 MAIN = ("network", "classical", "rival")
 
@@ -57,11 +58,10 @@ def report(results: pd.DataFrame, positions: Path | None = None) -> str:
         _table(f"{scene}: strict F1", part, "dose", "f1", level=3)
         for scene, part in main.groupby("scene", sort=False)
     ]
-    parts += [*_vacancies(main)]
+    parts += [*_vacancies(main), *_hidden(main)]
     parts += [
         _table(title, main, "dose", column, digits)
         for title, column, digits in (
-            ("Hidden-layer recall", "hidden_layer_recall", 3),
             ("Precision", "precision", 3),
             ("Recall", "recall", 3),
             ("Jaccard (strict)", "jaccard", 3),
@@ -203,13 +203,13 @@ def _cells(results: pd.DataFrame) -> Iterator[str]:
 
 def _vacancies(results: pd.DataFrame) -> Iterator[str]:
     """Write the share of vacancies filled beside what is possible at best."""
-    known = results[(results["vacancies"] > 0) & results["vacancies_filled"].notna()]
-    methods = [m for m in methods_of(known, *MAIN) if m != MISLED]
-    if not len(known) or not methods:
+    some = known(results, "vacancies")
+    methods = [m for m in methods_of(some, *MAIN) if m != MISLED]
+    if not len(some) or not methods:
         return
-    doses = sorted(known["dose"].unique())
+    doses = sorted(some["dose"].unique())
     rows = []
-    for specimen, part in known.groupby("specimen", sort=False):
+    for specimen, part in some.groupby("specimen", sort=False):
         for number, method in enumerate(["likelihood-ratio limit", *methods]):
             column = "filled" if number else "limit"
             shares = filled(part[part["method"] == (method if number else methods[0])], ["dose"])[column]
@@ -221,6 +221,39 @@ def _vacancies(results: pd.DataFrame) -> Iterator[str]:
         + _rows(["specimen", "", *(f"{d:g} e/Å²" for d in doses)], rows, left=2)
         + "\n![Vacancies filled against dose](images/accuracy_vacancies.png)\n\n"
         "Grey: the goal, at most 10 points above the limit.\n"
+    )
+
+
+def _hidden(results: pd.DataFrame) -> Iterator[str]:
+    """Write what is found of the lower layers of bilayers, and how many of their empty sites are filled."""
+    below = results[results["hidden_layer_recall"].notna()]
+    if below.empty:
+        return
+    doses = sorted(below["dose"].unique())
+    apart = f"recall, {APART:g} Å or more from an upper column"
+    rows = []
+    for method in methods_of(below, *MAIN):
+        part = below[below["method"] == method]
+        clear, empty = known(part, "hidden_apart"), known(part, "hidden_vacancies")
+        lines = {"recall, all": part.groupby("dose")["hidden_layer_recall"].mean()}
+        if len(clear):
+            lines[apart] = clear.groupby("dose")["hidden_apart_recall"].mean()
+        if len(empty):
+            lines["vacant sites filled, %"] = 100 * filled(empty, ["dose"], "hidden_vacancies")["filled"]
+        for what, values in lines.items():
+            digits = 1 if what.endswith("%") else 3
+            rows.append([method, what, *(_number(values.get(dose, np.nan), digits) for dose in doses)])
+    empty = known(below, "hidden_vacancies")
+    if len(empty):
+        limit = 100 * filled(empty, ["dose"], "hidden_vacancies")["limit"]
+        numbers = [_number(limit.get(dose, np.nan), 1) for dose in doses]
+        rows.append(["likelihood-ratio limit", "vacant sites filled, %", *numbers])
+    yield (
+        "## Hidden layer\n\n"
+        "Lower columns of bilayers. A vacant site is filled by an atom within "
+        f"{VACANCY_RADIUS:g} Å that is said to be hidden, or that has no true atom as near as the site: the "
+        "atom above it does not fill it.\n\n"
+        + _rows(["method", "", *(f"{d:g} e/Å²" for d in doses)], rows, left=2)
     )
 
 

@@ -29,7 +29,11 @@ _TRIES = 25
 
 
 def judged(
-    found: AtomTable, truth: AtomTable, shape: tuple[int, int], vacancies: Floats
+    found: AtomTable,
+    truth: AtomTable,
+    shape: tuple[int, int],
+    vacancies: Floats,
+    vacancy_layers: ArrayLike = 0,
 ) -> tuple[Marks, Score]:
     """Sort predicted and true atoms into right, wrong and missed, by the strict matching.
 
@@ -41,6 +45,8 @@ def judged(
         Rows and columns; within 1 Å of the border nothing is judged.
     vacancies : (V, 2) array
         Pixels of the sites that are truly empty.
+    vacancy_layers : int or (V,) array-like of int
+        The layer of each, or of all.
 
     Returns
     -------
@@ -67,7 +73,7 @@ def judged(
         VACANT: np.asarray(vacancies, float).reshape(-1, 2),
         UNJUDGED: found.yx[rest],
     }
-    return marks, score(found, truth, shape, vacancies=vacancies)
+    return marks, score(found, truth, shape, vacancies=vacancies, vacancy_layers=vacancy_layers)
 
 
 def by_source(found: AtomTable, sites: Floats) -> Marks:

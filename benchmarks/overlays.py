@@ -111,7 +111,7 @@ HARD = (
     HardCase("hard_strain", ("21 wte2 strain",), 300),
     HardCase("hard_grains", ("28 tio2_001 grains",), 1000),
     HardCase("hard_hole", ("14 graphene hole",), 1000),
-    HardCase("hard_bilayer", ("19 mose2_on_ws2 bilayer",), 1000),
+    HardCase("hard_bilayer", ("32 wse2_twisted_vacancies", "19 mose2_on_ws2 bilayer"), 1000),
     HardCase("hard_lowest_dose", ("22 wte2_vacancies",), 300),
 )
 _ATOMSEGNET = "AtomSegNet test images, © 2019 xinhuolin, MIT"
@@ -160,7 +160,7 @@ def draw_hard(case: HardCase, segmenter: Segmenter, path: Path) -> dict[str, Any
     shape = (image.shape[0], image.shape[1])
     segmenter.set_image(image, item.pixel_size)
     found = segmenter.segment(item.prior)
-    marks, result = judged(found, item.truth, shape, item.vacancies)
+    marks, result = judged(found, item.truth, shape, item.vacancies, item.vacancy_layers)
     errors = (WRONG, WRONG_HIDDEN, MISSED, MISSED_HIDDEN)
     events = np.concatenate([marks[name] for name in errors])
     side = crop_side(item.truth.yx[item.truth.rows["layer"].to_numpy() == 0], item.pixel_size)

@@ -42,6 +42,8 @@ class Item:
     prior, wrong_prior : StructurePrior
     view : View
         Where the image lies on the specimen.
+    vacancy_layers : (V,) array of int
+        The layer of each vacancy; 0 is the entrance layer.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Item:
     prior: StructurePrior
     wrong_prior: StructurePrior
     view: View
+    vacancy_layers: NDArray[np.int64]
 
     def micrograph(self, dose: float, seed: int = 0) -> NDArray[np.float32]:
         """Return the counts at a dose in e/Å², with a little scan jitter and contamination."""
@@ -198,14 +201,19 @@ def share(yx: NDArray[np.float64], keep: NDArray[np.bool_], shape: tuple[int, in
     return part.reshape(shape)
 
 
+def vacant(known: KnownScan, view: View) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """List the sites on the image that are empty in the simulated cell: pixels (y, x) and layers."""
+    if known.vacancies is None:
+        return np.empty((0, 2)), np.empty(0, np.int64)
+    yx, index = view.columns(known.vacancies)
+    inside = on_image(yx, view.shape)
+    return yx[inside], known.vacancies.layer[index[inside]]
+
+
 def as_it_is(known: KnownScan, view: View) -> tuple[NDArray[np.float64], AtomTable, NDArray[np.float64]]:
     """Perfect crystal, strained crystal, bilayer, or a simulated cell with vacancies."""
     yx, index = view.columns(known.columns)
-    empty = np.empty((0, 2))
-    if known.vacancies is not None:
-        empty, _ = view.columns(known.vacancies)
-        empty = empty[on_image(empty, view.shape)]
-    return view.draw(known), table(yx, known.columns, index, view), empty
+    return view.draw(known), table(yx, known.columns, index, view), vacant(known, view)[0]
 
 
 def hole(known: KnownScan, view: View) -> tuple[NDArray[np.float64], AtomTable, NDArray[np.float64]]:
@@ -311,6 +319,7 @@ def items(chosen: str = "") -> tuple[Item, ...]:
                 SPECIMENS[specimen].prior_object,
                 built_in(wrong),
                 view,
+                vacant(known, view)[1],
             )
         )
     return tuple(drawn)
