@@ -96,6 +96,62 @@ def test_the_share_filled_weighs_every_vacancy_alike() -> None:
     assert filled(rows, ["dose"]).loc[300, "filled"] == pytest.approx(0.1)
 
 
+STACKS = {"0 c bilayer": ("c", "bilayer"), "1 d bilayer": ("d", "bilayer")}
+
+
+def stacks(recall: float, filled: float, *, method: str = OURS) -> pd.DataFrame:
+    """Return answers on two bilayers, of which the second has vacant hidden sites."""
+    seen = {"hidden_layer_recall": 0.7, "hidden_apart": 30, "hidden_apart_recall": recall}
+    rows = answers(method, "network", level(1.0), views=STACKS, **seen)
+    names = ["vacancies", "vacancies_filled", "vacancy_limit", "hidden_vacancies", "hidden_vacancies_filled"]
+    rows.loc[rows["specimen"] == "d", names] = 10, filled, 0.01, 10, filled
+    return rows
+
+
+def test_the_hidden_layer_is_judged_where_it_stands_apart_and_is_not_whole() -> None:
+    found = goals(stacks(0.95, 0.0))
+    recall = about(found, "hidden-layer recall")
+    assert recall.measured == (
+        "0.950 (lowest view: 0.950, 0 c bilayer); of all lower columns 0.700; 10 vacant hidden sites"
+    )
+    assert recall.met is True
+    assert about(found, "hidden sites filled ≤ 2 % at 10⁴").met is True
+    found = goals(stacks(0.85, 0.1))
+    assert about(found, "hidden-layer recall").met is False
+    middle = about(found, "hidden sites filled ≤ 4 % at 3·10³")
+    assert (middle.measured, middle.met) == ("at most 10.0 % (at 3000; limit 1.0 %)", False)
+
+
+def test_a_lower_layer_without_vacancies_proves_nothing() -> None:
+    whole = stacks(0.95, 0.0)
+    whole = whole[whole["specimen"] == "c"]
+    assert about(goals(whole), "hidden-layer recall").met is None
+    assert not [g for g in goals(whole) if "hidden sites filled" in g.goal]
+    worse = whole.assign(hidden_apart_recall=0.5)
+    assert about(goals(worse), "hidden-layer recall").met is False
+
+
+def test_hidden_columns_count_alike_however_few_a_view_has() -> None:
+    rows = stacks(1.0, 0.0)
+    rows.loc[rows["specimen"] == "c", ["hidden_apart", "hidden_apart_recall"]] = 10, 0.6
+    assert about(goals(rows), "hidden-layer recall").measured.startswith("0.900 (lowest view: 0.600, 0 c")
+
+
+def test_answers_from_before_hidden_columns_were_told_apart_are_still_reported() -> None:
+    columns = ["hidden_apart", "hidden_apart_recall", "hidden_vacancies", "hidden_vacancies_filled"]
+    before = stacks(0.95, 0.0).drop(columns=columns)
+    assert not [g for g in goals(before) if "hidden" in g.goal]
+    assert "| with the prior | recall, all | 0.700 | 0.700 | 0.700 | 0.700 | 0.700 |" in report(before)
+
+
+def test_report_of_the_hidden_layer() -> None:
+    text = report(pd.concat([stacks(0.95, 0.1), stacks(0.5, 0.2, method=ALONE)]))
+    assert "| with the prior | recall, 0.5 Å or more from an upper column | 0.950 |" in text
+    assert "| without a prior | vacant sites filled, % | 20.0 | 20.0 |" in text
+    assert "| likelihood-ratio limit | vacant sites filled, % | 1.0 |" in text
+    assert "## Hidden layer" not in report(answers(OURS, "network", level(1.0)))
+
+
 def test_positions_are_judged_by_their_worst_dose() -> None:
     places = pd.DataFrame(
         {"view": "0", "dose": [1e3, 1e4, 3e2], "method": OURS, "rmse": [1.0, 1.6, 9.0], "bound": 1.0}
