@@ -248,7 +248,8 @@ def grains(known: KnownScan, view: View) -> tuple[NDArray[np.float64], AtomTable
     return image, table(yx, known.columns, index, view), np.empty((0, 2))
 
 
-#: specimen, scene, pixel size, pixels, strain amplitude (Å), wrong prior
+#: Specimen, scene, pixel size, pixels, strain amplitude (Å), wrong prior. The number of a view seeds its
+#: place and is in its name, which seeds its noise: add views at the end alone.
 _PLAN = (
     ("wse2", "perfect", 0.16, 320, 0.0, "SrTiO3 [001]"),
     ("wse2", "strain", 0.14, 384, 0.5, "Au [100]"),
@@ -281,6 +282,8 @@ _PLAN = (
     ("tio2_001", "grains", 0.11, 352, 0.0, "Fe [110]"),
     ("licoo2_1120", "perfect", 0.10, 384, 0.0, "graphene"),
     ("licoo2_1120", "hole", 0.12, 352, 0.0, "Si [110]"),
+    ("wse2_twisted_vacancies", "bilayer", 0.11, 400, 0.0, "MoTe2"),
+    ("wse2_twisted_vacancies", "bilayer", 0.15, 320, 0.0, "PbTe [001]"),
 )
 _DRAW = {"hole": hole, "grains": grains}
 
