@@ -111,7 +111,7 @@ HARD = (
     HardCase("hard_strain", ("21 wte2 strain",), 300),
     HardCase("hard_grains", ("28 tio2_001 grains",), 1000),
     HardCase("hard_hole", ("14 graphene hole",), 1000),
-    HardCase("hard_bilayer", ("32 wse2_twisted_vacancies", "19 mose2_on_ws2 bilayer"), 1000),
+    HardCase("hard_bilayer", ("31 wse2_twisted_vacancies", "19 mose2_on_ws2 bilayer"), 1000),
     HardCase("hard_lowest_dose", ("22 wte2_vacancies",), 300),
 )
 _ATOMSEGNET = "AtomSegNet test images, © 2019 xinhuolin, MIT"
