@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 from napari_stemprior.inference.calibration import Calibration, fit_logistic
 from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_answers
 from napari_stemprior.inference.devices import resolve_device
+from napari_stemprior.inference.prompting import equal_columns
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig
@@ -122,9 +123,10 @@ def _fitted(prompted: _Collected, alone: _Collected) -> Calibration:
 def _sites(example: Example) -> Sites:
     prompt = example.prompt
     valid = prompt.site_mask[0]
-    kind = prompt.site_index[0][valid]
-    hidden = prompt.columns[0, kind, -1] > 0.5  # the last feature of a column says that it lies below
-    return Sites(prompt.sites[0][valid].numpy().astype(float), kind.numpy(), hidden.numpy())
+    column = prompt.site_index[0][valid]
+    hidden = prompt.columns[0, column, -1] > 0.5  # the last feature of a column says that it lies below
+    kind = equal_columns(prompt.columns)[column.numpy()]
+    return Sites(prompt.sites[0][valid].numpy().astype(float), kind, hidden.numpy())
 
 
 def _hits(table: PeakTable, truth: NDArray[np.float64]) -> NDArray[np.bool_]:

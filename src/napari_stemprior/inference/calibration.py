@@ -90,7 +90,7 @@ def usual_heights(height: Floats, kind: NDArray[np.int64]) -> dict[int, tuple[fl
     height : (M,) array
         Of the heat map at every registered site.
     kind : (M,) array of int
-        Column of the cell.
+        Sites of one kind are equal.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class Sites:
     ----------
     yx : (M, 2) array
     kind : (M,) array of int
-        Column of the cell.
+        Sites of one kind hold like columns, see `equal_columns`.
     hidden : (M,) array of bool
         Whether it lies below the entrance layer.
     closest : float

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import Placement
-from napari_stemprior.network.prompt import StructurePrompt, describe_columns
+from napari_stemprior.network.prompt import LIKENESS_FEATURES, StructurePrompt, describe_columns
 from napari_stemprior.structure import Prior, Stack, layers_of
 
 
@@ -42,6 +42,25 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
 def hidden_columns(prior: Prior) -> NDArray[np.bool_]:
     """(N,) whether each column of the prior lies below the entrance layer."""
     return np.concatenate([layer.layers for layer in layers_of(prior)]) > 0
+
+
+def equal_columns(columns: Tensor) -> NDArray[np.int64]:
+    """Number the columns of a prompt so that those of like atoms in one depth share a number.
+
+    What is usual among equals is learned from the micrograph: the more equals, the better. Columns of one
+    composition look alike wherever they stand in the cell, so all of them count.
+
+    Parameters
+    ----------
+    columns : Tensor (1, N, COLUMN_FEATURES)
+        Of `described`.
+
+    Returns
+    -------
+    (N,) array
+    """
+    alike = np.round(columns[0][:, list(LIKENESS_FEATURES)].numpy(), 3)
+    return np.asarray(np.unique(alike, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
 def placed_prompt(prior: Prior, placement: Placement, canonical: CanonicalImage) -> StructurePrompt:

@@ -25,7 +25,7 @@ from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
-from napari_stemprior.inference.prompting import hidden_columns, placed_prompt
+from napari_stemprior.inference.prompting import equal_columns, hidden_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.stack_placing import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
@@ -166,7 +166,8 @@ class Segmenter:
                 weight = trust
                 places = self._canonical.to_canonical(placement.positions)
                 hidden = hidden_columns(prior)[placement.index]
-                sites = Sites(places, placement.index, hidden, prior.closest_in_layer)
+                kinds = equal_columns(prompt.columns)[placement.index]
+                sites = Sites(places, kinds, hidden, prior.closest_in_layer)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."

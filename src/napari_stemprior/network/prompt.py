@@ -10,6 +10,8 @@ from torch import Tensor
 
 #: Features of a column token, see `StructurePrompt.columns`.
 COLUMN_FEATURES = 13
+#: Those of them that say what a column is made of and whether it is hidden, not where it stands.
+LIKENESS_FEATURES = (6, 7, 12)
 #: Features of the lattice token: the two cell vectors' lengths, the cosine between them, the area.
 LATTICE_FEATURES = 4
 
