@@ -28,7 +28,6 @@ Where the recipe says nothing or does not fit these scenes:
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
@@ -48,6 +47,7 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_tensors, save_tensors
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.training.examples import Example, ExampleStream
+from napari_stemprior.training.loss_log import append_losses
 from rival_answers import SIDE, Image, answer_all, scenes
 
 #: Pixels of an image after resizing, by eighths of the scene; the U-Net takes multiples of 16.
@@ -281,20 +281,8 @@ class Trainer:
     def _log(self, means: dict[str, float]) -> None:
         path = self._state_path.with_name("log.csv")
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
-            writer.writerow(
-                [
-                    self.step,
-                    self.step * self.settings.batch,
-                    f"{self.seconds:.1f}",
-                    f"{self.settings.rate(self.step - 1):.2e}",
-                ]
-                + [f"{value:.5f}" for value in means.values()]
-            )
+        samples, rate = self.step * self.settings.batch, self.settings.rate(self.step - 1)
+        append_losses(path, self.step, samples, self.seconds, rate, means)
 
     def _save(self) -> None:
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}

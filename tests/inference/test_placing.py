@@ -113,7 +113,7 @@ def test_a_grain_gets_the_basis_once_and_the_way_the_image_shows_it() -> None:
     ]
     ideal = reference_image(rutile, PRESETS["200 kV HAADF"], pixel, shape, right)
     seen = NoiseChain(dose=3e3).apply(ideal, pixel, np.random.default_rng(0))
-    placed = _with_grains(left, others, seen, rutile)
+    placed = _with_grains(left.where(left.reliability > 0), left, others, seen, rutile)
     truth = right.columns(rutile, shape)[0]
     mine = placed.positions[placed.positions[:, 1] > 170]
     assert cKDTree(truth).query(mine)[0].max() < 1e-6

@@ -109,9 +109,12 @@ def place(
         first = _preferred(placements, claims, canonical)
     else:
         return None
-    seen = gaussian_filter(image, _COLUMN_WIDTH / pixel_size)
     grains = [p for p in placements if p is not first and p.pose.score >= _GRAIN_SCORE]
-    return _with_grains(first, grains, seen, prior)
+    placed = first.where(first.reliability >= MIN_RELIABILITY)
+    if not grains:
+        return placed
+    seen = gaussian_filter(image, _COLUMN_WIDTH / pixel_size)
+    return _with_grains(placed, first, grains, seen, prior)
 
 
 def _preferred(placements: list[Placement], claims: Floats, canonical: CanonicalImage) -> Placement:
@@ -152,15 +155,16 @@ def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) ->
 
 
 def _with_grains(
-    first: Placement, others: list[Placement], seen: NDArray[np.float32], prior: StructurePrior
+    placed: Placement,
+    first: Placement,
+    others: list[Placement],
+    seen: NDArray[np.float32],
+    prior: StructurePrior,
 ) -> Placement:
-    """Add the columns of other grains, the largest first, where no lattice is seen so far.
+    """Add the columns of other grains, the largest first, where the first lattice is not seen.
 
     One lattice may hold its basis in several ways, and all of them claim the same grain: one gets it.
     """
-    placed = first.where(first.reliability >= MIN_RELIABILITY)
-    if not others:
-        return placed
     reach = float(np.linalg.norm(prior.cell, axis=1).max()) * float(
         np.sqrt(abs(np.linalg.det(first.pose.affine)))
     )

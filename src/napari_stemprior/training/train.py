@@ -8,7 +8,6 @@ device with one number of threads.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -29,6 +28,7 @@ from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
 from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
 from napari_stemprior.training.examples import Example, ExampleStream
+from napari_stemprior.training.loss_log import append_losses
 from napari_stemprior.training.losses import losses
 
 if TYPE_CHECKING:
@@ -161,21 +161,9 @@ class Trainer:
         return parts
 
     def _log(self, means: dict[str, float], seconds: float) -> None:
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
-            writer.writerow(
-                [
-                    self.step,
-                    self.step * self.config.batch * self._devices,
-                    f"{seconds:.1f}",
-                    f"{self.config.rate(self.step - 1):.2e}",
-                ]
-                + [f"{value:.5f}" for value in means.values()]
-            )
+        samples = self.step * self.config.batch * self._devices
+        rate = self.config.rate(self.step - 1)
+        append_losses(self.folder / "log.csv", self.step, samples, seconds, rate, means)
 
     def _save(self) -> None:
         names = [name for name, _ in self.network.named_parameters()]
