@@ -47,7 +47,7 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_tensors, save_tensors
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.training.examples import Example, ExampleStream
-from napari_stemprior.training.loss_log import append_losses
+from napari_stemprior.training.loss_log import append_losses, forget_after
 from rival_answers import SIDE, Image, answer_all, scenes
 
 #: Pixels of an image after resizing, by eighths of the scene; the U-Net takes multiples of 16.
@@ -309,6 +309,7 @@ class Trainer:
                 key: tensors[f"moment.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
             }
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
+        forget_after(self._state_path.with_name("log.csv"), self.step)
 
 
 def decoded(heat: Tensor, spacing: float, magnify: int, half_width: float) -> NDArray[np.float64]:

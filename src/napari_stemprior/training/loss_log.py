@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,3 +32,18 @@ def append_losses(
             writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
         numbers = [step, samples, f"{seconds:.1f}", f"{learning_rate:.2e}"]
         writer.writerow(numbers + [f"{value:.5f}" for value in means.values()])
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the rows past `step`, which a resumed run writes again; a log that is not there stays so."""
+    if not path.exists():
+        return
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    kept = [row for row in rows if int(row[0]) <= step]
+    if len(kept) == len(rows):
+        return
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *kept])
+    os.replace(beside, path)

@@ -28,7 +28,7 @@ from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
 from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
 from napari_stemprior.training.examples import Example, ExampleStream
-from napari_stemprior.training.loss_log import append_losses
+from napari_stemprior.training.loss_log import append_losses, forget_after
 from napari_stemprior.training.losses import losses
 
 if TYPE_CHECKING:
@@ -208,6 +208,8 @@ class Trainer:
                 }
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
+        if self._writes:
+            forget_after(self.folder / "log.csv", self.step)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
