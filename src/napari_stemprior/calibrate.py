@@ -126,7 +126,8 @@ def _sites(example: Example) -> Sites:
     column = prompt.site_index[0][valid]
     hidden = prompt.columns[0, column, -1] > 0.5  # the last feature of a column says that it lies below
     kind = equal_columns(prompt.columns)[column.numpy()]
-    return Sites(prompt.sites[0][valid].numpy().astype(float), kind, hidden.numpy())
+    places = prompt.sites[0][valid].numpy().astype(float)
+    return Sites(places, kind, hidden.numpy(), column=column.numpy())
 
 
 def _hits(table: PeakTable, truth: NDArray[np.float64]) -> NDArray[np.bool_]:

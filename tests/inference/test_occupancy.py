@@ -53,6 +53,26 @@ def test_where_nothing_can_be_seen_little_is_said() -> None:
     assert np.median(np.abs(llr)) < 2
 
 
+def test_columns_of_one_kind_may_differ_by_their_place() -> None:
+    yx, kind, vacant, height = emptied(5)
+    column = 2 * kind + (np.arange(len(yx)) // 14) % 2
+    height = height * np.where(column == 0, 0.7, 1.0)
+    image = np.random.default_rng(6).poisson(4 * drawn(yx, height)).astype(np.float32)
+    _, _, broad = occupancy(image, yx, kind)
+    _, told_apart, narrow = occupancy(image, yx, kind, column)
+    assert told_apart[vacant].max() < -5 < 5 < told_apart[~vacant].min()
+    assert narrow[kind == 0].max() < 0.9 * broad[kind == 0].min()
+
+
+def test_a_column_that_is_missing_everywhere_stays_missing() -> None:
+    yx, kind = crystal()
+    column = kind + 2 * (np.arange(len(yx)) % 3 == 0)
+    height = np.where(kind == 0, 1.0, 0.4) * (column != 2)
+    image = np.random.default_rng(7).poisson(100 * drawn(yx, height)).astype(np.float32)
+    _, llr, _ = occupancy(image, yx, kind, column)
+    assert (llr[column == 2] < 0).mean() > 0.95
+
+
 def test_half_a_column_is_between() -> None:
     yx, kind = crystal()
     height = np.where(kind == 0, 1.0, 0.4)

@@ -33,6 +33,15 @@ def test_a_perfect_crystal_loses_fewer_columns_than_a_fixed_error_rate_would() -
     assert filled < 0.25 * 20 * 24
 
 
+def test_tails_of_the_noise_are_no_vacancies() -> None:
+    """What a perfect crystal pays for its dimmest columns, against the same where a vacancy is sure."""
+    rng = np.random.default_rng(3)
+    llr = np.concatenate([ratios(rng, 300, 0.0, 2.5)[0], [-3.0, -2.5]])
+    perfect = empty_share(llr)
+    assert perfect < 0.01
+    assert empty_share(np.concatenate([llr, np.full(9, -12.0)])) > 3 * perfect
+
+
 def test_in_noise_the_share_stays_small() -> None:
     llr = np.random.default_rng(2).normal(-0.5, 1.5, 200)  # worse than any model would make it
     clear = occupied_odds(llr, np.zeros(200), np.full(200, 0.5)) - llr

@@ -51,12 +51,15 @@ class Sites:
         Whether it lies below the entrance layer.
     closest : float
         Smallest distance in Å between two columns of one layer of the prior.
+    column : (M,) array of int, optional
+        Column of the cell that each is.
     """
 
     yx: Floats
     kind: Integers
     hidden: NDArray[np.bool_]
     closest: float = 0.0
+    column: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,8 @@ def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats)
             # half way: the maximum is on whole pixels, and at a vacancy it wanders
             places[mine[near]] += 0.5 * (peaks[np.asarray(found)[near]] - places[mine[near]])
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
-    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside])
+    column = None if sites.column is None else sites.column[inside]
+    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column)
     odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
     return SiteAnswers(llr, odds)
 

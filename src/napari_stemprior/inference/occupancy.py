@@ -34,11 +34,15 @@ _FILM = 3.0
 _VARIETY = 0.35
 #: A log-likelihood ratio beyond this is as good as certain.
 _CERTAIN = 12.0
+#: Of a median, in units of that of a mean (normal errors).
+_MEDIAN_VARIANCE = np.pi / 2
 #: More kinds than this share too few sites for a profile of three widths each.
 _MANY_KINDS = 12
 
 
-def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[Floats, Floats, Floats]:
+def occupancy(
+    image: NDArray[np.floating], yx: Floats, kind: Integers, column: Integers | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Compare every site with its equals.
 
     Parameters
@@ -49,6 +53,9 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
         Where the columns are or should be, canonical pixels.
     kind : (N,) array of int
         Sites of one kind are equal.
+    column : (N,) array of int, optional
+        Of the cell. Columns of one kind may still differ, for their neighbours' tails do; what the
+        micrograph shows of that is allowed for.
 
     Returns
     -------
@@ -88,14 +95,15 @@ def occupancy(image: NDArray[np.floating], yx: Floats, kind: Integers) -> tuple[
         if len(mine) < MIN_EQUALS or not square[mine].any():
             continue
         share[mine] /= max(float(np.median(share[mine])), 0.2)  # the mean profile counts vacancies in
-        delta = share[mine] - _usual(share[mine], yx[mine])
+        usual = _usual(share[mine], yx[mine], None if column is None else column[mine])
+        delta = share[mine] - usual
         spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
         spreads[mine] = spread
         empty = spread * np.sqrt(ratio[mine])
         low = np.minimum(delta, 0.0)  # brighter than usual is no less a column
-        gone = np.maximum(low, -1.0)  # and darker than nothing is no less a vacancy
+        gone = np.maximum(low, -usual)  # and darker than nothing is no less a vacancy
         filled_fit = -0.5 * (low / spread) ** 2 - np.log(spread)
-        empty_fit = -0.5 * ((gone + 1.0) / empty) ** 2 - np.log(empty)
+        empty_fit = -0.5 * ((gone + usual) / empty) ** 2 - np.log(empty)
         llr[mine] = np.clip(filled_fit - empty_fit, -_CERTAIN, _CERTAIN)
     return share, llr, spreads
 
@@ -176,10 +184,31 @@ class _Heights:
         return np.asarray(1 + (solution - 1) * held)
 
 
-def _usual(share: Floats, yx: Floats) -> Floats:
-    """Return what is usual around each site, where film and thickness may vary; a hole is not usual."""
+def _usual(share: Floats, yx: Floats, column: Integers | None) -> Floats:
+    """Return what is usual at each site, where film and thickness may vary; a hole is not usual."""
     k = min(_AROUND, len(yx))
     _, near = cKDTree(yx).query(yx, k=k)
     whole = float(np.median(share))
-    around = np.median(share[np.asarray(near).reshape(len(yx), k)], axis=1)
+    around = np.asarray(np.median(share[np.asarray(near).reshape(len(yx), k)], axis=1))
+    if column is not None:
+        around += _differences(share - around, column)
     return np.clip(around, min(0.7 * whole, whole), max(1.6 * whole, whole))
+
+
+def _differences(delta: Floats, column: Integers) -> Floats:
+    """Return by how much each column of the cell is brighter than its kind; noise is no difference.
+
+    Medians over the sites of each column, drawn to zero as far as noise alone would scatter them (James and
+    Stein, Proc. 4th Berkeley Symp. Math. Stat. Prob. 1 (1961) 361).
+    """
+    columns, index = np.unique(column, return_inverse=True)
+    if len(columns) < 2:
+        return np.zeros(len(delta))
+    groups = [delta[index == number] for number in range(len(columns))]
+    middle = np.array([float(np.median(group)) for group in groups])
+    within = np.array([float(np.median(np.abs(g - m))) for g, m in zip(groups, middle, strict=True)])
+    count = np.array([len(group) for group in groups])
+    noise = _MEDIAN_VARIANCE * (1.4826 * float(np.median(within))) ** 2 / count
+    real = max(float(np.average(middle**2 - noise, weights=count)), 0.0)
+    kept = np.where(count >= MIN_EQUALS, real / (real + noise + 1e-30), 0.0)
+    return np.asarray((kept * middle)[index])

@@ -167,7 +167,7 @@ class Segmenter:
                 places = self._canonical.to_canonical(placement.positions)
                 hidden = hidden_columns(prior)[placement.index]
                 kinds = equal_columns(prompt.columns)[placement.index]
-                sites = Sites(places, kinds, hidden, prior.closest_in_layer)
+                sites = Sites(places, kinds, hidden, prior.closest_in_layer, placement.index)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."

@@ -24,6 +24,8 @@ _MOST_IN_NOISE = 0.05
 #: Spread of the heights, in units of the height, from which noise hides single columns.
 _NOISY = 1.0
 _ROUNDS = 60
+#: Of the share as a parameter, in units of log-likelihood.
+_COST = 1.0
 #: Log-odds of sites that have too few equals.
 _UNASKED = 12.0
 
@@ -56,9 +58,17 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike) -> Floats:
 
 
 def empty_share(llr: Floats) -> float:
-    """Return the share of vacant sites among equals, from their (N,) log-likelihood ratios."""
+    """Return the share of vacant sites among equals, from their (N,) log-likelihood ratios.
+
+    "None is vacant" and "some are" are weighed against each other, where the share as a free parameter costs
+    one unit of log-likelihood (Akaike, IEEE Trans. Autom. Control 19 (1974) 716): the tails of the noise of a
+    perfect crystal are not to pass for a few vacancies.
+    """
     share = 0.03
     for _ in range(_ROUNDS):
         vacant = 1 / (1 + np.exp(np.clip(llr + np.log((1 - share) / share), -40, 40)))
         share = float(np.clip((vacant.sum() + _EMPTY) / (len(llr) + _SEEN), 1e-3, _MOST))
-    return share
+    none = min(max(_EMPTY / (len(llr) + _SEEN), 1e-3), share)
+    gain = np.log((1 - share + share * np.exp(-llr)) / (1 - none + none * np.exp(-llr))).sum()
+    some = 1 / (1 + np.exp(np.clip(_COST - gain, -40, 40)))
+    return float(some * share + (1 - some) * none)
