@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.atoms.metrics import BORDER, VACANCY_RADIUS, Score, gate_for, match, score
+from napari_stemprior.atoms.matching import BORDER, gate_for, match
+from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score, score
 
 Floats = NDArray[np.float64]
 #: Places in pixels (y, x) under the name of what they are.

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_stemprior.atoms.metrics import median_spacing
+from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage

@@ -17,7 +17,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
-from napari_stemprior.atoms.metrics import BORDER, VACANCY_RADIUS, Score, gate_for, match
+from napari_stemprior.atoms.matching import BORDER, gate_for, match
+from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage

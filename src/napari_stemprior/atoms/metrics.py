@@ -1,9 +1,4 @@
-"""How good predicted atoms are: strict one-to-one matching and the numbers that follow from it.
-
-A prediction counts only if it lies within the gate of a true atom that no other prediction takes.
-Near the border an atom may be half in the picture, so pairs of which either end lies within
-`BORDER` of the edge are neither rewarded nor penalised.
-"""
+"""How good predicted atoms are: the numbers that follow from strict one-to-one matching."""
 
 from __future__ import annotations
 
@@ -12,71 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms.hidden_sites import APART, VACANCY_RADIUS, clearance, filled_vacancies
+from napari_stemprior.atoms.matching import BORDER, Matching, as_points, inside, match
 from napari_stemprior.atoms.table import AtomTable
 
-__all__ = [
-    "APART",
-    "BORDER",
-    "GATE_FRACTION",
-    "GATE_MAX",
-    "VACANCY_RADIUS",
-    "Matching",
-    "Score",
-    "calibration_error",
-    "gate_for",
-    "loose",
-    "match",
-    "median_spacing",
-    "pooled",
-    "score",
-]
-
-#: Part of the median projected neighbour distance within which a prediction is a hit.
-GATE_FRACTION = 0.3
-#: Largest gate in Å.
-GATE_MAX = 0.75
-#: Width of the border in Å that is left out.
-BORDER = 1.0
-
-# Cost of leaving a true atom without partner, in gates. It must exceed every detour of a chain of
-# re-matched pairs, so that the number of pairs comes first and their distance second.
-_UNMATCHED = 1e6
-
-
-@dataclass(frozen=True)
-class Matching:
-    """Who belongs to whom.
-
-    Parameters
-    ----------
-    predicted, truth : (K,) arrays of int
-        The pairs that count: indices into the two sets of positions.
-    distance : (K,) array
-        Their distances in Å.
-    spurious : array of int
-        Predictions without partner (false positives).
-    missed : array of int
-        True atoms without partner (false negatives).
-    gate : float
-        Largest distance of a pair in Å.
-    """
-
-    predicted: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    distance: NDArray[np.float64]
-    spurious: NDArray[np.int64]
-    missed: NDArray[np.int64]
-    gate: float
-
-    @property
-    def counted(self) -> NDArray[np.int64]:
-        """Indices of the predictions that count, right or wrong."""
-        return np.concatenate([self.predicted, self.spurious])
+__all__ = ["APART", "VACANCY_RADIUS", "Score", "calibration_error", "loose", "pooled", "score"]
 
 
 @dataclass(frozen=True)
@@ -160,72 +97,6 @@ class Score:
         return derived | asdict(self)
 
 
-def gate_for(truth: ArrayLike, pixel_size: float) -> float:
-    """Return the gate τ = min(0.3 × median projected neighbour distance, 0.75 Å) of true atoms.
-
-    Parameters
-    ----------
-    truth : (M, 2) array-like
-        Pixels (y, x).
-    pixel_size : float
-        Å/px.
-    """
-    spacing = median_spacing(truth)
-    return GATE_MAX if spacing is None else min(GATE_FRACTION * spacing * pixel_size, GATE_MAX)
-
-
-def median_spacing(points: ArrayLike) -> float | None:
-    """Return the median distance of (N, 2) points to their nearest neighbours; None for fewer than two."""
-    places = _points(points)
-    if len(places) < 2:
-        return None
-    return float(np.median(np.asarray(cKDTree(places).query(places, k=[2])[0])))
-
-
-def match(
-    predicted: ArrayLike,
-    truth: ArrayLike,
-    pixel_size: float,
-    shape: tuple[int, int] | None = None,
-    *,
-    gate: float | None = None,
-    border: float = BORDER,
-) -> Matching:
-    """Pair predictions with true atoms one to one.
-
-    Among all pairings within the gate it takes one with the most pairs, and of those the one
-    with the least sum of distances (Hungarian method on the sparse graph of candidates).
-
-    Parameters
-    ----------
-    predicted : (N, 2) array-like
-        Pixels (y, x), pixel centres on integers.
-    truth : (M, 2) array-like
-        The same of the true atoms.
-    pixel_size : float
-        Å/px.
-    shape : (int, int), optional
-        Rows and columns of the image; without it there is no border.
-    gate : float, optional
-        Å; `gate_for` the truth if not given.
-    border : float
-        Å.
-
-    Returns
-    -------
-    Matching
-    """
-    found, true = _points(predicted), _points(truth)
-    tau = gate_for(true, pixel_size) if gate is None else float(gate)
-    p, t, distance = _pair(found * pixel_size, true * pixel_size, tau)
-    in_p, in_t = _inside(found, pixel_size, shape, border), _inside(true, pixel_size, shape, border)
-    alone_p, alone_t = in_p.copy(), in_t.copy()
-    alone_p[p] = False
-    alone_t[t] = False
-    both = in_p[p] & in_t[t]
-    return Matching(p[both], t[both], distance[both], np.flatnonzero(alone_p), np.flatnonzero(alone_t), tau)
-
-
 def score(
     predicted: AtomTable,
     truth: AtomTable,
@@ -258,16 +129,16 @@ def score(
     found, true = predicted.atoms, truth.atoms
     size = truth.pixel_size
     pairs = match(found.yx, true.yx, size, shape, gate=gate, border=border)
-    in_p, in_t = _inside(found.yx, size, shape, border), _inside(true.yx, size, shape, border)
+    in_p, in_t = inside(found.yx, size, shape, border), inside(true.yx, size, shape, border)
     chamfer_px = _mean_nearest(found.yx[in_p], true.yx) + _mean_nearest(true.yx[in_t], found.yx)
 
     layer = true.rows["layer"].to_numpy()
     hidden = layer > 0
     apart = hidden & (clearance(true.yx, layer) * size >= APART)
 
-    empty = _points(np.empty((0, 2)) if vacancies is None else vacancies)
+    empty = as_points(np.empty((0, 2)) if vacancies is None else vacancies)
     below = np.broadcast_to(np.asarray(vacancy_layers) > 0, len(empty))
-    judged = _inside(empty, size, shape, border)
+    judged = inside(empty, size, shape, border)
     empty, below = empty[judged], below[judged]
     full = filled_vacancies(found, true, empty, below)
 
@@ -312,7 +183,7 @@ def loose(predicted: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
     jaccard : float
         pairs / (2 N − pairs), as published.
     """
-    found, true = _points(predicted), _points(truth)
+    found, true = as_points(predicted), as_points(truth)
     if not len(found) or not len(true):
         same = float(len(found) == len(true))
         return same, same
@@ -382,10 +253,6 @@ def pooled(scores: list[Score]) -> Score:
     )
 
 
-def _points(positions: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-
-
 def _ratio(part: float, whole: float, empty: float = float("nan")) -> float:
     return float(part / whole) if whole else empty
 
@@ -398,16 +265,6 @@ def _mean(values: list[float], weights: list[int] | None = None) -> float:
     return float(np.average(v[known], weights=w[known])) if known.any() else float("nan")
 
 
-def _inside(
-    yx: NDArray[np.float64], pixel_size: float, shape: tuple[int, int] | None, border: float
-) -> NDArray[np.bool_]:
-    if shape is None:
-        return np.ones(len(yx), dtype=bool)
-    margin = border / pixel_size - 0.5  # the image reaches half a pixel beyond its outermost centres
-    far = np.asarray(shape, float) - 1
-    return np.asarray(((yx >= margin) & (yx <= far - margin)).all(axis=1))
-
-
 def _recall(pairs: Matching, chosen: NDArray[np.bool_]) -> float:
     """Return the recall of the true atoms chosen."""
     hits, misses = int(chosen[pairs.truth].sum()), int(chosen[pairs.missed].sum())
@@ -418,27 +275,6 @@ def _mean_nearest(from_: NDArray[np.float64], to: NDArray[np.float64]) -> float:
     if not len(from_):
         return 0.0 if not len(to) else float("inf")
     return float(np.mean(cKDTree(to).query(from_)[0])) if len(to) else float("inf")
-
-
-def _pair(
-    found: NDArray[np.float64], true: NDArray[np.float64], gate: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Match within the gate; all in Å."""
-    nothing = np.empty(0, dtype=np.int64)
-    if not len(found) or not len(true):
-        return nothing, nothing, np.empty(0)
-    near = cKDTree(true).sparse_distance_matrix(cKDTree(found), gate, output_type="coo_matrix")
-    t, p, d = near.row.astype(np.int64), near.col.astype(np.int64), np.asarray(near.data, float)
-    # every true atom has a partner of its own that stands for "none"; costs are > 0 because the
-    # sparse graph drops zeros
-    rows = np.concatenate([t, np.arange(len(true))])
-    columns = np.concatenate([p, len(found) + np.arange(len(true))])
-    costs = np.concatenate([1 + d / gate, np.full(len(true), _UNMATCHED)])
-    graph = csr_array((costs, (rows, columns)), shape=(len(true), len(found) + len(true)))
-    row, column = min_weight_full_bipartite_matching(graph)
-    real = column < len(found)
-    t, p = np.asarray(row[real], np.int64), np.asarray(column[real], np.int64)
-    return p, t, np.linalg.norm(found[p] - true[t], axis=1)
 
 
 def _element_f1(pairs: Matching, found: NDArray[np.object_], true: NDArray[np.object_]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import ABSENT
-from napari_stemprior.atoms.metrics import GATE_FRACTION, GATE_MAX, median_spacing
+from napari_stemprior.atoms.matching import GATE_FRACTION, GATE_MAX, median_spacing
 
 
 @dataclass(frozen=True)

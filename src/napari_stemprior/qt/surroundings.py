@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
-from napari_stemprior.atoms.metrics import median_spacing
+from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.layers import shape_of
