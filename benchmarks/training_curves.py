@@ -21,8 +21,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("curves.png"))
     options = parser.parse_args()
     log = pd.read_csv(options.log)
-    parts = ["heat", "hidden", "offset", "site", "contrast"]
-    figure, axes = plt.subplots(1, len(parts), figsize=(3 * len(parts), 2.8), layout="constrained")
+    parts = [p for p in ("heat", "hidden", "offset", "site", "contrast") if log[p].nunique() > 1]
+    figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 2.8), layout="constrained")
     for axis, part in zip(axes, parts, strict=True):
         axis.plot(log["samples"], log[part], color="0.8", linewidth=0.8)
         axis.plot(log["samples"], log[part].rolling(_SMOOTHING, center=True).mean(), color="C0")
