@@ -116,3 +116,17 @@ def test_a_prior_of_one_layer_hides_nothing() -> None:
     sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool))
     assert len(decode(answer, probability, probability, sites).yx) == 1
     assert len(decode(answer, probability, probability).yx) == 2
+
+
+def test_registered_sites_tell_a_hidden_column_from_the_one_beside_it() -> None:
+    """Two maps with maxima 0.2 Å apart: one column, unless the lattice has two there."""
+    yx = np.array([[40.0, 40.0], [60.0, 60.0]])
+    answer = answer_for(yx, np.zeros(2, int))
+    probability = answer.probability.numpy().copy()
+    probability[1] = np.roll(probability[0], 1, axis=1)
+    step = np.array([0.0, 1.0])
+    for distance, count in ((2.1, 4), (1.0, 2)):
+        places = np.concatenate([yx - 0.5 * step, yx + (distance - 0.5) * step])
+        sites = Sites(places, np.zeros(4, np.int64), np.arange(4) >= 2)
+        assert len(decode(answer, probability, probability, sites).yx) == count
+    assert len(decode(answer, probability, probability).yx) == 2

@@ -19,6 +19,7 @@ from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_share import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.structure.prior import MERGE_DISTANCE as JOINED_DISTANCE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -31,8 +32,8 @@ _SURE = 0.95
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
-#: A hidden column this near (Å) to one of the entrance layer is the same column: about half of the 0.4 Å at
-#: which priors and scenes join columns, for peaks are not exact.
+#: A hidden column this near (Å) to one of the entrance layer is the same column: half of the distance at
+#: which priors and scenes join columns, for peaks are not exact. Registered sites know better.
 MERGE_DISTANCE = 0.22
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
@@ -188,7 +189,7 @@ def decode(
         vacant = table.on_site & (table.odds < 0) & (confidence < _SURE)
         sure = (confidence >= threshold) & ~vacant
         parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
-    (top, top_confidence), (low, low_confidence) = _merged(*parts)
+    (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
     return Peaks(
@@ -292,7 +293,7 @@ def _support(alone: Floats) -> Floats:
 
 
 def _merged(
-    top: tuple[Floats, Floats], low: tuple[Floats, Floats]
+    top: tuple[Floats, Floats], low: tuple[Floats, Floats], sites: Sites | None
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
     """Of a hidden column and one of the entrance layer that claim one place, keep the surer."""
     if not len(top[0]) or not len(low[0]):
@@ -300,10 +301,29 @@ def _merged(
     distance, found = cKDTree(top[0]).query(low[0])
     nearest = np.asarray(found)
     same = distance * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
+    if sites is not None:
+        same &= ~_on_two_sites(top[0][nearest], low[0], sites)
     surer = same & (low[1] > top[1][nearest])
     drop = np.unique(nearest[surer])
     keep = ~same | surer
     return (np.delete(top[0], drop, axis=0), np.delete(top[1], drop)), (low[0][keep], low[1][keep])
+
+
+def _on_two_sites(top: Floats, low: Floats, sites: Sites) -> NDArray[np.bool_]:
+    """Tell which pairs of an entrance and a hidden peak are on registered sites that are two columns.
+
+    Peaks half hidden by each other move together, by up to half of the distance of their columns.
+    """
+    if not sites.hidden.any() or sites.hidden.all():
+        return np.zeros(len(top), bool)
+    ends = []
+    for yx, places in ((top, sites.yx[~sites.hidden]), (low, sites.yx[sites.hidden])):
+        distance, found = cKDTree(places).query(yx)
+        near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
+        ends.append((near, places[np.asarray(found)]))
+    (near_top, top_site), (near_low, low_site) = ends
+    apart = np.linalg.norm(top_site - low_site, axis=1) * CANONICAL_PIXEL_SIZE >= JOINED_DISTANCE
+    return np.asarray(near_top & near_low & apart)
 
 
 def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:

@@ -109,7 +109,8 @@ def place(
         first = _preferred(placements, claims, canonical)
     else:
         return None
-    grains = [p for p in placements if p is not first and p.pose.score >= _GRAIN_SCORE]
+    least = min(_GRAIN_SCORE, first.pose.score - _SCORE_TIE)  # as good as the first is good enough
+    grains = [p for p in placements if p is not first and p.pose.score >= least]
     placed = first.where(first.reliability >= MIN_RELIABILITY)
     if not grains:
         return placed
