@@ -64,6 +64,33 @@ def test_evidence_comes_from_the_image_alone() -> None:
     assert by_row[1] < 0.01
 
 
+def test_columns_that_leave_no_trace_have_no_evidence() -> None:
+    """A network that has learned where oxygen stands claims it without having seen any."""
+    grid = np.stack(np.meshgrid(np.arange(8, 90, 9.0), np.arange(8, 90, 9.0), indexing="ij"), -1)
+    bright = grid.reshape(-1, 2)
+    faint = bright + 4.5
+    faint = faint[(faint < 92).all(axis=1)]
+    yx = np.concatenate([bright, faint])
+    kind = np.repeat([0, 1], [len(bright), len(faint)])
+    sites = Sites(yx, kind, np.zeros(len(yx), bool))
+    answer = answer_for(yx, np.zeros(len(yx), int))
+    probability = answer.probability.numpy()
+    y, x = np.indices((96, 96))
+    rng = np.random.default_rng(0)
+
+    def evidence(height: float) -> np.ndarray:
+        image = np.full((96, 96), 5.0)
+        for place, value in zip(yx, np.where(kind == 0, 60.0, height), strict=True):
+            image += value * np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / (2 * 1.6**2))
+        peaks = decode(answer, probability, probability, sites, image=rng.poisson(image).astype(np.float32))
+        nearest = cKDTree(yx).query(peaks.yx)[1]
+        return np.array([np.median(peaks.evidence[kind[nearest] == k]) for k in (0, 1)])
+
+    np.testing.assert_array_less(0.5, evidence(20.0))
+    assert evidence(-2.0)[0] > 0.9
+    assert evidence(-2.0)[1] == 0.0
+
+
 @given(st.integers(40, 300), st.integers(40, 300), st.floats(0.06, 0.4))
 def test_places_survive_the_change_of_grid(height: int, width: int, pixel_size: float) -> None:
     image = np.random.default_rng(0).random((height, width)).astype(np.float32)

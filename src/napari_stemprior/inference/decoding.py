@@ -10,6 +10,7 @@ from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import (
+    MIN_EQUALS,
     Calibration,
     deviations,
     log_odds,
@@ -28,6 +29,8 @@ Integers = NDArray[np.int64]
 THRESHOLD = 0.5
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height.
 _SURE = 0.95
+#: Standard errors by which the mean height of a kind of columns must exceed nothing to be a trace of them.
+_SEEN = 3.0
 #: Peaks lower than this are not looked at.
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
@@ -73,10 +76,13 @@ class SiteAnswers:
         Log of P(image | occupied) / P(image | vacant); 0 outside the image.
     odds : (M,) array
         Log-odds that the site is occupied, see `occupied_odds`; infinite outside the image.
+    unseen : (M,) array of bool
+        Whether all columns of this kind together leave no trace in the image (oxygen beside strontium).
     """
 
     llr: Floats
     odds: Floats
+    unseen: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -192,10 +198,16 @@ def decode(
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
+    evidence = calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]])
+    if sites is not None and answers is not None:
+        # the network has seen where such columns usually stand; here the image itself shows none
+        for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):
+            unseen = sites.yx[answers.unseen & (sites.hidden == below)]
+            evidence[mine][_near(yx[mine], unseen)] = 0.0
     return Peaks(
         yx,
         np.concatenate([top_confidence, low_confidence]),
-        calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]),
+        evidence,
         np.concatenate([np.zeros(len(top), bool), np.ones(len(low), bool)]),
         answer.site.numpy()[pixel[:, 0], pixel[:, 1]].astype(np.int64),
         np.sqrt(answer.variance.numpy()[pixel[:, 0], pixel[:, 1]]).astype(float),
@@ -225,10 +237,14 @@ def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats)
             # half way: the maximum is on whole pixels, and at a vacancy it wanders
             places[mine[near]] += 0.5 * (peaks[np.asarray(found)[near]] - places[mine[near]])
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
+    unseen = np.zeros(len(places), bool)
     column = None if sites.column is None else sites.column[inside]
     _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column)
     odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
-    return SiteAnswers(llr, odds)
+    _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
+    enough = count[number] >= MIN_EQUALS
+    unseen[inside] = enough & (np.sqrt(count[number]) < _SEEN * spread)  # the error of their mean height
+    return SiteAnswers(llr, odds, unseen)
 
 
 def found_peaks(
@@ -324,6 +340,13 @@ def _on_two_sites(top: Floats, low: Floats, sites: Sites) -> NDArray[np.bool_]:
     (near_top, top_site), (near_low, low_site) = ends
     apart = np.linalg.norm(top_site - low_site, axis=1) * CANONICAL_PIXEL_SIZE >= JOINED_DISTANCE
     return np.asarray(near_top & near_low & apart)
+
+
+def _near(yx: Floats, places: Floats) -> NDArray[np.bool_]:
+    """Tell which of the (N, 2) peaks lie on one of the (K, 2) sites."""
+    if not len(yx) or not len(places):
+        return np.zeros(len(yx), bool)
+    return np.asarray(cKDTree(places).query(yx)[0]) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
 
 
 def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
