@@ -101,7 +101,7 @@ def _lines(axes: Axes, title: str, lines: dict[str, pd.Series[float]]) -> None:
     axes.set_title(title, loc="left", fontweight="bold", fontsize=_FONT)
     axes.set_xscale("log")
     doses = sorted({dose for line in lines.values() for dose in line.index})
-    axes.set_xticks(doses, [f"{d:,.0f}" for d in doses])
+    axes.set_xticks(doses, [f"{d:g}" if d < 1000 else f"{d / 1000:g}k" for d in doses])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("dose, e/Å²")
     for name, line in lines.items():

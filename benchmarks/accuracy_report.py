@@ -296,6 +296,25 @@ def _ablations(results: pd.DataFrame) -> Iterator[str]:
         if rows:
             title = f"### Strict F1 of each variant minus that of all parts, by {column}\n\n"
             yield title + _rows(["variant", *map(_label, groups), "all"], rows)
+    yield from _alike(results)
+
+
+def _alike(results: pd.DataFrame) -> Iterator[str]:
+    """Compare the rivals that are trained with the network that has seen as many scenes as they have."""
+    rows = []
+    for rival in methods_of(results, "rival"):
+        both = paired(results, WHOLE, rival)
+        means = both.groupby("dose")[["own", "other"]].mean().sort_index()
+        cells = [f"{own:.3f} / {other:.3f}" for own, other in means.to_numpy()]
+        total = both[["own", "other"]].mean()
+        rows.append([rival, *cells, f"{total['own']:.3f} / {total['other']:.3f}"])
+    if rows:
+        doses = [_label(dose) for dose in means.index]
+        yield (
+            f"### {WHOLE.capitalize()} / rival, strict F1, on the micrographs that both have answered\n\n"
+            "The rivals that are trained see the same scenes as the variants, by default as many: like is "
+            "compared with like.\n\n" + _rows(["rival", *doses, "all"], rows)
+        )
 
 
 def _table(title: str, results: pd.DataFrame, rows: str, value: str, digits: int = 3, level: int = 2) -> str:

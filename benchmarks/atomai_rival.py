@@ -83,7 +83,7 @@ def main() -> None:
         weights = options.output / f"atomai_{number + 1}_of_{options.steps}.safetensors"
         if weights.exists():
             model.net.load_state_dict(load_file(weights))
-            model.net.eval()  # as AtomAI's own loader: its predict first runs a mock image through the network
+            model.net.eval()  # as AtomAI's own loader: predict first runs a mock image through the network
             continue
         start = time.monotonic()
         first = number * options.steps

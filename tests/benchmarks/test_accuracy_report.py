@@ -188,6 +188,8 @@ def test_report_of_everything(tmp_path: Path) -> None:
     assert "| without self-attention | -0.020 (-0.020 to -0.020) |" in text
     assert "| without self-attention | 15 | 0.9300 | 0.1000 | – | – | – | 0.010 | 0 of 10 |" in text
     assert "| AtomAI | never (0.600 at best) | 1 |" in text
+    assert "### All parts / rival, strict F1" in text
+    assert text.count("| 0.950 / 0.600 ") == 6  # five doses and all of them
     draw(results, tmp_path)
     assert (tmp_path / "accuracy_f1.png").stat().st_size > 10_000
     assert not (tmp_path / "accuracy_vacancies.png").exists()  # there are none
