@@ -6,32 +6,18 @@ What a command needs is imported when it runs, so that ``stemprior --version`` a
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from napari_stemprior import __version__
-from napari_stemprior.errors import ExportError, PixelSizeError, RegistrationError, StempriorError
-
-if TYPE_CHECKING:
-    from napari_stemprior.atoms import AtomTable
-    from napari_stemprior.inference import Segmenter
-    from napari_stemprior.io import Micrograph
-    from napari_stemprior.structure import Prior
-
-#: Exit code of bad input.
-BAD_INPUT = 2
-#: A pixel size that the lattice contradicts by more than this (relative) is worth a word.
-_NOTABLE_SCALE_ERROR = 0.05
+from napari_stemprior.errors import BAD_INPUT, StempriorError
 
 _EXAMPLES = """\
 examples:
@@ -42,18 +28,6 @@ examples:
   stemprior segment flake.dm3 --no-prior -o out
 """
 
-_SEGMENT_EXAMPLES = """\
-Writes OUTDIR/<image stem>.csv with one row an atom column: x_px, y_px, x_angstrom, y_angstrom,
-element, site, layer, confidence, evidence and more; x runs along the columns of the image, pixel
-centres lie on integers. The frames of a stack become <image stem>_000.csv and so on. --format gives
-another kind of file; 'stemprior export --help' says what is in each.
-
-examples:
-  stemprior segment flake.dm3 --prior MoS2 -o out
-  stemprior segment si_110.png --prior "Si [110]" --pixel-size 0.098 -o out
-  stemprior segment film.emd --prior perovskite.cif --zone-axis [001] -o out
-"""
-
 
 @dataclass(frozen=True)
 class Command:
@@ -62,7 +36,6 @@ class Command:
     summary: str
     configure: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    details: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,7 +82,6 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             name,
             help=command.summary,
             description=command.summary[0].upper() + command.summary[1:] + ".",
-            epilog=command.details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -125,205 +97,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see '{self.prog} --help'.\n")
 
 
-def _configure_segment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="micrograph files")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--prior", metavar="NAME_OR_FILE", help="a name of 'stemprior priors' or a structure file"
-    )
-    which.add_argument("--no-prior", action="store_true", help="segment with the image alone")
-    parser.add_argument(
-        "--zone-axis",
-        metavar="UVW",
-        help="direction of the beam such as 001, [1-10] or [11-20]; without it a file is taken as it lies, "
-        "beam along its z axis",
-    )
-    parser.add_argument(
-        "--pixel-size",
-        metavar="Å",
-        type=_positive,
-        help="Å per pixel; wins over the file's. Where neither is known it is fitted from the prior",
-    )
-    parser.add_argument(
-        "--trust", metavar="W", type=_fraction, default=1.0, help="weight of the prior, 0 to 1 (default 1)"
-    )
-    parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
-    from napari_stemprior.io import FORMATS
-
-    parser.add_argument(
-        "--format",
-        metavar="NAME",
-        choices=[one.key for one in FORMATS],
-        default="csv",
-        help=f"one of {', '.join(one.key for one in FORMATS)} (default csv)",
-    )
-    parser.add_argument(
-        "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
-    )
-
-
-def _run_segment(options: argparse.Namespace) -> int:
-    prior = _load_prior(options)
-    from napari_stemprior.inference import Segmenter
-    from napari_stemprior.io import FORMATS, read_micrographs
-
-    segmenter = Segmenter(options.model, options.device)
-    bad = False
-    with _output_folder(options.output) as folder:
-        names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
-        for path in options.images:
-            try:
-                frames = read_micrographs(path, options.pixel_size)
-                pixel_size = frames[0].pixel_size or _fitted_pixel_size(frames[0], path, prior)
-            except StempriorError as error:
-                _say(_naming(error, path))
-                bad = True
-                continue
-            for index, frame in enumerate(frames):
-                suffix = f"_{index:03d}" if len(frames) > 1 else ""
-                try:
-                    table = _segmented(segmenter, frame, frame.pixel_size or pixel_size, prior, options.trust)
-                    _write(table, folder / names.claim(path, suffix), frame, options.format)
-                except StempriorError as error:
-                    _say(_naming(error, frame.name))
-                    bad = True
-    return BAD_INPUT if bad else 0
-
-
-def _load_prior(options: argparse.Namespace) -> Prior | None:
-    if options.no_prior:
-        if options.zone_axis is not None:
-            raise StempriorError("--zone-axis belongs to a prior; leave it out with --no-prior.")
-        return None
-    from napari_stemprior.structure import load_prior, parse_zone_axis
-
-    zone_axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
-    return load_prior(options.prior, zone_axis)
-
-
-def _fitted_pixel_size(frame: Micrograph, path: Path, prior: Prior | None) -> float:
-    unknown, advice = f"{path}: the file does not say its pixel size", "give --pixel-size in Å per pixel."
-    if prior is None:
-        raise PixelSizeError(f"{unknown}; {advice}")
-    from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
-
-    no_fit = f"{unknown} and the lattice of {prior.name} does not tell it; {advice}"
-    try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0])
-    except RegistrationError as error:
-        raise PixelSizeError(no_fit) from error
-    if not pose.is_fit:
-        raise PixelSizeError(no_fit)
-    _say(f"{unknown}; {size:.5g} Å/px fitted from the lattice of {prior.name}.")
-    return size
-
-
-def _segmented(
-    segmenter: Segmenter, frame: Micrograph, pixel_size: float, prior: Prior | None, trust: float
-) -> AtomTable:
-    from tqdm import tqdm
-
-    from napari_stemprior.progress import Progress, drain
-
-    if prior is not None:
-        from napari_stemprior.registration.spectrum import check_pixel_size
-        from napari_stemprior.structure import layers_of
-
-        for layer in layers_of(prior):
-            check_pixel_size(frame.image.shape, pixel_size, layer)
-    segmenter.set_image(frame.image, pixel_size)
-    with tqdm(
-        desc=frame.name, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
-    ) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total, bar.n = progress.total, progress.done
-            bar.set_description_str(f"{frame.name}: {progress.stage}")
-
-        table = drain(segmenter.steps(prior, trust=trust), show)
-    if prior is not None and table.provenance.get("prior_fits") is False:
-        _say(
-            f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
-            f"{_better_pixel_size(frame, pixel_size, prior)}."
-        )
-    found = table.provenance.get("lattice_pixel_size")
-    if found is not None and abs(found / pixel_size - 1) > _NOTABLE_SCALE_ERROR:
-        _say(
-            f"{frame.name}: the lattice fits {found:.4g} Å/px rather than {pixel_size:.4g}; the lengths in Å "
-            f"follow {pixel_size:.4g}, and --pixel-size {found:.4g} would change that."
-        )
-    return table
-
-
-def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
-    """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
-    from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
-
-    try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0], guess=pixel_size)
-    except StempriorError:  # it fits nowhere near, so there is nothing to advise
-        return ""
-    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}" if pose.is_fit else ""
-
-
-def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:
-    from napari_stemprior.io import export_atoms
-
-    export_atoms(table, path, image=frame.image, name=frame.name, key=key)
-    if sys.stderr.isatty():
-        print(f"{frame.name}: {len(table)} atom columns in {path}", file=sys.stderr)
-
-
-class _OutputNames:
-    """Gives every image its own file, also where two share a stem."""
-
-    def __init__(self, images: Sequence[Path], ending: str) -> None:
-        self._ending = ending
-        self._plain: dict[str, Path] = {}
-        for path in images:
-            self._plain.setdefault(path.stem.casefold(), path)
-        self._used: set[str] = set()
-
-    def claim(self, path: Path, suffix: str) -> str:
-        """Return ``<stem><suffix><ending>``, numbered where another image has or will have that name."""
-        name, number = f"{path.stem}{suffix}", 1
-        while self._taken(name, path):
-            number += 1
-            name = f"{path.stem}{suffix}-{number}"
-        self._used.add(name.casefold())
-        if number > 1:
-            _say(f"{path}: another image has the same name, so the atoms go to {name}{self._ending}.")
-        return f"{name}{self._ending}"
-
-    def _taken(self, name: str, path: Path) -> bool:
-        reserved = self._plain.get(name.casefold(), path)
-        return name.casefold() in self._used or reserved != path
-
-
-@contextmanager
-def _output_folder(folder: Path) -> Iterator[Path]:
-    """Make the folder and see that it can be written, before the long work; leave no empty one behind."""
-    existed = folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = "it is a file" if folder.is_file() else error.strerror or str(error)
-        raise ExportError(
-            f"{folder}: the results cannot be written there ({reason}); choose another folder."
-        ) from error
-    try:
-        yield folder
-    finally:
-        if not existed:
-            with suppress(OSError):
-                folder.rmdir()
-
-
 def _from_module(summary: str, module: str) -> Command:
     """Make a command of a module that has ``add_arguments`` and ``run``; it is imported when it is used."""
 
@@ -337,9 +110,7 @@ def _from_module(summary: str, module: str) -> Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "segment": Command(
-        "find the atom columns of micrographs", _configure_segment, _run_segment, _SEGMENT_EXAMPLES
-    ),
+    "segment": _from_module("find the atom columns of micrographs", "napari_stemprior.segment"),
     "priors": _from_module(
         "list the built-in lattice priors, or the columns of one", "napari_stemprior.list_priors"
     ),
@@ -353,27 +124,6 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def _positive(text: str) -> float:
-    value = _number(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a pixel size, give a positive number of Å per pixel")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} lies outside 0 (image alone) to 1 (prior believed)")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
-
-
 def _joined_zone_axis(arguments: list[str]) -> list[str]:
     """Let a zone axis begin with a minus sign, which argparse takes for an option."""
     joined: list[str] = []
@@ -383,13 +133,6 @@ def _joined_zone_axis(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _naming(error: Exception, image: object) -> str:
-    """Return the sentence, with the image before it unless it says so itself."""
-    text = str(error)
-    known = {str(image), Path(str(image)).name, Path(str(image)).stem}
-    return text if any(text.startswith(name) for name in known) else f"{image}: {text}"
 
 
 def _say(sentence: str) -> None:

@@ -5,6 +5,9 @@ The command line prints it and exits with code 2; the desk shows it as a notific
 None derives from ``RuntimeError``: napari's generator workers swallow those.
 """
 
+#: Exit code of the command line for them.
+BAD_INPUT = 2
+
 
 class StempriorError(Exception):
     """Base of all errors that are the input's or the environment's, not the program's."""
