@@ -19,8 +19,12 @@ def _table(frame: pd.DataFrame, digits: int = 1, corner: str = "") -> str:
     head = f"| {corner} | " + " | ".join(_label(c) for c in frame.columns) + " |"
     lines = [head, "|---|" + "---:|" * len(frame.columns)]
     for name, row in frame.iterrows():
-        lines.append(f"| {_label(name)} | " + " | ".join(_number(v, digits) for v in row) + " |")
+        lines.append(f"| {_label(name)} | " + " | ".join(_cell(v, digits) for v in row) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object, digits: int) -> str:
+    return value if isinstance(value, str) else _number(float(value), digits)  # type: ignore[arg-type]
 
 
 def _label(value: object) -> str:
@@ -69,9 +73,9 @@ def _wrong(frame: pd.DataFrame) -> str:
     crystals = frame[frame["kind"].isin(CRYSTALS)]
     for title, part in (("**all wrong crystals**", crystals), ("**all but twins**", plain)):
         pivot.loc[title] = part.groupby("dose")["fit"].mean()
-    pivot["count"] = frame.groupby("kind").size()
-    pivot.loc["**all wrong crystals**", "count"] = len(crystals)
-    pivot.loc["**all but twins**", "count"] = len(plain)
+    totals = {"**all wrong crystals**": len(crystals), "**all but twins**": len(plain)}
+    sizes = frame.groupby("kind").size().to_dict() | totals
+    pivot["count"] = [str(sizes[kind]) for kind in pivot.index]
     table = _table(pivot)
     return (
         f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\nCalled a fit, %:\n\n"
