@@ -301,19 +301,20 @@ def _ablations(results: pd.DataFrame) -> Iterator[str]:
 
 def _alike(results: pd.DataFrame) -> Iterator[str]:
     """Compare the rivals that are trained with the network that has seen as many scenes as they have."""
+    doses = sorted(results.loc[results["method"] == WHOLE, "dose"].unique())
     rows = []
     for rival in methods_of(results, "rival"):
         both = paired(results, WHOLE, rival)
-        means = both.groupby("dose")[["own", "other"]].mean().sort_index()
-        cells = [f"{own:.3f} / {other:.3f}" for own, other in means.to_numpy()]
-        total = both[["own", "other"]].mean()
-        rows.append([rival, *cells, f"{total['own']:.3f} / {total['other']:.3f}"])
+        if both.empty:
+            continue
+        means = both.groupby("dose")[["own", "other"]].mean().reindex(doses)
+        means.loc["all"] = both[["own", "other"]].mean()
+        rows.append([rival, *(f"{_number(own)} / {_number(other)}" for own, other in means.to_numpy())])
     if rows:
-        doses = [_label(dose) for dose in means.index]
         yield (
             f"### {WHOLE.capitalize()} / rival, strict F1, on the micrographs that both have answered\n\n"
             "The rivals that are trained see the same scenes as the variants, by default as many: like is "
-            "compared with like.\n\n" + _rows(["rival", *doses, "all"], rows)
+            "compared with like.\n\n" + _rows(["rival", *map(_label, doses), "all"], rows)
         )
 
 

@@ -203,7 +203,8 @@ def decode(
         # the network has seen where such columns usually stand; here the image itself shows none
         for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):
             unseen = sites.yx[answers.unseen & (sites.hidden == below)]
-            evidence[mine][_near(yx[mine], unseen)] = 0.0
+            if len(unseen):
+                evidence[mine][_nearest_site(yx[mine], unseen)[0]] = 0.0
     return Peaks(
         yx,
         np.concatenate([top_confidence, low_confidence]),
@@ -284,12 +285,12 @@ def found_peaks(
     places, kinds = sites.yx[mine], sites.kind[mine]
     if not len(places) or not len(yx):
         return unknown
-    distance, found = cKDTree(places).query(yx)
-    kind = kinds[np.asarray(found)]
+    on_site, found = _nearest_site(yx, places)
+    kind = kinds[found]
     odds = np.full(len(yx), np.inf)
     if answers is not None:
-        features[:, 4] = answers.llr[mine][np.asarray(found)]
-        odds = answers.odds[mine][np.asarray(found)]
+        features[:, 4] = answers.llr[mine][found]
+        odds = answers.odds[mine][found]
     at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
     support = _support(alone)
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
@@ -298,7 +299,6 @@ def found_peaks(
     features[:, 1] = deviations(height, kind, usual)
     features[:, 2] = log_odds(supported)
     features[:, 3] = deviations(supported, kind, usual_alone)
-    on_site = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
     return PeakTable(yx, height, features, on_site, odds)
 
 
@@ -332,21 +332,16 @@ def _on_two_sites(top: Floats, low: Floats, sites: Sites) -> NDArray[np.bool_]:
     """
     if not sites.hidden.any() or sites.hidden.all():
         return np.zeros(len(top), bool)
-    ends = []
-    for yx, places in ((top, sites.yx[~sites.hidden]), (low, sites.yx[sites.hidden])):
-        distance, found = cKDTree(places).query(yx)
-        near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
-        ends.append((near, places[np.asarray(found)]))
-    (near_top, top_site), (near_low, low_site) = ends
-    apart = np.linalg.norm(top_site - low_site, axis=1) * CANONICAL_PIXEL_SIZE >= JOINED_DISTANCE
-    return np.asarray(near_top & near_low & apart)
+    upper, lower = sites.yx[~sites.hidden], sites.yx[sites.hidden]
+    (top_on, top_site), (low_on, low_site) = _nearest_site(top, upper), _nearest_site(low, lower)
+    distance = np.linalg.norm(upper[top_site] - lower[low_site], axis=1)
+    return np.asarray(top_on & low_on & (distance * CANONICAL_PIXEL_SIZE >= JOINED_DISTANCE))
 
 
-def _near(yx: Floats, places: Floats) -> NDArray[np.bool_]:
-    """Tell which of the (N, 2) peaks lie on one of the (K, 2) sites."""
-    if not len(yx) or not len(places):
-        return np.zeros(len(yx), bool)
-    return np.asarray(cKDTree(places).query(yx)[0]) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
+def _nearest_site(yx: Floats, places: Floats) -> tuple[NDArray[np.bool_], Integers]:
+    """Return which of the (N, 2) peaks lie on one of the (K, 2) sites, K > 0, and the nearest of each."""
+    distance, found = cKDTree(places).query(yx)
+    return np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE, np.asarray(found)
 
 
 def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
