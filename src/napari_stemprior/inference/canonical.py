@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
+from napari_stemprior.recording import PreparedImage
 
 #: Å of mirrored image around the field while resampling, so that its edges do not wrap into each other.
 _PAD = 4.0
@@ -27,15 +28,30 @@ class CanonicalImage:
         Canonical pixels per pixel of the micrograph, (y, x).
     shift : (2,) array
         ``canonical = pixel * scale + shift``.
+    valid : (H, W) array of bool, or None
+        Pixels that show the specimen; None where all do.
     """
 
     image: Tensor
     scale: NDArray[np.float64]
     shift: NDArray[np.float64]
+    valid: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def from_prepared(cls, prepared: PreparedImage, pixel_size: float) -> CanonicalImage:
+        """Resample a prepared recording of `pixel_size` Å/px, and what of it is valid."""
+        plain = cls.from_array(prepared.image, pixel_size)
+        if prepared.valid.all():
+            return plain
+        rows, columns = (
+            np.clip(np.round((np.arange(n) - plain.shift[a]) / plain.scale[a]).astype(int), 0, m - 1)
+            for a, (n, m) in enumerate(zip(plain.shape, prepared.shape, strict=True))
+        )
+        return replace(plain, valid=prepared.valid[np.ix_(rows, columns)])
 
     @classmethod
     def from_array(cls, image: NDArray[np.float32], pixel_size: float) -> CanonicalImage:
-        """Resample an (H, W) array of `pixel_size` Å/px."""
+        """Resample an (H, W) array of `pixel_size` Å/px, all of it valid."""
         ratio = pixel_size / CANONICAL_PIXEL_SIZE
         pads = [min(int(np.ceil(_PAD / pixel_size)), n - 1) for n in image.shape]
         data = np.asarray(image, dtype=np.float32)

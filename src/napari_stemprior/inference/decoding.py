@@ -154,6 +154,7 @@ def decode(
     calibration: Calibration | None = None,
     threshold: float = THRESHOLD,
     image: NDArray[np.floating] | None = None,
+    valid: NDArray[np.bool_] | None = None,
 ) -> Peaks:
     """Find the columns.
 
@@ -172,6 +173,8 @@ def decode(
         Probability from which on a column is reported; the micrograph may still call its site vacant.
     image : (H, W) array, optional
         The canonical image, to compare registered sites with their equals.
+    valid : (H, W) array of bool, optional
+        Its pixels that show the specimen; all without it.
     """
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
@@ -180,7 +183,7 @@ def decode(
     layered = sites is None or bool(sites.hidden.any())
     answers = None
     if image is not None and sites is not None:
-        answers = site_answers(image, sites, probability)
+        answers = site_answers(image, sites, probability, valid)
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
@@ -215,7 +218,9 @@ def decode(
     )
 
 
-def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats) -> SiteAnswers:
+def site_answers(
+    image: NDArray[np.floating], sites: Sites, probability: Floats, valid: NDArray[np.bool_] | None = None
+) -> SiteAnswers:
     """Ask the image whether the registered sites are occupied.
 
     Parameters
@@ -225,6 +230,8 @@ def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats)
     sites : Sites
     probability : (2, H, W) array
         A site whose column has moved is looked at where the column is.
+    valid : (H, W) array of bool, optional
+        Pixels that count; all without it.
     """
     inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
     places = sites.yx.copy()
@@ -240,7 +247,7 @@ def site_answers(image: NDArray[np.floating], sites: Sites, probability: Floats)
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
     column = None if sites.column is None else sites.column[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column)
+    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid)
     odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
     _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
     enough = count[number] >= MIN_EQUALS

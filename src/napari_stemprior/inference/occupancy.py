@@ -36,12 +36,18 @@ _VARIETY = 0.35
 _CERTAIN = 12.0
 #: Of a median, in units of that of a mean (normal errors).
 _MEDIAN_VARIANCE = np.pi / 2
+#: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
+_ROW_PIECES, _ROW_PIECE = 8, 12
 #: More kinds than this share too few sites for a profile of three widths each.
 _MANY_KINDS = 12
 
 
 def occupancy(
-    image: NDArray[np.floating], yx: Floats, kind: Integers, column: Integers | None = None
+    image: NDArray[np.floating],
+    yx: Floats,
+    kind: Integers,
+    column: Integers | None = None,
+    valid: NDArray[np.bool_] | None = None,
 ) -> tuple[Floats, Floats, Floats]:
     """Compare every site with its equals.
 
@@ -56,6 +62,8 @@ def occupancy(
     column : (N,) array of int, optional
         Of the cell. Columns of one kind may still differ, for their neighbours' tails do; what the
         micrograph shows of that is allowed for.
+    valid : (H, W) array of bool, optional
+        Pixels that count; all without it.
 
     Returns
     -------
@@ -72,7 +80,7 @@ def occupancy(
     if n < MIN_EQUALS:
         return share, llr, spreads
     data = np.asarray(image, np.float64)
-    pixels, distance2 = _patches(yx, data.shape)
+    pixels, distance2 = _patches(yx, data.shape, valid)
     profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     above = data.ravel() - floor
@@ -83,8 +91,9 @@ def occupancy(
     share = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
         columns = np.bincount(pixels.ravel(), (np.clip(share, 0, 1)[:, None] * profile).ravel(), data.size)
-        film = gaussian_filter((above - columns).reshape(data.shape), _FILM / CANONICAL_PIXEL_SIZE)
-        share = heights.fit(above - film.ravel())
+        left = (above - columns).reshape(data.shape)
+        film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
+        share = heights.fit(above - (film + _row_offsets(left - film)).ravel())
     square = profile**2
     weight = square / np.maximum(square.sum(1, keepdims=True), 1e-30)
     lit = (weight * model[pixels]).sum(1)
@@ -108,8 +117,10 @@ def occupancy(
     return share, llr, spreads
 
 
-def _patches(yx: Floats, shape: tuple[int, ...]) -> tuple[Integers, Floats]:
-    """Return flat pixels (N, P) around each site and squared distances in Å; infinite outside the image."""
+def _patches(
+    yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None
+) -> tuple[Integers, Floats]:
+    """Return flat pixels (N, P) around each site and squared distances in Å; infinite where none counts."""
     radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
     step = np.arange(-radius, radius + 1)
     window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
@@ -119,7 +130,27 @@ def _patches(yx: Floats, shape: tuple[int, ...]) -> tuple[Integers, Floats]:
     inside = ((pixels >= 0) & (pixels < size)).all(-1)
     distance2 = ((pixels - yx[:, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
     clipped = np.clip(pixels, 0, size - 1)
-    return clipped[..., 0] * shape[1] + clipped[..., 1], np.where(inside, distance2, np.inf)
+    flat = clipped[..., 0] * shape[1] + clipped[..., 1]
+    if valid is not None:
+        inside &= valid.ravel()[flat]
+    return flat, np.where(inside, distance2, np.inf)
+
+
+def _row_offsets(left: Floats) -> Floats:
+    """Estimate (H, 1) row offsets from what no column accounts for, drawn to zero as far as chance makes them.
+
+    The scatter between pieces of one row says how exact its mean is; it allows for noise that is correlated
+    along the row, as afterglow makes it.
+    """
+    width = left.shape[1]
+    if width < _ROW_PIECES * _ROW_PIECE:
+        return np.zeros((len(left), 1))
+    length = width // _ROW_PIECES
+    pieces = left[:, : length * _ROW_PIECES].reshape(len(left), _ROW_PIECES, length).mean(axis=2)
+    mean = pieces.mean(axis=1, keepdims=True)
+    chance = float(pieces.var(axis=1, ddof=1).mean()) / _ROW_PIECES
+    total = float((mean**2).mean())
+    return np.asarray(mean * max(0.0, 1 - chance / max(total, 1e-30)))
 
 
 def _profiles(

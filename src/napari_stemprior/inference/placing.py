@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior
 
@@ -73,13 +74,20 @@ class Placement:
         distance = np.asarray(cKDTree(yx).query(places)[0])
         return int(np.count_nonzero(distance * pixel_size > VACANCY_DISTANCE))
 
+    def shown(self, image: PreparedImage) -> Placement:
+        """Return the columns that do not lie on bad pixels of an image; those around it are kept."""
+        if image.valid.all():
+            return self
+        outside = ((self.positions < -0.5) | (self.positions > np.array(image.shape) - 0.5)).any(axis=1)
+        return self.where(outside | image.is_valid_at(self.positions))
+
     def where(self, keep: NDArray[np.bool_]) -> Placement:
         """Return the columns where `keep` is true."""
         return Placement(self.pose, self.positions[keep], self.index[keep], self.reliability[keep])
 
 
 def place(
-    image: NDArray[np.float32],
+    image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     prior: StructurePrior,
     claims: Floats,
@@ -90,7 +98,8 @@ def place(
 
     Parameters
     ----------
-    image : (H, W) array
+    image : (H, W) array, or PreparedImage
+        An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
@@ -102,6 +111,7 @@ def place(
         Believed where it is given; otherwise the lattice is registered. Other grains are looked for
         either way.
     """
+    image = prepare(image)
     placements = [_placement(image, pixel_size, prior, p) for p in _fitting_poses(image, pixel_size, prior)]
     if pose is not None:
         first = _placement(image, pixel_size, prior, pose)
@@ -114,7 +124,7 @@ def place(
     placed = first.where(first.reliability >= MIN_RELIABILITY)
     if not grains:
         return placed
-    seen = gaussian_filter(image, _COLUMN_WIDTH / pixel_size)
+    seen = gaussian_filter(image.image, _COLUMN_WIDTH / pixel_size)
     return _with_grains(placed, first, grains, seen, prior)
 
 
@@ -127,7 +137,7 @@ def _preferred(placements: list[Placement], claims: Floats, canonical: Canonical
     return rivals[chosen] if support[chosen] > support[0] + _CLAIM_TIE else best
 
 
-def _fitting_poses(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior) -> list[Pose]:
+def _fitting_poses(image: PreparedImage, pixel_size: float, prior: StructurePrior) -> list[Pose]:
     """Fit the lattice at the given pixel size, else at one not far from it."""
     try:
         poses = [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
@@ -140,10 +150,10 @@ def _fitting_poses(image: NDArray[np.float32], pixel_size: float, prior: Structu
     return [pose] if near and pose.score >= RESCALED_SCORE else []
 
 
-def _placement(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Placement:
+def _placement(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> Placement:
     field = fit_pose_field(image, pixel_size, prior, pose)
-    shape = (image.shape[0], image.shape[1])
-    return Placement(pose, *field.columns(prior, shape, MARGIN / pixel_size))
+    placement = Placement(pose, *field.columns(prior, image.shape, MARGIN / pixel_size))
+    return placement.shown(image)
 
 
 def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) -> float:

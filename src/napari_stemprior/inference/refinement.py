@@ -48,7 +48,13 @@ class Refined:
     width: float
 
 
-def refine(image: NDArray[np.float32], pixel_size: float, yx: Floats, sigma: Floats) -> Refined:
+def refine(
+    image: NDArray[np.float32],
+    pixel_size: float,
+    yx: Floats,
+    sigma: Floats,
+    valid: NDArray[np.bool_] | None = None,
+) -> Refined:
     """Fit a Gaussian to every column.
 
     Weighted Gauss-Newton steps on height, position and local background, one common width. The weights come
@@ -64,11 +70,13 @@ def refine(image: NDArray[np.float32], pixel_size: float, yx: Floats, sigma: Flo
         Where the columns are thought to lie, pixels.
     sigma : (N,) array
         How well that is known along one axis, pixels.
+    valid : (H, W) array of bool, optional
+        Pixels that count; all without it.
     """
     n = len(yx)
     if n == 0:
         return Refined(yx.copy(), sigma.copy(), np.zeros(0), _WIDTH)
-    patches = _Patches(np.asarray(image, np.float64), pixel_size, yx)
+    patches = _Patches(np.asarray(image, np.float64), pixel_size, yx, valid)
     start, place = yx, yx.copy()
     amplitude, background = patches.first_guess()
     width = _WIDTH / pixel_size
@@ -118,7 +126,9 @@ def refine(image: NDArray[np.float32], pixel_size: float, yx: Floats, sigma: Flo
 class _Patches:
     """The pixels around every column: a wide patch to draw it, a narrow one within to fit it."""
 
-    def __init__(self, image: Floats, pixel_size: float, yx: Floats) -> None:
+    def __init__(
+        self, image: Floats, pixel_size: float, yx: Floats, valid: NDArray[np.bool_] | None = None
+    ) -> None:
         radius = max(2, int(np.ceil(_DRAWN / pixel_size)))
         step = np.arange(-radius, radius + 1)
         window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
@@ -134,6 +144,8 @@ class _Patches:
         inside = ((pixels >= 0) & (pixels < shape)).all(-1)
         clipped = np.clip(pixels, 0, shape - 1)
         flat = clipped[..., 0] * image.shape[1] + clipped[..., 1]
+        if valid is not None:
+            inside &= valid.ravel()[flat]
         self._wide, self._wide_inside = pixels, inside
         self._flat, self._size = flat, image.size
         self._count = count
@@ -145,7 +157,8 @@ class _Patches:
         """Return height above, and level of, the surroundings of each column."""
         low = np.nanpercentile(np.where(self.near > 0, self.values, np.nan), 20, axis=1)
         core = self.near[:, :9]
-        return np.maximum((self.values[:, :9] * core).sum(1) / core.sum(1) - low, 0.0), low
+        core_mean = (self.values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
+        return np.maximum(core_mean - low, 0.0), low
 
     def drawn(self, place: Floats, amplitude: Floats, width: float) -> Floats:
         """Add up all columns; return (N, P) values at the pixels that are fitted."""

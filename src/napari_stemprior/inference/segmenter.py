@@ -32,6 +32,7 @@ from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, Stack
@@ -71,47 +72,38 @@ class Segmenter:
         self.calibration = Calibration.from_notes(self.notes)
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pose: Pose | None = None
-        self._image: NDArray[np.float32] | None = None
+        self.prepared: PreparedImage | None = None
         self._pixel_size = 0.0
         self._canonical: CanonicalImage | None = None
         self._alone: Answer | None = None
 
-    def set_image(self, image: ArrayLike, pixel_size: float) -> None:
+    def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
 
         Parameters
         ----------
-        image : (H, W) array-like
-            Any unit and dtype.
+        image : (H, W) array-like, or PreparedImage
+            Any unit and dtype. An array is prepared first, see `recording.prepare`.
         pixel_size : float
             Å per pixel.
 
         Raises
         ------
         MicrographError
-            If it is not a finite two-dimensional image with some contrast.
+            If it is not a two-dimensional image with some contrast.
         PixelSizeError
             If the pixel size is not positive or the field is smaller than 6 Å.
         """
-        data = np.asarray(image)
-        if data.ndim != 2:
-            raise MicrographError(f"The image has shape {data.shape}; give a single 2-D image.")
-        data = data.astype(np.float32)
-        if not np.isfinite(data).all():
-            raise MicrographError("The image holds NaN or infinite pixels; mend or crop them first.")
-        if float(data.max()) == float(data.min()):
-            raise MicrographError(
-                "Every pixel of the image has the same value, so there is nothing to segment."
-            )
+        prepared = prepare(image)
         if not (np.isfinite(pixel_size) and pixel_size > 0):
             raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
-        if min(data.shape) * pixel_size < 6.0:
+        if min(prepared.shape) * pixel_size < 6.0:
             raise PixelSizeError(
-                f"At {pixel_size:g} Å/px the image is only {min(data.shape) * pixel_size:.1f} Å wide; "
+                f"At {pixel_size:g} Å/px the image is only {min(prepared.shape) * pixel_size:.1f} Å wide; "
                 "check the pixel size, at least 6 Å are needed."
             )
-        self._image, self._pixel_size = data, float(pixel_size)
-        self._canonical = CanonicalImage.from_array(data, self._pixel_size)
+        self.prepared, self._pixel_size = prepared, float(pixel_size)
+        self._canonical = CanonicalImage.from_prepared(prepared, self._pixel_size)
         self._alone = None
         self.pose = None
 
@@ -139,7 +131,7 @@ class Segmenter:
         StempriorError
             If no image was set, `trust` is outside [0, 1], or the device runs out of memory.
         """
-        if self._canonical is None or self._image is None:
+        if self._canonical is None or self.prepared is None:
             raise MicrographError("There is no image yet; call set_image first.")
         if not 0.0 <= trust <= 1.0:
             raise StempriorError(
@@ -152,7 +144,7 @@ class Segmenter:
             if prior is not None:
                 yield Progress(0, 1, "fitting the lattice")
                 claims = self._alone.probability.numpy().max(axis=0)
-                given = (self._image, self._pixel_size)
+                given = (self.prepared, self._pixel_size)
                 if isinstance(prior, Stack):
                     placement = place_stack(*given, prior, claims, self._canonical, pose)
                 else:
@@ -175,7 +167,13 @@ class Segmenter:
         alone = self._alone.probability.numpy()
         probability = weight * answer.probability.numpy() + (1 - weight) * alone
         peaks = decode(
-            answer, probability, alone, sites, self.calibration, image=self._canonical.image.numpy()
+            answer,
+            probability,
+            alone,
+            sites,
+            self.calibration,
+            image=self._canonical.image.numpy(),
+            valid=self._canonical.valid,
         )
         return self._table(peaks, prior, placement, trust)
 
@@ -188,13 +186,16 @@ class Segmenter:
         self, peaks: Peaks, prior: Prior | None, placement: Placement | None, trust: float
     ) -> AtomTable:
         assert self._canonical is not None
-        assert self._image is not None
+        assert self.prepared is not None
         yx = self._canonical.to_pixels(peaks.yx)
-        inside = np.asarray(((yx >= -0.5) & (yx <= np.array(self._image.shape) - 0.5)).all(axis=1))
-        yx, peaks = yx[inside], peaks.where(inside)
+        shown = self.prepared.is_valid_at(yx)
+        yx, peaks = yx[shown], peaks.where(shown)
         if self.refine:
             known = peaks.sigma / float(self._canonical.scale.mean())
-            yx = refine(self._image, self._pixel_size, yx, known).yx
+            valid = None if self.prepared.valid.all() else self.prepared.valid
+            yx = refine(self.prepared.image, self._pixel_size, yx, known, valid).yx
+            shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
+            yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and placement is not None:
             columns |= _labels(yx, peaks.hidden, peaks.site, prior, placement, self._pixel_size)
@@ -208,8 +209,9 @@ class Segmenter:
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
             "lattice_pixel_size": placement.pose.pixel_size if placement else None,
-            "empty_sites": placement.empty(yx, self._image.shape, self._pixel_size) if placement else None,
+            "empty_sites": placement.empty(yx, self.prepared.shape, self._pixel_size) if placement else None,
             "trust": trust,
+            "recording": self.prepared.summary(),
             "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()}
             if placement
             else None,

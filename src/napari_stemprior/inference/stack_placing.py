@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import MARGIN, MIN_RELIABILITY, Placement, place
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field
 from napari_stemprior.registration.stack import StackPose, register_stack, separated
 from napari_stemprior.structure import Stack
@@ -16,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def place_stack(
-    image: NDArray[np.float32],
+    image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     stack: Stack,
     claims: Floats,
@@ -27,7 +28,7 @@ def place_stack(
 
     Parameters
     ----------
-    image : (H, W) array
+    image : (H, W) array, or PreparedImage
     pixel_size : float
         Å per pixel.
     stack : Stack
@@ -43,6 +44,7 @@ def place_stack(
     Placement or None
         Its `index` counts through the columns of all layers.
     """
+    image = prepare(image)
     if isinstance(pose, StackPose):
         return _of_all(image, pixel_size, stack, pose)
     try:
@@ -65,7 +67,7 @@ def place_stack(
     return Placement(placement.pose, placement.positions, index, placement.reliability)
 
 
-def _of_all(image: NDArray[np.float32], pixel_size: float, stack: Stack, found: StackPose) -> Placement:
+def _of_all(image: PreparedImage, pixel_size: float, stack: Stack, found: StackPose) -> Placement:
     """Follow the strain of every layer on the image without the others."""
     parts, size, binning = separated(image, pixel_size, stack, found.poses)
     positions, index, reliability = [], [], []
@@ -78,4 +80,4 @@ def _of_all(image: NDArray[np.float32], pixel_size: float, stack: Stack, found: 
     placed = Placement(
         found.poses[0], np.concatenate(positions), np.concatenate(index), np.concatenate(reliability)
     )
-    return placed.where(placed.reliability >= MIN_RELIABILITY)
+    return placed.where(placed.reliability >= MIN_RELIABILITY).shown(image)

@@ -27,7 +27,7 @@ class Fringes:
     places : (gy, gx, 2) array
         Where, in Å (y, x).
     area : (gy, gx) array
-        Sum of the Gaussian over the pixels of the image: pixels that each value rests on.
+        Sum of the Gaussian over the valid pixels of the image: pixels that each value rests on.
     effective : float
         Sum of the squared Gaussian in pixels, away from borders: variance for unit noise.
     nodes : Nodes
@@ -61,6 +61,7 @@ class Demodulator:
         self._size = tuple(fft.next_fast_len(n + min(pad, n)) for n in (height, width))
         # full complex transform: patches around a node cross the edge of the half plane
         self._transform = fft.fft2(flat.image, self._size)
+        self._weight = None if flat.weight is None else fft.fft2(flat.weight, self._size)
 
     def fringes(self, nodes: Nodes, linear: NDArray[np.float64], width: float) -> Fringes:
         """Demodulate every node with a Gaussian of standard deviation `width` in Å.
@@ -86,8 +87,12 @@ class Demodulator:
         axes = [np.arange(m) * n / m for m, n in zip(grid, self._size, strict=True)]
         values = np.empty((len(k), *keep), dtype=np.complex128)
         for index, wave in enumerate(k):
-            values[index] = self._patch(wave, sigma, grid, axes)[: keep[0], : keep[1]]
-        area = self._area(sigma, [axis[:n] for axis, n in zip(axes, keep, strict=True)])
+            values[index] = self._patch(self._transform, wave, sigma, grid, axes)[: keep[0], : keep[1]]
+        if self._weight is None:
+            area = self._area(sigma, [axis[:n] for axis, n in zip(axes, keep, strict=True)])
+        else:
+            seen = self._patch(self._weight, np.zeros(2), sigma, grid, axes)[: keep[0], : keep[1]]
+            area = np.maximum(seen.real, 0.0)
         places = (
             np.stack(np.meshgrid(*(a[:n] for a, n in zip(axes, keep, strict=True)), indexing="ij"), -1)
             * pixel
@@ -95,7 +100,12 @@ class Demodulator:
         return Fringes(values, places, area, np.pi * sigma**2, nodes, linear, width)
 
     def _patch(
-        self, wave: NDArray[np.float64], sigma: float, grid: tuple[int, ...], axes: list[NDArray[np.float64]]
+        self,
+        transform: NDArray[np.complexfloating],
+        wave: NDArray[np.float64],
+        sigma: float,
+        grid: tuple[int, ...],
+        axes: list[NDArray[np.float64]],
     ) -> NDArray[np.complex128]:
         patch: NDArray[np.complex128] | None = None
         ramps, gaussians, indices = [], [], []
@@ -106,7 +116,7 @@ class Demodulator:
             gaussians.append(np.exp(-2 * np.pi**2 * sigma**2 * q**2))
             indices.append((centre + offset) % size)
             ramps.append(np.exp(2j * np.pi * (centre / size - frequency) * axis))
-        patch = self._transform[np.ix_(*indices)] * np.outer(*gaussians)
+        patch = transform[np.ix_(*indices)] * np.outer(*gaussians)
         small = fft.ifft2(fft.ifftshift(patch)) * (grid[0] * grid[1] / (self._size[0] * self._size[1]))
         # the filter has unit sum; times 2 pi sigma^2 it has unit peak
         return np.asarray(small * np.outer(*ramps) * (2 * np.pi * sigma**2))

@@ -133,7 +133,8 @@ class LayerModel:
         passed = (np.exp(width**2 * square) * (1 - np.exp(BACKGROUND_WIDTH**2 * square))).astype(np.float32)
         height, wide = self._shape
         inner = (slice(self._pad, self._pad + height), slice(self._pad, self._pad + wide))
-        return np.stack([fft.irfft2(t * passed, self._size)[inner].ravel() for t in transforms])
+        images = np.stack([fft.irfft2(t * passed, self._size)[inner].ravel() for t in transforms])
+        return images if self.flat.weight is None else images * self.flat.weight.ravel()
 
     @property
     def _shape(self) -> tuple[int, int]:

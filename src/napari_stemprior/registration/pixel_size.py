@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.lattice_search import Lattice, refine_power, sweep
 from napari_stemprior.registration.placement import Placement, place, register, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import has_mirror, nodes
 from napari_stemprior.registration.score import explained_share
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -64,7 +65,7 @@ class Scaled:
     placement: Placement
 
 
-def make_bands(image: NDArray[np.float32], low: float, high: float) -> list[Band]:
+def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
     """Make an image ready for a range of pixel sizes, once for all priors."""
     count = max(1, int(np.ceil(np.log(high / low) / (2 * np.log(_BAND)))))
     bands = []
@@ -72,8 +73,8 @@ def make_bands(image: NDArray[np.float32], low: float, high: float) -> list[Band
         middle = float(np.sqrt(first * last))
         side = np.minimum(image.shape, max(_FEWEST, int(np.ceil(_SIDE / first))))
         corner = (np.array(image.shape) - side) // 2
-        part = image[corner[0] : corner[0] + side[0], corner[1] : corner[1] + side[1]]
-        if part.max() == part.min():
+        part = image.cropped(*(slice(c, c + s) for c, s in zip(corner.tolist(), side.tolist(), strict=True)))
+        if not part.valid.any() or np.ptp(part.image[part.valid]) == 0:
             part, corner = image, np.zeros(2, dtype=int)
         bands.append(Band(first, last, middle, corner, view(flatten(part, middle))))
     return bands
@@ -154,14 +155,14 @@ def _shows(shape: tuple[int, ...], size: float, prior: StructurePrior) -> bool:
 
 
 def fit_pixel_size(
-    image: ArrayLike, prior: StructurePrior, *, guess: float | None = None
+    image: ArrayLike | PreparedImage, prior: StructurePrior, *, guess: float | None = None
 ) -> tuple[float, Pose]:
     """Fit the pixel size so that the lattice of a prior lies on an image.
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     prior : StructurePrior
     guess : float or None
         Å per pixel; within 30 % of it is searched. None searches from 0.03 to 0.5 Å/px.
@@ -180,7 +181,7 @@ def fit_pixel_size(
     PixelSizeError
         If the guess is not a positive number.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     low, high = searched(guess)
     bands = make_bands(array, low, high)
     found = scaled_placements(bands, array.shape, prior)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.beyond import share_beyond
 from napari_stemprior.registration.brightness import brightness
 from napari_stemprior.registration.demodulation import match_origin
@@ -20,7 +21,7 @@ from napari_stemprior.registration.phase_locking import rotated, straighten
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
 from napari_stemprior.registration.score import Evidence, evidence, explained_share
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -46,14 +47,14 @@ class Placement:
 
 
 def register(
-    image: ArrayLike, pixel_size: float, prior: StructurePrior, *, candidates: int = 4
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, *, candidates: int = 4
 ) -> list[Pose]:
     """Find how the lattice of a prior lies on an image.
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel; up to 6 % off is borne, and 8 % of difference between two directions.
     prior : StructurePrior
@@ -68,12 +69,12 @@ def register(
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If the pixel size is not positive, or shows less than three unit cells,
         or less than three pixels a unit cell.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
     flat = flatten(array, size)
     return [to_pose(p, flat) for p in register_placements(flat, prior)[: max(1, candidates)]]

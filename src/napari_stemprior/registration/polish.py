@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.lattice_search import (
     Lattice,
     node_value,
@@ -15,7 +16,7 @@ from napari_stemprior.registration.lattice_search import (
 from napari_stemprior.registration.placement import from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -24,7 +25,7 @@ TURN = 4.0
 SCALE = 0.04
 
 
-def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
+def polish(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
     """Fit the lattice near a pose that a person has set.
 
     The rotation is fitted within some 4 degrees, the scale within 4 % and the strain within a few percent
@@ -33,8 +34,8 @@ def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pos
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel that the image is believed to have.
     prior : StructurePrior
@@ -49,11 +50,11 @@ def polish(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pos
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If a pixel size is not positive or does not suit the prior and the image.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     check_pixel_size(array.shape, pixel_size, prior)
     flat = flatten(array, check_pixel_size(array.shape, pose.pixel_size, prior))
     linear, _ = from_pose(pose, flat)

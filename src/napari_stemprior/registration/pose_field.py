@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.bending import bend, is_small
 from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.displacement import Displacement, match_at, templated, track
 from napari_stemprior.registration.placement import from_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten, spectrum
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten, spectrum
 from napari_stemprior.structure import StructurePrior
 
 #: Standard deviation in Å of the finest window that displacements are taken from.
@@ -103,7 +104,7 @@ class PoseField:
         return np.asarray(map_coordinates(values, coordinates, order=1, mode="nearest"), dtype=float)
 
 
-def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, pose: Pose) -> PoseField:
+def fit_pose_field(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> PoseField:
     """Follow the lattice of a pose through strain, and tell where it is.
 
     The phases are followed from window to window; where noise would move the columns more than the strain
@@ -112,8 +113,8 @@ def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, p
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
@@ -123,11 +124,11 @@ def fit_pose_field(image: ArrayLike, pixel_size: float, prior: StructurePrior, p
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     flat = flatten(array, check_pixel_size(array.shape, pixel_size, prior))
     linear, origin = from_pose(pose, flat)
     resolution = max(0.85, 2.1 * flat.pixel_size)

@@ -11,11 +11,12 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.progress import Progress
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_placements, searched
 from napari_stemprior.registration.placement import register_view, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -71,7 +72,7 @@ class Suggestion:
 
 
 def rank_priors(
-    image: ArrayLike, pixel_size: float | None, priors: Sequence[StructurePrior]
+    image: ArrayLike | PreparedImage, pixel_size: float | None, priors: Sequence[StructurePrior]
 ) -> Generator[Progress, None, list[Suggestion]]:
     """Rank priors by how well they explain an image.
 
@@ -82,8 +83,8 @@ def rank_priors(
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float or None
         Å per pixel.
     priors : sequence of StructurePrior
@@ -101,11 +102,11 @@ def rank_priors(
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If the pixel size is not positive.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     low, high = searched(pixel_size)
     found: list[_Found] = []
     if pixel_size is not None:

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.errors import MicrographError, PixelSizeError, RegistrationError
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.structure import StructurePrior
 
 #: Pixels finer than this (Å) are binned: they hold nothing below 0.6 Å.
@@ -37,11 +38,14 @@ class Flattened:
         Å per (binned) pixel.
     binning : int
         Pixels of the original along one side of a pixel.
+    weight : (H, W) array of float32, or None
+        Share of each pixel that is valid; the image is 0 where it is 0. None where all is valid.
     """
 
     image: NDArray[np.float32]
     pixel_size: float
     binning: int
+    weight: NDArray[np.float32] | None = None
 
     @property
     def extent(self) -> NDArray[np.float64]:
@@ -49,32 +53,18 @@ class Flattened:
         return np.array(self.image.shape) * self.pixel_size
 
 
-def checked_image(image: ArrayLike) -> NDArray[np.float32]:
-    """Return a 2-D float32 image.
+def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
+    """Return a recording made fit for analysis; one that is prepared already is returned as it is.
 
     Raises
     ------
     RegistrationError
-        If it is not 2-D, too small, constant, or holds NaN or infinity.
+        If it is not a 2-D image of real numbers, too small, or constant.
     """
-    array = np.asarray(image)
-    if array.ndim != 2:
-        raise RegistrationError(f"The image has shape {array.shape}; give a single 2-D image.")
-    if min(array.shape) < 16:
-        raise RegistrationError(
-            f"The image is {array.shape[1]} x {array.shape[0]} pixels; at least 16 x 16 are needed "
-            "to see a lattice."
-        )
-    if np.iscomplexobj(array):
-        raise RegistrationError("The image is complex; give its real intensity.")
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise RegistrationError(
-            "The image holds NaN or infinite pixels; fill them before registering a lattice."
-        )
-    if array.max() == array.min():
-        raise RegistrationError("Every pixel of the image has the same value, so no lattice can be found.")
-    return array
+    try:
+        return prepare(image)
+    except MicrographError as error:
+        raise RegistrationError(str(error)) from error
 
 
 def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: StructurePrior) -> float:
@@ -103,26 +93,63 @@ def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: Structure
     return size
 
 
-def flatten(image: NDArray[np.float32], pixel_size: float) -> Flattened:
-    """Bin fine pixels, clip outliers, take away the background and even out the contrast."""
+def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Flattened:
+    """Bin fine pixels, clip outliers, take away the background and even out the contrast.
+
+    Pixels that are not valid come out as 0, so they lend no power to the spectrum; background and contrast are
+    taken from the valid ones around (normalised convolution).
+
+    Parameters
+    ----------
+    image : (H, W) array of float32, or PreparedImage
+        An array is taken as it is, all of it valid.
+    pixel_size : float
+        Å per pixel.
+    """
+    prepared = image if isinstance(image, PreparedImage) else PreparedImage.of(image)
+    data = prepared.image
+    weight = None if prepared.valid.all() else prepared.valid.astype(np.float32)
     # even a fine image keeps 96 pixels on its short side
-    binning = int(np.clip(COARSE_PIXEL / pixel_size, 1, max(1, min(image.shape) // 96)))
+    binning = int(np.clip(COARSE_PIXEL / pixel_size, 1, max(1, min(data.shape) // 96)))
     if binning > 1:
-        height, width = (n // binning for n in image.shape)
-        blocks = image[: height * binning, : width * binning].reshape(height, binning, width, binning)
-        image = blocks.mean(axis=(1, 3), dtype=np.float32)
+        if weight is not None:
+            data, weight = _binned(data * weight, binning), _binned(weight, binning)
+            data = np.where(weight > 0, data / np.maximum(weight, 1e-6), 0)
+        else:
+            data = _binned(data, binning)
         pixel_size = pixel_size * binning
-    low, high = np.percentile(
-        image[:: max(1, image.shape[0] // 512), :: max(1, image.shape[1] // 512)], (0.1, 99.9)
-    )
+    good = data if weight is None else data[weight > 0]
+    sample = good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
+    low, high = np.percentile(sample, (0.1, 99.9))
     if high > low:
-        image = np.clip(image, low, high)
-    image = (image - image.mean()) / image.std()
-    image = image - _blur(image, BACKGROUND_WIDTH / pixel_size)
-    contrast = np.sqrt(np.maximum(_blur(image**2, CONTRAST_WIDTH / pixel_size), 0))
+        data, good = np.clip(data, low, high), np.clip(good, low, high)
+    data = (data - good.mean()) / good.std()
+    data = data - _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
+    contrast = np.sqrt(np.maximum(_blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size), 0))
     # a hole must not be blown up to the contrast of the crystal
-    image = image / np.maximum(contrast, 0.5 * np.median(contrast) + 1e-6)
-    return Flattened(image.astype(np.float32), pixel_size, binning)
+    usual = float(np.median(contrast if weight is None else contrast[weight > 0]))
+    data = data / np.maximum(contrast, 0.5 * usual + 1e-6)
+    if weight is not None:
+        data = data * weight
+    return Flattened(data.astype(np.float32), pixel_size, binning, weight)
+
+
+def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
+    height, width = (n // binning for n in image.shape)
+    blocks = image[: height * binning, : width * binning].reshape(height, binning, width, binning)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _blur_valid(
+    image: NDArray[np.float32], weight: NDArray[np.float32] | None, sigma: float
+) -> NDArray[np.float32]:
+    """Gaussian blur of the valid pixels; where none is near, the weighted mean of all."""
+    if weight is None:
+        return _blur(image, sigma)
+    mean = float((image * weight).sum(dtype=np.float64) / weight.sum(dtype=np.float64))
+    share = _blur(weight, sigma)
+    total = _blur((image - mean) * weight, sigma)
+    return np.asarray(mean + total / np.maximum(share, 0.02), np.float32)
 
 
 def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

@@ -8,16 +8,17 @@ the others. Then each layer is locked on the image from which the others have be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.layer_model import Layer, LayerModel
 from napari_stemprior.registration.placement import Placement, from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.stack_search import Start, joint_power, orientations, origins, unfolded
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.registration.waves import Waves
@@ -62,13 +63,13 @@ class StackPose:
         return self.score > 0.5
 
 
-def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates: int = 4) -> list[StackPose]:
+def register_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, candidates: int = 4) -> list[StackPose]:
     """Find how the lattices of a stack lie on an image.
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel; up to 6 % off is borne.
     stack : Stack
@@ -85,11 +86,11 @@ def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If the pixel size does not suit the layers and the image.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
     flat = flatten(array, size)
     seen = view(flat)
@@ -114,7 +115,7 @@ def register_stack(image: ArrayLike, pixel_size: float, stack: Stack, candidates
     return results[: max(1, candidates)]
 
 
-def polish_stack(image: ArrayLike, pixel_size: float, stack: Stack, poses: Sequence[Pose]) -> StackPose:
+def polish_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]) -> StackPose:
     """Fit the lattices of a stack near poses that a person has set.
 
     The stack is turned within some 4 degrees and scaled within 4 % as a whole, and each twist is fitted
@@ -122,8 +123,8 @@ def polish_stack(image: ArrayLike, pixel_size: float, stack: Stack, poses: Seque
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel that the image is believed to have.
     stack : Stack
@@ -138,11 +139,11 @@ def polish_stack(image: ArrayLike, pixel_size: float, stack: Stack, poses: Seque
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If a pixel size is not positive or does not suit the layers and the image.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     for layer in stack.layers:
         check_pixel_size(array.shape, pixel_size, layer)
     flat = flatten(array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers))
@@ -163,13 +164,13 @@ def polish_stack(image: ArrayLike, pixel_size: float, stack: Stack, poses: Seque
 
 
 def separated(
-    image: ArrayLike, pixel_size: float, stack: Stack, poses: Sequence[Pose]
-) -> tuple[list[NDArray[np.float32]], float, int]:
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+) -> tuple[list[PreparedImage], float, int]:
     """Return for each layer the flattened image without the other layers.
 
     Parameters
     ----------
-    image : (H, W) array-like
+    image : (H, W) array-like, or PreparedImage
     pixel_size : float
         Å per pixel.
     stack : Stack
@@ -178,17 +179,19 @@ def separated(
 
     Returns
     -------
-    images : list of (h, w) arrays
+    images : list of PreparedImage
     pixel_size : float
         Å per pixel of these.
     binning : int
         Pixels of the image along one side of theirs.
     """
-    flat = flatten(checked_image(image), pixel_size)
+    flat = flatten(prepared_image(image), pixel_size)
     layers = [
         Layer(layer, pose.scaled(1 / flat.binning)) for layer, pose in zip(stack.layers, poses, strict=True)
     ]
-    return LayerModel(flat).without_others(layers), flat.pixel_size, flat.binning
+    valid = None if flat.weight is None else flat.weight > 0.5
+    parts = [PreparedImage.of(part, valid) for part in LayerModel(flat).without_others(layers)]
+    return parts, flat.pixel_size, flat.binning
 
 
 def _judged(
@@ -231,7 +234,7 @@ def _locked(
             rest = seen
             if len(there) > 1:
                 left = model.without_others(layers, only=there.index(number))[0]
-                rest = view(Flattened(left, flat.pixel_size, flat.binning))
+                rest = view(replace(flat, image=left))
             layer = stack.layers[number]
             locked = lock(rest, found[number], layer, linear[number])
             # locking may have chosen another orientation of the basis: take the one that the stack has

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.placement import Placement, register_view
 from napari_stemprior.registration.reciprocal import lattice_symmetries
 from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, checked_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -16,13 +17,13 @@ from napari_stemprior.structure import StructurePrior
 _ONE_GRAIN = 1.0
 
 
-def verdict(image: ArrayLike, pixel_size: float, prior: StructurePrior) -> str:
+def verdict(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior) -> str:
     """Say whether the lattice of a prior fits an image, and if not, why.
 
     Parameters
     ----------
-    image : (H, W) array-like
-        Atom columns bright.
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
@@ -35,11 +36,11 @@ def verdict(image: ArrayLike, pixel_size: float, prior: StructurePrior) -> str:
     Raises
     ------
     RegistrationError
-        If the image is not 2-D, too small, constant, or holds NaN.
+        If the image is not 2-D, too small, or constant.
     PixelSizeError
         If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
     """
-    array = checked_image(image)
+    array = prepared_image(image)
     flat = flatten(array, check_pixel_size(array.shape, pixel_size, prior))
     seen = view(flat)
     placements = register_view(seen, prior)

@@ -1,0 +1,6 @@
+"""What the scan and the file did to a recording, and the image made fit for analysis."""
+
+from napari_stemprior.recording.prepare import PreparedImage, prepare
+from napari_stemprior.recording.valid_mask import BadArea
+
+__all__ = ["BadArea", "PreparedImage", "prepare"]

@@ -1,0 +1,192 @@
+"""A recording made fit for analysis: one step before registration, network, occupancy and refinement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_stemprior.errors import MicrographError
+from napari_stemprior.recording.artefacts import flashes, lone_pixels
+from napari_stemprior.recording.contrast import columns_are_dark
+from napari_stemprior.recording.inpainting import inpaint
+from napari_stemprior.recording.row_offsets import row_offsets
+from napari_stemprior.recording.valid_mask import BadArea, bad_areas
+
+Mask = NDArray[np.bool_]
+
+#: Rows in which more than this share of the pixels is spoiled are bad as a whole.
+_BAD_ROW = 0.5
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """A recording without what the scan and the file have added to the specimen.
+
+    Parameters
+    ----------
+    image : (H, W) array of float32
+        Bad pixels filled from their surroundings, row offsets taken out; all else as recorded.
+    valid : (H, W) array of bool
+        Where the image shows the specimen. No atom is reported elsewhere.
+    mended : (H, W) array of bool
+        Lone hot or dead pixels, and flashes in single rows, that were filled though their surroundings are valid.
+    row_offsets : (H,) array of float32
+        What was subtracted from each row, in units of the image.
+    areas : tuple of BadArea
+        What is not valid, by kind.
+    """
+
+    image: NDArray[np.float32]
+    valid: Mask
+    mended: Mask
+    row_offsets: NDArray[np.float32]
+    areas: tuple[BadArea, ...] = ()
+
+    @classmethod
+    def of(cls, image: NDArray[np.float32], valid: Mask | None = None) -> PreparedImage:
+        """Take an image as it is: nothing is looked for, nothing is changed."""
+        good = np.ones(image.shape, bool) if valid is None else valid
+        return cls(image, good, np.zeros(image.shape, bool), np.zeros(image.shape[0], np.float32))
+
+    @cached_property
+    def dark_columns(self) -> bool:
+        """Whether the columns look darker than the ground."""
+        return columns_are_dark(self.image, self.valid)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the recording was fit as it was."""
+        return bool(self.valid.all()) and not self.mended.any() and not self.row_offsets.any()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.image.shape[0]), int(self.image.shape[1])
+
+    def is_valid_at(self, yx: ArrayLike) -> Mask:
+        """Tell which of (N, 2) pixels (y, x) lie on valid pixels; outside the image none does."""
+        places = np.floor(np.asarray(yx, float).reshape(-1, 2) + 0.5).astype(np.int64)
+        inside = ((places >= 0) & (places < np.array(self.shape))).all(axis=1)
+        clipped = np.clip(places, 0, np.array(self.shape) - 1)
+        return np.asarray(inside & self.valid[clipped[:, 0], clipped[:, 1]])
+
+    def cropped(self, rows: slice, columns: slice) -> PreparedImage:
+        """Return a part of it."""
+        part = (rows, columns)
+        areas = tuple(BadArea(a.kind, a.mask[part]) for a in self.areas if a.mask[part].any())
+        return PreparedImage(self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas)
+
+    def summary(self) -> dict[str, object]:
+        """Return what was done, as plain values for the provenance of a table."""
+        return {
+            "pixels_left_out": {
+                kind: int(sum(a.mask.sum() for a in self.areas if a.kind == kind))
+                for kind in dict.fromkeys(a.kind for a in self.areas)
+            },
+            "pixels_mended": int(self.mended.sum()),
+            "row_offsets_rms": float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2))),
+            "dark_columns": self.dark_columns,
+        }
+
+    def sentences(self) -> list[str]:
+        """Say in plain sentences what was found and done; empty where nothing was."""
+        said = []
+        size = self.image.size
+        for kind in dict.fromkeys(a.kind for a in self.areas):
+            mask = np.any([a.mask for a in self.areas if a.kind == kind], axis=0)
+            said.append(_left_out(kind, mask, size))
+        if self.mended.any():
+            said.append(f"{int(self.mended.sum())} spoiled pixels were filled from their neighbours.")
+        if self.row_offsets.any():
+            rms = float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2)))
+            spread = float(self.image[self.valid].std())
+            said.append(
+                f"Row offsets (line noise) of {100 * rms / max(spread, 1e-30):.0f} % of the image's standard "
+                "deviation were taken out."
+            )
+        if self.dark_columns:
+            said.append("The columns look dark on bright ground, as in ABF or bright field; invert the image.")
+        return said
+
+
+def _left_out(kind: str, mask: Mask, size: int) -> str:
+    share = 100 * mask.sum() / size
+    if kind in ("rows", "columns"):
+        lines = int(mask.any(axis=1 if kind == "rows" else 0).sum())
+        name = kind if lines > 1 else kind[:-1]
+        return f"{lines} dead or saturated {name} left out."
+    if kind == "border":
+        return f"A border without signal ({share:.1f} % of the pixels) was left out."
+    names = {
+        "caption strip": "A caption strip",
+        "scale bar": "A burned-in scale bar",
+        "corner": "Empty corners",
+        "pixels that are no numbers": "Pixels that are no numbers",
+    }
+    return f"{names[kind]} ({share:.1f} % of the pixels) left out."
+
+
+def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
+    """Make a recording fit for analysis.
+
+    Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and saturated
+    rows), fills it and lone spoiled pixels, and takes out row offsets. A good pixel of an image without row
+    offsets comes out as it went in.
+
+    Parameters
+    ----------
+    image : (H, W) array-like, or PreparedImage
+        Any unit and dtype; NaN and infinity are bad pixels. What is prepared already is returned as it is.
+
+    Returns
+    -------
+    PreparedImage
+
+    Raises
+    ------
+    MicrographError
+        If it is not a two-dimensional image of real numbers, smaller than 16 x 16, or without contrast.
+    """
+    if isinstance(image, PreparedImage):
+        return image
+    array = _checked(image)
+    areas = bad_areas(array)
+    valid = np.ones(array.shape, bool)
+    for area in areas:
+        valid &= ~area.mask
+    if not valid.any() or np.ptp(array[valid]) == 0:
+        raise MicrographError(
+            "Every pixel of the image has the same value, so it shows nothing; open another image."
+        )
+    filled = inpaint(array, valid)
+    spoiled = lone_pixels(filled, valid)
+    if spoiled.any():
+        filled = inpaint(filled, valid & ~spoiled)
+    offsets = row_offsets(filled, valid & ~spoiled)
+    if offsets.any():
+        filled = np.where(valid, filled - offsets[:, None], filled)
+    streaks = flashes(filled, valid & ~spoiled)
+    mended = spoiled | streaks
+    if streaks.any() or (offsets.any() and not valid.all()):
+        filled = inpaint(filled, valid & ~mended)
+    return PreparedImage(filled, valid, mended, offsets, tuple(areas))
+
+
+def _checked(image: ArrayLike) -> NDArray[np.float32]:
+    array = np.asarray(image)
+    if array.ndim != 2:
+        raise MicrographError(f"The image has shape {array.shape}; give a single 2-D image.")
+    if np.iscomplexobj(array):
+        raise MicrographError("The image is complex; give its real intensity.")
+    if min(array.shape) < 16:
+        raise MicrographError(
+            f"The image is {array.shape[1]} x {array.shape[0]} pixels; at least 16 x 16 are needed "
+            "to see a lattice."
+        )
+    array = array.astype(np.float32)
+    if not np.isfinite(array).any():
+        raise MicrographError("No pixel of the image is a number; open another image.")
+    return array
