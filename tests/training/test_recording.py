@@ -114,7 +114,7 @@ def test_only_wide_strips_hide_atoms(thickness: float, pixel_size: float) -> Non
     assert narrow.any() != wide.any()
 
 
-def test_recordings_keep_to_the_published_ranges() -> None:
+def test_recordings_keep_to_their_ranges() -> None:
     drawn = [draw_recording(np.random.default_rng(seed)) for seed in range(400)]
     assert all(r.distortion.pixel_jitter <= 0.15 and abs(r.distortion.shear) <= 0.03 for r in drawn)
     assert all(0 <= r.afterglow <= 3 and r.scan_noise.row_offsets <= 0.5 for r in drawn)
