@@ -19,11 +19,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from napari_stemprior.optics import PRESETS, Instrument
+from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
 from napari_stemprior.optics.montage import Montage, thickness_defocus_montage
 from napari_stemprior.optics.multislice_reference import cell_series
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise import NoiseChain, usual_noise, with_recording_artefacts
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.optics.scan_distortion import ScanDistortion
+from napari_stemprior.optics.scan_noise import ScanNoise
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import built_in
 
@@ -121,8 +123,11 @@ def draw_montage(path: Path) -> None:
 
 def draw_noise(path: Path) -> None:
     """Draw each part of the noise chain alone, stronger than usual so that it can be seen."""
+    usual = usual_noise(3e4)
     clean = reference_image(built_in("MoS2"), PRESETS["80 kV HAADF"], PIXEL_SIZE, (200, 200))
-    parts = {
+    film = clean + float(clean.mean())  # on a support film, so that what darkens shows between the columns
+    usual = usual_noise(3e4)
+    beam = {
         "ideal": NoiseChain(0),
         "source blur 1 Å": NoiseChain(0, source_blur=1.0),
         "row jitter 0.15 Å": NoiseChain(0, row_jitter=0.15),
@@ -132,17 +137,33 @@ def draw_noise(path: Path) -> None:
         "shear 10 %": distorted(shear=0.1),
         "mains 0.3 Å": distorted(mains=0.3),
         "contamination": NoiseChain(0, contamination=3.0),
-        "uneven dose": NoiseChain(1e4, uneven_dose=0.9),
+        "uneven dose": NoiseChain(0, uneven_dose=0.9),
+        "flashes": NoiseChain(0, scan_noise=ScanNoise(flashes=8)),
         "1000 e/Å²": NoiseChain(1e3),
         "afterglow 3 px": NoiseChain(1e3, afterglow=3.0),
-        "readout 0.5 e": NoiseChain(1e4, readout=0.5),
-        "8 bit, clipped": NoiseChain(1e4, gain=110.0, bits=8),
-        "all, as usual, 3000 e/Å²": usual_noise(3e3),
     }
-    figure, axes = plt.subplots(3, 5, figsize=(11, 7), layout="constrained")
-    for axis, (title, chain) in zip(axes.flat, parts.items(), strict=True):
-        image = chain.apply(clean, PIXEL_SIZE, np.random.default_rng(3))
-        show(axis, image, *np.quantile(image, (0.001, 0.999)))
+    frame = {
+        "uneven gain, 0.5 to 1.5": NoiseChain(0, artefacts=DetectorArtefacts(uneven_gain=0.5)),
+        "row offsets 0.3": NoiseChain(0, scan_noise=ScanNoise(row_offsets=0.3)),
+        "wandering offsets 0.4": NoiseChain(0, scan_noise=ScanNoise(row_wander=0.4)),
+        "mains hum 0.4": NoiseChain(0, scan_noise=ScanNoise(mains=0.4)),
+        "readout 0.5 e": NoiseChain(1e4, readout=0.5),
+        "saturated rows": NoiseChain(0, artefacts=DetectorArtefacts(saturated_rows=4)),
+        "dead rows": NoiseChain(0, artefacts=DetectorArtefacts(dead_rows=4)),
+        "hot pixels 0.2 %": NoiseChain(0, artefacts=DetectorArtefacts(hot_pixels=0.002)),
+        "dead pixels 0.5 %": NoiseChain(0, artefacts=DetectorArtefacts(dead_pixels=0.005)),
+        "8 bit, clipped": NoiseChain(1e5, gain=15.0, bits=8),
+        "border 2 Å": NoiseChain(0, artefacts=DetectorArtefacts(border=2.0)),
+        "JPEG, quality 75": NoiseChain(1e5, gain=2.5, bits=8, jpeg_quality=75),
+        "JPEG, quality 20": NoiseChain(1e5, gain=2.5, bits=8, jpeg_quality=20),
+        "scan noise, 30,000 e/Å²": usual,
+        "and recording artefacts": with_recording_artefacts(usual),
+    }
+    drawn = [(clean, *part) for part in beam.items()] + [(film, *part) for part in frame.items()]
+    figure, axes = plt.subplots(4, 7, figsize=(13.6, 8.6), layout="constrained")
+    for axis, (ideal, title, chain) in zip(axes.flat, drawn, strict=True):
+        image = chain.apply(ideal, PIXEL_SIZE, np.random.default_rng(3))
+        show(axis, image, *np.quantile(image, (0.001, 0.99)))
         axis.set_title(title, fontsize=9)
     bare(axes)
     save(figure, path)
@@ -162,19 +183,6 @@ def draw_detectors(path: Path) -> None:
         axis.set_xlabel(f"{image.min():.3f} to {image.max():.3f} of the beam", fontsize=9)
     bare(axes)
     save(figure, path)
-
-
-def usual_noise(dose: float) -> NoiseChain:
-    """Return what ``stemprior simulate --scan-noise`` does."""
-    return NoiseChain(
-        dose,
-        row_jitter=0.05,
-        contamination=0.2,
-        afterglow=0.5,
-        readout=0.1,
-        uneven_dose=0.2,
-        distortion=ScanDistortion(pixel_jitter=0.03, flyback=0.2, drift=0.5, shear=0.005, mains=0.05),
-    )
 
 
 def distorted(**parts: float) -> NoiseChain:

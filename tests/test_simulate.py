@@ -66,6 +66,12 @@ def test_a_dose_gives_counts_under_the_seed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images[0], np.round(images[0]))
     assert run("MoS2", *SMALL, "--dose", 2000, "--scan-noise", "-o", tmp_path / "scan.tif") == 0
     assert read_micrograph(tmp_path / "scan.tif").metadata["noise_drift"] == 0.5
+    spoiled = tmp_path / "recorded.tif"
+    assert run("MoS2", *SMALL, "--dose", 2000, "--recording-artefacts", "-o", spoiled) == 0
+    metadata = read_micrograph(spoiled).metadata
+    assert metadata["noise_artefacts_saturated_rows"] == 1
+    assert metadata["noise_scan_noise_mains"] == 0.05
+    assert metadata["noise_drift"] == 0
 
 
 def test_several_make_a_folder(tmp_path: Path) -> None:
@@ -109,6 +115,7 @@ def test_multislice_and_bright_field(tmp_path: Path) -> None:
         (["MoS2", "--thickness", "0"], "thickness"),
         (["MoS2", "--thickness", "20:10:5"], "range"),
         (["MoS2", "--scan-noise"], "--dose"),
+        (["MoS2", "--recording-artefacts"], "--dose"),
         (["MoS2", "--phonons", "3"], "multislice"),
         (["MoS2", "WS2"], "folder"),
         (["MoS2", "--shape", "3x3"], "shape"),

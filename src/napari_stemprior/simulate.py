@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--zone-axis", metavar="UVW", help="see a crystal along another axis, such as 110")
     add("--dose", metavar="e/Å²", type=_positive, help="shot noise; without, the fraction of the beam")
     add("--scan-noise", action="store_true", help="jitter, drift, flyback, afterglow too; needs --dose")
+    add(
+        "--recording-artefacts", action="store_true",
+        help="row offsets, flashes, mains hum, uneven gain, spoiled rows and pixels, a border; needs --dose",
+    )  # fmt: skip
     add("--phonons", metavar="N", type=_count, default=0, help="frozen-phonon configurations (multislice)")
     add("--preview", action="store_true", help="a coarser, faster multislice")
     add("--no-cache", action="store_true", help="simulate anew even what was simulated before")
@@ -202,6 +206,8 @@ def _instrument(options: argparse.Namespace) -> Instrument:
 def _check(options: argparse.Namespace, instrument: Instrument) -> None:
     if options.scan_noise and options.dose is None:
         raise InstrumentError("--scan-noise needs a dose; add --dose in e/Å².")
+    if options.recording_artefacts and options.dose is None:
+        raise InstrumentError("--recording-artefacts needs a dose; add --dose in e/Å².")
     if options.montage and (options.dose is not None or options.scheduler is not None):
         raise InstrumentError("--montage is free of noise and runs here; leave out --dose and --scheduler.")
     if options.engine == "fast":
@@ -213,23 +219,13 @@ def _check(options: argparse.Namespace, instrument: Instrument) -> None:
 
 
 def _noise(options: argparse.Namespace) -> NoiseChain | None:
-    """Return shot noise, or with ``--scan-noise`` what a scan usually suffers; lengths in Å."""
+    """Return shot noise, and what ``--scan-noise`` and ``--recording-artefacts`` add; lengths in Å."""
     if options.dose is None:
         return None
-    from napari_stemprior.optics.noise import NoiseChain
-    from napari_stemprior.optics.scan_distortion import ScanDistortion
+    from napari_stemprior.optics.noise import NoiseChain, usual_noise, with_recording_artefacts
 
-    if not options.scan_noise:
-        return NoiseChain(options.dose)
-    return NoiseChain(
-        options.dose,
-        row_jitter=0.05,
-        contamination=0.2,
-        afterglow=0.5,
-        readout=0.1,
-        uneven_dose=0.2,
-        distortion=ScanDistortion(pixel_jitter=0.03, flyback=0.2, drift=0.5, shear=0.005, mains=0.05),
-    )
+    chain = usual_noise(options.dose) if options.scan_noise else NoiseChain(options.dose)
+    return with_recording_artefacts(chain) if options.recording_artefacts else chain
 
 
 def _poses(prior: Prior, options: argparse.Namespace) -> tuple[Any, ...]:
@@ -268,10 +264,16 @@ def _metadata(job: ReferenceJob) -> dict[str, Any]:
     if job.noise is None:
         del values["dose_per_square_angstrom"]
     else:
-        noise = asdict(job.noise)
-        values |= {f"noise_{name}": value for name, value in noise.pop("distortion").items()}
-        values |= {f"noise_{name}": value for name, value in noise.items()}
+        values |= {f"noise_{name}": value for name, value in _flat(asdict(job.noise)).items()}
     return values
+
+
+def _flat(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the chain; those of its scan noise and artefacts with its name before them."""
+    flat = dict(parts.pop("distortion"))
+    for group in ("scan_noise", "artefacts"):
+        flat |= {f"{group}_{name}": value for name, value in parts.pop(group).items()}
+    return flat | parts
 
 
 def _of_instrument(instrument: Instrument) -> dict[str, Any]:

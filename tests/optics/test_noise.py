@@ -1,13 +1,18 @@
 """The noise chain keeps its promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.noise import NoiseChain, afterglow, jitter_rows, smooth_field
+from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
+from napari_stemprior.optics.noise import NoiseChain, afterglow, jitter_rows, with_recording_artefacts
 from napari_stemprior.optics.scan_distortion import ScanDistortion
+from napari_stemprior.optics.scan_noise import ScanNoise
+from napari_stemprior.optics.smooth_fields import smooth_field
 
 
 def test_the_dose_sets_the_counts() -> None:
@@ -82,6 +87,23 @@ WHOLE = NoiseChain(
     offset=10.0,
     bits=8,
 )
+
+
+def test_new_parts_at_zero_draw_nothing() -> None:
+    image = (0.02 + 0.01 * np.random.default_rng(1).random((64, 80))).astype(np.float32)
+    rng, same = np.random.default_rng(5), np.random.default_rng(5)
+    off = replace(WHOLE, scan_noise=ScanNoise(flash_strength=9.0), artefacts=DetectorArtefacts())
+    np.testing.assert_array_equal(WHOLE.apply(image, 0.2, rng), off.apply(image, 0.2, same))
+    assert rng.random() == same.random()
+
+
+def test_recording_artefacts_are_seeded_digits_of_eight_bits() -> None:
+    image = (0.02 + 0.01 * np.random.default_rng(1).random((64, 80))).astype(np.float32)
+    chain = replace(with_recording_artefacts(WHOLE), jpeg_quality=80)
+    first, again = (chain.apply(image, 0.2, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, np.clip(np.round(first), 0, 255))
+    assert not np.array_equal(first, WHOLE.apply(image, 0.2, np.random.default_rng(5)))
 
 
 def test_the_whole_chain_is_seeded() -> None:

@@ -85,7 +85,7 @@ def test_an_adatom_is_a_column_that_no_token_describes(bank: list[Crystal]) -> N
         if not adatom.any():
             continue
         seen += 1
-        example = make_example(np.random.default_rng(seed), bank, SIZE - 32, PromptKind.MATCHED)
+        example = make_example(np.random.default_rng(seed), bank, SIZE - 32, PromptKind.MATCHED, recorded=0)
         inside = ((scene.positions >= 16) & (scene.positions <= SIZE - 17)).all(axis=1)
         for place in scene.positions[adatom & inside] - 16:
             distance = np.linalg.norm(example.columns[0].numpy() - place, axis=1)
@@ -120,8 +120,8 @@ def test_targets_point_at_the_columns() -> None:
 
 def test_the_dose_decides_the_noise(bank: list[Crystal]) -> None:
     scene = random_scene(np.random.default_rng(3), bank, SIZE)
-    noisy = expose(scene, np.random.default_rng(1), electrons=2.0)
-    clean = expose(scene, np.random.default_rng(1), electrons=1e5)
+    noisy = expose(scene, np.random.default_rng(1), electrons=2.0).image
+    clean = expose(scene, np.random.default_rng(1), electrons=1e5).image
 
     def roughness(image: np.ndarray) -> float:
         return float(np.std(np.diff(image, axis=1)) / np.std(image))

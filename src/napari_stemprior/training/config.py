@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.training.exposure import RECORDED
 from napari_stemprior.training.losses import LossWeights
 from napari_stemprior.training.prompting import PromptOdds
 
@@ -35,6 +36,8 @@ class TrainingConfig:
     seed : int
     workers : int
         Processes that draw scenes.
+    recorded : float
+        Share of the scenes with the artefacts of a recording (`training.recording`).
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     devices : int
@@ -54,6 +57,7 @@ class TrainingConfig:
     weight_decay: float = 0.02
     seed: int = 1
     workers: int = 1
+    recorded: float = RECORDED
     device: str = "auto"
     devices: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -65,6 +69,8 @@ class TrainingConfig:
             raise TrainingError("steps, batch and devices must be at least 1.")
         if self.side < 32 or self.side % 8:
             raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
+        if not 0 <= self.recorded <= 1:
+            raise TrainingError(f"recorded is {self.recorded}; it must be a share from 0 to 1.")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.training.crystals import Crystal
-from napari_stemprior.training.exposure import expose
+from napari_stemprior.training.exposure import RECORDED, expose
 from napari_stemprior.training.prompting import PromptKind, PromptOdds, prompt_for
 from napari_stemprior.training.scenes import random_scene
 
@@ -65,17 +65,21 @@ def make_example(
     side: int,
     kind: PromptKind | None = None,
     odds: PromptOdds | None = None,
+    recorded: float = RECORDED,
 ) -> Example:
     """Draw one example of `side` pixels; batch size 1.
 
     The image is drawn before the prompt, so the same seed shows the same image whatever the odds.
+    `recorded` is the share of examples with the artefacts of a recording. Columns in what was filled in
+    are no targets.
     """
-    scene = random_scene(rng, bank, side + 2 * _MARGIN)
-    image = expose(scene, rng)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    exposure = expose(random_scene(rng, bank, side + 2 * _MARGIN), rng, recorded=recorded)
+    scene, image = exposure.scene, exposure.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
     yx, hidden, lattice, index = scene.true_columns()
-    yx = yx - _MARGIN
+    seen = exposure.shows(yx)
+    yx, hidden, lattice, index = yx[seen] - _MARGIN, hidden[seen], lattice[seen], index[seen]
     on_site = (token_of[lattice] >= 0) & (index >= 0)
     token = np.where(on_site, token_of[lattice] + index, -1)
     heat, offset = targets(yx, hidden, side)
@@ -156,6 +160,8 @@ class ExampleStream(IterableDataset[Example]):
     odds : PromptOdds, optional
     rank : int
         Number of the device that trains on them; each sees its own scenes.
+    recorded : float
+        Share of the scenes with the artefacts of a recording.
     """
 
     def __init__(
@@ -167,10 +173,11 @@ class ExampleStream(IterableDataset[Example]):
         first_step: int = 0,
         odds: PromptOdds | None = None,
         rank: int = 0,
+        recorded: float = RECORDED,
     ) -> None:
         super().__init__()
         self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
-        self.odds, self.rank = odds, rank
+        self.odds, self.rank, self.recorded = odds, rank, recorded
 
     def __iter__(self) -> Iterator[Example]:
         """Yield batches."""
@@ -183,5 +190,10 @@ class ExampleStream(IterableDataset[Example]):
         while True:
             # one generator an example: a scene stays the same whatever prompt the one before it drew
             rngs = [np.random.default_rng([self.seed, step, self.rank, i]) for i in range(self.batch)]
-            yield collate([make_example(rng, self.bank, self.side, odds=self.odds) for rng in rngs])
+            yield collate(
+                [
+                    make_example(rng, self.bank, self.side, odds=self.odds, recorded=self.recorded)
+                    for rng in rngs
+                ]
+            )
             step += workers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,8 +12,42 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
 from napari_stemprior.optics.incoherent import Astigmatism, probe_transfer, render_columns
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.noise import NoiseChain, smooth_field
+from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.training.recording import (
+    draw_recording,
+    made_fit,
+    moved_with_beam,
+    nearest_pixels,
+    sampled,
+)
 from napari_stemprior.training.scenes import Scene
+
+#: Share of the scenes that get the artefacts of a recording; the rest stay clean but for dose and detector.
+RECORDED = 0.65
+
+
+@dataclass
+class Exposure:
+    """A scene as it was recorded.
+
+    Parameters
+    ----------
+    image : (size, size) array of float32
+    scene : Scene
+        With the columns where the image shows them.
+    filled : (size, size) array of bool
+        Where the image was filled in and shows no atom, whatever the scene holds.
+    """
+
+    image: NDArray[np.float32]
+    scene: Scene
+    filled: NDArray[np.bool_]
+
+    def shows(self, yx: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for (N, 2) positions whether the image was recorded there."""
+        row, column = np.clip(np.round(yx).astype(int), 0, self.scene.size - 1).T
+        return np.asarray(~self.filled[row, column])
 
 
 def random_instrument(rng: np.random.Generator) -> tuple[Instrument, Astigmatism]:
@@ -27,7 +63,9 @@ def random_instrument(rng: np.random.Generator) -> tuple[Instrument, Astigmatism
     return instrument, Astigmatism(abs(rng.normal(0, 12)), rng.uniform(0, np.pi))
 
 
-def expose(scene: Scene, rng: np.random.Generator, electrons: float | None = None) -> NDArray[np.float32]:
+def expose(
+    scene: Scene, rng: np.random.Generator, electrons: float | None = None, recorded: float = 0.0
+) -> Exposure:
     """Record a scene at a random dose on a random pixel grid, brought to the canonical one.
 
     Parameters
@@ -36,12 +74,17 @@ def expose(scene: Scene, rng: np.random.Generator, electrons: float | None = Non
     rng : numpy Generator
     electrons : float, optional
         Detected electrons per average column; drawn from hopeless to plenty where not given.
+    recorded : float
+        Probability that the scene gets the artefacts of a recording.
 
-    Returns
-    -------
-    (size, size) array of float32
+    Notes
+    -----
+    What the artefacts are is drawn from a generator of their own, so that a scene without them is the same
+    whatever their probability.
     """
     size = scene.size
+    own = rng.spawn(1)[0]
+    recording = draw_recording(own) if own.random() < recorded else None
     instrument, astigmatism = random_instrument(rng)
     sampling = rng.random()
     # finer than canonical leaves Poisson noise in the pixels; coarser leaves none above its own Nyquist
@@ -65,6 +108,10 @@ def expose(scene: Scene, rng: np.random.Generator, electrons: float | None = Non
         pixel * grid / render,
         thermal=rng.uniform(0.06, 0.13),
     )
+    if recording is not None and not recording.distortion.is_none:
+        displacement = recording.distortion.displacement((render, render), pixel * grid / render, own)
+        image = sampled(image, displacement)
+        scene = moved_with_beam(scene, displacement)
     if grid > render:
         image = fourier_resample(image, (grid, grid))
     signal = np.clip(image.numpy(), 0, None).astype(np.float32)
@@ -76,14 +123,23 @@ def expose(scene: Scene, rng: np.random.Generator, electrons: float | None = Non
     column = float(np.mean(scene.intensities)) if len(scene.intensities) else 1.0
     drawn = 10 ** rng.uniform(-0.2, 4.3)
     electrons = drawn if electrons is None else electrons
-    noise = NoiseChain(
+    chain = NoiseChain(
         dose=electrons / max(column, 1e-6),
         row_jitter=rng.uniform(0, 0.2) if rng.random() < 0.4 else 0.0,
         contamination=rng.uniform(0, 1.5) if rng.random() < 0.35 else 0.0,
         afterglow=rng.uniform(0.3, 1.5) if rng.random() < 0.2 else 0.0,
         readout=rng.uniform(0, 0.3) if rng.random() < 0.3 else 0.0,
     )
-    counts = torch.from_numpy(noise.apply(signal, pixel, rng))
+    hidden = np.zeros((size, size), bool)
+    if recording is not None:
+        brightest = (float(signal.max()) + chain.contamination * float(signal.mean())) * pixel**2 * chain.dose
+        chain = recording.chain(chain, brightest)
+    frame = chain.apply(signal, pixel, rng)
+    if recording is not None:
+        frame, wide = made_fit(frame, recording, pixel, own)
+        nearest = nearest_pixels(size, scale)
+        hidden = wide[np.ix_(nearest, nearest)]
+    counts = torch.from_numpy(frame)
     if grid != size:
         counts = fourier_resample(counts, (size, size))
-    return counts.numpy().astype(np.float32)
+    return Exposure(counts.numpy().astype(np.float32), scene, hidden)

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.optics.noise import random_cosines
+from napari_stemprior.optics.smooth_fields import random_cosines
 from napari_stemprior.training.crystals import Crystal, random_crystal
 
 Floats = NDArray[np.float64]

@@ -101,7 +101,7 @@ class Trainer:
         stream = ExampleStream(
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,
-            rank=self.fabric.global_rank if self.fabric else 0,
+            rank=self.fabric.global_rank if self.fabric else 0, recorded=self.config.recorded,
         )  # fmt: skip
         loader = DataLoader(
             stream,
