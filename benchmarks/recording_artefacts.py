@@ -118,8 +118,8 @@ ARTEFACTS = (
     ),
     Artefact(
         "row offsets",
-        (5.0,),
-        (20.0,),
+        (10.0,),
+        (30.0,),
         "white offset of each row, {0:g} % of the mean signal rms",
         change=detector.row_offsets,
     ),

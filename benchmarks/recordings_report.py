@@ -95,7 +95,7 @@ def _artefacts(rows: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
         reserved = int((part["placed"] & (part["reservation"] != "")).sum())
         lines.append(
             f"| {name} | {strength} | {int(part['placed'].sum())} of {len(part)} | {reserved or '–'} "
-            f"| {part['f1'].mean():.3f} | {part['lost'].mean():+.4f} | {part['lost'].max():+.4f} "
+            f"| {part['f1'].mean():.3f} | {_signed(part['lost'].mean())} | {_signed(part['lost'].max())} "
             f"| {int(part['filled'].sum())} of {int(part['vacancies'].sum())} "
             f"| {_whole(part['clean_filled'].sum())} of {_whole(part['clean_vacancies'].sum())} "
             f"| {int(part['on_mask'].sum())} |"
@@ -119,7 +119,7 @@ def _goal(compared: pd.DataFrame) -> list[str]:
         met += good
         within = int((part["lost"] <= GOAL).sum())
         lines.append(
-            f"| {name} | {strength} | {part['lost'].mean():+.4f} | {within} of {len(part)} "
+            f"| {name} | {strength} | {_signed(part['lost'].mean())} | {within} of {len(part)} "
             f"| {'yes' if good else '**no**'} |"
         )
     return [*lines, f"\nMet by {met} of {len(kinds)}.\n"]
@@ -135,7 +135,7 @@ def _specimens(compared: pd.DataFrame) -> list[str]:
     ]
     for name, strength, part in _kinds(compared):
         lost = part.groupby("specimen")["lost"].mean()
-        cells = " | ".join(f"{lost.get(c, np.nan):+.3f}" for c in columns)
+        cells = " | ".join(f"{_signed(lost.get(c, np.nan), 3)}" for c in columns)
         lines.append(f"| {name} | {strength} | {cells} |")
     return lines
 
@@ -144,7 +144,8 @@ def _real(rows: pd.DataFrame) -> list[str]:
     lines = [
         "\n## Real micrographs\n",
         "Atoms in two boxes beside the columns that a person counts there (`real_columns.csv`; a range where "
-        "some are doubtful). Oxygen of SrTiO3, which cannot be seen, is left out of both.\n",
+        "some are doubtful; ±1 where a column lies near an edge). Oxygen of SrTiO3, which cannot be seen, is "
+        "left out of both; where the prior was not placed no atom has an element, and nothing is left out.\n",
         "| micrograph | as | Å/px given | placed | atoms | box 1 | seen | box 2 | seen "
         "| atoms on masked pixels |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -178,6 +179,10 @@ def _meaning() -> list[str]:
         "what 99.5 % of the pixels stay below. Drift, shear, flyback and rotation move the true positions, "
         "the afterglow moves them by its mean delay; jitter and hum do not.",
     ]
+
+
+def _signed(value: float, digits: int = 4) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # no minus before zero
 
 
 def _whole(value: float | None) -> str:
