@@ -155,6 +155,7 @@ def decode(
     threshold: float = THRESHOLD,
     image: NDArray[np.floating] | None = None,
     valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> Peaks:
     """Find the columns.
 
@@ -175,6 +176,8 @@ def decode(
         The canonical image, to compare registered sites with their equals.
     valid : (H, W) array of bool, optional
         Its pixels that show the specimen; all without it.
+    row_noise : bool
+        The recording had row offsets, see `occupancy`.
     """
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
@@ -183,7 +186,7 @@ def decode(
     layered = sites is None or bool(sites.hidden.any())
     answers = None
     if image is not None and sites is not None:
-        answers = site_answers(image, sites, probability, valid)
+        answers = site_answers(image, sites, probability, valid, row_noise)
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
@@ -219,7 +222,11 @@ def decode(
 
 
 def site_answers(
-    image: NDArray[np.floating], sites: Sites, probability: Floats, valid: NDArray[np.bool_] | None = None
+    image: NDArray[np.floating],
+    sites: Sites,
+    probability: Floats,
+    valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> SiteAnswers:
     """Ask the image whether the registered sites are occupied.
 
@@ -232,6 +239,8 @@ def site_answers(
         A site whose column has moved is looked at where the column is.
     valid : (H, W) array of bool, optional
         Pixels that count; all without it.
+    row_noise : bool
+        The recording had row offsets, see `occupancy`.
     """
     inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
     places = sites.yx.copy()
@@ -247,7 +256,7 @@ def site_answers(
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
     column = None if sites.column is None else sites.column[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid)
+    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid, row_noise)
     odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
     _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
     enough = count[number] >= MIN_EQUALS

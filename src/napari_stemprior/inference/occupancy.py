@@ -48,6 +48,7 @@ def occupancy(
     kind: Integers,
     column: Integers | None = None,
     valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> tuple[Floats, Floats, Floats]:
     """Compare every site with its equals.
 
@@ -64,6 +65,9 @@ def occupancy(
         micrograph shows of that is allowed for.
     valid : (H, W) array of bool, optional
         Pixels that count; all without it.
+    row_noise : bool
+        The recording had row offsets; what is left of them shows once the columns are known. In a recording
+        without, a row of columns that differs from the next would be taken for one.
 
     Returns
     -------
@@ -93,7 +97,9 @@ def occupancy(
         columns = np.bincount(pixels.ravel(), (np.clip(share, 0, 1)[:, None] * profile).ravel(), data.size)
         left = (above - columns).reshape(data.shape)
         film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
-        share = heights.fit(above - (film + _row_offsets(left - film)).ravel())
+        if row_noise:
+            film = film + _row_offsets(left - film)
+        share = heights.fit(above - film.ravel())
     square = profile**2
     weight = square / np.maximum(square.sum(1, keepdims=True), 1e-30)
     lit = (weight * model[pixels]).sum(1)
@@ -117,9 +123,7 @@ def occupancy(
     return share, llr, spreads
 
 
-def _patches(
-    yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None
-) -> tuple[Integers, Floats]:
+def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
     """Return flat pixels (N, P) around each site and squared distances in Å; infinite where none counts."""
     radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
     step = np.arange(-radius, radius + 1)
@@ -137,7 +141,7 @@ def _patches(
 
 
 def _row_offsets(left: Floats) -> Floats:
-    """Estimate (H, 1) row offsets from what no column accounts for, drawn to zero as far as chance makes them.
+    """Estimate (H, 1) row offsets from what no column accounts for, less what chance makes of them.
 
     The scatter between pieces of one row says how exact its mean is; it allows for noise that is correlated
     along the row, as afterglow makes it.

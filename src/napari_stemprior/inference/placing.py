@@ -12,15 +12,11 @@ from scipy.spatial import cKDTree
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
+from napari_stemprior.registration import Pose, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
 
-#: A lattice that does not fit at the given pixel size may say that the size is off by this much (relative),
-#: if it then fits with this score: nominal magnifications are often 10 % wrong.
-MAX_SCALE_ERROR = 0.12
-RESCALED_SCORE = 0.8
 #: Places where the lattice fits worse than this get no registered columns.
 MIN_RELIABILITY = 0.3
 #: Another grain takes over where it fits at least so well and the first lattice worse than the limit above.
@@ -138,16 +134,11 @@ def _preferred(placements: list[Placement], claims: Floats, canonical: Canonical
 
 
 def _fitting_poses(image: PreparedImage, pixel_size: float, prior: StructurePrior) -> list[Pose]:
-    """Fit the lattice at the given pixel size, else at one not far from it."""
+    """Fit the lattice; empty where it does not fit."""
     try:
-        poses = [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
-        if poses:
-            return poses
-        size, pose = fit_pixel_size(image, prior, guess=pixel_size)
+        return [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
     except RegistrationError:
         return []
-    near = abs(np.log(size / pixel_size)) <= np.log1p(MAX_SCALE_ERROR)
-    return [pose] if near and pose.score >= RESCALED_SCORE else []
 
 
 def _placement(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> Placement:

@@ -174,6 +174,7 @@ class Segmenter:
             self.calibration,
             image=self._canonical.image.numpy(),
             valid=self._canonical.valid,
+            row_noise=bool(self.prepared.row_offsets.any()),
         )
         return self._table(peaks, prior, placement, trust)
 
@@ -208,6 +209,7 @@ class Segmenter:
             "model_notes": self.notes,
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
+            "reservations": list(placement.pose.reservations) if placement else [],
             "lattice_pixel_size": placement.pose.pixel_size if placement else None,
             "empty_sites": placement.empty(yx, self.prepared.shape, self._pixel_size) if placement else None,
             "trust": trust,

@@ -148,7 +148,7 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     Raises
     ------
     MicrographError
-        If it is not a two-dimensional image of real numbers, smaller than 16 x 16, or without contrast.
+        If it is not a two-dimensional image of real numbers or without contrast.
     """
     if isinstance(image, PreparedImage):
         return image
@@ -181,11 +181,6 @@ def _checked(image: ArrayLike) -> NDArray[np.float32]:
         raise MicrographError(f"The image has shape {array.shape}; give a single 2-D image.")
     if np.iscomplexobj(array):
         raise MicrographError("The image is complex; give its real intensity.")
-    if min(array.shape) < 16:
-        raise MicrographError(
-            f"The image is {array.shape[1]} x {array.shape[0]} pixels; at least 16 x 16 are needed "
-            "to see a lattice."
-        )
     array = array.astype(np.float32)
     if not np.isfinite(array).any():
         raise MicrographError("No pixel of the image is a number; open another image.")
