@@ -257,7 +257,8 @@ def site_answers(
     unseen = np.zeros(len(places), bool)
     column = None if sites.column is None else sites.column[inside]
     _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid, row_noise)
-    odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
+    angstrom = sites.yx[inside] * CANONICAL_PIXEL_SIZE
+    odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread, angstrom)
     _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
     enough = count[number] >= MIN_EQUALS
     unseen[inside] = enough & (np.sqrt(count[number]) < _SEEN * spread)  # the error of their mean height

@@ -124,11 +124,11 @@ def occupancy(
 def _tested(
     above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
 ) -> tuple[Floats, Floats]:
-    """Weigh the pixels of every site as the test of "a usual column" against "nothing here" does.
+    """Weigh the pixels of every site as the test of a usual column against none does.
 
-    Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio of
-    Poisson counts serves: a pixel counts by the logarithm of the ratio of the two rates, most where neither
-    the neighbours nor the ground send electrons.
+    Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
+    of Poisson counts serves: a pixel counts by the logarithm of the ratio of the two rates, most where
+    neither the neighbours nor the ground send electrons.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ class _Heights:
         self._inverse = diags_array(1 / (self._diagonal + self._pull))
 
     def fit(self, data: Floats) -> tuple[Floats, Floats]:
-        """Return (N,) heights that explain a flat image, by conjugate gradients: as measured, and most likely."""
+        """Return (N,) heights that explain a flat image: as measured, and most likely."""
         right = self._design @ (data * self._root) + self._pull
         start = np.ones(len(self._pull))
         solution, _ = cg(self._normal, right, x0=start, rtol=1e-4, maxiter=60, M=self._inverse)

@@ -143,13 +143,12 @@ class Segmenter:
             placement = None
             if prior is not None:
                 yield Progress(0, 1, "fitting the lattice")
-                claims = self._alone.probability.numpy().max(axis=0)
                 given = (self.prepared, self._pixel_size)
                 if isinstance(prior, Stack):
-                    placement = place_stack(*given, prior, claims, self._canonical, pose)
+                    placement = place_stack(*given, prior, self._canonical, pose)
                 else:
                     first = pose.poses[0] if isinstance(pose, StackPose) else pose
-                    placement = place(*given, prior, claims, self._canonical, first)
+                    placement = place(*given, prior, self._canonical, first)
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:

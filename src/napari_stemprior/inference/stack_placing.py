@@ -20,7 +20,6 @@ def place_stack(
     image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     stack: Stack,
-    claims: Floats,
     canonical: CanonicalImage,
     pose: Pose | StackPose | None = None,
 ) -> Placement | None:
@@ -32,10 +31,8 @@ def place_stack(
     pixel_size : float
         Å per pixel.
     stack : Stack
-    claims : (h, w) array
-        Probability of a column by the image alone, on the canonical grid.
     canonical : CanonicalImage
-        Carries micrograph pixels to that grid.
+        The image on the grid of the network.
     pose : Pose or StackPose, optional
         Of the first layer, or of all layers; believed where it is given.
 
@@ -57,7 +54,7 @@ def place_stack(
     alone = []
     for number, layer in enumerate(stack.layers):
         given = pose if number == 0 else None
-        placement = place(image, pixel_size, layer, claims, canonical, given)
+        placement = place(image, pixel_size, layer, canonical, given)
         if placement is not None:
             alone.append((given is not None, placement.pose.score, number, placement))
     if not alone:
