@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,6 +80,9 @@ def _of_all(image: PreparedImage, pixel_size: float, stack: Stack, found: StackP
         index.append(column + stack.first_columns[number])
         reliability.append(sure)
     placed = Placement(
-        found.poses[0], np.concatenate(positions), np.concatenate(index), np.concatenate(reliability)
+        replace(found.poses[0], reservations=found.reservations),
+        np.concatenate(positions),
+        np.concatenate(index),
+        np.concatenate(reliability),
     )
     return placed.where(placed.reliability >= MIN_RELIABILITY).shown(image)
