@@ -71,7 +71,13 @@ class Micrograph:
         """Return it with bright and dark exchanged, so that dark columns (ABF, bright field) are bright."""
         from napari_stemprior.recording import inverted
 
-        return replace(self, image=inverted(self.image))
+        metadata = {**self.metadata, "inverted": not self.is_inverted}
+        return replace(self, image=inverted(self.image), metadata=metadata)
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether bright and dark are exchanged against what the microscope recorded."""
+        return bool(self.metadata.get("inverted"))
 
     @property
     def field_of_view(self) -> tuple[float, float] | None:
