@@ -124,7 +124,7 @@ class AtomEditor:
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """(N,) which atoms the threshold hides, or their being inferred; never one that a person vouches for."""
+        """(N,) which atoms are hidden, by the threshold or as inferred; never one that is vouched for."""
         column = self.history.column
         vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
         hidden = np.asarray((column("confidence") < self.threshold) & ~vouched, bool)

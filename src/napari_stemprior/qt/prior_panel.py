@@ -157,7 +157,7 @@ class PriorPanel(Panel):
         name = "" if session.chosen is None else session.chosen.name
         mark = "" if placed is None else "by hand: " if placed.by_hand else "no fit: "
         if placed is not None and placed.pose.is_fit:
-            mark = "fits with a reservation: " if placed.reservations else "fitted: "
+            mark = "reservation: " if placed.reservations else "fitted: "
         self.state_changed.emit(mark + name)
         if not busy:
             self.fit.setText(_FIT)
