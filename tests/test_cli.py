@@ -18,7 +18,7 @@ from PIL import Image
 
 import napari_stemprior
 import napari_stemprior.registration
-from napari_stemprior import cli
+from napari_stemprior import cli, segment
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
 from napari_stemprior.io import read_atoms
@@ -264,8 +264,9 @@ def test_what_was_set_right_is_said(
     path = tmp_path / "framed.png"
     Image.fromarray(image).save(path)
     assert run("segment", path, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
-    said = one_sentence(capsys)
-    assert said.startswith("stemprior: framed: A border without signal")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("stemprior: framed: A border without signal")
+    assert all(line.startswith("stemprior: framed: ") for line in lines)
 
 
 def test_the_pixel_size_of_the_lattice_wins_where_it_is_asked_for(
@@ -326,6 +327,10 @@ def test_dark_columns_are_said_and_inverted(
     low, high = int(image.min()), int(image.max())
     np.testing.assert_allclose(seen[1].image, image.astype(float) - low + (255 - high))
     assert read_atoms(tmp_path / "out" / "abf.parquet").provenance["inverted"] is True
+    written: list[np.ndarray] = []
+    monkeypatch.setattr(segment, "export_atoms", lambda *_, image, **__: written.append(image))
+    assert run("segment", path, *options, "--invert") == 0
+    np.testing.assert_array_equal(written[0], 255 - image)  # files hold the image as it was recorded
 
 
 def test_a_lattice_that_fits_the_inverted_image_is_said(

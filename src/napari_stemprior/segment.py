@@ -107,26 +107,30 @@ def run(options: argparse.Namespace) -> int:
         for path in options.images:
             try:
                 frames = read_micrographs(path, given)
-                if options.invert:
-                    frames = [frame.inverted() for frame in frames]
                 sizes = PixelSizes(options.pixel_size, prior)
-                sizes.of(frames[0], path)
+                sizes.of(_analysed(frames[0], options), path)
             except StempriorError as error:
                 _say(_naming(error, path))
                 bad = True
                 continue
-            for index, frame in enumerate(frames):
+            for index, recorded in enumerate(frames):
                 suffix = f"_{index:03d}" if len(frames) > 1 else ""
                 try:
+                    frame = _analysed(recorded, options)
                     size = sizes.of(frame, frame.name)
                     while sizes.remarks:
                         _say(sizes.remarks.pop(0))
                     table = _segmented(segmenter, frame, size, prior, options)
-                    _write(table, folder / names.claim(path, suffix), frame, options.format)
+                    _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
-                    _say(_naming(error, frame.name))
+                    _say(_naming(error, recorded.name))
                     bad = True
     return BAD_INPUT if bad else 0
+
+
+def _analysed(frame: Micrograph, options: argparse.Namespace) -> Micrograph:
+    """Return a frame in the contrast in which it is analysed."""
+    return frame.inverted() if options.invert else frame
 
 
 def _load_prior(options: argparse.Namespace) -> Prior | None:
