@@ -79,8 +79,11 @@ def _of_all(image: PreparedImage, pixel_size: float, stack: Stack, found: StackP
         positions.append((yx + 0.5) * binning - 0.5)
         index.append(column + stack.first_columns[number])
         reliability.append(sure)
+    first = found.poses[0]
+    if first.reservations != found.reservations:  # a doubt about a lower layer is one about the whole
+        first = replace(first, reservations=found.reservations)
     placed = Placement(
-        replace(found.poses[0], reservations=found.reservations),
+        first,
         np.concatenate(positions),
         np.concatenate(index),
         np.concatenate(reliability),
