@@ -38,6 +38,8 @@ MIN_DISTANCE = 0.55
 #: A hidden column this near (Å) to one of the entrance layer is the same column: half of the distance at
 #: which priors and scenes join columns, for peaks are not exact. Registered sites know better.
 MERGE_DISTANCE = 0.22
+#: A column of a kind that the image shows has this evidence at least; 0 is kept for those of no trace.
+_LEAST_EVIDENCE = 1e-6
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
 
@@ -93,6 +95,7 @@ class Peaks:
     ----------
     yx : (N, 2) array
     confidence, evidence : (N,) array
+        An evidence of exactly 0 says that the image shows no trace of any column of this kind.
     hidden : (N,) array of bool
     site : (N,) array of int
         Column of the cell that the pixel looks like; -1 where unknown.
@@ -204,7 +207,7 @@ def decode(
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
-    evidence = calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]])
+    evidence = np.maximum(calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]), _LEAST_EVIDENCE)
     if sites is not None and answers is not None:
         # the network has seen where such columns usually stand; here the image itself shows none
         for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     DeviceError,
     MicrographError,
@@ -202,7 +203,9 @@ class Segmenter:
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
-        status = np.where(peaks.confidence < REVIEW_CONFIDENCE, "review", "ok").astype(object)
+        # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
+        doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
+        status = np.where(doubtful, "review", "ok").astype(object)
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
@@ -217,7 +220,7 @@ class Segmenter:
             if placement
             else None,
         }
-        return AtomTable.from_positions(
+        table = AtomTable.from_positions(
             yx,
             self._pixel_size,
             provenance=provenance,
@@ -227,6 +230,8 @@ class Segmenter:
             status=status,
             **columns,
         )
+        table.provenance["inferred"] = inferred_kinds(table.rows)
+        return table
 
 
 def _labels(

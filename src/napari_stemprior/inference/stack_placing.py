@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,7 +76,13 @@ def _of_all(image: PreparedImage, pixel_size: float, stack: Stack, found: StackP
         positions.append((yx + 0.5) * binning - 0.5)
         index.append(column + stack.first_columns[number])
         reliability.append(sure)
+    first = found.poses[0]
+    if first.reservations != found.reservations:  # a doubt about a lower layer is one about the whole
+        first = replace(first, reservations=found.reservations)
     placed = Placement(
-        found.poses[0], np.concatenate(positions), np.concatenate(index), np.concatenate(reliability)
+        first,
+        np.concatenate(positions),
+        np.concatenate(index),
+        np.concatenate(reliability),
     )
     return placed.where(placed.reliability >= MIN_RELIABILITY).shown(image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 #: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken away.
@@ -44,3 +44,24 @@ def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bo
         if abs(skewness) / deviation > best:
             best, skew, error = abs(skewness) / deviation, skewness, deviation
     return skew < _DARK and skew < -_CERTAIN * error
+
+
+def inverted(image: ArrayLike) -> NDArray[np.float32]:
+    """Return an image with bright and dark exchanged: max + min - image.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Pixels that are no finite numbers stay as they are.
+
+    Returns
+    -------
+    (H, W) array of float32
+        It spans the same range of values.
+    """
+    array = np.asarray(image, np.float32)
+    finite = np.isfinite(array)
+    if not finite.any():
+        return array.copy()
+    low, high = float(array[finite].min()), float(array[finite].max())
+    return np.where(finite, (low + high) - array, array).astype(np.float32)
