@@ -297,7 +297,7 @@ def seen_sites(
     if pose is None:
         return np.empty((0, 2))
     canonical = CanonicalImage.from_array(image, pixel_size)
-    placed = place(image, pixel_size, prior, canonical, pose)
+    placed = place(image, pixel_size, prior, pose)
     if placed is None:
         return np.empty((0, 2))
     inside = ((placed.positions >= 0) & (placed.positions <= np.array(image.shape) - 1)).all(axis=1)

@@ -260,9 +260,9 @@ def _placed(
     size = pair.micrograph.pixel_size
     assert size is not None
     if isinstance(pair.prior, Stack):
-        placement = place_stack(prepared, size, pair.prior, canonical)
+        placement = place_stack(prepared, size, pair.prior)
     else:
-        placement = place(prepared, size, pair.prior, canonical, known_pose(pair))
+        placement = place(prepared, size, pair.prior, known_pose(pair))
     if placement is None:  # then the segmenter asks the image alone
         return absent, None
     return placed_prompt(pair.prior, placement, canonical), placement

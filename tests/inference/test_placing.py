@@ -5,7 +5,6 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import Placement, _with_grains, place
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
@@ -52,8 +51,7 @@ def share_found(positions: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_both_grains_get_their_columns(prior: StructurePrior, grains: TwoGrains, image: np.ndarray) -> None:
-    canonical = CanonicalImage.from_array(image, PIXEL)
-    placed = place(image, PIXEL, prior, canonical)
+    placed = place(image, PIXEL, prior)
     assert placed is not None
     inner = ((grains.positions > 25) & (grains.positions < 295)).all(axis=1)
     for side in (grains.positions[:, 1] < 140, grains.positions[:, 1] > 190):
@@ -69,27 +67,24 @@ def test_both_grains_are_segmented(prior: StructurePrior, grains: TwoGrains, ima
 
 
 def test_a_pose_that_is_given_is_believed(prior: StructurePrior, image: np.ndarray) -> None:
-    canonical = CanonicalImage.from_array(image, PIXEL)
     given = Pose.from_angle(25.0, PIXEL, (9.0, 2.0))
-    placed = place(image, PIXEL, prior, canonical, given)
+    placed = place(image, PIXEL, prior, given)
     assert placed is not None
     assert placed.pose is given
 
 
 def test_a_prior_that_does_not_fit_is_not_placed(image: np.ndarray) -> None:
-    canonical = CanonicalImage.from_array(image, PIXEL)
-    assert place(image, PIXEL, built_in("Si [110]"), canonical) is None
+    assert place(image, PIXEL, built_in("Si [110]")) is None
 
 
 def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, prior: StructurePrior) -> None:
     from napari_stemprior.inference import placing
 
-    right = Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97)
-    wrong = Pose(right.affine, right.origin + 6.0, 0.975)
+    right = Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97, log_likelihood=40.0)
+    wrong = Pose(right.affine, right.origin + 6.0, 0.975, log_likelihood=30.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
-    canonical = CanonicalImage.from_array(ideal, PIXEL)
     monkeypatch.setattr(placing, "register", lambda *_, **__: [wrong, right])
-    placed = place(ideal, PIXEL, prior, canonical)
+    placed = place(ideal, PIXEL, prior)
     assert placed is not None
     assert placed.pose is right
 

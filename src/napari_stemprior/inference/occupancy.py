@@ -96,7 +96,8 @@ def occupancy(
     for _ in range(2):  # what no column accounts for is a film, if it is broad
         columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, 1)[:, None] * profile).ravel(), data.size)
         left = (above - columns).reshape(data.shape)
-        film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
+        # a film adds; what lacks over a width of columns is a hole, and the columns' own heights must show it
+        film = np.maximum(gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE), 0.0)
         if row_noise:
             film = film + _row_offsets(left - film)
         share, drawn = heights.fit(above - film.ravel())

@@ -10,8 +10,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import RegistrationError
-from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.rival_placements import UNDECIDED, log_likelihoods
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field, register
 from napari_stemprior.registration.lattice_search import same_lattice
@@ -36,6 +34,8 @@ _CLEARLY = 2.0
 #: Poses whose scores differ by less are told apart by the likelihood of the image: half a turn of a bilayer
 #: hardly changes the score.
 _SCORE_TIE = 0.01
+#: Nats below which the image does not tell two placements apart: odds of 20 to 1.
+_UNDECIDED = 3.0
 #: Placements that share more than this part of their columns are one.
 _SAME_COLUMNS = 0.95
 #: A site without an atom within this distance (Å) is empty.
@@ -90,7 +90,6 @@ def place(
     image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     prior: StructurePrior,
-    canonical: CanonicalImage,
     pose: Pose | None = None,
 ) -> Placement | None:
     """Place a prior on a micrograph; None where it does not fit, so that a wrong prior does no harm.
@@ -102,8 +101,6 @@ def place(
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
-    canonical : CanonicalImage
-        The image on the grid of the network.
     pose : Pose, optional
         Believed where it is given; otherwise the lattice is registered. Other grains are looked for
         either way.
@@ -113,7 +110,7 @@ def place(
     if pose is not None:
         first = _placement(image, pixel_size, prior, pose)
     elif placements:
-        first = _preferred(placements, canonical, prior)
+        first = _preferred(placements, prior)
     else:
         return None
     least = min(_GRAIN_SCORE, first.pose.score - _SCORE_TIE)  # as good as the first is good enough
@@ -125,7 +122,7 @@ def place(
     return _with_grains(placed, first, grains, seen, prior)
 
 
-def _preferred(placements: list[Placement], canonical: CanonicalImage, prior: StructurePrior) -> Placement:
+def _preferred(placements: list[Placement], prior: StructurePrior) -> Placement:
     """Return the placement of the best score or, among equals, the one that the image prefers.
 
     Where it does not tell which, that is said as a reservation.
@@ -134,18 +131,17 @@ def _preferred(placements: list[Placement], canonical: CanonicalImage, prior: St
     rivals = [p for p in placements if p.pose.score >= best.pose.score - _SCORE_TIE]
     if len(rivals) == 1:
         return best
-    drawn = [p.where(p.reliability >= MIN_RELIABILITY) for p in rivals]
-    likely = log_likelihoods(
-        canonical, prior, [(canonical.to_canonical(p.positions), p.index) for p in drawn]
-    )
+    likely = np.array([p.pose.log_likelihood for p in rivals])
+    if not np.isfinite(likely).all():
+        return best
     order = np.argsort(-likely)
     chosen = rivals[int(order[0])]
     for other in order[1:]:
         rival = rivals[int(other)]
-        if likely[order[0]] - likely[other] < UNDECIDED and not _alike(chosen, rival, prior):
+        if likely[order[0]] - likely[other] < _UNDECIDED and not _alike(chosen, rival, prior):
             said = (
-                f"The lattice of {prior.name} fits as well with its columns elsewhere "
-                f"({rival.pose.angle - chosen.pose.angle:+.0f}°); the image hardly tells which is right."
+                f"The lattice of {prior.name} fits as well the other way round, turned by "
+                f"{(rival.pose.angle - chosen.pose.angle) % 360:.0f}°; the image hardly tells which is right."
             )
             doubtful = replace(chosen.pose, reservations=(*chosen.pose.reservations, said))
             return replace(chosen, pose=doubtful)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +145,10 @@ class Segmenter:
                 yield Progress(0, 1, "fitting the lattice")
                 given = (self.prepared, self._pixel_size)
                 if isinstance(prior, Stack):
-                    placement = place_stack(*given, prior, self._canonical, pose)
+                    placement = place_stack(*given, prior, pose)
                 else:
                     first = pose.poses[0] if isinstance(pose, StackPose) else pose
-                    placement = place(*given, prior, self._canonical, first)
+                    placement = place(*given, prior, first)
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
@@ -216,7 +215,10 @@ class Segmenter:
             "empty_sites": placement.empty(yx, self.prepared.shape, self._pixel_size) if placement else None,
             "trust": trust,
             "recording": self.prepared.summary(),
-            "pose": {k: np.asarray(v).tolist() for k, v in asdict(placement.pose).items()}
+            "pose": {
+                name: np.asarray(getattr(placement.pose, name)).tolist()
+                for name in ("affine", "origin", "score", "reservations")
+            }
             if placement
             else None,
         }

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import RegistrationError
-from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import MARGIN, MIN_RELIABILITY, Placement, place
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field
@@ -22,7 +21,6 @@ def place_stack(
     image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     stack: Stack,
-    canonical: CanonicalImage,
     pose: Pose | StackPose | None = None,
 ) -> Placement | None:
     """Place a stack on a micrograph; where one layer alone is seen, that one; None where nothing fits.
@@ -33,8 +31,6 @@ def place_stack(
     pixel_size : float
         Å per pixel.
     stack : Stack
-    canonical : CanonicalImage
-        The image on the grid of the network.
     pose : Pose or StackPose, optional
         Of the first layer, or of all layers; believed where it is given.
 
@@ -56,7 +52,7 @@ def place_stack(
     alone = []
     for number, layer in enumerate(stack.layers):
         given = pose if number == 0 else None
-        placement = place(image, pixel_size, layer, canonical, given)
+        placement = place(image, pixel_size, layer, given)
         if placement is not None:
             alone.append((given is not None, placement.pose.score, number, placement))
     if not alone:

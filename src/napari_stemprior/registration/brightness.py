@@ -76,6 +76,8 @@ class _Solution:
         Of a column at each node.
     scale : float
         Amplitude of the expected brightest column.
+    gain : float
+        Nats by which the best brightnesses explain the amplitudes, departures from the expected paid for.
     """
 
     column: NDArray[np.float64]
@@ -83,6 +85,7 @@ class _Solution:
     covariance: NDArray[np.float64]
     transfer: NDArray[np.float64]
     scale: float
+    gain: float
 
 
 def brightness(
@@ -114,6 +117,22 @@ def brightness(
         _between(prior, nodes.hk[seen], waves, measured, deviation, best),
         _contrast(prior, best),
     )
+
+
+def log_likelihood(
+    prior: StructurePrior, nodes: Nodes, measured: NDArray[np.complex128], variance: NDArray[np.float64]
+) -> float:
+    """Return the nats by which a placed prior explains the amplitudes, width, tails and brightness free.
+
+    Differences between ways to lay a prior on one lattice tell how much the image prefers one of them. See
+    `brightness` for the parameters; here noise is all that is allowed for.
+    """
+    seen = np.flatnonzero(measured)
+    if len(seen) < 2:
+        return 0.0
+    waves = np.exp(-2j * np.pi * (nodes.hk[seen] @ prior.fractional.T))
+    deviation = np.sqrt(variance[seen] / 2)
+    return _solved(prior, waves, nodes.radius[seen], measured[seen], deviation).gain
 
 
 def _solved(
@@ -152,7 +171,12 @@ def _solved(
     covariance = (inverse @ matrix[t, p] @ inverse)[:count, :count]
     size = max(float(solution[t, p, count]), 1e-3 * float(scale[t, p]))
     return _Solution(
-        weights[p] + solution[t, p, :count] / size, weights[p], covariance / size**2, transfers[t], size
+        weights[p] + solution[t, p, :count] / size,
+        weights[p],
+        covariance / size**2,
+        transfers[t],
+        size,
+        0.5 * float(gain[t, p]),
     )
 
 

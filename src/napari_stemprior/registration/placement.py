@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.beyond import share_beyond
-from napari_stemprior.registration.brightness import brightness
+from napari_stemprior.registration.brightness import brightness, log_likelihood
 from napari_stemprior.registration.demodulation import match_origin
 from napari_stemprior.registration.diagnosis import reservations
 from napari_stemprior.registration.lattice_search import (
@@ -212,7 +212,8 @@ class Locked:
         if not _hopeless(proof):
             turned = turned * np.exp(2j * np.pi * (self.nodes.hk @ fraction))
             columns = brightness(self.prior, self.nodes, turned, self.variance)
-            proof = replace(proof, brightness=columns)
+            likely = log_likelihood(self.prior, self.nodes, turned, self.variance)
+            proof = replace(proof, brightness=columns, log_likelihood=likely)
         return Placement(inner, self.origin + inner @ (fraction @ self.prior.cell), proof)
 
 
@@ -267,7 +268,7 @@ def to_pose(placement: Placement, flat: Flattened, prior: StructurePrior) -> Pos
     proof = placement.evidence
     pose = Pose(placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, proof.score)
     doubts = reservations(proof, prior.name, flat.pixel_size / flat.binning) if pose.is_fit else ()
-    return replace(pose.scaled(flat.binning), reservations=doubts)
+    return replace(pose.scaled(flat.binning), reservations=doubts, log_likelihood=proof.log_likelihood)
 
 
 def from_pose(pose: Pose, flat: Flattened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

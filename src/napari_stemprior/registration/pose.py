@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,12 +24,16 @@ class Pose:
         How well the lattice fits, from 0 (no fit) to 1. Above 0.5 is a fit.
     reservations : tuple of str
         What is doubtful about the fit, a sentence each; none for a clean one.
+    log_likelihood : float
+        Nats by which it explains the image; differences compare ways to lay the prior on one lattice. NaN where
+        unknown.
     """
 
     affine: NDArray[np.float64]
     origin: NDArray[np.float64]
     score: float = 0.0
     reservations: tuple[str, ...] = ()
+    log_likelihood: float = float("nan")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "affine", np.array(self.affine, dtype=np.float64).reshape(2, 2))
@@ -101,7 +105,7 @@ class Pose:
     def scaled(self, factor: float) -> Pose:
         """Return the pose on the image resampled by `factor` (pixel centres on integers)."""
         origin = (self.origin + 0.5) * factor - 0.5
-        return Pose(self.affine * factor, origin, self.score, self.reservations)
+        return replace(self, affine=self.affine * factor, origin=origin)
 
     def columns(
         self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0

@@ -50,6 +50,8 @@ class Evidence:
         Relative difference of the two principal stretches.
     brightness : Brightness
         Of the columns; says nothing against a placement that is refused without it.
+    log_likelihood : float
+        See `brightness.log_likelihood`; NaN for a placement that is refused without it.
     """
 
     agreement: float
@@ -63,6 +65,7 @@ class Evidence:
     strain: float
     extent: float
     brightness: Brightness = field(default_factory=Brightness)
+    log_likelihood: float = float("nan")
 
     @property
     def measures(self) -> dict[str, float]:
