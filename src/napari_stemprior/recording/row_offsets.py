@@ -18,14 +18,20 @@ Floats = NDArray[np.float64]
 
 #: Fewest rows and columns in which offsets can be told from noise.
 _FEWEST = 32
-#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the side lobes
-#: of the window, near enough that noise and background are the same.
-_NEIGHBOURS = np.arange(4, 21, 2)
+#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the main lobe of the
+#: window (4 cycles), near enough that noise and background are nearly the same.
+_NEIGHBOURS = np.arange(5, 16)
 #: Slower than this (cycles per image) brightness varies by thickness and film, not by row.
 _SLOWEST = 6
 #: Power on the axis over that beside it from which there are row offsets. The ratio of two medians over some
 #: 150 frequencies scatters by about 0.12 in images without offsets, so this is four standard deviations.
 _PRESENT = 1.5
+#: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes of
+#: the window (-92 dB) of the strongest fringes are no offsets.
+_LEAST = 0.01
+#: Terms of the window of least side lobes (Blackman-Harris): a fringe is 10**6 times as strong as the noise in
+#: images of many electrons, so that the lobes of a Hann window would pass for row offsets.
+_WINDOW = (0.35875, -0.48829, 0.14128, -0.01168)
 #: A frequency whose power is this many times the median around it is a fringe, to be kept. Noise alone
 #: (exponential) reaches it in one frequency of 1000; keeping one more does no harm.
 _FRINGE = 20.0
@@ -66,9 +72,15 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     mean = clipped.sum(axis=1) / np.maximum(counted, 1)
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
-    excess = _excess(np.where(weight, clipped - level[:, None], 0.0))
-    if excess < _PRESENT:
-        return nothing
+    # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what is an
+    # offset stands out with it and without it.
+    overall = float(np.average(mean[usable]))
+    excess, rms = np.inf, np.inf
+    for ground in (level[:, None], overall):
+        one, size = _excess(np.where(weight, clipped - ground, 0.0))
+        excess, rms = min(excess, one), min(rms, size)
+        if excess < _PRESENT or rms < _LEAST * float(np.std(clipped[weight])):
+            return nothing
     offset = mean - level
     offset = offset - _fringes(offset)
     # refined once: the running median of what remains is smoother
@@ -83,18 +95,32 @@ def _running_median(values: Floats) -> Floats:
     return np.asarray(median_filter(values, rows, mode="nearest"))
 
 
-def _excess(level: Floats) -> float:
-    """Return the median power on the slow-scan axis over that beside it."""
+def _excess(level: Floats) -> tuple[float, float]:
+    """Return the power on the slow-scan axis over that beside it, and the rms of white row offsets that make it."""
     height, width = level.shape
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    windowed = level * window
-    waves = np.exp(-2j * np.pi * np.outer(np.arange(width) / width, np.concatenate([[0], _NEIGHBOURS])))
-    power = np.abs(np.fft.fft(windowed @ waves, axis=0)) ** 2
+    down, across = _window(height), _window(width)
+    kx = np.concatenate([[0], _NEIGHBOURS])
+    waves = across[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(width) / width, kx))
+    power = np.abs(np.fft.fft((level @ waves) * down[:, None], axis=0)) ** 2
     ky = np.abs(np.fft.fftfreq(height) * height)
     inner = ky >= max(_SLOWEST, height // 12)
     beside = np.median(power[inner, 1:], axis=1)
     smooth = _smooth_by_frequency(beside, ky[inner])
-    return float(np.median(power[inner, 0] / smooth))
+    # Afterglow smooths the noise along the rows, so that it falls with k_x as 1 / (1 + (k_x / k_0)**2): the
+    # straight line through its inverse says what it is on the axis.
+    relative = np.median(power[inner, 1:] / smooth[:, None], axis=0)
+    square = _NEIGHBOURS.astype(float) ** 2
+    slope, on_axis = np.polyfit(square, 1 / np.maximum(relative, 1e-3), 1)
+    rise = 1 / max(on_axis, 0.25) if slope > 0 else 1.0
+    excess = float(np.median(power[inner, 0] / smooth)) / max(rise, 1.0)
+    # the median of an exponential distribution is log 2 of its mean
+    white = float(np.median(power[inner, 0])) / np.log(2) / ((down**2).sum() * across.sum() ** 2)
+    return excess, float(np.sqrt(max(white * (1 - 1 / max(excess, 1.0)), 0.0)))
+
+
+def _window(size: int) -> Floats:
+    phase = 2 * np.pi * (np.arange(size) + 0.5) / size
+    return np.asarray(sum(a * np.cos(n * phase) for n, a in enumerate(_WINDOW)))
 
 
 def _smooth_by_frequency(power: Floats, ky: Floats) -> Floats:
