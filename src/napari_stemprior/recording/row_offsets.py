@@ -16,8 +16,9 @@ from scipy.ndimage import median_filter
 
 Floats = NDArray[np.float64]
 
-#: Fewest rows and columns in which offsets can be told from noise.
-_FEWEST = 32
+#: Fewest rows and columns in which offsets can be told from noise and from fringes: in 64 rows a fringe of the
+#: crystal is as wide in the spectrum as it is far from the next.
+_FEWEST = 96
 #: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the main lobe of the
 #: window (4 cycles), near enough that noise and background are nearly the same.
 _NEIGHBOURS = np.arange(5, 16)
@@ -39,9 +40,16 @@ _FRINGE = 20.0
 _AROUND = 20
 #: Rows over which the running median follows edges, terraces and thickness.
 _MEDIAN_ROWS = 75
-#: Fringes of one image, at most; each may change its amplitude and phase slowly over the rows.
-_MOST_FRINGES = 12
-_MODULATION = 2
+#: Fringes of one image, at most. One whose amplitude or phase changes over the rows counts as several.
+_MOST_FRINGES = 24
+#: Times that slow changes and fringes are taken out of one another.
+_TURNS = 3
+#: Offsets that come out larger than the spectrum says by this factor are fringes that were not understood, and
+#: nothing is taken out. Slowly wandering offsets have 1.5 times the rms of white ones of the same high frequencies.
+_MOST = 2.0
+#: Share of a row at either end over which its pixels count less and less: what of a column the end cuts off would
+#: pass for an offset.
+_TAPER = 0.25
 
 
 def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -62,14 +70,15 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     height, width = image.shape
     nothing = np.zeros(height, np.float32)
     counted = valid.sum(axis=1)
-    usable = counted >= max(_FEWEST // 2, width // 8)
+    usable = counted >= max(_FEWEST // 4, width // 8)
     if min(height, width) < _FEWEST or usable.sum() < _FEWEST:
         return nothing
     data = np.asarray(image, np.float64)
     low, high = np.percentile(data[usable], (0.2, 99.8))
     weight = valid & usable[:, None]
     clipped = np.where(weight, np.clip(data, low, high), 0.0)
-    mean = clipped.sum(axis=1) / np.maximum(counted, 1)
+    across = weight * _taper(width)
+    mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
     # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what is an
@@ -81,11 +90,16 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
         excess, rms = min(excess, one), min(rms, size)
         if excess < _PRESENT or rms < _LEAST * float(np.std(clipped[weight])):
             return nothing
-    offset = mean - level
-    offset = offset - _fringes(offset)
-    # refined once: the running median of what remains is smoother
-    offset = offset - _running_median(offset)
+    # A running median bends where fringes run along the rows, and fringes are told from the rest only where slow
+    # changes are gone: each is taken out of the other in turn.
+    for _ in range(_TURNS):
+        fringes = _fringes(mean - level)
+        level = _running_median(mean - fringes)
+    offset = mean - level - fringes
+    offset = offset - float(np.median(offset[usable]))
     offset[~usable] = 0.0
+    if float(offset[usable].std()) > _MOST * rms * np.sqrt(excess / (excess - 1)):
+        return nothing
     # the mean of a row of pixels is noisy itself; that part is not an offset
     return np.asarray(offset * (1 - 1 / excess), np.float32)
 
@@ -111,7 +125,7 @@ def _excess(level: Floats) -> tuple[float, float]:
     relative = np.median(power[inner, 1:] / smooth[:, None], axis=0)
     square = _NEIGHBOURS.astype(float) ** 2
     slope, on_axis = np.polyfit(square, 1 / np.maximum(relative, 1e-3), 1)
-    rise = 1 / max(on_axis, 0.25) if slope > 0 else 1.0
+    rise = 1 / max(on_axis, 0.05) if slope > 0 else 1.0
     excess = float(np.median(power[inner, 0] / smooth)) / max(rise, 1.0)
     # the median of an exponential distribution is log 2 of its mean
     white = float(np.median(power[inner, 0])) / np.log(2) / ((down**2).sum() * across.sum() ** 2)
@@ -131,29 +145,33 @@ def _smooth_by_frequency(power: Floats, ky: Floats) -> Floats:
     return np.maximum(smooth, 1e-30)
 
 
+def _taper(width: int) -> Floats:
+    """Return weights along a row that fade at both ends."""
+    ends = np.minimum(np.arange(width) + 0.5, width - np.arange(width) - 0.5) / (_TAPER * width)
+    return np.asarray(np.sin(0.5 * np.pi * np.minimum(ends, 1.0)) ** 2)
+
+
 def _fringes(offset: Floats) -> Floats:
     """Fit the sharp peaks in the spectrum of the row means: fringes of the crystal along the rows."""
     height = len(offset)
-    rest, basis = offset, np.zeros((height, 0))
     fitted = np.zeros(height)
     window = np.hanning(height + 2)[1:-1]
     size = 4 * height
-    places = (np.arange(height) + 0.5) / height
-    slow = np.cos(np.pi * np.outer(places, np.arange(_MODULATION + 1)))
-    for _ in range(_MOST_FRINGES):
-        power = np.abs(np.fft.rfft(rest * window, size)) ** 2
+    waves: list[Floats] = []
+    for _ in range(min(_MOST_FRINGES, height // 8)):
+        power = np.abs(np.fft.rfft((offset - fitted) * window, size)) ** 2
         usual = median_filter(power, 8 * _AROUND + 1, mode="nearest") + 1e-30
         ratio = power / usual
         ratio[: 4 * 2] = 0
         best = int(ratio.argmax())
         if ratio[best] < _FRINGE:
             break
-        phase = 2 * np.pi * best / size * np.arange(height)
-        waves = np.concatenate([np.cos(phase)[:, None] * slow, np.sin(phase)[:, None] * slow], axis=1)
-        basis = np.concatenate([basis, waves], axis=1)
-        if basis.shape[1] > height // 3:
-            break
-        solution = np.linalg.lstsq(basis, offset, rcond=1e-6)[0]
-        fitted = basis @ solution
-        rest = offset - fitted
+        # the top of a parabola through the logarithms: the peak of a window is nearly a Gaussian
+        left, middle, right = np.log(power[[best - 1, best, min(best + 1, len(power) - 1)]] + 1e-300)
+        curved = left - 2 * middle + right
+        shift = 0.5 * (left - right) / curved if curved < 0 else 0.0
+        phase = 2 * np.pi * (best + float(np.clip(shift, -0.5, 0.5))) / size * np.arange(height)
+        waves += [np.cos(phase), np.sin(phase)]
+        basis = np.column_stack(waves)
+        fitted = basis @ np.linalg.lstsq(basis, offset, rcond=1e-6)[0]
     return fitted
