@@ -71,6 +71,12 @@ class Noise:
         spread = float(((x - x.mean()) ** 2).mean())
         slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else 0.0
         slope = max(0.0, slope)
+        # where most pixels saw no electron, those that did say what one is worth
+        ground = float(np.median(image[valid]))
+        others = np.abs(image[valid & (image != ground)] - ground)
+        if 0 < others.size < 0.5 * level.size:
+            # of a smoothed lone electron only the middle has its full height
+            slope = max(slope, float(np.percentile(others, 90 if others.size < 0.2 * level.size else 50)))
         return cls(float(y.mean() - slope * x.mean()), slope, 0.1 * max(float(y.mean()), 1e-30))
 
     def variance(self, level: Floats) -> Floats:
@@ -164,9 +170,14 @@ def _may_flash(image: Floats) -> bool:
 
 
 def _beside(rows: Floats) -> Floats:
-    """Return the larger of the values above and below, 0 at least."""
-    padded = np.pad(rows, ((1, 1), (0, 0)), mode="reflect")
-    return np.asarray(np.maximum(np.maximum(padded[:-2], padded[2:]), 0))
+    """Return the largest of the values one and two rows above and below, 0 at least.
+
+    Where the scan jitters, every other row may be bright at the side of a column.
+    """
+    padded = np.pad(rows, ((2, 2), (0, 0)), mode="reflect")
+    near = np.maximum(padded[1:-3], padded[3:-1])
+    far = np.maximum(padded[:-4], padded[4:])
+    return np.asarray(np.maximum(np.maximum(near, far), 0))
 
 
 def _neighbours(image: Floats, y: NDArray[np.intp], x: NDArray[np.intp]) -> Floats:

@@ -15,6 +15,9 @@ _LONGER = 3.0
 #: ... or the row changes its value this much more seldom than they do: letters of a tenth of the width of the
 #: image cross a row some 70 times, noise some 300.
 _SELDOM = 0.5
+#: A strip ends at once: the rows after it change so many times as often as its last ones. Where vacuum or a wedge
+#: begins they do not.
+_ABRUPT = 2.0
 #: Rows of a strip that may be without such a run, in the middle of letters.
 _GAP = 6
 #: The fewest rows of a strip: lower ones hold no letters, and constant ones are found as a border.
@@ -30,12 +33,16 @@ def caption_strip(image: Image, valid: Mask) -> Mask:
     if len(rows) < 4 * _ROWS:
         return mask
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
-        flat = _flat(image, valid, tolerance, rows)
+        flat, changes = _flat(image, valid, tolerance, rows)
         for edge in (False, True):
             height = _height(flat[::-1] if edge else flat)
             if not _ROWS <= height < 0.5 * len(rows):
                 continue
             strip = rows[-height:] if edge else rows[:height]
+            ordered = changes[::-1] if edge else changes
+            last = float(np.median(ordered[max(0, height - _ROWS) : height]))
+            if float(np.median(ordered[height : height + _ROWS])) < _ABRUPT * last:
+                continue
             if _has_letters(image[strip], valid[strip], tolerance):
                 mask[strip] = True
         if mask.any():
@@ -43,8 +50,10 @@ def caption_strip(image: Image, valid: Mask) -> Mask:
     return mask & valid
 
 
-def _flat(image: Image, valid: Mask, tolerance: float, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Tell which rows look drawn, by what is usual in the middle of the image."""
+def _flat(
+    image: Image, valid: Mask, tolerance: float, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Tell which rows look drawn, by what is usual in the middle of the image, and how often each changes."""
     width = image.shape[1]
     runs = Runs.of(image, valid, tolerance).longest(len(image))[rows]
     same = equal_pairs(image, valid, tolerance)[rows]
@@ -54,7 +63,8 @@ def _flat(image: Image, valid: Mask, tolerance: float, rows: NDArray[np.intp]) -
     usual = float(np.percentile(runs[middle], 95))
     seldom = changes <= _SELDOM * float(np.percentile(changes[middle], 5))
     least = max(_RUN_SHARE * width, _RUN)
-    return np.asarray((runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual))))
+    flat = (runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual)))
+    return flat, changes
 
 
 def _height(flat: NDArray[np.bool_]) -> int:

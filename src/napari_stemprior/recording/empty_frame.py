@@ -27,6 +27,8 @@ _EDGE_SHARE = 0.03
 _DEEPER = 2.5
 #: Rows beside a border that say whether it could be the specimen that is dark.
 _BESIDE = 8
+#: No border is as wide as this share of it if as many constant rows lie inside the image.
+_AS_INSIDE = 0.5
 #: A pixel of which part is fill differs from it by this share of what its neighbours further in do. Parts
 #: between 0 and 1 leave 0.58 rms.
 _BLENDED = 0.75
@@ -56,10 +58,14 @@ def border(image: Image, valid: Mask) -> Mask:
                 continue
             first = int(np.argmin(constant))
             last = len(constant) - int(np.argmin(constant[::-1]))
+            inside = _thickest(constant[first:last])
             for part, beside in (
                 (np.s_[:first], np.s_[first : first + _BESIDE]),
                 (np.s_[last:], np.s_[max(last - _BESIDE, 0) : last]),
             ):
+                thick = len(range(*part.indices(len(constant))))
+                if inside >= max(2.0, _AS_INSIDE * thick):
+                    continue  # gaps between the columns of a crystal are constant, too
                 if good[part].any() and not _fades(data, good, part, beside):
                     out[part] = True
                     good[part] = False
@@ -68,6 +74,12 @@ def border(image: Image, valid: Mask) -> Mask:
         if int(inner.sum()) == before:
             break
     return with_blended(image, valid, mask & valid)
+
+
+def _thickest(constant: NDArray[np.bool_]) -> int:
+    """Return the length of the longest run."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], constant, [False]]).astype(np.int8)))
+    return int((ends[1::2] - ends[::2]).max(initial=0))
 
 
 def _fades(data: Image, good: Mask, part: slice, beside: slice) -> bool:

@@ -83,8 +83,15 @@ def longest_chance_run(image: Image, valid: Mask, tolerance: float = 0.0) -> int
     return int(np.ceil(np.log(CHANCE / image.size) / np.log(share))) + 2
 
 
+#: Digits that a picture which was saved compressed spans at least; fewer are counted electrons.
+_PICTURE = 100
+
+
 def is_eight_bit(image: Image, valid: Mask) -> bool:
-    """Tell whether an image has whole values from 0 to 255."""
+    """Tell whether an image has whole values from 0 to 255, and many of them."""
     values = image[valid]
     some = values[:: max(1, values.size // 4096)]
-    return bool((some == np.round(some)).all() and values.min() >= 0 and values.max() <= 255)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255 or not (some == np.round(some)).all():
+        return False
+    return float(np.ptp(np.percentile(some, (1, 99)))) >= _PICTURE

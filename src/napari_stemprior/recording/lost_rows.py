@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.recording.flat_runs import JPEG_DIGITS, Image, Mask, Runs, is_eight_bit, longest_chance_run
+from napari_stemprior.recording.flat_runs import (
+    CHANCE,
+    JPEG_DIGITS,
+    Image,
+    Mask,
+    Runs,
+    is_eight_bit,
+    longest_chance_run,
+)
 
 #: A row of which so much is one value is dead or saturated as a whole, if other rows are not like that, ...
 _WHOLE = 0.9
@@ -24,7 +32,7 @@ _BESIDE = 0.5
 _SHARP = 1.25
 #: The other end of a row that is bad though not constant: this share of it lies beyond ...
 _ALL = 2.0
-#: ... this share of the image, in percent.
+#: ... this share of most rows, in percent.
 _END = 0.5
 #: Rows that are bad though not constant are at most so many next to one another.
 _THICK = 10
@@ -76,7 +84,9 @@ def _beyond(image: Image, valid: Mask, held: NDArray[np.bool_]) -> NDArray[np.bo
     if len(rows) < 16:
         return bad
     values = np.where(valid, image, np.nan)[rows] if not valid[rows].all() else image[rows]
-    low_end, high_end = np.nanpercentile(values[:, :: max(1, values.shape[1] // 128)], [_END, 100 - _END])
+    ends = np.nanpercentile(values[:, :: max(1, values.shape[1] // 256)], [_END, 100 - _END], axis=1)
+    # the ends of most rows: those of the lost ones are farther out
+    low_end, high_end = np.percentile(ends[0], 100 - _MOST), np.percentile(ends[1], _MOST)
     if not high_end > low_end:
         return bad
     middle = np.nanmedian(values, axis=1)
@@ -109,14 +119,8 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
     height, width = image.shape
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
         runs = Runs.of(image, valid, tolerance)
-        longest = runs.longest(height)[valid.any(axis=1)]
-        fewest = max(
-            _RUN,
-            _RUN_SHARE * width,
-            longest_chance_run(image, valid, tolerance),
-            _LONGER * float(np.percentile(longest, _MOST)),
-        )
-        long = runs.where(runs.length >= fewest)
+        long = runs.where(runs.length >= max(_RUN, _RUN_SHARE * width))
+        long = _unusual(image, valid, runs, long, tolerance)
         if len(long.row) == 0:
             continue
         roughness = _roughness(image, valid)
@@ -134,6 +138,28 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
         if bars.any():
             break
     return bars & valid, rows & valid & ~bars
+
+
+def _unusual(image: Image, valid: Mask, runs: Runs, long: Runs, tolerance: float) -> Runs:
+    """Return those of some runs that are longer than chance and other rows make them, for each value by itself."""
+    keep = np.zeros(len(long.row), bool)
+    lines = valid.any(axis=1)
+    if tolerance:  # neighbouring digits pass for equal: chance knows no single value
+        longest = runs.longest(len(image))[lines]
+        chance = longest_chance_run(image, valid, tolerance)
+        return long.where(long.length >= max(chance, _LONGER * float(np.percentile(longest, _MOST))))
+    for value in np.unique(long.value):
+        own = long.value == value
+        others = lines.copy()
+        others[long.row[own]] = False
+        same = (image[others] == value) & valid[others]
+        pairs = int((same[:, 1:] & same[:, :-1]).sum())
+        share = pairs / max(int(same.sum()), 1)
+        chance = np.log(CHANCE / image.size) / np.log(share) + 2 if 0 < share < 1 else 3.0
+        longest = runs.where(runs.value == value).longest(len(image))[lines]
+        fewest = max(chance, _LONGER * float(np.percentile(longest, _MOST)))
+        keep |= own & (long.length >= fewest)
+    return long.where(keep)
 
 
 def _roughness(image: Image, valid: Mask) -> float:

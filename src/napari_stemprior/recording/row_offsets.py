@@ -42,6 +42,9 @@ _AROUND = 20
 _MEDIAN_ROWS = 75
 #: Fringes of one image, at most. One whose amplitude or phase changes over the rows counts as several.
 _MOST_FRINGES = 24
+#: Robust standard deviations beyond which a row is not like the others; two such rows together are a layer, which
+#: stays. Of normal offsets one in 16000 is that far off.
+_APART = 4.0
 #: Times that slow changes and fringes are taken out of one another.
 _TURNS = 3
 #: Offsets that come out larger than the spectrum says by this factor are fringes that were not understood, and
@@ -81,12 +84,18 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
+    # rows far off all others are a layer of the specimen or a fault: they do not say whether there are offsets
+    apart = np.abs(mean - level - np.median(mean - level))
+    layer = apart > _APART * 1.4826 * float(np.median(apart[usable])) + 1e-30
     # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what is an
     # offset stands out with it and without it.
     overall = float(np.average(mean[usable]))
     excess, rms = np.inf, np.inf
-    for ground in (level[:, None], overall):
-        one, size = _excess(np.where(weight, clipped - ground, 0.0))
+    grounds = [level, np.full(height, overall)]
+    if _neighbouring(layer).any():
+        grounds.append(np.where(layer, mean, level))
+    for ground in grounds:
+        one, size = _excess(np.where(weight, clipped - ground[:, None], 0.0))
         excess, rms = min(excess, one), min(rms, size)
         if excess < _PRESENT or rms < _LEAST * float(np.std(clipped[weight])):
             return nothing
@@ -97,7 +106,7 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
         level = _running_median(mean - fringes)
     offset = mean - level - fringes
     offset = offset - float(np.median(offset[usable]))
-    offset[~usable] = 0.0
+    offset[~usable | _neighbouring(layer)] = 0.0
     if float(offset[usable].std()) > _MOST * rms * np.sqrt(excess / (excess - 1)):
         return nothing
     # the mean of a row of pixels is noisy itself; that part is not an offset
@@ -143,6 +152,14 @@ def _smooth_by_frequency(power: Floats, ky: Floats) -> Floats:
     smooth = np.empty_like(power)
     smooth[order] = median_filter(power[order], min(31, len(power)), mode="nearest")
     return np.maximum(smooth, 1e-30)
+
+
+def _neighbouring(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return those rows that lie beside another one."""
+    beside = np.zeros_like(rows)
+    beside[1:] |= rows[:-1]
+    beside[:-1] |= rows[1:]
+    return np.asarray(rows & beside)
 
 
 def _taper(width: int) -> Floats:
