@@ -94,7 +94,9 @@ def clean_cases(specimens: dict[str, int] = SPECIMENS) -> Iterator[Case]:
                     named = f"{text} {dose:g}"
                     yield clean("counts", named, counts)
                     if angle:
-                        yield clean("floats", named, gaussian_filter(counts.astype(float), 0.6) * 1.7e-3 + 0.2)
+                        yield clean(
+                            "floats", named, gaussian_filter(counts.astype(float), 0.6) * 1.7e-3 + 0.2
+                        )
                         yield clean("8 bits", named, digits(counts, _BYTE, 0.5))
                         yield clean("16 bits", named, digits(counts, _WORD))
                     smooth = gaussian_filter(counts.astype(float), 1.0)
@@ -131,13 +133,16 @@ def _scenes(specimen: str, factor: int) -> Iterator[Case]:
         scene = image * part
         counts = rng.poisson(scene * dose * pixel_size**2)
         yield clean(name, specimen, counts)
-        yield clean(name, f"{specimen} 8 bits", digits(gaussian_filter(counts.astype(float), 0.7), _BYTE, 0.5))
+        yield clean(
+            name, f"{specimen} 8 bits", digits(gaussian_filter(counts.astype(float), 0.7), _BYTE, 0.5)
+        )
         if name == "hole":
             yield clean("hole without noise", specimen, scene)
             yield clean("hole without noise", f"{specimen} 8 bits", digits(scene, _BYTE))
 
 
-# ---- spoiled ---------------------------------------------------------------------------------------------------
+# ---- spoiled
+# ---------------------------------------------------------------------------------------------------
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 
@@ -148,7 +153,9 @@ def _sides(width: int, value: str, sides: str) -> Change:
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         where = np.zeros(recording.image.shape, bool)
         for side in sides:
-            part = {"n": np.s_[:width], "s": np.s_[-width:], "w": np.s_[:, :width], "e": np.s_[:, -width:]}[side]
+            part = {"n": np.s_[:width], "s": np.s_[-width:], "w": np.s_[:, :width], "e": np.s_[:, -width:]}[
+                side
+            ]
             where[part] = True
         image = recording.image
         paint = {
@@ -184,10 +191,20 @@ def turned(degrees: float, order: int, value: float = 0.0, same_frame: bool = Fa
         from scipy.ndimage import rotate
 
         image = rotate(
-            recording.image.astype(float), degrees, reshape=not same_frame, order=order, mode="constant", cval=value
+            recording.image.astype(float),
+            degrees,
+            reshape=not same_frame,
+            order=order,
+            mode="constant",
+            cval=value,
         )
         ones = rotate(
-            np.ones(recording.image.shape), degrees, reshape=not same_frame, order=1, mode="constant", cval=0.0
+            np.ones(recording.image.shape),
+            degrees,
+            reshape=not same_frame,
+            order=1,
+            mode="constant",
+            cval=0.0,
         )
         bad = ones < 1 - 1e-6
         return replace(recording, image=image.astype(np.float32), bad=bad, outside=bad)
@@ -200,7 +217,9 @@ def strip(height: int, size: int, ground: float, ink: float, top: bool, quality:
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         width = recording.image.shape[1]
-        letters = files._lettering((height, width), ((height - size) // 3, width // 8), "HAADF 200 kV  5 nm", size)
+        letters = files._lettering(
+            (height, width), ((height - size) // 3, width // 8), "HAADF 200 kV  5 nm", size
+        )
         letters[height // 2 : height // 2 + max(2, height // 10), -width // 3 : -16] = True
         band = np.where(letters, ink, ground) * recording.bright_end
         image = np.clip(recording.image, 0, recording.bright_end) if quality else recording.image
@@ -230,7 +249,9 @@ def rows(count: int, value: str, part: float = 1.0, noise: float = 0.0) -> Chang
         for row in chosen:
             start = int(rng.integers(0, width - length + 1))
             piece = np.s_[row, start : start + length]
-            level = {"zero": 0.0, "saturated": 4 * recording.bright_end, "bright": recording.bright_end}[value]
+            level = {"zero": 0.0, "saturated": 4 * recording.bright_end, "bright": recording.bright_end}[
+                value
+            ]
             image[piece] = level * (1 - noise * rng.random(length))
             bad[piece] = True
         return replace(recording, image=image.astype(np.float32), bad=bad)
@@ -238,7 +259,9 @@ def rows(count: int, value: str, part: float = 1.0, noise: float = 0.0) -> Chang
     return change
 
 
-def bar(share: float, thick: int, size: int, bright: bool, where: tuple[float, float] = (0.9, 0.08)) -> Change:
+def bar(
+    share: float, thick: int, size: int, bright: bool, where: tuple[float, float] = (0.9, 0.08)
+) -> Change:
     """Burn in a scale bar with its label."""
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
@@ -319,7 +342,9 @@ _OF_BENCHMARK = {
 _LONE = "hot and dead pixels"
 
 
-def spoiled_cases(specimens: dict[str, int] = SPECIMENS, doses: tuple[float, ...] = DOSES[1:]) -> Iterator[Case]:
+def spoiled_cases(
+    specimens: dict[str, int] = SPECIMENS, doses: tuple[float, ...] = DOSES[1:]
+) -> Iterator[Case]:
     """Yield images with one fault each."""
     for specimen, factor in specimens.items():
         for dose in doses:
@@ -342,6 +367,8 @@ def _of_one(plain: Recording, text: str) -> Iterator[Case]:
             made = artefact.change(plain, np.random.default_rng(2), artefact.setting(strength))
             name = f"{artefact.name}, {strength}: {text}"
             if artefact.name in _OF_BENCHMARK:
-                yield Case(_OF_BENCHMARK[artefact.name], name, made.image, made.bad, np.zeros(made.bad.shape, bool))
+                yield Case(
+                    _OF_BENCHMARK[artefact.name], name, made.image, made.bad, np.zeros(made.bad.shape, bool)
+                )
             else:
                 yield Case(artefact.name, name, made.image, none, made.image != plain.image)

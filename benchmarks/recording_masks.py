@@ -1,7 +1,7 @@
 """Count the good pixels that `prepare` masks or changes, and how well it finds the bad ones.
 
-``python benchmarks/recording_masks.py`` prints two tables in Markdown; it takes some minutes. ``--quick`` looks
-at two specimens, ``--list`` names each image that is not as it should be.
+``python benchmarks/recording_masks.py`` prints two tables in Markdown; it takes some minutes. ``--quick``
+looks at two specimens, ``--list`` names each image that is not as it should be.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ def main() -> None:
         table[case.kind].append(row)
         if options.list and (row["masked"] or row["mended"] or row["changed"] or row["dark"]):
             print(f"- {case.kind}, {case.name}: {row}", flush=True)
-    print("\n| clean images | number | with masked pixels | with mended pixels | mended pixels per million |"
-          " with row offsets | offsets, % of the standard deviation | dark columns |")
+    print(
+        "\n| clean images | number | with masked pixels | with mended pixels | mended pixels per million |"
+        " with row offsets | offsets, % of the standard deviation | dark columns |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind, found in table.items():
         print(

@@ -17,11 +17,11 @@ Floats = NDArray[np.float32]
 
 #: Standard deviations of local noise by which a pixel must stand out.
 _PIXEL_DEVIATIONS = 12.0
-#: Poisson counts have heavier tails than Gaussian noise: it must stand out by this many electrons as well, which
-#: 0.15 counts a pixel make in one pixel of 10**15.
+#: Poisson counts have heavier tails than Gaussian noise: it must stand out by this many electrons as well,
+#: which 0.15 counts a pixel make in one pixel of 10**15.
 _ELECTRONS = 10.0
-#: At most one neighbour of a hot or dead pixel (another one) stands out by more than this share of it. The image of
-#: a column sampled at half the resolution of the probe leaves 0.5 in four.
+#: At most one neighbour of a hot or dead pixel (another one) stands out by more than this share of it. The
+#: image of a column sampled at half the resolution of the probe leaves 0.5 in four.
 _ALONE = 0.3
 #: It must stand out from the surroundings of all other pixels, too: this many times their range.
 _RANGE = 1.15
@@ -33,9 +33,11 @@ _FLASH_LENGTHS = (25, 81)
 _FLASH_DEVIATIONS = 8.0
 #: ... and how much of it the rows above and below may share.
 _FLASH_ALONE = 0.25
-#: Pixels in which an image is looked through for flashes first, and robust standard deviations from which it is
-#: looked at closely: one image of millions of pixels has a few beyond 5.
+#: Pixels in which an image is looked through for flashes first, and robust standard deviations from which
+#: it is looked at closely: one image of millions of pixels has a few beyond 5.
 _GLANCE, _GLANCE_DEVIATIONS = 24, 5.0
+#: Rows around a piece that are looked at.
+_AROUND = 33
 #: Side of the part of an image that tells its noise.
 _SAMPLE = 512
 
@@ -139,11 +141,24 @@ def flashes(image: Floats, valid: Mask) -> Mask:
     (H, W) array of bool
     """
     mask = np.zeros(image.shape, bool)
-    if min(image.shape) < 2 * _GLANCE or not _may_flash(image):
+    if min(image.shape) < 2 * _GLANCE:
         return mask
+    rows = np.flatnonzero(maximum_filter1d(_may_flash(image), 2 * _AROUND + 1))
+    if len(rows) == 0:
+        return mask
+    noise = Noise.of(image, valid)
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        part = slice(int(group[0]), int(group[-1]) + 1)
+        if valid[part].any():
+            mask[part] = _flashes(image[part], valid[part], noise)
+    return mask
+
+
+def _flashes(image: Floats, valid: Mask, noise: Noise) -> Mask:
+    mask = np.zeros(image.shape, bool)
     above = image - gaussian_filter(image, 8.0)
     spread = float(np.std(above[valid])) + 1e-30
-    noise = Noise.of(image, valid).variance(gaussian_filter(image, 1.5))
+    variance = noise.variance(gaussian_filter(image, 1.5))
     short = uniform_filter1d(above, 5, axis=1, mode="reflect")
     alone = (short > spread) & (_beside(short) < _FLASH_ALONE * short)
     for length in _FLASH_LENGTHS:
@@ -151,22 +166,26 @@ def flashes(image: Floats, valid: Mask) -> Mask:
             break
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         beside = _beside(smooth)
-        error = np.sqrt(1.5 * uniform_filter1d(noise, length, axis=1, mode="reflect") / length)
-        hit = (smooth - beside > _FLASH_DEVIATIONS * error) & (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        error = np.sqrt(1.5 * uniform_filter1d(variance, length, axis=1, mode="reflect") / length)
+        hit = (
+            (smooth - beside > _FLASH_DEVIATIONS * error)
+            & (smooth > spread)
+            & (beside < _FLASH_ALONE * smooth)
+        )
         if hit.any():  # the mean over a length is high around the flash as well: there the short one decides
             mask |= maximum_filter1d(hit, length, axis=1) & alone
     return np.asarray((maximum_filter1d(mask, 5, axis=1) & valid) if mask.any() else mask)
 
 
-def _may_flash(image: Floats) -> bool:
-    """Look at means over pieces of rows: is one brighter than both above and below by more than the others?"""
+def _may_flash(image: Floats) -> NDArray[np.bool_]:
+    """Tell which rows hold a piece that is brighter than both above and below by more than the others are."""
     height, width = image.shape
     half = _GLANCE // 2
     pieces = image[:, : width // half * half].reshape(height, -1, half).mean(axis=2)
-    pieces = pieces[:, 1:] + pieces[:, :-1]
+    pieces = np.pad(pieces[:, 1:] + pieces[:, :-1], ((1, 1), (0, 0)), mode="reflect")
     excess = pieces[1:-1] - 0.5 * (pieces[:-2] + pieces[2:])
     low, middle, high = np.percentile(excess, (15.9, 50, 84.1))
-    return bool(excess.max() - middle > _GLANCE_DEVIATIONS * 0.5 * (high - low))
+    return np.asarray(excess.max(axis=1) - middle > _GLANCE_DEVIATIONS * 0.5 * (high - low))
 
 
 def _beside(rows: Floats) -> Floats:

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from napari_stemprior.recording.flat_runs import JPEG_DIGITS, Image, Mask, Runs, equal_pairs, is_eight_bit
 
-#: A row of a strip has a run of one value at least this long, as a share of the row and in pixels. Captions have
-#: margins and gaps between words; rows of a micrograph have neither.
+#: A row of a strip has a run of one value at least this long, as a share of the row and in pixels. Captions
+#: have margins and gaps between words; rows of a micrograph have neither.
 _RUN_SHARE, _RUN = 0.08, 12
 #: It is this many times as long as the runs that most rows of the image have ...
 _LONGER = 3.0
 #: ... or the row changes its value this much more seldom than they do: letters of a tenth of the width of the
 #: image cross a row some 70 times, noise some 300.
 _SELDOM = 0.5
-#: A strip ends at once: the rows after it change so many times as often as its last ones. Where vacuum or a wedge
-#: begins they do not.
+#: A strip ends at once: the rows after it change so many times as often as its last ones. Where vacuum or a
+#: wedge begins they do not.
 _ABRUPT = 2.0
 #: Rows of a strip that may be without such a run, in the middle of letters.
 _GAP = 6

@@ -6,16 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-#: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken away.
+#: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken
+#: away.
 _FINE = (1.5, 2.5, 4.0, 6.0)
 _COARSE = 2.5
-#: Noise power that such a band lets through, times the square of its width: that of two Gaussians and their product.
+#: Noise power that such a band lets through, times the square of its width: that of two Gaussians and their
+#: product.
 _NOISE = (1 + _COARSE**-2 - 4 / (1 + _COARSE**2)) / (4 * np.pi)
-#: Share of the pixels at the brightest value from which bright ends are cut off, so that the tail is missing that
-#: would be compared; then as much is cut off at the dark end.
+#: Share of the pixels at the brightest value from which bright ends are cut off, so that the tail is
+#: missing that would be compared; then as much is cut off at the dark end.
 _CLIPPED = 0.005
-#: Skewness from which columns are dark. A honeycomb of bright columns shows dark hollows on a triangular lattice:
-#: of its six strongest waves alone the skewness is -1.5 / 1.5**1.5 = -0.82, and finer waves only raise it.
+#: Skewness from which columns are dark. A honeycomb of bright columns shows dark hollows on a triangular
+#: lattice: of its six strongest waves alone the skewness is -1.5 / 1.5**1.5 = -0.82, and finer waves only
+#: raise it.
 _DARK = -0.9
 #: Standard errors that the skewness must have.
 _CERTAIN = 6.0
@@ -24,9 +27,9 @@ _CERTAIN = 6.0
 def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bool:
     """Tell whether an image shows dark columns on bright ground, as ABF and bright field do.
 
-    Columns are small and the ground between them is wide, so the brightness of an image of bright columns has a
-    long tail upwards, of dark ones downwards. The sign of the skewness of the band-passed image decides, at the
-    width at which the image has most contrast over its noise.
+    Columns are small and the ground between them is wide, so the brightness of an image of bright columns
+    has a long tail upwards, of dark ones downwards. The sign of the skewness of the band-passed image
+    decides, at the width at which the image has most contrast over its noise.
 
     Parameters
     ----------

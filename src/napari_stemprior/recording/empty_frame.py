@@ -22,8 +22,8 @@ from napari_stemprior.recording.flat_runs import (
 
 #: A fill is looked for where it makes a run at an edge of the image of at least this share of it.
 _EDGE_SHARE = 0.03
-#: An empty corner is this many times as deep as what the fill's value makes inside the picture. Clipped blacks
-#: between columns reach the edge cut in half at most: there the ratio is 1, and 2 with luck.
+#: An empty corner is this many times as deep as what the fill's value makes inside the picture. Clipped
+#: blacks between columns reach the edge cut in half at most: there the ratio is 1, and 2 with luck.
 _DEEPER = 2.5
 #: Rows beside a border that say whether it could be the specimen that is dark.
 _BESIDE = 8
@@ -176,13 +176,9 @@ def _hull(mask: Mask) -> Mask | None:
     for (y0, x0), (y1, x1) in zip(corner, np.roll(corner, -1, axis=0), strict=True):
         a, b = int(min(y0, y1)), int(max(y0, y1))
         at = np.s_[a - int(y[0]) : b - int(y[0]) + 1]
-        if y0 == y1:
-            x = np.array([x0, x1])
-        else:
-            x = x0 + (np.arange(a, b + 1) - y0) / (y1 - y0) * (x1 - x0)
-        low[at], high[at] = np.minimum(low[at], x.min() if y0 == y1 else x), np.maximum(
-            high[at], x.max() if y0 == y1 else x
-        )
+        x = np.array([x0, x1]) if y0 == y1 else x0 + (np.arange(a, b + 1) - y0) / (y1 - y0) * (x1 - x0)
+        low[at] = np.minimum(low[at], x.min() if y0 == y1 else x)
+        high[at] = np.maximum(high[at], x.max() if y0 == y1 else x)
     filled = np.zeros(mask.shape, bool)
     columns = np.arange(mask.shape[1])
     filled[y] = (columns >= low[:, None] - 1e-6) & (columns <= high[:, None] + 1e-6)

@@ -56,10 +56,7 @@ class Runs:
 
 def equal_pairs(image: Image, valid: Mask, tolerance: float = 0.0) -> Mask:
     """Tell which pixels equal their right neighbour, (H, W - 1)."""
-    if tolerance:
-        same = np.abs(np.diff(image, axis=1)) <= tolerance
-    else:
-        same = image[:, 1:] == image[:, :-1]
+    same = np.abs(np.diff(image, axis=1)) <= tolerance if tolerance else image[:, 1:] == image[:, :-1]
     return np.asarray(same & valid[:, 1:] & valid[:, :-1])
 
 

@@ -15,8 +15,9 @@ _ENOUGH = 0.1
 def inpaint(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Fill bad pixels by normalised convolution; good pixels stay as they are.
 
-    The mean of the good pixels around is taken under the narrowest Gaussian that sees enough of them (Knutsson
-    and Westin, Proc. CVPR 1993, 515), so that a lone pixel is interpolated and a wide area fades to the mean.
+    The mean of the good pixels around is taken under the narrowest Gaussian that sees enough of them
+    (Knutsson and Westin, Proc. CVPR 1993, 515), so that a lone pixel is interpolated and a wide area fades
+    to the mean.
 
     Parameters
     ----------

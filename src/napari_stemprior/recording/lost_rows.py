@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects, label
 
 from napari_stemprior.recording.flat_runs import (
     CHANCE,
@@ -19,7 +20,8 @@ from napari_stemprior.recording.flat_runs import (
 _WHOLE = 0.9
 #: ... namely by this factor at the median.
 _OTHERS = 3.0
-#: A run of one value is drawn, dead or saturated if it is this many times as long as the longest runs of most rows.
+#: A run of one value is drawn, dead or saturated if it is this many times as long as the longest runs of
+#: most rows.
 _LONGER = 2.5
 #: Rows that most rows are: bars and lost rows take less than the rest of the image.
 _MOST = 85
@@ -27,8 +29,8 @@ _MOST = 85
 _RUN, _RUN_SHARE = 16, 0.04
 #: The rows beside it share less than this of its value, ...
 _BESIDE = 0.5
-#: ... and differ from it by this many times what neighbouring rows differ by elsewhere: the ridge of a clipped
-#: column blends with its sides, where the factor is below 1; noise leaves 1.4 and more.
+#: ... and differ from it by this many times what neighbouring rows differ by elsewhere: the ridge of a
+#: clipped column blends with its sides, where the factor is below 1; noise leaves 1.4 and more.
 _SHARP = 1.25
 #: The other end of a row that is bad though not constant: this share of it lies beyond ...
 _ALL = 2.0
@@ -44,7 +46,7 @@ _REACH = 0.8
 
 def lost_rows(image: Image, valid: Mask) -> Mask:
     """Mask dead and saturated rows: all or nearly all of a row is one value, or beyond all others."""
-    height, width = image.shape
+    height = image.shape[0]
     count = valid.sum(axis=1)
     held = count >= 16
     if not held.any():
@@ -83,20 +85,28 @@ def _beyond(image: Image, valid: Mask, held: NDArray[np.bool_]) -> NDArray[np.bo
     bad = np.zeros(len(held), bool)
     if len(rows) < 16:
         return bad
-    values = np.where(valid, image, np.nan)[rows] if not valid[rows].all() else image[rows]
-    ends = np.nanpercentile(values[:, :: max(1, values.shape[1] // 256)], [_END, 100 - _END], axis=1)
+    thin = slice(
+        None, None, max(1, image.shape[1] // 256)
+    )  # one pixel in so many tells which rows to look at
+    values, known = image[rows, thin], valid[rows, thin]
+    if known.all():
+        low, middle, high = np.percentile(values, (_END, 50, 100 - _END), axis=1)
+    else:
+        seen = known.any(axis=1)
+        rows, values, known = rows[seen], values[seen], known[seen]
+        values = np.where(known, values, np.nan)
+        low, middle, high = np.nanpercentile(values, (_END, 50, 100 - _END), axis=1)
     # the ends of most rows: those of the lost ones are farther out
-    low_end, high_end = np.percentile(ends[0], 100 - _MOST), np.percentile(ends[1], _MOST)
+    low_end, high_end = np.percentile(low, 100 - _MOST), np.percentile(high, _MOST)
     if not high_end > low_end:
         return bad
-    middle = np.nanmedian(values, axis=1)
     mean = float(np.median(middle))
     for sign, end in ((1, high_end), (-1, low_end)):
         suspect = np.flatnonzero(sign * (middle - end) > 0)
         if len(suspect) == 0 or len(suspect) > 0.2 * len(rows):
             continue
-        least = np.nanpercentile(sign * values[suspect], _ALL, axis=1)
-        suspect = suspect[least > sign * end]
+        least = [np.percentile(sign * image[row][valid[row]], _ALL) for row in rows[suspect]]
+        suspect = suspect[np.asarray(least) > sign * end]
         for group in np.split(suspect, np.flatnonzero(np.diff(suspect) > 1) + 1):
             if len(group) == 0 or len(group) > _THICK:
                 continue
@@ -115,8 +125,9 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
     bars, rows : (H, W) array of bool
         Scale bars with their labels; pieces of single rows, or of a few, that are dead or saturated.
     """
-    bars, rows = np.zeros(image.shape, bool), np.zeros(image.shape, bool)
-    height, width = image.shape
+    bars: Mask = np.zeros(image.shape, bool)
+    rows: Mask = np.zeros(image.shape, bool)
+    width = image.shape[1]
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
         runs = Runs.of(image, valid, tolerance)
         long = runs.where(runs.length >= max(_RUN, _RUN_SHARE * width))
@@ -134,20 +145,20 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
             elif right - left >= _ASPECT * tall:
                 grow = int(tolerance > 0)
                 bars[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
-                bars |= _label(image, valid, (top, bottom, left, right), value, tolerance)
+                bars = bars | _label(image, valid, (top, bottom, left, right), value, tolerance)
         if bars.any():
             break
     return bars & valid, rows & valid & ~bars
 
 
 def _unusual(image: Image, valid: Mask, runs: Runs, long: Runs, tolerance: float) -> Runs:
-    """Return those of some runs that are longer than chance and other rows make them, for each value by itself."""
+    """Return those of some runs that are longer than chance and other rows make them, value by value."""
     keep = np.zeros(len(long.row), bool)
     lines = valid.any(axis=1)
     if tolerance:  # neighbouring digits pass for equal: chance knows no single value
         longest = runs.longest(len(image))[lines]
-        chance = longest_chance_run(image, valid, tolerance)
-        return long.where(long.length >= max(chance, _LONGER * float(np.percentile(longest, _MOST))))
+        least = longest_chance_run(image, valid, tolerance)
+        return long.where(long.length >= max(least, _LONGER * float(np.percentile(longest, _MOST))))
     for value in np.unique(long.value):
         own = long.value == value
         others = lines.copy()
@@ -172,11 +183,17 @@ def _roughness(image: Image, valid: Mask) -> float:
 def _rectangles(runs: Runs, tolerance: float) -> list[tuple[int, int, int, int, float]]:
     """Join runs in neighbouring rows that start and end together."""
     slack = 2 if tolerance else 0
-    open_, done = [], []
+    open_: list[tuple[int, int, int, int, float]] = []
+    done: list[tuple[int, int, int, int, float]] = []
     for row, start, length, value in zip(runs.row, runs.start, runs.length, runs.value, strict=True):
         top, left, right = int(row), int(start), int(start + length)
         for number, (t, b, l_, r, v) in enumerate(open_):
-            if b == top and abs(l_ - left) <= slack and abs(r - right) <= slack and abs(v - value) <= tolerance:
+            if (
+                b == top
+                and abs(l_ - left) <= slack
+                and abs(r - right) <= slack
+                and abs(v - value) <= tolerance
+            ):
                 open_[number] = (t, top + 1, min(l_, left), max(r, right), v)
                 break
         else:
@@ -208,12 +225,8 @@ def _is_sharp(
     return bool(sides) and float(np.mean(sides)) > _SHARP * roughness
 
 
-def _label(
-    image: Image, valid: Mask, box: tuple[int, int, int, int], value: float, tolerance: float
-) -> Mask:
-    """Mask the letters near a bar: connected pixels of its value, more of them than the image makes elsewhere."""
-    from scipy.ndimage import find_objects, label
-
+def _label(image: Image, valid: Mask, box: tuple[int, int, int, int], value: float, tolerance: float) -> Mask:
+    """Mask the letters near a bar: connected pixels of its value, larger than the image makes elsewhere."""
     top, bottom, left, right = box
     width, tall = right - left, bottom - top
     reach = int(_REACH * width)
@@ -222,9 +235,7 @@ def _label(
     same[top:bottom, left:right] = False
     # blobs that the value makes by itself, far from the bar, say what is no letter
     elsewhere = same.copy()
-    window = np.s_[
-        max(0, top - reach) : bottom + reach, max(0, left - reach // 2) : right + reach // 2
-    ]
+    window = np.s_[max(0, top - reach) : bottom + reach, max(0, left - reach // 2) : right + reach // 2]
     elsewhere[window] = False
     blobs, count = label(elsewhere, np.ones((3, 3), bool))
     usual = int(np.bincount(blobs.ravel())[1:].max()) if count else 0

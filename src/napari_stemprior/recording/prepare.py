@@ -32,7 +32,8 @@ class PreparedImage:
     valid : (H, W) array of bool
         Where the image shows the specimen. No atom is reported elsewhere.
     mended : (H, W) array of bool
-        Lone hot or dead pixels, and flashes in single rows, that were filled though their surroundings are valid.
+        Lone hot or dead pixels, and flashes in single rows, that were filled though their surroundings are
+        valid.
     row_offsets : (H,) array of float32
         What was subtracted from each row, in units of the image.
     areas : tuple of BadArea
@@ -77,7 +78,9 @@ class PreparedImage:
         """Return a part of it."""
         part = (rows, columns)
         areas = tuple(BadArea(a.kind, a.mask[part]) for a in self.areas if a.mask[part].any())
-        return PreparedImage(self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas)
+        return PreparedImage(
+            self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas
+        )
 
     def summary(self) -> dict[str, object]:
         """Return what was done, as plain values for the provenance of a table."""
@@ -108,7 +111,9 @@ class PreparedImage:
                 "deviation were taken out."
             )
         if self.dark_columns:
-            said.append("The columns look dark on bright ground, as in ABF or bright field; invert the image.")
+            said.append(
+                "The columns look dark on bright ground, as in ABF or bright field; invert the image."
+            )
         return said
 
 
@@ -132,9 +137,9 @@ def _left_out(kind: str, mask: Mask, size: int) -> str:
 def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     """Make a recording fit for analysis.
 
-    Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and saturated
-    rows), fills it and lone spoiled pixels, and takes out row offsets. A good pixel of an image without row
-    offsets comes out as it went in.
+    Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and
+    saturated rows), fills it and lone spoiled pixels, and takes out row offsets. A good pixel of an image
+    without row offsets comes out as it went in.
 
     Parameters
     ----------

@@ -16,22 +16,22 @@ from scipy.ndimage import median_filter
 
 Floats = NDArray[np.float64]
 
-#: Fewest rows and columns in which offsets can be told from noise and from fringes: in 64 rows a fringe of the
-#: crystal is as wide in the spectrum as it is far from the next.
+#: Fewest rows and columns in which offsets can be told from noise and from fringes: in 64 rows a fringe of
+#: the crystal is as wide in the spectrum as it is far from the next.
 _FEWEST = 96
-#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the main lobe of the
-#: window (4 cycles), near enough that noise and background are nearly the same.
+#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the main lobe
+#: of the window (4 cycles), near enough that noise and background are nearly the same.
 _NEIGHBOURS = np.arange(5, 16)
 #: Slower than this (cycles per image) brightness varies by thickness and film, not by row.
 _SLOWEST = 6
 #: Power on the axis over that beside it from which there are row offsets. The ratio of two medians over some
 #: 150 frequencies scatters by about 0.12 in images without offsets, so this is four standard deviations.
 _PRESENT = 1.5
-#: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes of
-#: the window (-92 dB) of the strongest fringes are no offsets.
+#: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes
+#: of the window (-92 dB) of the strongest fringes are no offsets.
 _LEAST = 0.01
-#: Terms of the window of least side lobes (Blackman-Harris): a fringe is 10**6 times as strong as the noise in
-#: images of many electrons, so that the lobes of a Hann window would pass for row offsets.
+#: Terms of the window of least side lobes (Blackman-Harris): a fringe is 10**6 times as strong as the noise
+#: in images of many electrons, so that the lobes of a Hann window would pass for row offsets.
 _WINDOW = (0.35875, -0.48829, 0.14128, -0.01168)
 #: A frequency whose power is this many times the median around it is a fringe, to be kept. Noise alone
 #: (exponential) reaches it in one frequency of 1000; keeping one more does no harm.
@@ -42,16 +42,17 @@ _AROUND = 20
 _MEDIAN_ROWS = 75
 #: Fringes of one image, at most. One whose amplitude or phase changes over the rows counts as several.
 _MOST_FRINGES = 24
-#: Robust standard deviations beyond which a row is not like the others; two such rows together are a layer, which
-#: stays. Of normal offsets one in 16000 is that far off.
+#: Robust standard deviations beyond which a row is not like the others; two such rows together are a layer,
+#: which stays. Of normal offsets one in 16000 is that far off.
 _APART = 4.0
 #: Times that slow changes and fringes are taken out of one another.
 _TURNS = 3
-#: Offsets that come out larger than the spectrum says by this factor are fringes that were not understood, and
-#: nothing is taken out. Slowly wandering offsets have 1.5 times the rms of white ones of the same high frequencies.
+#: Offsets that come out larger than the spectrum says by this factor are fringes that were not understood,
+#: and nothing is taken out. Slowly wandering offsets have 1.5 times the rms of white ones of the same high
+#: frequencies.
 _MOST = 2.0
-#: Share of a row at either end over which its pixels count less and less: what of a column the end cuts off would
-#: pass for an offset.
+#: Share of a row at either end over which its pixels count less and less: what of a column the end cuts off
+#: would pass for an offset.
 _TAPER = 0.25
 
 
@@ -77,18 +78,20 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     if min(height, width) < _FEWEST or usable.sum() < _FEWEST:
         return nothing
     data = np.asarray(image, np.float64)
-    low, high = np.percentile(data[usable], (0.2, 99.8))
+    some = data[usable].ravel()
+    low, high = np.percentile(some[:: max(1, some.size // 2**18)], (0.2, 99.8))
     weight = valid & usable[:, None]
     clipped = np.where(weight, np.clip(data, low, high), 0.0)
     across = weight * _taper(width)
     mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
-    # rows far off all others are a layer of the specimen or a fault: they do not say whether there are offsets
+    # rows far off all others are a layer of the specimen or a fault: they do not say whether there are
+    # offsets
     apart = np.abs(mean - level - np.median(mean - level))
     layer = apart > _APART * 1.4826 * float(np.median(apart[usable])) + 1e-30
-    # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what is an
-    # offset stands out with it and without it.
+    # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what
+    # is an offset stands out with it and without it.
     overall = float(np.average(mean[usable]))
     excess, rms = np.inf, np.inf
     grounds = [level, np.full(height, overall)]
@@ -99,8 +102,8 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
         excess, rms = min(excess, one), min(rms, size)
         if excess < _PRESENT or rms < _LEAST * float(np.std(clipped[weight])):
             return nothing
-    # A running median bends where fringes run along the rows, and fringes are told from the rest only where slow
-    # changes are gone: each is taken out of the other in turn.
+    # A running median bends where fringes run along the rows, and fringes are told from the rest only where
+    # slow changes are gone: each is taken out of the other in turn.
     for _ in range(_TURNS):
         fringes = _fringes(mean - level)
         level = _running_median(mean - fringes)
@@ -119,7 +122,7 @@ def _running_median(values: Floats) -> Floats:
 
 
 def _excess(level: Floats) -> tuple[float, float]:
-    """Return the power on the slow-scan axis over that beside it, and the rms of white row offsets that make it."""
+    """Return the power on the slow-scan axis over that beside it, and the rms of white offsets of that power."""
     height, width = level.shape
     down, across = _window(height), _window(width)
     kx = np.concatenate([[0], _NEIGHBOURS])

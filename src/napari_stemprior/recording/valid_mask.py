@@ -1,8 +1,9 @@
 """Which pixels of an image hold signal: no borders, caption strips, scale bars, dead or saturated rows.
 
 What drift correction, rotation and padding add, what a microscope's program burns in, and what a broken row
-leaves have one thing in common: many neighbouring pixels of exactly one value. Noise never makes that; how long
-a run of one value chance can make, the image itself tells, by how often neighbours are equal elsewhere.
+leaves have one thing in common: many neighbouring pixels of exactly one value. Noise never makes that; how
+long a run of one value chance can make, the image itself tells, by how often neighbours are equal
+elsewhere.
 """
 
 from __future__ import annotations
