@@ -172,7 +172,7 @@ def _sides(width: int, value: str, sides: str) -> Change:
 
 
 def shifted(by: tuple[float, float]) -> Change:
-    """Move the picture by a part of a pixel and more, as drift correction does; what is left empty is zero."""
+    """Move the picture by parts of a pixel and more, as drift correction does; what is left empty is 0."""
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         grid = np.indices(recording.image.shape) - np.reshape(by, (2, 1, 1))
@@ -185,7 +185,7 @@ def shifted(by: tuple[float, float]) -> Change:
 
 
 def turned(degrees: float, order: int, value: float = 0.0, same_frame: bool = False) -> Change:
-    """Turn the picture on a larger frame or its own, with interpolation of an order that mixes with the fill."""
+    """Turn the picture on a larger frame or its own; interpolation mixes it with the fill."""
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         from scipy.ndimage import rotate
@@ -213,7 +213,7 @@ def turned(degrees: float, order: int, value: float = 0.0, same_frame: bool = Fa
 
 
 def strip(height: int, size: int, ground: float, ink: float, top: bool, quality: int = 0) -> Change:
-    """Add a caption strip, its ground and ink as shares of the bright end; JPEG quality 0 keeps it as it is."""
+    """Add a caption strip, ground and ink as shares of the bright end; JPEG quality 0 keeps it as it is."""
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         width = recording.image.shape[1]
@@ -239,7 +239,7 @@ def strip(height: int, size: int, ground: float, ink: float, top: bool, quality:
 
 
 def rows(count: int, value: str, part: float = 1.0, noise: float = 0.0) -> Change:
-    """Lose scattered rows or a part of each: zero, the end of the range, or a ceiling that clips the image."""
+    """Lose scattered rows or a part of each: zero, the end of the range, or the bright end of the image."""
 
     def change(recording: Recording, rng: np.random.Generator) -> Recording:
         height, width = recording.image.shape

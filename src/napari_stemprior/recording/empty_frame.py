@@ -115,7 +115,7 @@ def _bounding_box(valid: Mask) -> tuple[slice, slice]:
 
 
 def _fills(image: Image, valid: Mask, tolerance: float) -> list[float]:
-    """Return the values that start or end an edge of the image with a run: what corners may be filled with."""
+    """Return the values that start or end an edge of the image with a run: corners may be filled with them."""
     found = []
     for line, good in (
         (image[0], valid[0]),

@@ -125,7 +125,7 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
     bars, rows : (H, W) array of bool
         Scale bars with their labels; pieces of single rows, or of a few, that are dead or saturated.
     """
-    bars: Mask = np.zeros(image.shape, bool)
+    bars = np.zeros(image.shape, np.bool_)
     rows: Mask = np.zeros(image.shape, bool)
     width = image.shape[1]
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
@@ -145,7 +145,7 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
             elif right - left >= _ASPECT * tall:
                 grow = int(tolerance > 0)
                 bars[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
-                bars = bars | _label(image, valid, (top, bottom, left, right), value, tolerance)
+                bars |= _label(image, valid, (top, bottom, left, right), value, tolerance)
         if bars.any():
             break
     return bars & valid, rows & valid & ~bars

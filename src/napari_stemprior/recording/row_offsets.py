@@ -1,7 +1,7 @@
 """Row offsets (line noise): every row of a scan a little brighter or darker than it should be.
 
 The detector and its amplifier drift between the rows of a scan, so each row carries an offset of its own. In
-the spectrum this is power along the slow-scan axis (k_x = 0) that no crystal has. A fringe of the crystal that
+the spectrum this is power along the slow-scan axis (k_x = 0) that no crystal has. A fringe of a crystal that
 runs along the rows lies on the same axis, as a sharp peak: it is fitted first and stays in the image.
 
 Whether there are offsets at all the image itself decides: the power on the axis is compared with the power at
