@@ -120,7 +120,9 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
         keep = alone & beyond
         if not keep.any():
             continue
-        noise = Noise.of(image, valid)
+        mended = image.copy()
+        mended[y[keep], x[keep]] = sign * middle[keep]
+        noise = Noise.of(mended, valid)
         deviation = np.sqrt(noise.variance(np.asarray(sign * middle, np.float32)))
         keep &= (excess > _PIXEL_DEVIATIONS * deviation) & (excess > _ELECTRONS * noise.slope)
         mask[y[keep], x[keep]] = True

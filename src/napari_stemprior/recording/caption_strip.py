@@ -61,7 +61,7 @@ def _flat(
     changes = (pairs - same.sum(axis=1)) / np.maximum(pairs, 1)
     middle = slice(len(rows) // 4, -(len(rows) // 4) or None)
     usual = float(np.percentile(runs[middle], 95))
-    seldom = changes <= _SELDOM * float(np.percentile(changes[middle], 5))
+    seldom = changes < _SELDOM * float(np.percentile(changes[middle], 5))
     least = max(_RUN_SHARE * width, _RUN)
     flat = (runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual)))
     return flat, changes

@@ -20,6 +20,8 @@ from napari_stemprior.recording.flat_runs import (
 _WHOLE = 0.9
 #: ... namely by this factor at the median.
 _OTHERS = 3.0
+#: The row beside such rows shares their value in less than this part of it.
+_GRADUAL = 0.6
 #: A run of one value is drawn, dead or saturated if it is this many times as long as the longest runs of
 #: most rows.
 _LONGER = 2.5
@@ -53,17 +55,26 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
         return np.zeros(image.shape, bool)
     low = np.where(valid, image, np.inf).min(axis=1)
     high = np.where(valid, image, -np.inf).max(axis=1)
-    share = np.zeros(height)
-    for value in (low, high):
-        same = ((image == value[:, None]) & valid).sum(axis=1)
-        share = np.maximum(share, same / np.maximum(count, 1))
+    share, value = np.zeros(height), low.copy()
+    for end in (low, high):
+        same = ((image == end[:, None]) & valid).sum(axis=1) / np.maximum(count, 1)
+        value = np.where(same > share, end, value)
+        share = np.maximum(share, same)
     usual = float(np.median(share[held]))
     constant = held & (share >= _WHOLE) & (share > _OTHERS * usual)
     flat = held & (low == high)
-    if flat.any() and not constant[flat].all():
+    if (flat & ~constant).any():
         # constant rows in an image with many equal pixels: longer than chance makes them
-        chance = longest_chance_run(image, valid & ~flat[:, None])
-        constant |= flat & (count >= chance)
+        constant |= flat & (count >= longest_chance_run(image, valid & ~flat[:, None]))
+    rough = _roughness(image, valid) if constant.any() else 0.0
+    for group in _groups(np.flatnonzero(constant)):
+        # rows between the columns of a crystal are clipped to black gradually, a broken row is by itself
+        for row in (group[0] - 1, group[-1] + 1):
+            if 0 <= row < height and held[row]:
+                beside = (image[row] == value[group[0]])[valid[row]]
+                away = float(np.mean(np.abs(image[row][valid[row]] - value[group[0]])))
+                if float(beside.mean()) > _GRADUAL or (not flat[group].all() and away < _SHARP * rough):
+                    constant[group] = False
     bad = constant | _beyond(image, valid, held & ~constant)
     if bad.sum() > 0.3 * held.sum():
         bad[:] = False
@@ -73,6 +84,13 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
 def lost_columns(image: Image, valid: Mask) -> Mask:
     """Mask dead and saturated columns."""
     return lost_rows(np.ascontiguousarray(image.T), np.ascontiguousarray(valid.T)).T
+
+
+def _groups(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Split ascending rows where they do not follow one another."""
+    if len(rows) == 0:
+        return []
+    return list(np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1))
 
 
 def _beyond(image: Image, valid: Mask, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -107,8 +125,8 @@ def _beyond(image: Image, valid: Mask, held: NDArray[np.bool_]) -> NDArray[np.bo
             continue
         least = [np.percentile(sign * image[row][valid[row]], _ALL) for row in rows[suspect]]
         suspect = suspect[np.asarray(least) > sign * end]
-        for group in np.split(suspect, np.flatnonzero(np.diff(suspect) > 1) + 1):
-            if len(group) == 0 or len(group) > _THICK:
+        for group in _groups(suspect):
+            if len(group) > _THICK:
                 continue
             excess = sign * (np.median(middle[group]) - mean)
             sides = [sign * (middle[i] - mean) for i in (group[0] - 1, group[-1] + 1) if 0 <= i < len(middle)]
@@ -140,7 +158,7 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
             if not _is_sharp(image, valid, (top, bottom, left, right), value, tolerance, roughness):
                 continue
             box = np.s_[top:bottom, left:right]
-            if tall == 1:
+            if tall == 1 and not tolerance:
                 rows[box] = True
             elif right - left >= _ASPECT * tall:
                 grow = int(tolerance > 0)
@@ -166,7 +184,9 @@ def _unusual(image: Image, valid: Mask, runs: Runs, long: Runs, tolerance: float
         same = (image[others] == value) & valid[others]
         pairs = int((same[:, 1:] & same[:, :-1]).sum())
         share = pairs / max(int(same.sum()), 1)
-        chance = np.log(CHANCE / image.size) / np.log(share) + 2 if 0 < share < 1 else 3.0
+        chance = 3.0
+        if 0 < share < 1:  # so many pixels of the value may start a run
+            chance += max(0.0, np.log(CHANCE / float(same.sum())) / np.log(share))
         longest = runs.where(runs.value == value).longest(len(image))[lines]
         fewest = max(chance, _LONGER * float(np.percentile(longest, _MOST)))
         keep |= own & (long.length >= fewest)
@@ -222,6 +242,12 @@ def _is_sharp(
             if float((difference <= tolerance).mean()) > _BESIDE:
                 return False
             sides.append(float(difference.mean()))
+    if bottom - top > 1:  # and so are the columns to the left and right of a bar
+        for column in (left - 1 - beyond, right + beyond):
+            if 0 <= column < image.shape[1] and valid[top:bottom, column].any():
+                beside = image[top:bottom, column][valid[top:bottom, column]]
+                if float(np.mean(np.abs(beside - value))) < _SHARP * roughness:
+                    return False
     return bool(sides) and float(np.mean(sides)) > _SHARP * roughness
 
 

@@ -102,7 +102,9 @@ class PreparedImage:
             mask = np.any([a.mask for a in self.areas if a.kind == kind], axis=0)
             said.append(_left_out(kind, mask, size))
         if self.mended.any():
-            said.append(f"{int(self.mended.sum())} spoiled pixels were filled from their neighbours.")
+            count = int(self.mended.sum())
+            what = "spoiled pixel was filled from its" if count == 1 else "spoiled pixels were filled from their"
+            said.append(f"{count} {what} neighbours.")
         if self.row_offsets.any():
             rms = float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2)))
             spread = float(self.image[self.valid].std())
@@ -191,7 +193,10 @@ def _checked(image: ArrayLike) -> NDArray[np.float32]:
             f"The image is {array.shape[1]} x {array.shape[0]} pixels; at least 16 x 16 are needed "
             "to see a lattice."
         )
-    array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        raise MicrographError("The pixels of the image are not numbers; give an image of real numbers.")
+    with np.errstate(over="ignore"):  # beyond the range of single precision is infinite, so a bad pixel
+        array = array.astype(np.float32)
     if not np.isfinite(array).any():
         raise MicrographError("No pixel of the image is a number; open another image.")
     return array
