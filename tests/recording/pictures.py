@@ -14,7 +14,9 @@ def crystal(
     t = np.deg2rad(angle)
     u, v = x * np.cos(t) + y * np.sin(t), -x * np.sin(t) + y * np.cos(t)
     if honeycomb:
-        waves = [np.cos(2 * np.pi * (u * np.cos(a) + v * np.sin(a)) / spacing) for a in np.deg2rad([0, 60, 120])]
+        waves = [
+            np.cos(2 * np.pi * (u * np.cos(a) + v * np.sin(a)) / spacing) for a in np.deg2rad([0, 60, 120])
+        ]
         return 0.1 + 0.2 * (3 - sum(waves))
     squares = (1 + np.cos(2 * np.pi * u / spacing)) * (1 + np.cos(2 * np.pi * v / spacing)) / 4
     return 0.1 + 0.9 * squares**2

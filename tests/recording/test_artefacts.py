@@ -55,5 +55,5 @@ def test_a_flash_is_found_along_its_row():
 def test_columns_on_jittering_rows_are_no_flashes(jitter):
     rng = np.random.default_rng(2)
     ideal = crystal((256, 256), spacing=24)
-    shifted = np.stack([np.roll(row, int(round(rng.normal(0, jitter)))) for row in ideal])
+    shifted = np.stack([np.roll(row, round(rng.normal(0, jitter))) for row in ideal])
     assert not flashes(counts(shifted, 200), VALID).any()

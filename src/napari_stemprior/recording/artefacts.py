@@ -73,12 +73,6 @@ class Noise:
         spread = float(((x - x.mean()) ** 2).mean())
         slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else 0.0
         slope = max(0.0, slope)
-        # where most pixels saw no electron, those that did say what one is worth
-        ground = float(np.median(image[valid]))
-        others = np.abs(image[valid & (image != ground)] - ground)
-        if 0 < others.size < 0.5 * level.size:
-            # of a smoothed lone electron only the middle has its full height
-            slope = max(slope, float(np.percentile(others, 90 if others.size < 0.2 * level.size else 50)))
         return cls(float(y.mean() - slope * x.mean()), slope, 0.1 * max(float(y.mean()), 1e-30))
 
     def variance(self, level: Floats) -> Floats:
@@ -124,9 +118,22 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
         mended[y[keep], x[keep]] = sign * middle[keep]
         noise = Noise.of(mended, valid)
         deviation = np.sqrt(noise.variance(np.asarray(sign * middle, np.float32)))
-        keep &= (excess > _PIXEL_DEVIATIONS * deviation) & (excess > _ELECTRONS * noise.slope)
+        keep &= (excess > _PIXEL_DEVIATIONS * deviation) & (
+            excess > _ELECTRONS * max(noise.slope, _electron(image, valid))
+        )
         mask[y[keep], x[keep]] = True
     return mask
+
+
+def _electron(image: Floats, valid: Mask) -> float:
+    """Return what one electron is worth where most pixels saw none, 0 elsewhere."""
+    values = image[valid][:: max(1, int(valid.sum()) // 2**18)]
+    ground = float(np.median(values))
+    others = np.abs(values[values != ground] - ground)
+    if not 0 < others.size < 0.5 * values.size:
+        return 0.0
+    # of a smoothed lone electron only the middle has its full height
+    return float(np.percentile(others, 90 if others.size < 0.2 * values.size else 50))
 
 
 def flashes(image: Floats, valid: Mask) -> Mask:

@@ -115,7 +115,7 @@ def _bounding_box(valid: Mask) -> tuple[slice, slice]:
 
 
 def _fills(image: Image, valid: Mask, tolerance: float) -> list[float]:
-    """Return the values that start or end an edge of the image with a run: corners may be filled with them."""
+    """Return the values that start or end an edge of the image with a run: corners may hold them."""
     found = []
     for line, good in (
         (image[0], valid[0]),

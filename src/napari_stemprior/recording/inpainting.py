@@ -70,7 +70,9 @@ def _smoothed(
             padded = np.pad(field, ((0, -height % bins), (0, -breadth % bins)))
             field = padded.reshape(padded.shape[0] // bins, bins, -1, bins).mean(axis=(1, 3))
         smooth = gaussian_filter(field, width / bins, mode="constant", truncate=3.0)
-        parts.append(np.kron(smooth, np.ones((bins, bins), np.float32))[:height, :breadth] if bins > 1 else smooth)
+        parts.append(
+            np.kron(smooth, np.ones((bins, bins), np.float32))[:height, :breadth] if bins > 1 else smooth
+        )
     return parts[0], parts[1]
 
 

@@ -20,8 +20,9 @@ from napari_stemprior.recording.flat_runs import (
 _WHOLE = 0.9
 #: ... namely by this factor at the median.
 _OTHERS = 3.0
-#: The row beside such rows shares their value in less than this part of it.
-_GRADUAL = 0.6
+#: The row beside such rows shares their value in less than this part of it; counting images of 0.4
+#: electrons a pixel hold 0.67 zeros, so that dead rows may be seen in them.
+_GRADUAL, _GRADUAL_WHOLE = 0.6, 0.9
 #: A run of one value is drawn, dead or saturated if it is this many times as long as the longest runs of
 #: most rows.
 _LONGER = 2.5
@@ -42,6 +43,10 @@ _END = 0.5
 _THICK = 10
 #: A scale bar is this many times as long as it is high at least.
 _ASPECT = 3.0
+#: A bar in a compressed picture is this many pixels high at least: thinner ones are not of one value.
+_THICK_BAR = 3
+#: Where so much of the surroundings has the value of the bar, letters cannot be told from the image.
+_INK = 0.3
 #: Letters of its label lie within this many lengths of the bar.
 _REACH = 0.8
 
@@ -73,7 +78,10 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
             if 0 <= row < height and held[row]:
                 beside = (image[row] == value[group[0]])[valid[row]]
                 away = float(np.mean(np.abs(image[row][valid[row]] - value[group[0]])))
-                if float(beside.mean()) > _GRADUAL or (not flat[group].all() and away < _SHARP * rough):
+                whole = bool(flat[group].all())
+                if float(beside.mean()) > (_GRADUAL_WHOLE if whole else _GRADUAL) or (
+                    not whole and away < _SHARP * rough
+                ):
                     constant[group] = False
     bad = constant | _beyond(image, valid, held & ~constant)
     if bad.sum() > 0.3 * held.sum():
@@ -143,8 +151,8 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
     bars, rows : (H, W) array of bool
         Scale bars with their labels; pieces of single rows, or of a few, that are dead or saturated.
     """
-    bars = np.zeros(image.shape, np.bool_)
-    rows: Mask = np.zeros(image.shape, bool)
+    bars: NDArray[np.bool_] = np.zeros(image.shape, bool)
+    rows: NDArray[np.bool_] = np.zeros(image.shape, bool)
     width = image.shape[1]
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
         runs = Runs.of(image, valid, tolerance)
@@ -160,10 +168,10 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
             box = np.s_[top:bottom, left:right]
             if tall == 1 and not tolerance:
                 rows[box] = True
-            elif right - left >= _ASPECT * tall:
+            elif right - left >= _ASPECT * tall and tall >= (_THICK_BAR if tolerance else 2):
                 grow = int(tolerance > 0)
                 bars[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
-                bars |= _label(image, valid, (top, bottom, left, right), value, tolerance)
+                bars = np.logical_or(bars, _label(image, valid, (top, bottom, left, right), value, tolerance))
         if bars.any():
             break
     return bars & valid, rows & valid & ~bars
@@ -265,6 +273,8 @@ def _label(image: Image, valid: Mask, box: tuple[int, int, int, int], value: flo
     elsewhere[window] = False
     blobs, count = label(elsewhere, np.ones((3, 3), bool))
     usual = int(np.bincount(blobs.ravel())[1:].max()) if count else 0
+    if same[window].mean() > _INK:
+        return mask
     letters, _ = label(same[window], np.ones((3, 3), bool))
     for number, place in enumerate(find_objects(letters), start=1):
         high = place[0].stop - place[0].start

@@ -103,7 +103,9 @@ class PreparedImage:
             said.append(_left_out(kind, mask, size))
         if self.mended.any():
             count = int(self.mended.sum())
-            what = "spoiled pixel was filled from its" if count == 1 else "spoiled pixels were filled from their"
+            what = (
+                "spoiled pixel was filled from its" if count == 1 else "spoiled pixels were filled from their"
+            )
             said.append(f"{count} {what} neighbours.")
         if self.row_offsets.any():
             rms = float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2)))

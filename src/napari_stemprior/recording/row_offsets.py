@@ -24,9 +24,10 @@ _FEWEST = 96
 _NEIGHBOURS = np.arange(5, 16)
 #: Slower than this (cycles per image) brightness varies by thickness and film, not by row.
 _SLOWEST = 6
-#: Power on the axis over that beside it from which there are row offsets. The ratio of two medians over some
-#: 150 frequencies scatters by about 0.12 in images without offsets, so this is four standard deviations.
-_PRESENT = 1.5
+#: Standard deviations by which the power on the axis must exceed that beside it. The median of n
+#: exponential powers scatters by 1 / (log 2 sqrt(n)) = 1.44 / sqrt(n); a quarter of the frequencies is
+#: independent, because negative ones repeat the positive ones and the window blurs two into one.
+_PRESENT, _SCATTER, _INDEPENDENT = 4.0, 1.44, 0.25
 #: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes
 #: of the window (-92 dB) of the strongest fringes are no offsets.
 _LEAST = 0.01
@@ -94,13 +95,14 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     # is an offset stands out with it and without it.
     overall = float(np.average(mean[usable]))
     excess, rms = np.inf, np.inf
+    present = 1 + _PRESENT * _SCATTER / np.sqrt(_INDEPENDENT * int(_inner(height).sum()))
     grounds = [level, np.full(height, overall)]
     if _neighbouring(layer).any():
         grounds.append(np.where(layer, mean, level))
     for ground in grounds:
         one, size = _excess(np.where(weight, clipped - ground[:, None], 0.0))
         excess, rms = min(excess, one), min(rms, size)
-        if excess < _PRESENT or rms < _LEAST * float(np.std(clipped[weight])):
+        if excess < present or rms < _LEAST * float(np.std(clipped[weight])):
             return nothing
     # A running median bends where fringes run along the rows, and fringes are told from the rest only where
     # slow changes are gone: each is taken out of the other in turn.
@@ -122,14 +124,14 @@ def _running_median(values: Floats) -> Floats:
 
 
 def _excess(level: Floats) -> tuple[float, float]:
-    """Return the power on the slow-scan axis over that beside it, and the rms of white offsets of that power."""
+    """Return the power on the slow-scan axis over that beside it, and the rms of such white offsets."""
     height, width = level.shape
     down, across = _window(height), _window(width)
     kx = np.concatenate([[0], _NEIGHBOURS])
     waves = across[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(width) / width, kx))
     power = np.abs(np.fft.fft((level @ waves) * down[:, None], axis=0)) ** 2
     ky = np.abs(np.fft.fftfreq(height) * height)
-    inner = ky >= max(_SLOWEST, height // 12)
+    inner = _inner(height)
     beside = np.median(power[inner, 1:], axis=1)
     smooth = _smooth_by_frequency(beside, ky[inner])
     # Afterglow smooths the noise along the rows, so that it falls with k_x as 1 / (1 + (k_x / k_0)**2): the
@@ -142,6 +144,11 @@ def _excess(level: Floats) -> tuple[float, float]:
     # the median of an exponential distribution is log 2 of its mean
     white = float(np.median(power[inner, 0])) / np.log(2) / ((down**2).sum() * across.sum() ** 2)
     return excess, float(np.sqrt(max(white * (1 - 1 / max(excess, 1.0)), 0.0)))
+
+
+def _inner(height: int) -> NDArray[np.bool_]:
+    """Tell which k_y vary by row and not slowly."""
+    return np.asarray(np.abs(np.fft.fftfreq(height) * height) >= max(_SLOWEST, height // 12))
 
 
 def _window(size: int) -> Floats:
