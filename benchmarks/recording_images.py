@@ -220,7 +220,7 @@ def strip(height: int, size: int, ground: float, ink: float, top: bool, quality:
         letters = files._lettering(
             (height, width), ((height - size) // 3, width // 8), "HAADF 200 kV  5 nm", size
         )
-        letters[height // 2 : height // 2 + max(2, height // 10), -width // 3 : -16] = True
+        letters[height // 2 : height // 2 + max(2, height // 10), -width // 4 : -16] = True
         band = np.where(letters, ink, ground) * recording.bright_end
         image = np.clip(recording.image, 0, recording.bright_end) if quality else recording.image
         parts = [band.astype(np.float32), image] if top else [image, band.astype(np.float32)]

@@ -180,7 +180,7 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
 def _unusual(image: Image, valid: Mask, runs: Runs, long: Runs, tolerance: float) -> Runs:
     """Return those of some runs that are longer than chance and other rows make them, value by value."""
     keep = np.zeros(len(long.row), bool)
-    lines = valid.any(axis=1)
+    lines: NDArray[np.bool_] = np.asarray(valid.any(axis=1))
     if tolerance:  # neighbouring digits pass for equal: chance knows no single value
         longest = runs.longest(len(image))[lines]
         least = longest_chance_run(image, valid, tolerance)
