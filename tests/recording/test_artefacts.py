@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pictures import counts, crystal
+from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
 
@@ -28,9 +29,11 @@ def test_dead_pixels_on_a_pedestal():
 
 
 @pytest.mark.parametrize("electrons", [0.005, 0.05, 0.5, 5.0, 500.0])
-def test_electrons_are_no_hot_pixels(electrons):
+def test_electrons_are_neither_hot_pixels_nor_flashes(electrons):
     for seed in range(3):
-        assert not lone_pixels(counts(crystal((256, 256)), electrons, seed), VALID).any()
+        image = counts(crystal((256, 256)), electrons, seed)
+        assert not lone_pixels(image, VALID).any()
+        assert not flashes(image, VALID).any()
 
 
 def test_coarse_columns_are_no_hot_pixels():

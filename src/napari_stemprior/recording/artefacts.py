@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter, maximum_filter, maximum_filter1d, uniform_filter1d
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -126,14 +126,14 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
 
 
 def _electron(image: Floats, valid: Mask) -> float:
-    """Return what one electron is worth where most pixels saw none, 0 elsewhere."""
-    values = image[valid][:: max(1, int(valid.sum()) // 2**18)]
-    ground = float(np.median(values))
-    others = np.abs(values[values != ground] - ground)
-    if not 0 < others.size < 0.5 * values.size:
+    """Return what one electron is worth where most pixels saw none, 0 elsewhere: the usual height of a peak."""
+    part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
+    image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
+    ground = float(np.median(image[valid]))
+    above = (image > ground) & valid
+    if not 0 < above.sum() < 0.5 * valid.sum() or (image == ground)[valid].mean() < 0.5:
         return 0.0
-    # of a smoothed lone electron only the middle has its full height
-    return float(np.percentile(others, 90 if others.size < 0.2 * values.size else 50))
+    return float(np.median(image[above & (image == maximum_filter(image, 3))])) - ground
 
 
 def flashes(image: Floats, valid: Mask) -> Mask:
@@ -156,14 +156,15 @@ def flashes(image: Floats, valid: Mask) -> Mask:
     if len(rows) == 0:
         return mask
     noise = Noise.of(image, valid)
+    electron = max(noise.slope, _electron(image, valid))
     for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         part = slice(int(group[0]), int(group[-1]) + 1)
         if valid[part].any():
-            mask[part] = _flashes(image[part], valid[part], noise)
+            mask[part] = _flashes(image[part], valid[part], noise, electron)
     return mask
 
 
-def _flashes(image: Floats, valid: Mask, noise: Noise) -> Mask:
+def _flashes(image: Floats, valid: Mask, noise: Noise, electron: float) -> Mask:
     mask = np.zeros(image.shape, bool)
     above = image - gaussian_filter(image, 8.0)
     spread = float(np.std(above[valid])) + 1e-30
@@ -176,11 +177,9 @@ def _flashes(image: Floats, valid: Mask, noise: Noise) -> Mask:
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         beside = _beside(smooth)
         error = np.sqrt(1.5 * uniform_filter1d(variance, length, axis=1, mode="reflect") / length)
-        hit = (
-            (smooth - beside > _FLASH_DEVIATIONS * error)
-            & (smooth > spread)
-            & (beside < _FLASH_ALONE * smooth)
-        )
+        more = smooth - beside
+        hit = (more > _FLASH_DEVIATIONS * error) & (more * length > 2 * _ELECTRONS * electron)
+        hit &= (smooth > spread) & (beside < _FLASH_ALONE * smooth)
         if hit.any():  # the mean over a length is high around the flash as well: there the short one decides
             mask |= maximum_filter1d(hit, length, axis=1) & alone
     return np.asarray((maximum_filter1d(mask, 5, axis=1) & valid) if mask.any() else mask)
