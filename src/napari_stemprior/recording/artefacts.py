@@ -126,7 +126,7 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
 
 
 def _electron(image: Floats, valid: Mask) -> float:
-    """Return what one electron is worth where most pixels saw none, 0 elsewhere: the usual height of a peak."""
+    """Return what one electron is worth where most pixels saw none: the usual height of a peak; else 0."""
     part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
     image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
     ground = float(np.median(image[valid]))

@@ -35,6 +35,8 @@ _BESIDE = 0.5
 #: ... and differ from it by this many times what neighbouring rows differ by elsewhere: the ridge of a
 #: clipped column blends with its sides, where the factor is below 1; noise leaves 1.4 and more.
 _SHARP = 1.25
+#: The short ends of a bar have too few pixels to ask for as much of them.
+_SHARP_END = 0.6
 #: The other end of a row that is bad though not constant: this share of it lies beyond ...
 _ALL = 2.0
 #: ... this share of most rows, in percent.
@@ -254,7 +256,7 @@ def _is_sharp(
         for column in (left - 1 - beyond, right + beyond):
             if 0 <= column < image.shape[1] and valid[top:bottom, column].any():
                 beside = image[top:bottom, column][valid[top:bottom, column]]
-                if float(np.mean(np.abs(beside - value))) < _SHARP * roughness:
+                if float(np.mean(np.abs(beside - value))) < _SHARP_END * roughness:
                     return False
     return bool(sides) and float(np.mean(sides)) > _SHARP * roughness
 
