@@ -37,7 +37,7 @@ def test_white_offsets_are_taken_out(share):
     assert left.std() < 0.33 * true.std()
 
 
-@pytest.mark.parametrize("period", [4.3, 7.1, 14.0, 22.0])
+@pytest.mark.parametrize("period", [4.3, 7.1, 11.3, 14.0, 22.0])
 @pytest.mark.parametrize("strength", [1.0, 3.0])
 def test_a_fringe_along_the_rows_stays(period, strength):
     true = white(1.0)
