@@ -75,7 +75,7 @@ def measure(model: str, names: list[str], counts: list[int], steps: int, seed: i
             if count:
                 rng = np.random.default_rng(seed)
                 pairs = [corrected(name, number) for number in range(count)]
-                lessons = [view_of(pair, pair.reviewed, segmenter, rng) for pair in pairs]
+                lessons = [view_of(pair, pair.reviewed, rng) for pair in pairs]
                 config = FinetuneConfig(steps=steps, seed=seed)
                 segmenter.network = drain(FineTuner(segmenter.network, lessons, bank, config).run())
             seconds = time.process_time() - start if count else 0.0

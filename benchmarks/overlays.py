@@ -297,8 +297,7 @@ def seen_sites(
     if pose is None:
         return np.empty((0, 2))
     canonical = CanonicalImage.from_array(image, pixel_size)
-    # The claims only choose between poses that tie, and the pose is known here.
-    placed = place(image, pixel_size, prior, np.zeros(canonical.shape), canonical, pose)
+    placed = place(image, pixel_size, prior, canonical, pose)
     if placed is None:
         return np.empty((0, 2))
     inside = ((placed.positions >= 0) & (placed.positions <= np.array(image.shape) - 1)).all(axis=1)

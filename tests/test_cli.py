@@ -18,10 +18,12 @@ from PIL import Image
 
 import napari_stemprior
 import napari_stemprior.registration
-from napari_stemprior import cli
+from napari_stemprior import cli, segment
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
+from napari_stemprior.io import read_atoms
 from napari_stemprior.progress import Progress
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
@@ -97,6 +99,18 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "flake.png"
     Image.fromarray(lattice_image()).save(path)
     return path
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, fake: type[FakeSegmenter], table: AtomTable) -> None:
+    """Let the fake answer with one table."""
+
+    def steps(
+        self: FakeSegmenter, prior: StructurePrior | None, *, trust: float = 1.0
+    ) -> Generator[Progress, None, AtomTable]:
+        yield Progress(0, 1, "looking")
+        return dataclasses.replace(table, provenance=dict(table.provenance))
+
+    monkeypatch.setattr(fake, "steps", steps)
 
 
 def run(*arguments: object) -> int:
@@ -219,6 +233,144 @@ def test_a_prior_that_does_not_fit_is_said(
     assert (tmp_path / "out" / "flake.csv").exists()
 
 
+def test_a_reservation_is_said_and_written(
+    fake: type[FakeSegmenter],
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"prior_fits": True, "reservations": ["Its columns hardly agree.", "It leans."]}
+    answer_with(monkeypatch, fake, AtomTable.from_positions([(3, 7)], 0.2, provenance=known))
+    options = ("--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out")
+    assert run("segment", picture, *options) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "stemprior: flake: fits with a reservation: Its columns hardly agree.",
+        "stemprior: flake: fits with a reservation: It leans.",
+    ]
+    rows = pd.read_csv(tmp_path / "out" / "flake.csv")
+    assert rows[["prior_fit", "pixel_size_from"]].to_numpy().tolist() == [["reservation", "given"]]
+    assert run("segment", picture, *options, "--format", "parquet") == 0
+    provenance = read_atoms(tmp_path / "out" / "flake.parquet").provenance
+    assert provenance["reservations"] == known["reservations"]
+    assert provenance["inverted"] is False
+
+
+def test_what_was_set_right_is_said(
+    fake: type[FakeSegmenter], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = lattice_image(side=128)
+    image[:14] = 0
+    path = tmp_path / "framed.png"
+    Image.fromarray(image).save(path)
+    assert run("segment", path, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("stemprior: framed: A border without signal")
+    assert all(line.startswith("stemprior: framed: ") for line in lines)
+
+
+def test_the_pixel_size_of_the_lattice_wins_where_it_is_asked_for(
+    fake: type[FakeSegmenter], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "flake.tif"  # its file says 7 % too much
+    calibration = {"unit": "nm", "spacing": 0.0214}
+    tifffile.imwrite(
+        path, lattice_image(), imagej=True, resolution=(1 / 0.0214, 1 / 0.0214), metadata=calibration
+    )
+    options = ("--prior", "MoS2", "-o", tmp_path / "out")
+    assert run("segment", path, *options) == 0
+    assert run("segment", path, *options, "--pixel-size", "lattice") == 0
+    stated, fitted = (answer["pixel_size"] for answer in fake.asked)
+    assert stated == pytest.approx(0.214)
+    assert fitted == pytest.approx(0.2, rel=0.01)
+    assert "in place of the file's 0.214" in one_sentence(capsys)
+    rows = pd.read_csv(tmp_path / "out" / "flake.csv")
+    assert set(rows["pixel_size_from"]) == {"lattice"}
+    np.testing.assert_allclose(rows["x_angstrom"], rows["x_px"] * fitted)
+
+
+def test_a_lattice_that_tells_no_pixel_size_leaves_that_of_the_file(
+    fake: type[FakeSegmenter], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (96, 96), dtype=np.uint8)
+    path = tmp_path / "noise.tif"
+    tifffile.imwrite(path, noise, imagej=True, resolution=(50, 50), metadata={"unit": "nm"})
+    options = ("--prior", "SrTiO3 [001]", "--pixel-size", "lattice", "-o", tmp_path / "out")
+    assert run("segment", path, *options) == 0
+    assert "the file's 0.2 Å/px is kept" in one_sentence(capsys)
+    assert set(pd.read_csv(tmp_path / "out" / "noise.csv")["pixel_size_from"]) == {"file"}
+
+
+def test_dark_columns_are_said_and_inverted(
+    fake: type[FakeSegmenter],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = lattice_image("SrTiO3 [001]", side=160)
+    path = tmp_path / "abf.png"
+    Image.fromarray(255 - image).save(path)
+    seen: list[PreparedImage] = []
+    before = fake.set_image
+
+    def watched(self: FakeSegmenter, given: PreparedImage, size: float) -> None:
+        seen.append(given)
+        before(self, given, size)
+
+    monkeypatch.setattr(fake, "set_image", watched)
+    options = ("--prior", "SrTiO3 [001]", "--pixel-size", 0.2, "-o", tmp_path / "out")
+    assert run("segment", path, *options) == 0
+    assert "columns look dark" in (said := one_sentence(capsys))
+    assert said.endswith("give --invert.")
+    assert run("segment", path, *options, "--invert", "--format", "parquet") == 0
+    assert capsys.readouterr().err == ""
+    low, high = int(image.min()), int(image.max())
+    np.testing.assert_allclose(seen[1].image, image.astype(float) - low + (255 - high))
+    assert read_atoms(tmp_path / "out" / "abf.parquet").provenance["inverted"] is True
+    written: list[np.ndarray] = []
+    monkeypatch.setattr(segment, "export_atoms", lambda *_, image, **__: written.append(image))
+    assert run("segment", path, *options, "--invert") == 0
+    np.testing.assert_array_equal(written[0], 255 - image)  # files hold the image as it was recorded
+
+
+def test_a_lattice_that_fits_the_inverted_image_is_said(
+    fake: type[FakeSegmenter],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "abf.png"
+    Image.fromarray(255 - lattice_image("SrTiO3 [001]", side=160)).save(path)
+    refused = AtomTable.from_positions([(3, 7)], 0.2, provenance={"prior_fits": False})
+    answer_with(monkeypatch, fake, refused)
+    options = ("--prior", "SrTiO3 [001]", "--pixel-size", 0.2, "-o", tmp_path / "out")
+    assert run("segment", path, *options) == 0
+    said = capsys.readouterr().err
+    assert "it fits the inverted image" in said
+    assert "in place of" not in said
+
+
+def test_atoms_that_stand_on_the_prior_alone_are_kept_or_dropped(
+    fake: type[FakeSegmenter],
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = AtomTable.from_positions(
+        [(3, 7), (9, 7)], 0.2, element=["O", "Sr"], source=["lattice", "model"], evidence=[0.0, 0.9]
+    )
+    answer_with(monkeypatch, fake, table)
+    options = ("--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out")
+    assert run("segment", picture, *options) == 0
+    assert "1 O stands on the prior alone" in (said := one_sentence(capsys))
+    assert "--inferred drop" in said
+    assert pd.read_csv(tmp_path / "out" / "flake.csv")["element"].tolist() == ["O", "Sr"]
+    assert run("segment", picture, *options, "--inferred", "drop") == 0
+    assert "left out" in one_sentence(capsys)
+    assert pd.read_csv(tmp_path / "out" / "flake.csv")["element"].tolist() == ["Sr"]
+
+
 def test_a_terminal_shows_progress(
     fake: type[FakeSegmenter], picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +403,8 @@ def test_a_terminal_shows_progress(
         (["--prior", "MoS2", "--pixel-size", "-1"], "--pixel-size"),
         (["--prior", "MoS2", "--pixel-size", "inf"], "--pixel-size"),
         (["--prior", "MoS2", "--pixel-size", "big"], "not a number"),
+        (["--no-prior", "--pixel-size", "lattice"], "needs a prior"),
+        (["--prior", "MoS2", "--inferred", "some"], "--inferred"),
         (["--prior", "MoS2", "--pixel-size", "0.05"], "three unit cells"),
         (["--prior", "MoS2", "--device", "quantum"], "no device"),
         (["--prior", "MoS2", "--model", "none"], "no model"),

@@ -13,7 +13,7 @@ import napari_stemprior.structure
 from napari_stemprior import cli
 from napari_stemprior.registration import Pose, Suggestion
 from napari_stemprior.structure import built_in
-from napari_stemprior.suggest import remarks
+from napari_stemprior.suggest import remarks, reservations
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data" / "simulated_WS2_vacancies_1000e.tif"
 FEW = ("graphene", "WS2", "MoSe2", "SrTiO3 [001]", "Au [110]")
@@ -80,6 +80,25 @@ def test_ties_and_a_contradicted_pixel_size_are_said():
     assert "Au" not in tied
     assert "0.1 Å/px, not 0.108" in scale
     assert remarks(fits[1:], 0.101) == []
+
+
+def test_reservations_are_said_by_name():
+    clean = Pose.from_angle(0, 0.1, score=0.9)
+    doubted = Pose(clean.affine, clean.origin, 0.8, ("It may be another crystal.",))
+    fits = [Suggestion(n, pose, 0.1, 0.9) for n, pose in (("WS2", clean), ("MoSe2", doubted))]
+    assert reservations(fits) == ["MoSe2 fits with a reservation: It may be another crystal."]
+
+
+def test_an_image_of_dark_columns_is_inverted(capsys, tmp_path):
+    """The table is that of the image with bright columns."""
+    with tifffile.TiffFile(SAMPLE) as file:
+        image = file.asarray().astype(np.float32)
+    path = tmp_path / "dark.tif"
+    tifffile.imwrite(path, image.max() + image.min() - image)
+    assert cli.main(["suggest", str(path), "--pixel-size", "0.14", "--invert"]) == 0
+    line = capsys.readouterr().out.splitlines()[1].split()
+    assert line[:2] == ["1", "WS2"]
+    assert line[-1] == "clean"
 
 
 def test_the_priors_of_the_test_are_built_in():

@@ -170,7 +170,7 @@ def tuned_network(
     views = []
     for number, lesson in enumerate(teaching):
         yield Progress(number, len(teaching), "placing the prior on the pairs")
-        views.append(view_of(lesson.pair, lesson.teach, segmenter, rng))
+        views.append(view_of(lesson.pair, lesson.teach, rng))
     tuner = FineTuner(
         segmenter.network,
         views,

@@ -25,12 +25,11 @@ from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import Placement, place
 from napari_stemprior.inference.prompting import hidden_columns, placed_prompt
 from napari_stemprior.inference.stack_placing import place_stack
-from napari_stemprior.inference.tiles import predict
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.pair_sets import opened, split
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
-from napari_stemprior.progress import drain
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import Prior, Stack, layers_of
 from napari_stemprior.training.corrected import CorrectedView
@@ -211,7 +210,7 @@ def known_pose(pair: TrainingPair) -> Pose | None:
     return Pose(np.array(saved["affine"], float), np.array(saved["origin"], float), float(saved["score"]))
 
 
-def view_of(pair: TrainingPair, teach: Mask, segmenter: Segmenter, rng: np.random.Generator) -> CorrectedView:
+def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> CorrectedView:
     """Turn a pair into what the training takes.
 
     Parameters
@@ -219,26 +218,28 @@ def view_of(pair: TrainingPair, teach: Mask, segmenter: Segmenter, rng: np.rando
     pair : TrainingPair
     teach : (H, W) array of bool
         The part of its reviewed region to learn from.
-    segmenter : Segmenter
-        The parent; it places the prior as it does when it segments.
     rng : numpy Generator
         Draws the variants of lower dose.
     """
     micrograph = pair.micrograph
     assert micrograph.pixel_size is not None
-    image, size = np.asarray(micrograph.image, np.float32), micrograph.pixel_size
-    canonical = CanonicalImage.from_array(image, size)
+    prepared, size = prepare(micrograph.image), micrograph.pixel_size
+    canonical = CanonicalImage.from_prepared(prepared, size)
     grid = np.indices(canonical.shape).reshape(2, -1).T
     known = within(canonical.to_pixels(grid), np.asarray(teach, bool)).reshape(canonical.shape)
+    if canonical.valid is not None:
+        known &= canonical.valid
     known = deep_inside(known, _EDGE / CANONICAL_PIXEL_SIZE)
-    prompt, placement = _placed(pair, segmenter, image, canonical)
+    prompt, placement = _placed(pair, prepared, canonical)
     atoms = pair.atoms.atoms
     yx = canonical.to_canonical(atoms.yx)
     token = np.full(len(atoms), -1) if pair.prior is None else tokens(atoms, pair.prior, placement)
     box = _box(known, _CONTEXT)
     corner = np.array([side.start for side in box], float)
     prompt.sites = prompt.sites - torch.from_numpy(corner).to(prompt.sites)
-    variants = [canonical.image] + [CanonicalImage.from_array(v, size).image for v in noisier(image, rng)]
+    variants = [canonical.image] + [
+        CanonicalImage.from_array(v, size).image for v in noisier(prepared.image, rng)
+    ]
     return CorrectedView(
         torch.stack([variant[box] for variant in variants]).contiguous(),
         known[box],
@@ -250,20 +251,18 @@ def view_of(pair: TrainingPair, teach: Mask, segmenter: Segmenter, rng: np.rando
 
 
 def _placed(
-    pair: TrainingPair, segmenter: Segmenter, image: NDArray[np.float32], canonical: CanonicalImage
+    pair: TrainingPair, prepared: PreparedImage, canonical: CanonicalImage
 ) -> tuple[StructurePrompt, Placement | None]:
     """Place the prior of a pair as the segmenter does."""
     absent = StructurePrompt.absent()
     if pair.prior is None:
         return absent, None
-    answer = drain(predict(segmenter.network, canonical.image, absent, segmenter.device, ""))
-    claims = answer.probability.numpy().max(axis=0)
     size = pair.micrograph.pixel_size
     assert size is not None
     if isinstance(pair.prior, Stack):
-        placement = place_stack(image, size, pair.prior, claims, canonical)
+        placement = place_stack(prepared, size, pair.prior, canonical)
     else:
-        placement = place(image, size, pair.prior, claims, canonical, known_pose(pair))
+        placement = place(prepared, size, pair.prior, canonical, known_pose(pair))
     if placement is None:  # then the segmenter asks the image alone
         return absent, None
     return placed_prompt(pair.prior, placement, canonical), placement

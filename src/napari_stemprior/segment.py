@@ -8,17 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_stemprior.errors import (
     BAD_INPUT,
     ExportError,
-    PixelSizeError,
-    RegistrationError,
     StempriorError,
 )
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
+from napari_stemprior.pixel_sizes import LATTICE, PixelSize, PixelSizes, lattice_pixel_size
 
 if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable
@@ -38,6 +38,7 @@ examples:
   stemprior segment flake.dm3 --prior MoS2 -o out
   stemprior segment si_110.png --prior "Si [110]" --pixel-size 0.098 -o out
   stemprior segment film.emd --prior perovskite.cif --zone-axis [001] -o out
+  stemprior segment abf.dm4 --prior "SrTiO3 [110]" --invert --pixel-size lattice -o out
 """
 
 
@@ -59,8 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixel-size",
         metavar="Å",
-        type=_positive,
-        help="Å per pixel; wins over the file's. Where neither is known it is fitted from the prior",
+        type=_pixel_size,
+        help="Å per pixel; wins over the file's. 'lattice' takes it from the lattice of the prior, as "
+        "is done where neither is known",
+    )
+    parser.add_argument(
+        "--invert",
+        action="store_true",
+        help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
+    )
+    parser.add_argument(
+        "--inferred",
+        choices=("keep", "drop"),
+        default="keep",
+        help="what to do with atoms of a kind that the image shows no trace of, which stand on the prior "
+        "alone (default keep)",
     )
     parser.add_argument(
         "--trust", metavar="W", type=_fraction, default=1.0, help="weight of the prior, 0 to 1 (default 1)"
@@ -82,29 +96,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
     prior = _load_prior(options)
+    PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     from napari_stemprior.inference import Segmenter
 
+    given = None if options.pixel_size == LATTICE else options.pixel_size
     segmenter = Segmenter(options.model, options.device)
     bad = False
     with _output_folder(options.output) as folder:
         names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
         for path in options.images:
             try:
-                frames = read_micrographs(path, options.pixel_size)
-                pixel_size = frames[0].pixel_size or _fitted_pixel_size(frames[0], path, prior)
+                frames = read_micrographs(path, given)
+                sizes = PixelSizes(options.pixel_size, prior)
+                sizes.of(_analysed(frames[0], options), path)
             except StempriorError as error:
                 _say(_naming(error, path))
                 bad = True
                 continue
-            for index, frame in enumerate(frames):
+            for index, recorded in enumerate(frames):
                 suffix = f"_{index:03d}" if len(frames) > 1 else ""
                 try:
-                    table = _segmented(segmenter, frame, frame.pixel_size or pixel_size, prior, options.trust)
-                    _write(table, folder / names.claim(path, suffix), frame, options.format)
+                    frame = _analysed(recorded, options)
+                    size = sizes.of(frame, frame.name)
+                    while sizes.remarks:
+                        _say(sizes.remarks.pop(0))
+                    table = _segmented(segmenter, frame, size, prior, options)
+                    _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
-                    _say(_naming(error, frame.name))
+                    _say(_naming(error, recorded.name))
                     bad = True
     return BAD_INPUT if bad else 0
+
+
+def _analysed(frame: Micrograph, options: argparse.Namespace) -> Micrograph:
+    """Return a frame in the contrast in which it is analysed."""
+    return frame.inverted() if options.invert else frame
 
 
 def _load_prior(options: argparse.Namespace) -> Prior | None:
@@ -118,38 +144,24 @@ def _load_prior(options: argparse.Namespace) -> Prior | None:
     return load_prior(options.prior, zone_axis)
 
 
-def _fitted_pixel_size(frame: Micrograph, path: Path, prior: Prior | None) -> float:
-    unknown, advice = f"{path}: the file does not say its pixel size", "give --pixel-size in Å per pixel."
-    if prior is None:
-        raise PixelSizeError(f"{unknown}; {advice}")
-    from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
-
-    no_fit = f"{unknown} and the lattice of {prior.name} does not tell it; {advice}"
-    try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0])
-    except RegistrationError as error:
-        raise PixelSizeError(no_fit) from error
-    if not pose.is_fit:
-        raise PixelSizeError(no_fit)
-    _say(f"{unknown}; {size:.5g} Å/px fitted from the lattice of {prior.name}.")
-    return size
-
-
 def _segmented(
-    segmenter: Segmenter, frame: Micrograph, pixel_size: float, prior: Prior | None, trust: float
+    segmenter: Segmenter, frame: Micrograph, size: PixelSize, prior: Prior | None, options: argparse.Namespace
 ) -> AtomTable:
     from tqdm import tqdm
 
     from napari_stemprior.progress import Progress, drain
+    from napari_stemprior.recording import prepare, remarks
 
     if prior is not None:
         from napari_stemprior.registration.spectrum import check_pixel_size
         from napari_stemprior.structure import layers_of
 
         for layer in layers_of(prior):
-            check_pixel_size(frame.image.shape, pixel_size, layer)
-    segmenter.set_image(frame.image, pixel_size)
+            check_pixel_size(frame.image.shape, size.value, layer)
+    prepared = prepare(frame.image)
+    for sentence in remarks(prepared, "leave out --invert" if options.invert else "give --invert"):
+        _say(f"{frame.name}: {sentence}")
+    segmenter.set_image(prepared, size.value)
     with tqdm(
         desc=frame.name, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
     ) as bar:
@@ -158,31 +170,69 @@ def _segmented(
             bar.total, bar.n = progress.total, progress.done
             bar.set_description_str(f"{frame.name}: {progress.stage}")
 
-        table = drain(segmenter.steps(prior, trust=trust), show)
-    if prior is not None and table.provenance.get("prior_fits") is False:
+        table = drain(segmenter.steps(prior, trust=options.trust), show)
+    table.provenance.update(pixel_size_from=size.source, inverted=options.invert)
+    if prior is not None:
+        _say_fit(table, frame, size.value, prior, options)
+    return _inferred_kept(table, frame.name, options.inferred == "keep")
+
+
+def _say_fit(
+    table: AtomTable, frame: Micrograph, pixel_size: float, prior: Prior, options: argparse.Namespace
+) -> None:
+    """Say where the lattice does not fit, or not without doubt."""
+    if table.provenance.get("prior_fits") is False:
+        inverted = "" if options.invert else _fits_inverted(frame, pixel_size, prior)
         _say(
             f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
-            f"{_better_pixel_size(frame, pixel_size, prior)}."
+            f"{inverted or _better_pixel_size(frame, pixel_size, prior)}."
         )
+    for sentence in table.provenance.get("reservations", ()):
+        _say(f"{frame.name}: fits with a reservation: {sentence}")
     found = table.provenance.get("lattice_pixel_size")
     if found is not None and abs(found / pixel_size - 1) > _NOTABLE_SCALE_ERROR:
         _say(
             f"{frame.name}: the lattice fits {found:.4g} Å/px rather than {pixel_size:.4g}; the lengths in Å "
-            f"follow {pixel_size:.4g}, and --pixel-size {found:.4g} would change that."
+            f"follow {pixel_size:.4g}, and --pixel-size lattice would change that."
         )
-    return table
+
+
+def _inferred_kept(table: AtomTable, name: str, keep: bool) -> AtomTable:
+    """Say how many atoms stand on the prior alone, and keep them or leave them out."""
+    from napari_stemprior.atoms.inferred import inferred, inferred_sentence
+
+    sentence = inferred_sentence(table.rows)
+    if not sentence:
+        return table
+    _say(f"{name}: {sentence} {'--inferred drop leaves them out.' if keep else 'They were left out.'}")
+    if keep:
+        return table
+    table.provenance["inferred_dropped"] = True
+    return table.where(~inferred(table.rows))
+
+
+def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
+    """Say that the lattice lies on the dark places, where it does so beyond doubt."""
+    from napari_stemprior.registration import register
+    from napari_stemprior.structure import layers_of
+
+    try:
+        pose = register(frame.inverted().image, pixel_size, layers_of(prior)[0], candidates=1)[0]
+    except StempriorError:
+        return ""
+    return (
+        "; it fits the inverted image, so the columns may be dark (ABF, bright field): give --invert"
+        * pose.is_clean
+    )
 
 
 def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
-    from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
-
     try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0], guess=pixel_size)
+        size = lattice_pixel_size(replace(frame, pixel_size=pixel_size), prior)
     except StempriorError:  # it fits nowhere near, so there is nothing to advise
         return ""
-    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}" if pose.is_fit else ""
+    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
 
 
 def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:
@@ -243,6 +293,10 @@ def _positive(text: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text} is not a pixel size, give a positive number of Å per pixel")
     return value
+
+
+def _pixel_size(text: str) -> float | str:
+    return LATTICE if text == LATTICE else _positive(text)
 
 
 def _fraction(text: str) -> float:

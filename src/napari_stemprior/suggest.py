@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="rank this structure file (or built-in name) as well; may be repeated",
     )
+    parser.add_argument(
+        "--invert",
+        action="store_true",
+        help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
+    )
     parser.add_argument("--top", metavar="N", type=_count, default=5, help="how many to list (default 5)")
     parser.add_argument(
         "--overlay", metavar="PNG", type=Path, help="draw the best one's columns on the image"
@@ -49,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     """Rank the library for one image and print the best."""
     from napari_stemprior.io import read_micrographs
     from napari_stemprior.progress import drain
+    from napari_stemprior.recording import prepare
+    from napari_stemprior.recording import remarks as recording_remarks
     from napari_stemprior.registration.ranking import rank_priors
     from napari_stemprior.structure import built_in, names
 
@@ -57,9 +64,14 @@ def run(options: argparse.Namespace) -> int:
     priors = {name: built_in(name) for name in names()}
     priors |= {prior.name: prior for prior in map(_prior, options.structure)}
     frame = read_micrographs(options.image, options.pixel_size)[0]
+    if options.invert:
+        frame = frame.inverted()
+    prepared = prepare(frame.image)
+    for remark in recording_remarks(prepared, "leave out --invert" if options.invert else "give --invert"):
+        print(f"stemprior: {frame.name}: {remark}", file=sys.stderr)
     stated = options.pixel_size or frame.pixel_size
     with _Bar(options.image.name) as show:
-        ranked = drain(rank_priors(frame.image, stated, list(priors.values())), show)
+        ranked = drain(rank_priors(prepared, stated, list(priors.values())), show)
     fits = [suggestion for suggestion in ranked if suggestion.is_fit]
     if not fits:
         raise StempriorError(
@@ -67,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
             "than the pixels, or a crystal that needs --structure FILE."
         )
     _print(fits[: options.top], stated)
-    for remark in remarks(fits, stated):
+    for remark in (*remarks(fits, stated), *reservations(fits[: options.top])):
         print(f"stemprior: {remark}", file=sys.stderr)
     if options.overlay is not None:
         draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay)
@@ -90,8 +102,17 @@ def remarks(fits: Sequence[Suggestion], stated: float | None) -> list[str]:
     return said
 
 
+def reservations(fits: Sequence[Suggestion]) -> list[str]:
+    """Say what is doubtful about fits, a sentence each."""
+    return [
+        f"{fit.name} fits with a reservation: {sentence}"
+        for fit in fits
+        for sentence in fit.pose.reservations
+    ]
+
+
 def _print(suggestions: Sequence[Suggestion], stated: float | None) -> None:
-    rows = [("RANK", "NAME", "SCORE", "MERIT", "ANGLE (°)", "PIXEL (Å)", "OF STATED")]
+    rows = [("RANK", "NAME", "SCORE", "MERIT", "ANGLE (°)", "PIXEL (Å)", "OF STATED", "FIT")]
     for suggestion in suggestions:
         share = "" if stated is None else f"{100 * (suggestion.pixel_size / stated - 1):+.1f} %"
         rank = 1 + suggestion.tie
@@ -105,6 +126,7 @@ def _print(suggestions: Sequence[Suggestion], stated: float | None) -> None:
                 f"{suggestion.pose.angle:.1f}{' mirrored' if suggestion.pose.mirrored else ''}",
                 f"{suggestion.pixel_size:.5g}",
                 share,
+                "with a reservation" if suggestion.pose.reservations else "clean",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

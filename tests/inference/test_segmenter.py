@@ -6,6 +6,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.atoms.inferred import inferred
 from napari_stemprior.errors import (
     DeviceError,
     MicrographError,
@@ -198,3 +199,20 @@ def test_a_nominal_pixel_size_may_be_a_tenth_off(
         assert found.provenance["lattice_pixel_size"] == pytest.approx(PIXEL, rel=0.01)
     else:
         assert found.provenance["lattice_pixel_size"] is None
+
+
+def test_columns_that_cannot_be_seen_are_no_single_doubts() -> None:
+    """Oxygen beside strontium leaves no trace at this dose: it stands on the prior, as one group."""
+    prior = built_in("SrTiO3 [001]")
+    pose = Pose.from_angle(8.0, 0.147, (3.0, 5.0))
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], 0.147, SHAPE, pose)
+    noisy = NoiseChain(dose=8e3).apply(ideal, 0.147, np.random.default_rng(0))
+    segmenter = Segmenter(device="cpu")
+    segmenter.set_image(noisy, 0.147)
+    table = segmenter.segment(prior)
+    together = table.where(inferred(table.rows)).rows
+    assert set(together["element"]) == {"O"}
+    assert len(together) > 50
+    assert (together["status"] == "ok").all()
+    assert sum(kind["count"] for kind in table.provenance["inferred"]) == len(together)
+    assert (table.rows["evidence"][table.rows["element"] != "O"] > 0).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -108,5 +110,8 @@ def test_the_places_of_all_layers_are_believed(
     rows = drain(segmenter.steps(stack, pose=StackPose(tuple(poses), 0.2))).rows
     assert segmenter.pose is poses[0]
     assert (rows["layer"] == 1).mean() > 0.2
+    doubted = replace(poses[1], reservations=("The lower layer hardly agrees.",))
+    table = drain(segmenter.steps(stack, pose=StackPose((poses[0], doubted), 0.2)))
+    assert table.provenance["reservations"] == ["The lower layer hardly agrees."]
     upper = drain(segmenter.steps(stack.layers[0], pose=StackPose(tuple(poses), 0.2))).rows
     assert set(upper["element"]) <= {"Mo", "Se", "X"}, "one lattice takes the first place"

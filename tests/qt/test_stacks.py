@@ -9,7 +9,7 @@ from napari_stemprior.progress import Progress, drain
 from napari_stemprior.qt import tasks
 from napari_stemprior.qt.layers import KEY
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.rerun import Box, segment_box
+from napari_stemprior.qt.rerun import Box, _seen_from, segment_box
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
@@ -137,3 +137,12 @@ def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
     assert asked == [(session.stack, (POSE, BELOW))]
     assert not placed.by_hand
     assert not placed.pose.is_fit, "a stack is judged as a whole"
+
+
+def test_a_part_of_the_image_keeps_the_reservations_of_the_whole():
+    pose = Pose(np.eye(2), np.zeros(2), 0.8, ("It may be another crystal.",))
+    low = np.array([3, 4])
+    there = _seen_from(StackPose((pose, pose), 0.8), low)
+    assert there.reservations == pose.reservations
+    for one in (there.poses[1], _seen_from(pose, low)):
+        assert (one.reservations, one.score, one.origin.tolist()) == (pose.reservations, 0.8, [-3.0, -4.0])

@@ -14,10 +14,12 @@ from napari_stemprior.qt.column_table import ColumnTable, rows_of
 from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.prior_groups import prior_groups
-from napari_stemprior.qt.prior_panel import PriorPanel, second_lattice
+from napari_stemprior.qt.prior_panel import PriorPanel, placed_text, second_lattice
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.suggestions import SuggestionList
 from napari_stemprior.qt.workers import JobRunner
 from napari_stemprior.registration import Pose
+from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import built_in, load_prior, names
 
@@ -227,3 +229,45 @@ def test_the_table_shows_what_differs(qtbot):
     assert not table.isColumnHidden(headers.index("Layer"))
     table.set_prior(None)
     assert table.rowCount() == 0
+
+
+DOUBT = "Its columns hardly agree; it may be another crystal."
+
+
+def doubted(pose):
+    return Pose(pose.affine, pose.origin, pose.score, (DOUBT,))
+
+
+def test_a_reservation_is_marked_in_the_list(qtbot):
+    suggestions = SuggestionList()
+    qtbot.addWidget(suggestions)
+    suggestions.show_suggestions(
+        [
+            Suggestion("WS2", POSE, PIXEL_SIZE, 0.9, 0.6, 0),
+            Suggestion("MoS2", doubted(POSE), PIXEL_SIZE, 0.9, 0.7, 1),
+        ]
+    )
+    assert [suggestions.item(row, 1).text() for row in range(2)] == ["0.90", "0.90 ?"]
+    assert "fits with a reservation" in suggestions.item(1, 0).toolTip()
+    assert DOUBT in suggestions.item(1, 0).toolTip()
+    assert "reservation" not in suggestions.item(0, 0).toolTip()
+
+
+def test_a_fit_with_a_reservation_says_so(make, viewer):
+    panel = make(register=lambda *a: [doubted(POSE)])
+    states = []
+    panel.state_changed.connect(states.append)
+    add_image(viewer)
+    panel.pick("MoS2")
+    panel.start_fit()
+    make.finish(panel)
+    assert panel.status.text().startswith(f"<b>Fits with a reservation</b>: {DOUBT}")
+    assert DOUBT.rstrip(".") in said()[-1]
+    assert states[-1] == "reservation: MoS2"
+
+
+def test_a_layer_below_may_have_the_reservation():
+    stack = load_prior("MoS2/WS2 twist 3.1")
+    placed = Placed.of(stack, StackPose((POSE, doubted(POSE)), 0.8))
+    assert placed.reservations == (DOUBT,)
+    assert DOUBT in placed_text(placed)

@@ -59,7 +59,7 @@ def test_far_from_the_lattice_there_is_no_fit():
 
 def test_bad_input_is_refused():
     prior = built_in("MoS2")
-    with pytest.raises(RegistrationError, match="NaN"):
+    with pytest.raises(RegistrationError, match="No pixel"):
         polish(np.full(SHAPE, np.nan), PIXEL, prior, Pose.from_angle(0, PIXEL))
     with pytest.raises(PixelSizeError, match="positive"):
         polish(np.eye(100), 0.0, prior, Pose.from_angle(0, PIXEL))

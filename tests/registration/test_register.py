@@ -136,10 +136,10 @@ def test_candidates_are_limited_and_sorted():
         ("Au [110]", "Au [100]"),
     ],
 )
-def test_a_wrong_material_is_no_fit(shown, prior):
+def test_a_wrong_material_is_no_clean_fit(shown, prior):
     right = built_in(shown)
     image = counted(render(right, Pose.from_angle(40, PIXEL, (1, 2)), SHAPE, PIXEL), 3000, PIXEL)
-    assert not register(image, PIXEL, built_in(prior))[0].is_fit
+    assert not register(image, PIXEL, built_in(prior))[0].is_clean
 
 
 @pytest.mark.parametrize("name", ["MoS2", "graphene", "SrTiO3 [001]", "Au [110]", "TiO2 rutile [001]"])
@@ -166,10 +166,8 @@ def test_nodes_of_two_grains_do_not_make_one_lattice():
 def test_bad_images_are_refused_in_one_sentence():
     prior = built_in("MoS2")
     good = counted(render(prior, Pose.from_angle(0, PIXEL), SHAPE, PIXEL), 1000, PIXEL)
-    hurt = good.copy()
-    hurt[3, 4] = np.nan
     for bad, word in (
-        (hurt, "NaN"),
+        (np.full(SHAPE, np.nan), "No pixel"),
         (np.ones(SHAPE), "same value"),
         (good[0], "2-D"),
         (good[:4], "at least 16"),
@@ -177,6 +175,17 @@ def test_bad_images_are_refused_in_one_sentence():
     ):
         with pytest.raises(RegistrationError, match=word):
             register(bad, PIXEL, prior)
+
+
+def test_pixels_that_are_no_numbers_do_not_count():
+    prior = built_in("MoS2")
+    good = counted(render(prior, Pose.from_angle(7, PIXEL, (4, 9)), SHAPE, PIXEL), 1000, PIXEL)
+    hurt = good.copy()
+    hurt[:20] = np.nan
+    hurt[100, 40] = np.inf
+    whole, part = register(good, PIXEL, prior)[0], register(hurt, PIXEL, prior)[0]
+    assert part.is_clean
+    np.testing.assert_allclose(part.affine, whole.affine, rtol=0.01)
 
 
 @pytest.mark.parametrize("size", [0.0, -0.2, float("nan"), float("inf")])

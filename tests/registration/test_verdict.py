@@ -35,7 +35,7 @@ def test_two_lattices_are_told_with_their_turn():
     ("shown", "pixel", "prior", "words"),
     [
         ("SrTiO3 [001]", PIXEL, "Al [100]", "larger cell"),
-        ("MoS2", PIXEL / 1.09, "MoS2", "rather than 0.2"),
+        ("MoS2", PIXEL / 1.09, "MoS2", "where 0.2 is stated"),
         ("graphene", PIXEL, "SrTiO3 [001]", "crystal"),
     ],
 )

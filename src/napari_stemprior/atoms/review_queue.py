@@ -3,7 +3,7 @@
 Doubt about an atom comes from the network (low confidence), from the image (little evidence, brighter
 or darker than others of its site), from the lattice (off its site, another element than belongs there)
 and from the edge of the image. A lattice site without an atom is doubtful too: was the atom missed, or
-is it a vacancy?
+is it a vacancy? Atoms of a kind that leaves no trace in the image are one doubt together.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_stemprior.atoms.inferred import inferred, inferred_sentence
 from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.table import UNKNOWN_ELEMENT
 
@@ -33,30 +34,35 @@ _ODD = 5.0
 #: Å from the edge of the image.
 EDGE = 1.0
 _EDGE_DOUBT, _EMPTY_DOUBT, _MISSED_DOUBT, _ELEMENT_DOUBT = 0.1, 0.6, 0.85, 0.8
+#: One answer settles a whole group, so it comes early.
+_GROUP_DOUBT = 0.9
 #: A lattice site is judged where the lattice is seen so well.
 _SEEN = 0.5
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something to look at: an atom, or an empty lattice site.
+    """Something to look at: an atom, an empty lattice site, or a group of atoms that are judged together.
 
     Parameters
     ----------
     atom_id : int
-        -1 for an empty site.
+        -1 for an empty site or a group.
     site : int
-        Index of the empty site; -1 for an atom.
+        Index of the empty site; -1 for an atom or a group.
     score : float
         0 to 1.
     reasons : tuple of str
         For a person, the strongest first.
+    group : tuple of int
+        Ids of the atoms of a group.
     """
 
     atom_id: int
     site: int
     score: float
     reasons: tuple[str, ...]
+    group: tuple[int, ...] = ()
 
 
 def settled(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -88,7 +94,8 @@ def rank(
     bright, site_bright : (N,), (M,) array, optional
         Brightness of the image at the rows and at the sites.
     """
-    open_rows = ~settled(rows)
+    together = inferred(rows)
+    open_rows = ~settled(rows) & ~together
     parts = _network_doubts(rows) + _edge_doubts(rows, shape, pixel_size)
     strong = [np.zeros(len(rows))]
     if bright is not None:
@@ -101,6 +108,8 @@ def rank(
     wanted = open_rows & ((rows["status"] == "review").to_numpy() | (np.max(strong, axis=0) >= LOOK))
     ids = rows["atom_id"].to_numpy()
     found = [Doubt(int(ids[i]), -1, float(score[i]), _reasons(parts, int(i))) for i in np.flatnonzero(wanted)]
+    if together.any():
+        found.append(Doubt(-1, -1, _GROUP_DOUBT, (inferred_sentence(rows),), tuple(ids[together].tolist())))
     if sites is not None and len(sites):
         found += _empty_sites(rows, shape, pixel_size, sites, bright, site_bright)
     return sorted(found, key=lambda doubt: -doubt.score)
@@ -127,6 +136,7 @@ class ReviewQueue:
         self.occupancy = occupancy
         self._ids = np.array([d.atom_id for d in self.doubts], np.int64)
         self._sites = np.array([d.site for d in self.doubts], np.int64)
+        self._groups = [i for i, d in enumerate(self.doubts) if d.group]
 
     def __len__(self) -> int:
         return len(self.doubts)
@@ -135,7 +145,7 @@ class ReviewQueue:
         """Return the places in the queue that are not settled yet.
 
         An atom is settled when a person has judged or moved it or it is gone, a site when there is
-        something on it.
+        something on it, a group when none of its atoms is open any more.
 
         Parameters
         ----------
@@ -148,6 +158,8 @@ class ReviewQueue:
         there[there] = ids[at[there]] == self._ids[there]
         done = np.ones(len(self.doubts), bool)
         done[there] = settled(rows.iloc[at[there]])
+        for i in self._groups:
+            done[i] = not np.isin(self.doubts[i].group, ids[inferred(rows)]).any()
         is_site = self._sites >= 0
         if is_site.any() and self.occupancy is not None:
             done[is_site] = ~empty(rows, self.occupancy)[self._sites[is_site]]

@@ -38,6 +38,8 @@ MIN_DISTANCE = 0.55
 #: A hidden column this near (Å) to one of the entrance layer is the same column: half of the distance at
 #: which priors and scenes join columns, for peaks are not exact. Registered sites know better.
 MERGE_DISTANCE = 0.22
+#: A column of a kind that the image shows has this evidence at least; 0 is kept for those of no trace.
+_LEAST_EVIDENCE = 1e-6
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
 
@@ -93,6 +95,7 @@ class Peaks:
     ----------
     yx : (N, 2) array
     confidence, evidence : (N,) array
+        An evidence of exactly 0 says that the image shows no trace of any column of this kind.
     hidden : (N,) array of bool
     site : (N,) array of int
         Column of the cell that the pixel looks like; -1 where unknown.
@@ -155,6 +158,7 @@ def decode(
     threshold: float = THRESHOLD,
     image: NDArray[np.floating] | None = None,
     valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> Peaks:
     """Find the columns.
 
@@ -175,6 +179,8 @@ def decode(
         The canonical image, to compare registered sites with their equals.
     valid : (H, W) array of bool, optional
         Its pixels that show the specimen; all without it.
+    row_noise : bool
+        The recording had row offsets, see `occupancy`.
     """
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
@@ -183,7 +189,7 @@ def decode(
     layered = sites is None or bool(sites.hidden.any())
     answers = None
     if image is not None and sites is not None:
-        answers = site_answers(image, sites, probability, valid)
+        answers = site_answers(image, sites, probability, valid, row_noise)
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
@@ -201,7 +207,7 @@ def decode(
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
-    evidence = calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]])
+    evidence = np.maximum(calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]), _LEAST_EVIDENCE)
     if sites is not None and answers is not None:
         # the network has seen where such columns usually stand; here the image itself shows none
         for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):
@@ -219,7 +225,11 @@ def decode(
 
 
 def site_answers(
-    image: NDArray[np.floating], sites: Sites, probability: Floats, valid: NDArray[np.bool_] | None = None
+    image: NDArray[np.floating],
+    sites: Sites,
+    probability: Floats,
+    valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> SiteAnswers:
     """Ask the image whether the registered sites are occupied.
 
@@ -232,6 +242,8 @@ def site_answers(
         A site whose column has moved is looked at where the column is.
     valid : (H, W) array of bool, optional
         Pixels that count; all without it.
+    row_noise : bool
+        The recording had row offsets, see `occupancy`.
     """
     inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
     places = sites.yx.copy()
@@ -247,8 +259,9 @@ def site_answers(
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
     column = None if sites.column is None else sites.column[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid)
-    odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread)
+    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid, row_noise)
+    angstrom = sites.yx[inside] * CANONICAL_PIXEL_SIZE
+    odds[inside] = occupied_odds(llr[inside], sites.kind[inside], spread, angstrom)
     _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
     enough = count[number] >= MIN_EQUALS
     unseen[inside] = enough & (np.sqrt(count[number]) < _SEEN * spread)  # the error of their mean height

@@ -48,6 +48,7 @@ def occupancy(
     kind: Integers,
     column: Integers | None = None,
     valid: NDArray[np.bool_] | None = None,
+    row_noise: bool = False,
 ) -> tuple[Floats, Floats, Floats]:
     """Compare every site with its equals.
 
@@ -64,6 +65,9 @@ def occupancy(
         micrograph shows of that is allowed for.
     valid : (H, W) array of bool, optional
         Pixels that count; all without it.
+    row_noise : bool
+        The recording had row offsets; what is left of them shows once the columns are known. In a recording
+        without, a row of columns that differs from the next would be taken for one.
 
     Returns
     -------
@@ -88,24 +92,24 @@ def occupancy(
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
     heights = _Heights(pixels, profile, 1.0 / variance)
-    share = heights.fit(above)
+    share, drawn = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
-        columns = np.bincount(pixels.ravel(), (np.clip(share, 0, 1)[:, None] * profile).ravel(), data.size)
+        columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, 1)[:, None] * profile).ravel(), data.size)
         left = (above - columns).reshape(data.shape)
         film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
-        share = heights.fit(above - (film + _row_offsets(left - film)).ravel())
-    square = profile**2
-    weight = square / np.maximum(square.sum(1, keepdims=True), 1e-30)
-    lit = (weight * model[pixels]).sum(1)
-    dark = (weight * np.maximum(model[pixels] - profile, 0)).sum(1)
-    ratio = np.clip((offset + slope * dark) / np.maximum(offset + slope * lit, 1e-30), 0.05, 1.0)
+        if row_noise:
+            film = film + _row_offsets(left - film)
+        share, drawn = heights.fit(above - film.ravel())
+    test, ratio = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
     for number in range(len(kinds)):
         mine = np.flatnonzero(index == number)
-        if len(mine) < MIN_EQUALS or not square[mine].any():
+        if len(mine) < MIN_EQUALS or not profile[mine].any():
             continue
-        share[mine] /= max(float(np.median(share[mine])), 0.2)  # the mean profile counts vacancies in
-        usual = _usual(share[mine], yx[mine], None if column is None else column[mine])
-        delta = share[mine] - usual
+        # the mean profile counts vacancies in
+        share[mine] /= max(float(np.median(share[mine])), 0.2)
+        test[mine] /= max(float(np.median(test[mine])), 0.2)
+        usual = _usual(test[mine], yx[mine], None if column is None else column[mine])
+        delta = test[mine] - usual
         spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
         spreads[mine] = spread
         empty = spread * np.sqrt(ratio[mine])
@@ -117,9 +121,52 @@ def occupancy(
     return share, llr, spreads
 
 
-def _patches(
-    yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None
-) -> tuple[Integers, Floats]:
+def _tested(
+    above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
+) -> tuple[Floats, Floats]:
+    """Weigh the pixels of every site as the test of a usual column against none does.
+
+    Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
+    of Poisson counts serves: a pixel counts by the logarithm of the ratio of the two rates, most where
+    neither the neighbours nor the ground send electrons.
+
+    Parameters
+    ----------
+    above : (H * W,) array
+        Flat image above its ground.
+    pixels, profile : (N, P) arrays
+        Of the patches.
+    drawn : (N,) array
+        Heights with which the neighbours are drawn.
+    slope, offset : float
+        Variance = offset + slope × signal.
+
+    Returns
+    -------
+    test : (N,) array
+        The ratio, scaled: 1 on average where there is a usual column, 0 where there is none.
+    ratio : (N,) array
+        Variance of the test where there is none, over that where there is one.
+    """
+    peak = float(profile.max()) + 1e-30
+    gain = max(slope, 1e-3 * offset / peak, 1e-30)
+    ground = offset / gain
+    own = drawn[:, None] * profile
+    total = np.bincount(pixels.ravel(), own.ravel(), above.size)
+    others = np.maximum(total[pixels] - own, 0.0)
+    least = 1e-3 * peak
+    without = np.maximum(others + ground, least) / gain
+    with_it = without + profile / gain
+    weight = np.log(with_it / without)
+    counts = (above[pixels] + ground) / gain
+    value = (counts * weight).sum(1)
+    low, high = (without * weight).sum(1), (with_it * weight).sum(1)
+    apart = np.maximum(high - low, 1e-30)
+    ratio = (without * weight**2).sum(1) / np.maximum((with_it * weight**2).sum(1), 1e-30)
+    return (value - low) / apart, np.clip(ratio, 0.05, 1.0)
+
+
+def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
     """Return flat pixels (N, P) around each site and squared distances in Å; infinite where none counts."""
     radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
     step = np.arange(-radius, radius + 1)
@@ -137,7 +184,7 @@ def _patches(
 
 
 def _row_offsets(left: Floats) -> Floats:
-    """Estimate (H, 1) row offsets from what no column accounts for, drawn to zero as far as chance makes them.
+    """Estimate (H, 1) row offsets from what no column accounts for, less what chance makes of them.
 
     The scatter between pieces of one row says how exact its mean is; it allows for noise that is correlated
     along the row, as afterglow makes it.
@@ -205,14 +252,14 @@ class _Heights:
         self._normal = normal + diags_array(self._pull)
         self._inverse = diags_array(1 / (self._diagonal + self._pull))
 
-    def fit(self, data: Floats) -> Floats:
-        """Return the (N,) heights that explain a flat image, by conjugate gradients."""
+    def fit(self, data: Floats) -> tuple[Floats, Floats]:
+        """Return (N,) heights that explain a flat image: as measured, and most likely."""
         right = self._design @ (data * self._root) + self._pull
         start = np.ones(len(self._pull))
         solution, _ = cg(self._normal, right, x0=start, rtol=1e-4, maxiter=60, M=self._inverse)
         # the pull acted on the column itself as well: take it back
         held = (self._diagonal + self._pull) / np.maximum(self._diagonal, 1e-30)
-        return np.asarray(1 + (solution - 1) * held)
+        return np.asarray(1 + (solution - 1) * held), np.asarray(solution)
 
 
 def _usual(share: Floats, yx: Floats, column: Integers | None) -> Floats:

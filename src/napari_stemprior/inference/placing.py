@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,14 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.rival_placements import UNDECIDED, log_likelihoods
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import Pose, fit_pixel_size, fit_pose_field, register
+from napari_stemprior.registration import Pose, fit_pose_field, register
+from napari_stemprior.registration.lattice_search import same_lattice
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
 
-#: A lattice that does not fit at the given pixel size may say that the size is off by this much (relative),
-#: if it then fits with this score: nominal magnifications are often 10 % wrong.
-MAX_SCALE_ERROR = 0.12
-RESCALED_SCORE = 0.8
 #: Places where the lattice fits worse than this get no registered columns.
 MIN_RELIABILITY = 0.3
 #: Another grain takes over where it fits at least so well and the first lattice worse than the limit above.
@@ -35,9 +33,11 @@ _COLUMN_WIDTH = 0.35
 _SAME_PLACE = 2.0
 #: Standard errors by which one way to hold the basis must be brighter than that of the better score.
 _CLEARLY = 2.0
-#: Poses whose scores differ by less are told apart by the image alone, if it prefers one by this much
-#: of a mean probability at its columns: half a turn of a bilayer hardly changes the score.
-_SCORE_TIE, _CLAIM_TIE = 0.01, 0.003
+#: Poses whose scores differ by less are told apart by the likelihood of the image: half a turn of a bilayer
+#: hardly changes the score.
+_SCORE_TIE = 0.01
+#: Placements that share more than this part of their columns are one.
+_SAME_COLUMNS = 0.95
 #: A site without an atom within this distance (Å) is empty.
 VACANCY_DISTANCE = 0.6
 #: Å around the image in which columns are still listed.
@@ -90,7 +90,6 @@ def place(
     image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     prior: StructurePrior,
-    claims: Floats,
     canonical: CanonicalImage,
     pose: Pose | None = None,
 ) -> Placement | None:
@@ -103,10 +102,8 @@ def place(
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
-    claims : (h, w) array
-        Probability of a column by the image alone, on the canonical grid.
     canonical : CanonicalImage
-        Carries micrograph pixels to that grid.
+        The image on the grid of the network.
     pose : Pose, optional
         Believed where it is given; otherwise the lattice is registered. Other grains are looked for
         either way.
@@ -116,7 +113,7 @@ def place(
     if pose is not None:
         first = _placement(image, pixel_size, prior, pose)
     elif placements:
-        first = _preferred(placements, claims, canonical)
+        first = _preferred(placements, canonical, prior)
     else:
         return None
     least = min(_GRAIN_SCORE, first.pose.score - _SCORE_TIE)  # as good as the first is good enough
@@ -128,41 +125,56 @@ def place(
     return _with_grains(placed, first, grains, seen, prior)
 
 
-def _preferred(placements: list[Placement], claims: Floats, canonical: CanonicalImage) -> Placement:
-    """Return the placement of the best score or, among equals, the one that the image alone prefers."""
+def _preferred(placements: list[Placement], canonical: CanonicalImage, prior: StructurePrior) -> Placement:
+    """Return the placement of the best score or, among equals, the one that the image prefers.
+
+    Where it does not tell which, that is said as a reservation.
+    """
     best = placements[0]
     rivals = [p for p in placements if p.pose.score >= best.pose.score - _SCORE_TIE]
-    support = [_support(p, claims, canonical) for p in rivals]
-    chosen = int(np.argmax(support))
-    return rivals[chosen] if support[chosen] > support[0] + _CLAIM_TIE else best
+    if len(rivals) == 1:
+        return best
+    drawn = [p.where(p.reliability >= MIN_RELIABILITY) for p in rivals]
+    likely = log_likelihoods(
+        canonical, prior, [(canonical.to_canonical(p.positions), p.index) for p in drawn]
+    )
+    order = np.argsort(-likely)
+    chosen = rivals[int(order[0])]
+    for other in order[1:]:
+        rival = rivals[int(other)]
+        if likely[order[0]] - likely[other] < UNDECIDED and not _alike(chosen, rival, prior):
+            said = (
+                f"The lattice of {prior.name} fits as well with its columns elsewhere "
+                f"({rival.pose.angle - chosen.pose.angle:+.0f}°); the image hardly tells which is right."
+            )
+            doubtful = replace(chosen.pose, reservations=(*chosen.pose.reservations, said))
+            return replace(chosen, pose=doubtful)
+    return chosen
+
+
+def _alike(first: Placement, second: Placement, prior: StructurePrior) -> bool:
+    """Tell whether two placements put like columns on the same places, or lie on different grains."""
+    tree = cKDTree(second.positions)
+    distance, nearest = tree.query(first.positions)
+    near = np.asarray(distance) < _SAME_PLACE
+    weights = prior.z_weights
+    same = np.abs(weights[second.index[np.asarray(nearest)]] / weights[first.index] - 1) < 1e-3
+    lattice = same_lattice(first.pose.affine, second.pose.affine, prior.cell)
+    return bool((near & same).mean() > _SAME_COLUMNS or not lattice)
 
 
 def _fitting_poses(image: PreparedImage, pixel_size: float, prior: StructurePrior) -> list[Pose]:
-    """Fit the lattice at the given pixel size, else at one not far from it."""
+    """Fit the lattice; empty where it does not fit."""
     try:
-        poses = [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
-        if poses:
-            return poses
-        size, pose = fit_pixel_size(image, prior, guess=pixel_size)
+        return [p for p in register(image, pixel_size, prior, candidates=_CANDIDATES) if p.is_fit]
     except RegistrationError:
         return []
-    near = abs(np.log(size / pixel_size)) <= np.log1p(MAX_SCALE_ERROR)
-    return [pose] if near and pose.score >= RESCALED_SCORE else []
 
 
 def _placement(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> Placement:
     field = fit_pose_field(image, pixel_size, prior, pose)
     placement = Placement(pose, *field.columns(prior, image.shape, MARGIN / pixel_size))
     return placement.shown(image)
-
-
-def _support(placement: Placement, claims: Floats, canonical: CanonicalImage) -> float:
-    """Return the mean probability, by the image alone, at the columns of a placement."""
-    seen = placement.reliability >= _GRAIN_RELIABILITY
-    if not seen.any():
-        return 0.0
-    places = canonical.to_canonical(placement.positions[seen])
-    return float(map_coordinates(claims, places.T, order=1).mean())
 
 
 def _with_grains(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     DeviceError,
     MicrographError,
@@ -143,13 +144,12 @@ class Segmenter:
             placement = None
             if prior is not None:
                 yield Progress(0, 1, "fitting the lattice")
-                claims = self._alone.probability.numpy().max(axis=0)
                 given = (self.prepared, self._pixel_size)
                 if isinstance(prior, Stack):
-                    placement = place_stack(*given, prior, claims, self._canonical, pose)
+                    placement = place_stack(*given, prior, self._canonical, pose)
                 else:
                     first = pose.poses[0] if isinstance(pose, StackPose) else pose
-                    placement = place(*given, prior, claims, self._canonical, first)
+                    placement = place(*given, prior, self._canonical, first)
             self.pose = placement.pose if placement else None
             answer, weight, sites = self._alone, 0.0, None
             if prior is not None and placement is not None and trust > 0:
@@ -174,6 +174,7 @@ class Segmenter:
             self.calibration,
             image=self._canonical.image.numpy(),
             valid=self._canonical.valid,
+            row_noise=bool(self.prepared.row_offsets.any()),
         )
         return self._table(peaks, prior, placement, trust)
 
@@ -202,12 +203,15 @@ class Segmenter:
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
-        status = np.where(peaks.confidence < REVIEW_CONFIDENCE, "review", "ok").astype(object)
+        # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
+        doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
+        status = np.where(doubtful, "review", "ok").astype(object)
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
             "prior": prior.name if prior else None,
             "prior_fits": placement is not None if prior else None,
+            "reservations": list(placement.pose.reservations) if placement else [],
             "lattice_pixel_size": placement.pose.pixel_size if placement else None,
             "empty_sites": placement.empty(yx, self.prepared.shape, self._pixel_size) if placement else None,
             "trust": trust,
@@ -216,7 +220,7 @@ class Segmenter:
             if placement
             else None,
         }
-        return AtomTable.from_positions(
+        table = AtomTable.from_positions(
             yx,
             self._pixel_size,
             provenance=provenance,
@@ -226,6 +230,8 @@ class Segmenter:
             status=status,
             **columns,
         )
+        table.provenance["inferred"] = inferred_kinds(table.rows)
+        return table
 
 
 def _labels(

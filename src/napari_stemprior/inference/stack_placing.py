@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,6 @@ def place_stack(
     image: NDArray[np.float32] | PreparedImage,
     pixel_size: float,
     stack: Stack,
-    claims: Floats,
     canonical: CanonicalImage,
     pose: Pose | StackPose | None = None,
 ) -> Placement | None:
@@ -32,10 +33,8 @@ def place_stack(
     pixel_size : float
         Å per pixel.
     stack : Stack
-    claims : (h, w) array
-        Probability of a column by the image alone, on the canonical grid.
     canonical : CanonicalImage
-        Carries micrograph pixels to that grid.
+        The image on the grid of the network.
     pose : Pose or StackPose, optional
         Of the first layer, or of all layers; believed where it is given.
 
@@ -57,7 +56,7 @@ def place_stack(
     alone = []
     for number, layer in enumerate(stack.layers):
         given = pose if number == 0 else None
-        placement = place(image, pixel_size, layer, claims, canonical, given)
+        placement = place(image, pixel_size, layer, canonical, given)
         if placement is not None:
             alone.append((given is not None, placement.pose.score, number, placement))
     if not alone:
@@ -77,7 +76,13 @@ def _of_all(image: PreparedImage, pixel_size: float, stack: Stack, found: StackP
         positions.append((yx + 0.5) * binning - 0.5)
         index.append(column + stack.first_columns[number])
         reliability.append(sure)
+    first = found.poses[0]
+    if first.reservations != found.reservations:  # a doubt about a lower layer is one about the whole
+        first = replace(first, reservations=found.reservations)
     placed = Placement(
-        found.poses[0], np.concatenate(positions), np.concatenate(index), np.concatenate(reliability)
+        first,
+        np.concatenate(positions),
+        np.concatenate(index),
+        np.concatenate(reliability),
     )
     return placed.where(placed.reliability >= MIN_RELIABILITY).shown(image)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
 
@@ -24,14 +25,20 @@ _MOST_IN_NOISE = 0.05
 #: Spread of the heights, in units of the height, from which noise hides single columns.
 _NOISY = 1.0
 _ROUNDS = 60
+#: Å within which empty sites make another one likely, as if the usual share had been seen on so many sites;
+#: the most that it may become, and rounds until it has settled.
+_NEAR, _BEFOREHAND, _MOST_AROUND, _LOCAL_ROUNDS = 5.0, 8.0, 0.9, 12
 #: Of the share as a parameter, in units of log-likelihood.
 _COST = 1.0
 #: Log-odds of sites that have too few equals.
 _UNASKED = 12.0
 
 
-def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike) -> Floats:
+def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayLike | None = None) -> Floats:
     """Turn likelihood ratios into log-odds that the sites are occupied.
+
+    Where sites around are empty, a site is more likely to be empty than elsewhere: a hole is many vacancies
+    side by side. The share around each site is found together with the vacancies, and never below that of all.
 
     Parameters
     ----------
@@ -41,6 +48,8 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike) -> Floats:
         Sites of one kind are equal.
     spread : (N,) array-like
         Of the heights of their kind, in units of the height.
+    yx : (N, 2) array-like, optional
+        Places in Å; without them the share is the same everywhere.
 
     Returns
     -------
@@ -48,13 +57,35 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike) -> Floats:
     """
     ratio, kinds, noise = np.asarray(llr, float), np.asarray(kind), np.asarray(spread, float)
     odds = np.full(len(ratio), _UNASKED)
+    shares = np.full(len(ratio), np.nan)
     for number in np.unique(kinds):
         mine = kinds == number
         if mine.sum() >= MIN_EQUALS:
             most = _MOST if float(np.median(noise[mine])) < _NOISY else _MOST_IN_NOISE
             share = min(empty_share(ratio[mine]), most)
+            shares[mine] = share
             odds[mine] = ratio[mine] + np.log((1 - share) / share)
+    asked = np.flatnonzero(np.isfinite(shares))
+    if yx is not None and len(asked) > 1:
+        around = _share_around(ratio[asked], shares[asked], np.asarray(yx, float)[asked])
+        odds[asked] = ratio[asked] + np.log((1 - around) / around)
     return odds
+
+
+def _share_around(llr: Floats, share: Floats, yx: Floats) -> Floats:
+    """Return the share of empty sites around each, at least that of its kind."""
+    pairs = cKDTree(yx).query_pairs(_NEAR, output_type="ndarray")
+    if not len(pairs):
+        return share
+    count = np.bincount(pairs.ravel(), minlength=len(yx))
+    around = share
+    for _ in range(_LOCAL_ROUNDS):
+        empty = 1 / (1 + np.exp(np.clip(llr + np.log((1 - around) / around), -40, 40)))
+        near = np.bincount(pairs[:, 0], empty[pairs[:, 1]], len(yx))
+        near += np.bincount(pairs[:, 1], empty[pairs[:, 0]], len(yx))
+        local = (near + _BEFOREHAND * share) / (count + _BEFOREHAND)
+        around = np.clip(np.maximum(share, local), 1e-3, _MOST_AROUND)
+    return around
 
 
 def empty_share(llr: Floats) -> float:

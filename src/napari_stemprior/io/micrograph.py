@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,18 @@ class Micrograph:
         object.__setattr__(self, "image", image)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", checked_pixel_size(self.pixel_size, self.name))
+
+    def inverted(self) -> Micrograph:
+        """Return it with bright and dark exchanged, so that dark columns (ABF, bright field) are bright."""
+        from napari_stemprior.recording import inverted
+
+        metadata = {**self.metadata, "inverted": not self.is_inverted}
+        return replace(self, image=inverted(self.image), metadata=metadata)
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether bright and dark are exchanged against what the microscope recorded."""
+        return bool(self.metadata.get("inverted"))
 
     @property
     def field_of_view(self) -> tuple[float, float] | None:

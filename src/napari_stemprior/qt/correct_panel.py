@@ -17,6 +17,7 @@ from napari_stemprior.qt.frame_box import FrameBox
 from napari_stemprior.qt.ghosts import Ghosts, hint
 from napari_stemprior.qt.help_dialog import HelpDialog
 from napari_stemprior.qt.history_list import HistoryBox
+from napari_stemprior.qt.inferred_box import InferredBox
 from napari_stemprior.qt.keeping_box import KeepingBox
 from napari_stemprior.qt.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.quick_edit import QuickEdit
@@ -56,6 +57,7 @@ class CorrectPanel(Panel):
         self.keeping = KeepingBox(self.safekeeping)
         self.counts = small_label()
         self.queue = small_label()
+        self.inferred = InferredBox(self.review)
         self.previous = QPushButton("◀ Previous")
         self.next = QPushButton("Next ▶")
         self.accept = QPushButton("✓ Accept")
@@ -84,6 +86,7 @@ class CorrectPanel(Panel):
         self.add(self.keeping)
         self.add(self.counts)
         self.add(self.queue)
+        self.add(self.inferred)
         self.add(self._row(self.previous, self.next))
         self.add(self._row(self.accept, self.reject))
         self.form().addRow("Species", self._row(self.species, self.set_species))
@@ -139,6 +142,7 @@ class CorrectPanel(Panel):
         self.frames.refresh()
         self.see.refresh(none)
         self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
+        self.inferred.refresh()
         self._show_counts(editor)
         self._show_queue()
         self._show_ghosts()
@@ -156,7 +160,9 @@ class CorrectPanel(Panel):
     def accept_selected(self, *_: Any) -> None:
         """Accept the selected atoms, or that the site is empty."""
         site = self._site()
-        if site is not None:
+        if self.inferred.is_here:
+            self.inferred.judge("accepted")
+        elif site is not None:
             self._settle_site(site, self.ghosts.confirm)
         else:
             self._judge("accepted")
@@ -164,7 +170,9 @@ class CorrectPanel(Panel):
     def reject_selected(self, *_: Any) -> None:
         """Reject the selected atoms, or that the site is empty."""
         site = self._site()
-        if site is not None:
+        if self.inferred.is_here:
+            self.inferred.judge("rejected")
+        elif site is not None:
             self._settle_site(site, self.ghosts.fill)
         else:
             self._judge("rejected")
@@ -420,6 +428,7 @@ class CorrectPanel(Panel):
         if progress:
             text = f"Review: <b>{progress}</b>"
             text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
+            text += " Accept or reject all of them." if here is not None and here.group else ""
         self.queue.setText(text)
         self.queue.setVisible(editor is not None)
 

@@ -18,6 +18,7 @@ from psygnal import Signal
 
 from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT, AtomHistory, AtomTable
 from napari_stemprior.atoms.history import Change
+from napari_stemprior.atoms.inferred import inferred
 from napari_stemprior.qt.drawing import Colouring, by_element, draw, restyle
 from napari_stemprior.qt.layers import KEY, rows_from_layer
 from napari_stemprior.qt.merge import Merged, matching_gate, merge
@@ -57,6 +58,8 @@ class AtomEditor:
         self.new_element = UNKNOWN_ELEMENT
         self.threshold = 0.0
         self.show_rejected = False
+        #: Whether atoms that stand on the prior alone are hidden.
+        self.hide_inferred = False
         self.colouring: Colouring = by_element
         #: Which rows the layer shows; None for all. `choose_window` is asked after every edit.
         self.window: Rows | None = None
@@ -121,10 +124,11 @@ class AtomEditor:
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """(N,) which atoms the confidence threshold hides; never one that a person vouches for."""
+        """(N,) which atoms are hidden, by the threshold or as inferred; never one that is vouched for."""
         column = self.history.column
         vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
-        return np.asarray((column("confidence") < self.threshold) & ~vouched, bool)
+        hidden = np.asarray((column("confidence") < self.threshold) & ~vouched, bool)
+        return hidden | inferred(self.rows) if self.hide_inferred else hidden
 
     @property
     def shown(self) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +121,11 @@ class ExportPanel(Panel):
         if not self._format.matches(path):
             path = path.with_name(path.name + self._format.suffix)
         try:
-            micrograph = session.micrograph()
+            micrograph = session.recording()
         except StempriorError as error:
             tell(error)
             return
-        table = editor.table(shown_only=self.shown_only.isChecked(), vacancies=True)
+        table = self._calibrated(editor.table(shown_only=self.shown_only.isChecked(), vacancies=True))
         self.runner.start(_writing(self._format, table, micrograph, path), self._on_written)
 
     def write_pair(self, folder: Path) -> None:
@@ -133,7 +134,9 @@ class ExportPanel(Panel):
         if editor is None:
             return
         try:
-            micrograph = session.micrograph()
+            # all of them: a reviewed place without its atom would teach that nothing is there
+            table = self._calibrated(editor.table(vacancies=True))
+            micrograph = _as_analysed(session, table)
             height, width = micrograph.image.shape
             layer = session.reviewed_region() if self.region.currentText() == _DRAWN else None
             if layer is None and self.region.currentText() == _DRAWN:
@@ -142,8 +145,7 @@ class ExportPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        # all of them: a reviewed place without its atom would teach that nothing is there
-        table = editor.table(vacancies=True)
+        table.provenance["inverted"] = micrograph.is_inverted
         work = _saving(session.operations, folder, micrograph, table, reviewed, session.chosen)
         self._folder = folder
         self.runner.start(work, self._on_saved)
@@ -151,6 +153,10 @@ class ExportPanel(Panel):
     @property
     def _format(self) -> ExportFormat:
         return FORMATS[self.format.currentIndex()]
+
+    def _calibrated(self, table: AtomTable) -> AtomTable:
+        """Note in the provenance where the pixel size comes from."""
+        return replace(table, provenance=table.provenance | {"pixel_size_from": self.session.pixel_size_from})
 
     def _on_draw(self) -> None:
         self.region.setCurrentText(_DRAWN)
@@ -167,6 +173,13 @@ class ExportPanel(Panel):
         self._last = text
         show_info(text)
         self.refresh()
+
+
+def _as_analysed(session: Session, table: AtomTable) -> Micrograph:
+    """Return the image in the contrast in which its atoms were found: the network learns bright columns."""
+    micrograph = session.recording()
+    wanted = bool(table.provenance.get("inverted", session.micrograph().is_inverted))
+    return micrograph if micrograph.is_inverted == wanted else micrograph.inverted()
 
 
 def _writing(

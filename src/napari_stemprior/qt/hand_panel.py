@@ -25,7 +25,7 @@ from napari_stemprior.qt.hand_fit import retyping, start_pose, transformed, what
 from napari_stemprior.qt.lattice_mouse import HINT, LatticeMouse
 from napari_stemprior.qt.layers import layer_id, shape_of
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
-from napari_stemprior.qt.placed import Placed
+from napari_stemprior.qt.placed import Placed, doubts
 from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
@@ -177,7 +177,11 @@ class HandPanel(QWidget):
         session.set_placed(placed)
         name = (placed.stack or placed.prior).name
         if placed.pose.is_fit:
-            show_info(f"The lattice of {name} fits (score {placed.pose.score:.2f}): {changed}.")
+            session.take_scale(placed.pose)
+            show_info(
+                f"The lattice of {name} fits (score {placed.pose.score:.2f}){doubts(placed.reservations)}; "
+                f"{changed}."
+            )
         else:
             show_warning(
                 f"The lattice of {name} does not fit there (score {placed.pose.score:.2f}): {changed}; lay "

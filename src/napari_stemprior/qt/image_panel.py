@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSizePolicy
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import tasks
 from napari_stemprior.qt.layers import layer_id
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PRIOR, Panel, allow, tell
+from napari_stemprior.qt.placed import doubts
+from napari_stemprior.qt.recording_box import RecordingBox
 from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
@@ -48,6 +50,12 @@ class ImagePanel(Panel):
         self.field.setToolTip("Width × height of the image")
         self.note = small_label()
         self.fit = QPushButton(_FIT)
+        self.from_lattice = QCheckBox("Take the pixel size from the lattice")
+        self.from_lattice.setToolTip(
+            "<qt>A lattice that fits (step 2 or 4) also calibrates the image, as <b>Fit pixel size</b> does: "
+            "lengths in Å then follow the lattice constant of the prior, not the file.</qt>"
+        )
+        self.recording = RecordingBox(session)
 
         size_row = QHBoxLayout()
         size_row.addWidget(self.size, 1)
@@ -58,11 +66,14 @@ class ImagePanel(Panel):
         form.addRow("Field of view", self.field)
         self.add(self.note)
         self.add(self.fit)
+        self.add(self.from_lattice)
+        self.add(self.recording)
 
         self.layers.activated.connect(self._on_layer)
         self.size.valueChanged.connect(self._on_size)
         self.unit.currentTextChanged.connect(self._show_size)
         self.fit.clicked.connect(self.start_fit)
+        self.from_lattice.toggled.connect(self._on_from_lattice)
         self._file_reader.failed.connect(self._no_news)
         self.runner.busy_changed.connect(self.refresh)
         for signal in (session.image_changed, session.images_changed, session.prior_changed):
@@ -142,9 +153,10 @@ class ImagePanel(Panel):
                 "prior, or press Suggest in step 2."
             )
             return
-        self.session.set_pixel_size(size)
+        self.session.set_pixel_size(size, "lattice")
         self.session.set_pose(pose, self.session.prior)
-        show_info(f"The lattice fits at {size:.4g} Å/px. Look at the overlay in step 2 to check it.")
+        doubt = doubts(pose.reservations)
+        show_info(f"The lattice fits at {size:.4g} Å/px{doubt}. Look at the overlay in step 2 to check it.")
 
     def _show_layers(self) -> None:
         images = self.session.images
@@ -161,6 +173,11 @@ class ImagePanel(Panel):
         self.size.setSingleStep(0.001 / factor)
         self.size.setValue((self.session.pixel_size or 0.0) / factor)
         self.size.blockSignals(False)
+
+    def _on_from_lattice(self, on: bool) -> None:
+        self.session.scale_from_lattice = on
+        if on and self.session.fitted_pose is not None:
+            self.session.take_scale(self.session.fitted_pose)
 
     def _on_layer(self, index: int) -> None:
         self.session.choose_image(self.session.images[index])
@@ -189,7 +206,7 @@ class ImagePanel(Panel):
     def _on_read(self, size: float | None) -> None:
         image = self.session.image
         if size is not None and image is not None and layer_id(image) == self._asked:
-            self.session.set_pixel_size(size)
+            self.session.set_pixel_size(size, "file")
 
     def _no_news(self, error: StempriorError) -> None:
         """Leave the note of the panel as it is: it asks for the pixel size already."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Image, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
@@ -27,6 +28,9 @@ KEY = "stemprior"
 ANGSTROM = ("angstrom", "angstrom")
 #: Diameter of an atom's ring as a part of the distance to its neighbour.
 RING = 0.55
+
+#: Of pixels without signal and of those filled from their neighbours.
+_LEFT_OUT_COLOURS = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: "#d62728", 2: "#ff9f1c"}
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -263,6 +267,18 @@ def reference_layer(
         colormap="gray",
         metadata={KEY: {"role": "reference", "image": layer_id(image)}},
         **place,
+    )
+
+
+def left_out_layer(image: Image, mask: NDArray[np.uint8]) -> Labels:
+    """Show which pixels of an image hold no signal (1), and which were filled from their neighbours (2)."""
+    return Labels(
+        mask,
+        name=f"{image.name} left out",
+        opacity=0.55,
+        colormap=DirectLabelColormap(color_dict=_LEFT_OUT_COLOURS),
+        metadata={KEY: {"role": "left out", "image": layer_id(image)}},
+        **placed_like(image),
     )
 
 

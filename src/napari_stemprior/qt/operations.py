@@ -18,6 +18,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import Pose, PoseField
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, StructurePrior
@@ -53,6 +54,12 @@ def _segmenter(model: str, device: str) -> SegmenterLike:
     from napari_stemprior.inference import Segmenter
 
     return Segmenter(model, device)
+
+
+def _prepare(image: NDArray[np.float32]) -> PreparedImage:
+    from napari_stemprior.recording import prepare
+
+    return prepare(image)
 
 
 def _register(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior) -> list[Pose]:
@@ -199,6 +206,7 @@ class Operations:
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
     load_prior: Callable[[str, str], Any] = _load_prior
     read_pixel_size: Callable[[Path], float | None] = _read_pixel_size
+    prepare: Callable[[NDArray[np.float32]], PreparedImage] = _prepare
     register: Callable[[NDArray[np.float32], float, StructurePrior], list[Pose]] = _register
     register_stack: Callable[..., list[Any]] = _register_stack
     pose_field: Callable[..., PoseField] = _pose_field

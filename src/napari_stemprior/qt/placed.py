@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,6 +92,11 @@ class Placed:
         return self.pose if self.stack is None else StackPose(self.poses, self.pose.score)
 
     @property
+    def reservations(self) -> tuple[str, ...]:
+        """What is doubtful about the fit, a sentence each; of all layers."""
+        return tuple(dict.fromkeys(sentence for pose in self.poses for sentence in pose.reservations))
+
+    @property
     def poses(self) -> tuple[Pose, ...]:
         """The poses of all layers, entrance first."""
         return (self.pose, *self.lower)
@@ -171,3 +177,9 @@ def same_place(a: Placed, b: Placed) -> bool:
 def same_pose(a: Pose, b: Pose) -> bool:
     """Tell whether two poses are equal in every number."""
     return np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score
+
+
+def doubts(reservations: Iterable[str]) -> str:
+    """Return what is added to "it fits": nothing, or the reservations."""
+    said = " ".join(reservations).rstrip(".")
+    return f" with a reservation: {said}" if said else ""

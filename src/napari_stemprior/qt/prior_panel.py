@@ -14,7 +14,7 @@ from napari_stemprior.qt.column_table import ColumnTable
 from napari_stemprior.qt.hand_panel import HandPanel
 from napari_stemprior.qt.job_bar import JobBar
 from napari_stemprior.qt.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
-from napari_stemprior.qt.placed import Placed
+from napari_stemprior.qt.placed import Placed, doubts
 from napari_stemprior.qt.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.prior_groups import LAYERS
 from napari_stemprior.qt.section import Fold, small_label
@@ -157,7 +157,7 @@ class PriorPanel(Panel):
         name = "" if session.chosen is None else session.chosen.name
         mark = "" if placed is None else "by hand: " if placed.by_hand else "no fit: "
         if placed is not None and placed.pose.is_fit:
-            mark = "fitted: "
+            mark = "reservation: " if placed.reservations else "fitted: "
         self.state_changed.emit(mark + name)
         if not busy:
             self.fit.setText(_FIT)
@@ -224,7 +224,10 @@ class PriorPanel(Panel):
             )
         else:
             best = suggestions[0]
-            show_info(f"{best.name} fits best (score {best.score:.2f}); click a line to take it.")
+            show_info(
+                f"{best.name} fits best (score {best.score:.2f}){doubts(best.pose.reservations)}; "
+                "click a line to take it."
+            )
 
     def _on_suggestion(self, suggestion: Any) -> None:
         self.pick(suggestion.name)
@@ -232,7 +235,7 @@ class PriorPanel(Panel):
         if session.prior is None or session.prior.name != suggestion.name:
             return
         if session.pixel_size is None:
-            session.set_pixel_size(suggestion.pixel_size)
+            session.set_pixel_size(suggestion.pixel_size, "lattice")
         placed = Placed(suggestion.pose, session.prior)
         session.set_placed(placed)
         session.show_overlay(True)
@@ -256,6 +259,7 @@ class PriorPanel(Panel):
                 "check the pixel size in step 1, press Suggest, or fit by hand."
             )
             return
+        session.take_scale(pose)
         if session.overlay is None:  # a shown one has followed
             session.show_overlay(True)
             self.refresh()
@@ -267,7 +271,7 @@ class PriorPanel(Panel):
                 "grains, or choose a stack under 'Own file or stack' if one lies above the other."
             )
         else:
-            show_info(f"The lattice of {name} fits (score {pose.score:.2f}).")
+            show_info(f"The lattice of {name} fits (score {pose.score:.2f}){doubts(placed.reservations)}.")
 
     def _load(self, path: str, axis: str) -> None:
         if self.runner.busy:
@@ -354,12 +358,17 @@ def placed_text(placed: Placed, pixel_size: float | None = None) -> str:
             for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
         )
         below = f", below it {others}"
-    return fit_text(placed.pose, pixel_size, below)
+    return fit_text(placed.pose, pixel_size, below, placed.reservations)
 
 
-def fit_text(pose: Pose, pixel_size: float | None = None, more: str = "") -> str:
+def fit_text(
+    pose: Pose, pixel_size: float | None = None, more: str = "", reservations: tuple[str, ...] = ()
+) -> str:
     """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
+    reservations = reservations or pose.reservations
     verdict = "Fits" if pose.is_fit else "<b>Does not fit</b>"
+    if pose.is_fit and reservations:
+        verdict = f"<b>Fits with a reservation</b>: {' '.join(reservations)}<br>Fit"
     mirrored = ", mirrored" if pose.mirrored else ""
     text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}{more}"
     stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1

@@ -93,9 +93,9 @@ def segment_box(
 def _seen_from(pose: Pose | StackPose, low: NDArray[np.int64]) -> Pose | StackPose:
     """Return a pose on the part of the image that begins at pixel `low` (y, x)."""
     if isinstance(pose, StackPose):
-        poses = tuple(Pose(layer.affine, layer.origin - low, layer.score) for layer in pose.poses)
+        poses = tuple(replace(layer, origin=layer.origin - low) for layer in pose.poses)
         return StackPose(poses, pose.score)
-    return Pose(pose.affine, pose.origin - low, pose.score)
+    return replace(pose, origin=pose.origin - low)
 
 
 def rectangle_layer(image: Image) -> Shapes:

@@ -51,10 +51,16 @@ class Review:
             return []
         rows, queue = editor.rows, self.queue
         # rows and queue are kept, so that their ids are not given to others
-        if self._waiting_of is None or self._waiting_of[:3] != (id(rows), id(queue), editor.threshold):
+        now = (id(rows), id(queue), editor.threshold, editor.hide_inferred)
+        if self._waiting_of is None or self._waiting_of[:4] != now:
             hidden = set(editor.history.ids[editor.hidden].tolist())
-            self._waiting = [i for i in queue.waiting(rows) if queue.doubts[i].atom_id not in hidden]
-            self._waiting_of = (id(rows), id(queue), editor.threshold, rows, queue)
+            self._waiting = [
+                i
+                for i in queue.waiting(rows)
+                if queue.doubts[i].atom_id not in hidden
+                and not (queue.doubts[i].group and editor.hide_inferred)
+            ]
+            self._waiting_of = (*now, rows, queue)
         return self._waiting
 
     def step(self, viewer: ViewerModel, by: int) -> Doubt | None:
@@ -86,7 +92,10 @@ class Review:
         editor, doubt = self.editor, self.here
         if editor is None or doubt is None:
             return
-        if doubt.site >= 0 and self.queue.occupancy is not None:
+        if doubt.group:  # all over the image
+            viewer.reset_view()
+            editor.layer.selected_data = set()
+        elif doubt.site >= 0 and self.queue.occupancy is not None:
             centre_on(viewer, editor, self.queue.occupancy.sites.yx[doubt.site])
             editor.layer.selected_data = set()
         else:

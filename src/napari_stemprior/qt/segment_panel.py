@@ -12,10 +12,12 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QProgressBar, QPushButton
 from superqt import QLabeledDoubleSlider
 
+from napari_stemprior.atoms.inferred import inferred_sentence
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt import rerun, tasks
 from napari_stemprior.qt.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
+from napari_stemprior.qt.placed import doubts
 from napari_stemprior.qt.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.workers import JobRunner
@@ -187,10 +189,15 @@ class SegmentPanel(Panel):
     ) -> None:
         inside = None if box is None else box.contains
         self.session.take_segmentation(image, result, frame=frame, inside=inside)
+        reservations = [] if box is not None else result.table.provenance.get("reservations", [])
         waiting = int((result.table.rows["status"] == "review").sum())
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
         self._last = found
         self._message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
+        together = inferred_sentence(result.table.rows)
+        if reservations:
+            self._message += f" The lattice fits{doubts(reservations)}."
+        self._message += f" {together}" if together else ""
         only = result.only_layer
         if only is not None and result.prior is not None:
             show_warning(

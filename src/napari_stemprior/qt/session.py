@@ -17,6 +17,13 @@ from napari_stemprior.errors import PixelSizeError, StempriorError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt import layers as doors
 from napari_stemprior.qt.editing import AtomEditor
+from napari_stemprior.qt.image_notes import (
+    is_inverted,
+    note_inverted,
+    note_pixel_size_from,
+    pixel_size_from,
+    same_view,
+)
 from napari_stemprior.qt.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.operations import Operations
 from napari_stemprior.qt.placed import Placed, same_place
@@ -72,6 +79,8 @@ class Session:
         self.stack: Stack | None = None
         #: Pixel (y, x) about which a person turns the lattice, while that is done.
         self.pivot: NDArray[np.float64] | None = None
+        #: Whether a fit of the lattice also calibrates the image.
+        self.scale_from_lattice = False
         self._image: Image | None = None
         self._closed = False
         self._specimens: dict[str, Specimen] = {}
@@ -135,8 +144,15 @@ class Session:
         except PixelSizeError:
             return None
 
-    def set_pixel_size(self, value: float) -> None:
-        """Calibrate the chosen image; layers that belong to it follow.
+    def set_pixel_size(self, value: float, source: str = "given") -> None:
+        """Calibrate the chosen image; layers that belong to it follow, and the view stays.
+
+        Parameters
+        ----------
+        value : float
+            Å/px.
+        source : str
+            Where it comes from: ``"file"``, ``"given"`` or ``"lattice"``.
 
         Raises
         ------
@@ -146,17 +162,44 @@ class Session:
         image = self._image
         if image is None:
             return
-        doors.set_pixel_size(image, value)
-        for layer in self.viewer.layers:
-            if doors.belongs(layer, image):
-                doors.follow(layer, image)
+        with same_view(self.viewer, image):
+            doors.set_pixel_size(image, value)
+            note_pixel_size_from(image, source)
+            for layer in self.viewer.layers:
+                if doors.belongs(layer, image):
+                    doors.follow(layer, image)
         if self.editor is not None:
             self.editor.pixel_size = value
         if self.pose is not None and not np.isclose(self.pose.pixel_size, value, rtol=0.1):
             self.set_pose(None, None)  # it was found at a scale that no longer holds
 
-    def micrograph(self) -> Micrograph:
-        """Return the chosen image, the current frame of a stack.
+    def take_scale(self, pose: Pose) -> None:
+        """Take the pixel size from a lattice that fits, if a person wants that."""
+        size = self.pixel_size
+        if self.scale_from_lattice and pose.is_fit and size is not None and pose.pixel_size != size:
+            self.set_pixel_size(pose.pixel_size, "lattice")
+
+    @property
+    def pixel_size_from(self) -> str:
+        """Where the pixel size of the chosen image comes from: ``"file"``, ``"given"`` or ``"lattice"``."""
+        return "" if self._image is None else pixel_size_from(self._image)
+
+    @property
+    def inverted(self) -> bool:
+        """Whether bright and dark are exchanged in what is analysed."""
+        return self._image is not None and is_inverted(self._image)
+
+    def set_inverted(self, on: bool) -> None:
+        """Exchange bright and dark in what is analysed; a fit to the other contrast is forgotten."""
+        if self._image is None or on == self.inverted:
+            return
+        note_inverted(self._image, on)
+        if self.placed is not None and not self.placed.by_hand:
+            self.set_placed(None)
+        self._on_image()
+
+    def recording(self) -> Micrograph:
+        """Return the chosen image as it was recorded, the current frame of a stack.
 
         Raises
         ------
@@ -165,9 +208,22 @@ class Session:
         """
         if self._image is None:
             raise StempriorError("There is no image; open a micrograph first (File > Open).")
-        specimen = self._specimen()
+        return doors.micrograph_from_layer(self._image, self.viewer.dims.current_step)
+
+    def micrograph(self) -> Micrograph:
+        """Return the chosen image as it is analysed, the current frame of a stack.
+
+        Raises
+        ------
+        StempriorError
+            If there is none, or it cannot be a micrograph.
+        """
+        specimen = self._specimen_or_none()
+        if specimen is None:
+            return self.recording()
         if specimen.micrograph is None:
-            specimen.micrograph = doors.micrograph_from_layer(self._image, self.viewer.dims.current_step)
+            recorded = self.recording()
+            specimen.micrograph = recorded.inverted() if self.inverted else recorded
         return specimen.micrograph
 
     # --- prior and pose -----------------------------------------------------------------------
@@ -294,6 +350,8 @@ class Session:
         self.choose_image(image)
         if result.pose is not None:
             self.set_pose(result.pose, result.prior)
+            if inside is None and self.pose is not None:
+                self.take_scale(self.pose)
         editor = self.editor
         if editor is None:
             editor = self._new_editor(image, result)

@@ -15,6 +15,8 @@ _ROWS_SHOWN = 5
 _MOST = 12
 #: Shown where nothing fits, to see what was tried.
 _NEAR_MISSES = 3
+#: Behind the score of a fit with a reservation.
+_DOUBT = " ?"
 _HEADERS = ("Prior", "Score", "Å/px")
 
 
@@ -28,7 +30,9 @@ class SuggestionList(QTableWidget):
         super().__init__(0, len(_HEADERS))
         self._suggestions: list[Suggestion] = []
         self.setHorizontalHeaderLabels(list(_HEADERS))
-        self.horizontalHeaderItem(1).setToolTip("From 0 to 1; above 0.5 the lattice fits")
+        self.horizontalHeaderItem(1).setToolTip(
+            "From 0 to 1; above 0.5 the lattice fits. A ? marks a fit with a reservation"
+        )
         self.horizontalHeaderItem(2).setToolTip("Pixel size at which the lattice fits")
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -49,10 +53,11 @@ class SuggestionList(QTableWidget):
         self.clearSelection()
         self.setRowCount(len(self._suggestions))
         for row, suggestion in enumerate(self._suggestions):
+            doubted = suggestion.is_fit and bool(suggestion.pose.reservations)
             alike = row > 0 and suggestion.is_fit and suggestion.tie == self._suggestions[row - 1].tie
             texts = (
                 f"≈ {suggestion.name}" if alike else suggestion.name,
-                f"{suggestion.score:.2f}",
+                f"{suggestion.score:.2f}{_DOUBT if doubted else ''}",
                 f"{suggestion.pixel_size:.4f}",
             )
             for place, text in enumerate(texts):
@@ -74,10 +79,13 @@ class SuggestionList(QTableWidget):
 
 def tooltip_of(suggestion: Suggestion, *, alike: bool) -> str:
     """Say in words how a suggestion fits; `alike`: the image does not tell it from the one above it."""
+    fits = "fits with a reservation" if suggestion.pose.reservations else "fits"
     text = (
-        f"{suggestion.name} {'fits' if suggestion.is_fit else 'does not fit'}: score {suggestion.score:.2f}, "
+        f"{suggestion.name} {fits if suggestion.is_fit else 'does not fit'}: score {suggestion.score:.2f}, "
         f"rotated {suggestion.pose.angle:.1f}°. It explains {100 * suggestion.merit:.0f} % of the pattern."
     )
+    if suggestion.is_fit and suggestion.pose.reservations:
+        text += " " + " ".join(suggestion.pose.reservations)
     if alike:
         text += " The image alone does not tell it from the line above."
     return f"<qt>{text} Click to take it as the prior and show its lattice.</qt>"

@@ -24,6 +24,7 @@ from napari_stemprior.qt.reference_image import (
     difference_of,
     shown_limits,
 )
+from napari_stemprior.recording import remarks
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
@@ -88,6 +89,34 @@ def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, N
     """Look into the file of an image for its pixel size."""
     yield Progress(0, 0, "Reading the pixel size")
     return operations.read_pixel_size(path)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was found in a recording.
+
+    Parameters
+    ----------
+    sentences : tuple of str
+        What was set right, and whether the columns look dark.
+    left_out : (H, W) array of uint8, optional
+        1 where there is no signal, 2 where single pixels were filled; None where all pixels are good.
+    """
+
+    sentences: tuple[str, ...]
+    left_out: NDArray[np.uint8] | None = None
+
+
+def look_at_recording(
+    operations: Operations, micrograph: Micrograph, how_to_invert: str
+) -> Generator[Progress, None, Recorded]:
+    """Find what holds no signal in a recording, and what else is set right before it is analysed."""
+    yield Progress(0, 0, "Looking at the recording")
+    prepared = operations.prepare(micrograph.image)
+    yield Progress(0, 0, "Looking at the contrast")
+    sentences = tuple(remarks(prepared, how_to_invert))
+    mask = np.where(prepared.valid, np.where(prepared.mended, 2, 0), 1).astype(np.uint8)
+    return Recorded(sentences, mask if mask.any() else None)
 
 
 def fit(
@@ -245,6 +274,7 @@ def segment(
     yield Progress(0, 0, "Reading the image")
     segmenter.set_image(micrograph.image, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
+    table.provenance["inverted"] = micrograph.is_inverted
     # where a stack does not fit, the segmenter may have placed one layer alone: no place of the stack
     return Segmented(table, pose if isinstance(prior, Stack) else segmenter.pose, prior)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 #: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken
@@ -65,3 +65,24 @@ def _noise(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
     mixed = image[1:, 1:] - image[1:, :-1] - image[:-1, 1:] + image[:-1, :-1]
     good = valid[1:, 1:] & valid[1:, :-1] & valid[:-1, 1:] & valid[:-1, :-1]
     return float(np.mean(mixed[good].astype(np.float64) ** 2)) / 4 if good.any() else 0.0
+
+
+def inverted(image: ArrayLike) -> NDArray[np.float32]:
+    """Return an image with bright and dark exchanged: max + min - image.
+
+    Parameters
+    ----------
+    image : (H, W) array-like
+        Pixels that are no finite numbers stay as they are.
+
+    Returns
+    -------
+    (H, W) array of float32
+        It spans the same range of values.
+    """
+    array = np.asarray(image, np.float32)
+    finite = np.isfinite(array)
+    if not finite.any():
+        return array.copy()
+    low, high = float(array[finite].min()), float(array[finite].max())
+    return np.where(finite, (low + high) - array, array).astype(np.float32)

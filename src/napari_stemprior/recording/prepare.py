@@ -17,8 +17,8 @@ from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 
 Mask = NDArray[np.bool_]
 
-#: Rows in which more than this share of the pixels is spoiled are bad as a whole.
-_BAD_ROW = 0.5
+#: Rows and columns of the smallest image in which anything but NaN is looked for: less is no recording.
+_LEAST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,16 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     Raises
     ------
     MicrographError
-        If it is not a two-dimensional image of real numbers, smaller than 16 x 16, or without contrast.
+        If it is not a two-dimensional image of real numbers or without contrast.
     """
     if isinstance(image, PreparedImage):
         return image
     array = _checked(image)
-    areas = bad_areas(array)
+    if min(array.shape) < _LEAST_SIDE:
+        finite = np.isfinite(array)
+        areas = [] if finite.all() else [BadArea("pixels that are no numbers", ~finite)]
+    else:
+        areas = bad_areas(array)
     valid = np.ones(array.shape, bool)
     for area in areas:
         valid &= ~area.mask
@@ -171,6 +175,9 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
             "Every pixel of the image has the same value, so it shows nothing; open another image."
         )
     filled = inpaint(array, valid)
+    if min(array.shape) < _LEAST_SIDE:
+        nothing = np.zeros(array.shape, bool)
+        return PreparedImage(filled, valid, nothing, np.zeros(len(array), np.float32), tuple(areas))
     spoiled = lone_pixels(filled, valid)
     if spoiled.any():
         filled = inpaint(filled, valid & ~spoiled)
@@ -190,11 +197,6 @@ def _checked(image: ArrayLike) -> NDArray[np.float32]:
         raise MicrographError(f"The image has shape {array.shape}; give a single 2-D image.")
     if np.iscomplexobj(array):
         raise MicrographError("The image is complex; give its real intensity.")
-    if min(array.shape) < 16:
-        raise MicrographError(
-            f"The image is {array.shape[1]} x {array.shape[0]} pixels; at least 16 x 16 are needed "
-            "to see a lattice."
-        )
     if array.dtype.kind not in "biuf":
         raise MicrographError("The pixels of the image are not numbers; give an image of real numbers.")
     with np.errstate(over="ignore"):  # beyond the range of single precision is infinite, so a bad pixel

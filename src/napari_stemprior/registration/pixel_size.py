@@ -15,7 +15,7 @@ from napari_stemprior.registration.placement import Placement, place, register, 
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import has_mirror, nodes
 from napari_stemprior.registration.score import explained_share
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -136,8 +136,8 @@ def _placed(start: Lattice, band: Band, prior: StructurePrior, *, hopeful: bool)
     for placement in place(band.view, found, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
         free = replace(placement, evidence=replace(placement.evidence, scale=0.0))
-        inner = to_pose(free, band.view.flat)
-        pose = Pose(inner.affine, inner.origin + band.corner, inner.score)
+        inner = to_pose(free, band.view.flat, prior)
+        pose = replace(inner, origin=inner.origin + band.corner)
         results.append(Scaled(pose.pixel_size, pose, free))
     return results
 

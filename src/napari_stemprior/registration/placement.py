@@ -11,6 +11,7 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.beyond import share_beyond
 from napari_stemprior.registration.brightness import brightness
 from napari_stemprior.registration.demodulation import match_origin
+from napari_stemprior.registration.diagnosis import reservations
 from napari_stemprior.registration.lattice_search import (
     Lattice,
     refine_power,
@@ -21,12 +22,15 @@ from napari_stemprior.registration.phase_locking import rotated, straighten
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
 from napari_stemprior.registration.score import Evidence, evidence, explained_share
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
 #: Scales that the sweep tries: pixel sizes in files are often 5 % off.
 SCALES = np.geomspace(0.935, 1.07, 11)
+#: Scales that are tried where the lattice fits at none of these. Calibrations of real files were up to 12 %
+#: off.
+FAR_SCALES = np.concatenate([np.geomspace(0.825, 0.922, 9), np.geomspace(1.085, 1.21, 9)])
 #: Lattices that are carried from the power to the phases.
 LATTICES = 3
 #: A lattice whose nodes have less than this share of the best one's log power is not carried on.
@@ -56,7 +60,8 @@ def register(
     image : (H, W) array-like, or PreparedImage
         Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
-        Å per pixel; up to 6 % off is borne, and 8 % of difference between two directions.
+        Å per pixel. Up to 6 % off is borne, and up to 20 % where the lattice says so beyond doubt, with a
+        reservation; so are 8 % of difference between two directions.
     prior : StructurePrior
     candidates : int
         How many poses to return at most; they differ in lattice, rotation, or mirror.
@@ -77,7 +82,7 @@ def register(
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
     flat = flatten(array, size)
-    return [to_pose(p, flat) for p in register_placements(flat, prior)[: max(1, candidates)]]
+    return [to_pose(p, flat, prior) for p in register_placements(flat, prior)[: max(1, candidates)]]
 
 
 def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placement]:
@@ -86,9 +91,20 @@ def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placemen
 
 
 def register_view(seen: View, prior: StructurePrior) -> list[Placement]:
-    """Register an image that is made ready; every placement, best first."""
+    """Register an image that is made ready; every placement, best first.
+
+    Where the lattice does not fit near the stated pixel size, pixel sizes up to 20 % off are tried.
+    """
+    near = _placed_at(seen, prior, SCALES)
+    if near[0].evidence.score > 0.5:
+        return near
+    far = _placed_at(seen, prior, FAR_SCALES)
+    return ranked(near + far) if far[0].evidence.score > 0.5 else near
+
+
+def _placed_at(seen: View, prior: StructurePrior, scales: NDArray[np.float64]) -> list[Placement]:
     found = nodes(prior, seen.resolution)
-    lattices = find_lattices(seen, found, prior, SCALES)
+    lattices = find_lattices(seen, found, prior, scales)
     groups: list[list[Placement]] = []
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
@@ -246,12 +262,12 @@ def _equivalent(first: Placement, second: Placement, prior: StructurePrior) -> b
     return bool(same.all() and distance.min(1).max() < 0.15)
 
 
-def to_pose(placement: Placement, flat: Flattened) -> Pose:
+def to_pose(placement: Placement, flat: Flattened, prior: StructurePrior) -> Pose:
     """Carry a placement in Å on the flattened image to pixels of the original."""
-    pose = Pose(
-        placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, placement.evidence.score
-    )
-    return pose.scaled(flat.binning)
+    proof = placement.evidence
+    pose = Pose(placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, proof.score)
+    doubts = reservations(proof, prior.name, flat.pixel_size / flat.binning) if pose.is_fit else ()
+    return replace(pose.scaled(flat.binning), reservations=doubts)
 
 
 def from_pose(pose: Pose, flat: Flattened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

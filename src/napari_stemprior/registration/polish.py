@@ -16,7 +16,7 @@ from napari_stemprior.registration.lattice_search import (
 from napari_stemprior.registration.placement import from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -72,9 +72,9 @@ def polish(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structure
     # locking may have chosen another orientation of the basis: take the one that the hand has set
     kept = min(lattice_symmetries(prior), key=lambda s: float(np.abs(locked.linear @ s - linear).max()))
     placement = locked.placement(kept)
-    best = to_pose(placement, flat)
+    best = to_pose(placement, flat, prior)
     cells = best.to_angstrom(pose.origin) @ np.linalg.inv(prior.cell)
-    return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score)
+    return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score, best.reservations)
 
 
 def _range(reach: float, step: float, middle: float = 0.0) -> NDArray[np.float64]:

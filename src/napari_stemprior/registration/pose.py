@@ -22,11 +22,14 @@ class Pose:
         Pixel (y, x) of the prior's origin.
     score : float
         How well the lattice fits, from 0 (no fit) to 1. Above 0.5 is a fit.
+    reservations : tuple of str
+        What is doubtful about the fit, a sentence each; none for a clean one.
     """
 
     affine: NDArray[np.float64]
     origin: NDArray[np.float64]
     score: float = 0.0
+    reservations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "affine", np.array(self.affine, dtype=np.float64).reshape(2, 2))
@@ -63,8 +66,13 @@ class Pose:
 
     @property
     def is_fit(self) -> bool:
-        """Whether the score tells a fit from no fit."""
+        """Whether the lattice fits, with or without a reservation."""
         return self.score > 0.5
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it fits without any reservation."""
+        return self.is_fit and not self.reservations
 
     @property
     def angle(self) -> float:
@@ -93,7 +101,7 @@ class Pose:
     def scaled(self, factor: float) -> Pose:
         """Return the pose on the image resampled by `factor` (pixel centres on integers)."""
         origin = (self.origin + 0.5) * factor - 0.5
-        return Pose(self.affine * factor, origin, self.score)
+        return Pose(self.affine * factor, origin, self.score, self.reservations)
 
     def columns(
         self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0

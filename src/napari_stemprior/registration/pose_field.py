@@ -15,7 +15,7 @@ from napari_stemprior.registration.displacement import Displacement, match_at, t
 from napari_stemprior.registration.placement import from_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten, spectrum
+from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image, spectrum
 from napari_stemprior.structure import StructurePrior
 
 #: Standard deviation in Å of the finest window that displacements are taken from.
@@ -104,7 +104,9 @@ class PoseField:
         return np.asarray(map_coordinates(values, coordinates, order=1, mode="nearest"), dtype=float)
 
 
-def fit_pose_field(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> PoseField:
+def fit_pose_field(
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose
+) -> PoseField:
     """Follow the lattice of a pose through strain, and tell where it is.
 
     The phases are followed from window to window; where noise would move the columns more than the strain

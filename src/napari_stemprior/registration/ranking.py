@@ -16,7 +16,7 @@ from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_pl
 from napari_stemprior.registration.placement import register_view, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -115,7 +115,7 @@ def rank_priors(
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(seen, array.shape, pixel_size, prior)
-        if any(f.pose.is_fit and abs(f.off) <= SCALE_TRUST for f in found):
+        if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
             return _ranked(found, array.shape, believed=True)
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
     bands = make_bands(array, low, high)
@@ -136,6 +136,11 @@ class _Found:
     off: float
     merit: float
 
+    @property
+    def level(self) -> int:
+        """2 for a clean fit, 1 for one with a reservation, 0 for none."""
+        return int(self.pose.is_fit) + int(self.pose.is_clean)
+
 
 def _at_stated_size(
     seen: View, shape: tuple[int, ...], pixel_size: float, prior: StructurePrior
@@ -146,12 +151,12 @@ def _at_stated_size(
         return []
     placed = []
     for placement in register_view(seen, prior):
-        pose = to_pose(placement, seen.flat)
+        pose = to_pose(placement, seen.flat, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
         # heavy tails: a magnification may be off by a tenth, and then says little
         trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)
         placed.append(_Found(prior, pose, placement.evidence, off, trust * _shape_merit(placement.evidence)))
-    return [max(placed, key=lambda f: (f.pose.is_fit, f.merit))]
+    return [max(placed, key=lambda f: (f.level, f.merit))]
 
 
 def _at_any_size(
@@ -164,7 +169,7 @@ def _at_any_size(
         beyond = max(0.0, abs(off) - NOMINAL)
         trust = 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
         placed.append(_Found(prior, scaled.pose, proof, off, trust * _shape_merit(proof)))
-    return [max(placed, key=lambda f: (f.pose.is_fit, f.merit))] if placed else []
+    return [max(placed, key=lambda f: (f.level, f.merit))] if placed else []
 
 
 def _shape_merit(proof: Evidence) -> float:
@@ -183,7 +188,7 @@ def _ranked(found: list[_Found], shape: tuple[int, ...], *, believed: bool) -> l
 
     Where the pixel size is not believed, those in a tie keep the order in which they were given.
     """
-    rest = sorted(found, key=lambda f: (not f.pose.is_fit, -f.merit))
+    rest = sorted(found, key=lambda f: (-f.level, -f.merit))
     given = {id(f): place for place, f in enumerate(found)}
     ranked: list[Suggestion] = []
     tie = 0
@@ -202,7 +207,7 @@ def _ranked(found: list[_Found], shape: tuple[int, ...], *, believed: bool) -> l
 
 def _tied(leader: _Found, other: _Found, shape: tuple[int, ...], *, believed: bool) -> bool:
     """Tell whether the image cannot decide between two fits."""
-    if not (leader.pose.is_fit and other.pose.is_fit):
+    if not (leader.pose.is_fit and leader.level == other.level):
         return False
     if believed and abs(leader.off - other.off) > SAME_SCALE:
         return False

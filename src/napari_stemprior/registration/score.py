@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from napari_stemprior.registration.brightness import Brightness
+from napari_stemprior.registration.criteria import BY_NAME, credit
 from napari_stemprior.registration.reciprocal import EXPONENTS, Nodes
 from napari_stemprior.registration.spectrum import Spectrum
 from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior
@@ -64,36 +65,63 @@ class Evidence:
     brightness: Brightness = field(default_factory=Brightness)
 
     @property
-    def votes(self) -> dict[str, float]:
-        """What each measure says, from 0 (against) to 1, by name of the measure."""
+    def measures(self) -> dict[str, float]:
+        """What the criteria ask for, by name of the criterion; see `criteria.CRITERIA`."""
         return {
-            "significance": _vote(self.significance - 1.6 * chance_significance(self.extent), 1.8, 1.0),
+            "significance": self.significance - 1.6 * chance_significance(self.extent),
             # at little signal a right lattice agrees less by chance
-            "agreement": _vote(self.agreement + 1.5 / max(self.significance, 1.0), 0.88, 0.015),
-            "beyond": _vote(-self.beyond, -0.07, 0.012),
-            "explained": 1.0 if np.isnan(self.explained) else _vote(self.explained, 0.29, 0.025),
-            "breadth": _vote(self.breadth, 0.25, 0.06),
-            "together": _vote(self.together, 0.9, 0.015),
-            "scale": _vote(-abs(np.log1p(self.scale)), -0.066, 0.002),
-            "strain": _vote(-self.strain, -0.14, 0.006),
-            # right priors: multislice departs by 0.08 from Z to a power, a micrograph of SrTiO3 by 0.13;
-            # it shows 0.10 between its columns. Other crystals of one lattice: 0.25 and 0.18 at least.
-            "brightness": _vote(-self.brightness.misfit, -0.2, 0.015),
-            "between": _vote(-self.brightness.between, -0.15, 0.01),
-            "contrast": _vote(self.brightness.contrast, 0.65, 0.02),
+            "agreement": self.agreement + 1.5 / max(self.significance, 1.0),
+            "beyond": self.beyond,
+            "explained": 1.0 if np.isnan(self.explained) else self.explained,
+            "breadth": self.breadth,
+            "together": self.together,
+            "scale": abs(float(np.log1p(self.scale))),
+            "strain": self.strain,
+            "brightness": self.brightness.misfit,
+            "between": self.brightness.between,
+            "contrast": self.brightness.contrast,
         }
 
     @property
+    def votes(self) -> dict[str, float]:
+        """What each measure says, from 0 (against) to 1, by name of the criterion."""
+        return {name: BY_NAME[name].vote(value) for name, value in self.measures.items()}
+
+    @property
+    def balance(self) -> float:
+        """Nats for the lattice less those against it; see `criteria`."""
+        against = sum(BY_NAME[name].shortfall(value) for name, value in self.measures.items())
+        return credit(self.significance, chance_significance(self.extent)) - against
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it fits without any reservation."""
+        return self._clean_score > 0.5
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Names of the criteria that do not hold, the worst first; of a clean fit none."""
+        if self.is_clean:
+            return ()
+        votes = self.votes
+        failed = sorted((vote, name) for name, vote in votes.items() if vote < 0.5)
+        return tuple(name for _, name in failed) or (min(votes, key=lambda name: votes[name]),)
+
+    @property
     def score(self) -> float:
-        """From 0 to 1; above 0.5 is a fit."""
+        """From 0 to 1; above 0.5 is a fit, and up to `RESERVED_SCORE` one with a reservation."""
+        clean = self._clean_score
+        balance = self.balance
+        if clean > 0.5 or balance <= 0 or self.votes["significance"] <= 0.5:
+            return clean
+        return 0.5 + (RESERVED_SCORE - 0.5) * float(1 - np.exp(-balance))
+
+    @property
+    def _clean_score(self) -> float:
         # one strong objection is enough; agreement and ease rank what passes
         effort = (self.scale**2 + (self.strain / 2) ** 2) / 0.15**2
         ease = (0.6 + 0.4 * np.clip(self.agreement, 0, 1)) / (1 + effort)
         return float(min(self.votes.values()) * ease)
-
-
-def _vote(value: float, threshold: float, width: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip((value - threshold) / width, -50, 50))))
 
 
 def chance_significance(extent: float) -> float:
@@ -217,8 +245,10 @@ def togetherness(
     return float(np.sqrt(np.clip(common / max(power, 1e-30), 0, 1)))
 
 
-#: Power over the background from which a peak of the spectrum is not noise: of some 5,000 independent samples,
-#: exponential noise exceeds it in one image of 200.
+#: The most that a fit with a reservation scores.
+RESERVED_SCORE = 0.6
+#: Power over the background from which a peak of the spectrum is not noise: of some 5,000 independent
+#: samples, exponential noise exceeds it in one image of 200.
 PEAK_RATIO = 14.0
 #: What jitter of the rows smears along the slow axis has less than this share of a reflection's amplitude.
 _SMEARED = 0.35

@@ -62,9 +62,15 @@ def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
         If it is not a 2-D image of real numbers, too small, or constant.
     """
     try:
-        return prepare(image)
+        prepared = prepare(image)
     except MicrographError as error:
         raise RegistrationError(str(error)) from error
+    if min(prepared.shape) < 16:
+        raise RegistrationError(
+            f"The image is {prepared.shape[1]} x {prepared.shape[0]} pixels; at least 16 x 16 are needed "
+            "to see a lattice."
+        )
+    return prepared
 
 
 def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: StructurePrior) -> float:
@@ -96,8 +102,8 @@ def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: Structure
 def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Flattened:
     """Bin fine pixels, clip outliers, take away the background and even out the contrast.
 
-    Pixels that are not valid come out as 0, so they lend no power to the spectrum; background and contrast are
-    taken from the valid ones around (normalised convolution).
+    Pixels that are not valid come out as 0, so they lend no power to the spectrum; background and contrast
+    are taken from the valid ones around (normalised convolution).
 
     Parameters
     ----------
@@ -119,7 +125,9 @@ def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Fl
             data = _binned(data, binning)
         pixel_size = pixel_size * binning
     good = data if weight is None else data[weight > 0]
-    sample = good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
+    sample = (
+        good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
+    )
     low, high = np.percentile(sample, (0.1, 99.9))
     if high > low:
         data, good = np.clip(data, low, high), np.clip(good, low, high)
@@ -137,7 +145,7 @@ def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Fl
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
     height, width = (n // binning for n in image.shape)
     blocks = image[: height * binning, : width * binning].reshape(height, binning, width, binning)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
 
 
 def _blur_valid(

@@ -18,7 +18,7 @@ from napari_stemprior.registration.layer_model import Layer, LayerModel
 from napari_stemprior.registration.placement import Placement, from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.stack_search import Start, joint_power, orientations, origins, unfolded
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.registration.waves import Waves
@@ -62,8 +62,15 @@ class StackPose:
         """Whether every layer fits."""
         return self.score > 0.5
 
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """What is doubtful about the fits of the layers, a sentence each."""
+        return tuple(dict.fromkeys(sentence for pose in self.poses for sentence in pose.reservations))
 
-def register_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, candidates: int = 4) -> list[StackPose]:
+
+def register_stack(
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, candidates: int = 4
+) -> list[StackPose]:
     """Find how the lattices of a stack lie on an image.
 
     Parameters
@@ -115,7 +122,9 @@ def register_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: S
     return results[: max(1, candidates)]
 
 
-def polish_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]) -> StackPose:
+def polish_stack(
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+) -> StackPose:
     """Fit the lattices of a stack near poses that a person has set.
 
     The stack is turned within some 4 degrees and scaled within 4 % as a whole, and each twist is fitted
@@ -159,7 +168,7 @@ def polish_stack(image: ArrayLike | PreparedImage, pixel_size: float, stack: Sta
     placed = []
     for layer, own, hand in zip(stack.layers, result.poses, poses, strict=True):
         cells = np.round(own.to_angstrom(hand.origin) @ np.linalg.inv(layer.cell))
-        placed.append(Pose(own.affine, own.to_pixels(cells @ layer.cell), own.score))
+        placed.append(Pose(own.affine, own.to_pixels(cells @ layer.cell), own.score, own.reservations))
     return StackPose(tuple(placed), result.score)
 
 
@@ -245,7 +254,7 @@ def _locked(
             placement = locked.placement(kept)
             placed[number] = placement
             linear[number], origin[number] = placement.linear, placement.origin
-    poses = tuple(to_pose(placed[number], flat) for number in range(len(linear)))
+    poses = tuple(to_pose(placed[n], flat, layer) for n, layer in enumerate(stack.layers))
     return StackPose(poses, min(pose.score for pose in poses))
 
 
@@ -273,11 +282,14 @@ def _needed(result: StackPose, seen: View, model: LayerModel, stack: Stack, foun
             locked = lock(seen, found[number], layer, start)
             placements = [locked.placement(symmetry) for symmetry in lattice_symmetries(layer)]
             best = max(placements, key=lambda placement: placement.evidence.agreement)
-            pose = to_pose(best, flat).scaled(1 / flat.binning)
+            pose = to_pose(best, flat, layer).scaled(1 / flat.binning)
             alone = max(alone, model.explained([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
     gain = (together - alone) / max(together, 1e-6) / expected
-    return StackPose(result.poses, result.score * float(1 / (1 + np.exp(-(gain - _GAIN) / 0.05))))
+    needed = float(1 / (1 + np.exp(-(gain - _GAIN) / 0.05)))
+    # a fit stays one, reservation or not, as long as more layers than one are needed
+    score = 0.5 + (result.score - 0.5) * needed if needed > 0.5 else result.score * needed
+    return StackPose(result.poses, score)
 
 
 def _nearest(

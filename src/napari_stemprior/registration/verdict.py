@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.registration.diagnosis import objection, reservations
 from napari_stemprior.registration.placement import Placement, register_view
 from napari_stemprior.registration.reciprocal import lattice_symmetries
-from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, flatten
+from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -46,22 +46,24 @@ def verdict(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structur
     placements = register_view(seen, prior)
     best = placements[0]
     if best.evidence.score > 0.5:
-        return _fit(placements, prior)
+        return _fit(placements, prior, pixel_size)
     if not len(seen.peaks.k) and best.evidence.votes["significance"] < 0.5:
         return "The image shows no lattice: no fringe stands out of the noise."
     # of the placements, the one with the fewest objections says most
     nearest = max((p.evidence for p in placements), key=lambda proof: sum(proof.votes.values()))
-    return _no_fit(nearest, prior, pixel_size)
+    return objection(nearest, prior.name, pixel_size)
 
 
-def _fit(placements: list[Placement], prior: StructurePrior) -> str:
+def _fit(placements: list[Placement], prior: StructurePrior, pixel_size: float) -> str:
     angles: list[float] = []
     for placement in placements:
         turn = _bearing(placement, prior)
         if placement.evidence.score > 0.5 and all(_apart(turn, a, prior) > _ONE_GRAIN for a in angles):
             angles.append(turn)
     if len(angles) == 1:
-        return f"The lattice of {prior.name} fits."
+        doubts = reservations(placements[0].evidence, prior.name, pixel_size)
+        fits = f"The lattice of {prior.name} fits"
+        return f"{fits} with a reservation: {doubts[0]}" if doubts else f"{fits}."
     turned = " and ".join(f"{_apart(angle, angles[0], prior):.1f}°" for angle in angles[1:])
     return (
         f"The lattice of {prior.name} fits {len(angles)} times, turned by {turned}: there are several grains."
@@ -80,31 +82,3 @@ def _apart(first: float, second: float, prior: StructurePrior) -> float:
         np.rad2deg(np.arctan2(s[1, 0], s[0, 0])) for s in lattice_symmetries(prior) if np.linalg.det(s) > 0
     ]
     return float(min(abs((first - second + turn + 90) % 180 - 90) for turn in own))
-
-
-def _no_fit(proof: Evidence, prior: StructurePrior, pixel_size: float) -> str:
-    votes = proof.votes
-    weakest = min(votes, key=lambda name: votes[name])
-    name = prior.name
-    sentences = {
-        "significance": f"The lattice of {name} does not stand out of the noise; "
-        "it may be another crystal, or the dose too low.",
-        "agreement": f"There is a lattice like that of {name}, but its columns are elsewhere or of another "
-        "brightness; it may be another crystal.",
-        "beyond": f"The image repeats over a larger cell than that of {name}; it may be another crystal.",
-        "explained": f"Most fringes of the image do not belong to the lattice of {name}; "
-        "there may be another crystal, or a second lattice over most of the image.",
-        "breadth": f"The lattice of {name} is seen in one direction only; "
-        "the image may show another crystal, or be tilted or astigmatic.",
-        "together": f"The fringes of {name} lie in different places of the image: "
-        "two lattices lend it one each.",
-        "scale": f"The lattice would be that of {name} at {pixel_size / (1 + proof.scale):.4g} Å/px "
-        f"rather than {pixel_size:.4g}; check the pixel size, or it is another crystal.",
-        "strain": f"The lattice of {name} would have to be stretched by {100 * proof.strain:.0f} %; "
-        "it may be another crystal or zone axis.",
-        "brightness": f"There is a lattice like that of {name}, but its columns are of another brightness "
-        "than its atoms would make them; it may be another crystal.",
-        "between": f"There is a bright column where {name} has none; it may be another crystal.",
-        "contrast": f"Columns of {name} that should differ are equally bright; it may be another crystal.",
-    }
-    return sentences[weakest]

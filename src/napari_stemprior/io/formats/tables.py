@@ -36,6 +36,10 @@ FILE_COLUMNS: tuple[str, ...] = (
 )
 #: Further columns, by the field of ``provenance["edits"]`` that they hold: a person's last edit of an atom.
 _EDITS = {"edited_by": "by", "edited_at": "at", "edit": "what"}
+#: Further columns on the whole table, of one value each.
+_ABOUT = ("pixel_size_from", "prior_fit")
+#: What each `prior_fit` of a CSV or Parquet file means.
+PRIOR_FITS = ("clean", "reservation", "none")
 _METADATA_KEY = b"napari_stemprior"
 _ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.string()}
 
@@ -43,7 +47,8 @@ _ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.strin
 def write_csv(subject: ExportSubject, path: Path) -> None:
     """Write every row with the columns of `FILE_COLUMNS`; a missing number is an empty field.
 
-    Where the provenance says who edited which atom, ``edited_by``, ``edited_at`` and ``edit`` follow.
+    Where the provenance says them, ``pixel_size_from`` (file, given or lattice) and ``prior_fit`` (clean,
+    reservation or none) follow, and of edited atoms ``edited_by``, ``edited_at`` and ``edit``.
     """
     _with_edits(subject.table).to_csv(path, index=False, lineterminator="\n")
 
@@ -58,7 +63,11 @@ def write_parquet(subject: ExportSubject, path: Path) -> None:
     """
     table = subject.table
     frame = _with_edits(table)
-    types = {**dict.fromkeys(FILE_COLUMNS, "float64"), **dict.fromkeys(_EDITS, "object"), **COLUMNS}
+    types = {
+        **dict.fromkeys(FILE_COLUMNS, "float64"),
+        **dict.fromkeys((*_EDITS, *_ABOUT), "object"),
+        **COLUMNS,
+    }
     fields = [pa.field(name, _ARROW_TYPES[types[name]]) for name in map(str, frame)]
     about = {
         "version": 1,
@@ -122,12 +131,24 @@ def to_frame(table: AtomTable) -> pd.DataFrame:
 
 def _with_edits(table: AtomTable) -> pd.DataFrame:
     frame = to_frame(table)
+    about = (table.provenance.get("pixel_size_from"), _prior_fit(table.provenance))
+    for column, text in zip(_ABOUT, about, strict=True):
+        if text:
+            frame[column] = pd.Series([str(text)] * len(frame), index=frame.index, dtype=object)
     edits = {int(edit["atom_id"]): edit for edit in table.provenance.get("edits") or ()}
     if edits:
         for column, field in _EDITS.items():
             texts = [str(edits.get(int(i), {}).get(field, "")) for i in frame["atom_id"]]
             frame[column] = pd.Series(texts, index=frame.index, dtype=object)
     return frame
+
+
+def _prior_fit(provenance: dict[str, Any]) -> str:
+    """Say in a word how the prior fits; empty where there was none."""
+    clean, doubted, refused = PRIOR_FITS
+    if provenance.get("prior_fits") is None:
+        return ""
+    return refused if not provenance["prior_fits"] else doubted if provenance.get("reservations") else clean
 
 
 def _read_csv(path: Path, pixel_size: float | None) -> AtomTable:

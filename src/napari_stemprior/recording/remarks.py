@@ -1,0 +1,27 @@
+"""What was set right in a recording, in sentences for a person."""
+
+from __future__ import annotations
+
+from napari_stemprior.recording.prepare import PreparedImage
+
+
+def remarks(prepared: PreparedImage, how_to_invert: str) -> list[str]:
+    """Say what was found and done, and how dark columns can be made bright.
+
+    Parameters
+    ----------
+    prepared : PreparedImage
+        Of what is analysed.
+    how_to_invert : str
+        What a person does where columns are dark, such as "give --invert".
+
+    Returns
+    -------
+    list of str
+        A sentence each; empty where nothing was found.
+    """
+    said = prepared.sentences()
+    if prepared.dark_columns:
+        said = [sentence for sentence in said if "dark on bright ground" not in sentence]
+        said.append(f"The columns look dark on bright ground, as in ABF or bright field; {how_to_invert}.")
+    return said
