@@ -6,28 +6,78 @@ far brighter (or darker) than both is no column.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter, maximum_filter, maximum_filter1d, uniform_filter1d
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
-#: Standard deviations of local noise by which a pixel must stand out. Poisson counts have heavier tails than
-#: Gaussian noise: at 0.15 counts a pixel, 12 deviations are five counts, which chance makes once in 20 images of
-#: 320 x 320.
+#: Standard deviations of local noise by which a pixel must stand out.
 _PIXEL_DEVIATIONS = 12.0
-#: No neighbour of a hot or dead pixel stands out by more than this share of it. The image of a column sampled at
-#: half the resolution of the probe leaves 0.5.
+#: Poisson counts have heavier tails than Gaussian noise: it must stand out by this many electrons as well,
+#: which 0.15 counts a pixel make in one pixel of 10**15.
+_ELECTRONS = 10.0
+#: At most one neighbour of a hot or dead pixel (another one) stands out by more than this share of it. The
+#: image of a column sampled at half the resolution of the probe leaves 0.5 in four.
 _ALONE = 0.3
-#: It must stand out from all other pixels, too: this many times the range of 99.98 % of them.
+#: It must stand out from the surroundings of all other pixels, too: this many times their range.
 _RANGE = 1.15
+#: Percent of the pixels at either end that are looked at.
+_ENDS = 1.0
 #: Pixels along a row over which a flash is looked for.
 _FLASH_LENGTHS = (25, 81)
 #: Standard errors by which the mean over that length must exceed the means above and below, ...
 _FLASH_DEVIATIONS = 8.0
 #: ... and how much of it the rows above and below may share.
 _FLASH_ALONE = 0.25
+#: Pixels in which an image is looked through for flashes first, and robust standard deviations from which
+#: it is looked at closely: one image of millions of pixels has a few beyond 5.
+_GLANCE, _GLANCE_DEVIATIONS = 24, 5.0
+#: Rows around a piece that are looked at.
+_AROUND = 33
+#: Side of the part of an image that tells its noise.
+_SAMPLE = 512
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Variance of the noise as a straight line over the signal.
+
+    Parameters
+    ----------
+    offset, slope, least : float
+        The slope is the signal of one electron.
+    """
+
+    offset: float
+    slope: float
+    least: float
+
+    @classmethod
+    def of(cls, image: Floats, valid: Mask) -> Noise:
+        """Measure it in the middle of an image."""
+        part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
+        image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
+        smooth = gaussian_filter(image, 1.5)
+        level = smooth[valid].astype(np.float64)
+        square = ((image - smooth)[valid].astype(np.float64)) ** 2
+        square = np.minimum(square, np.percentile(square, 99.5))
+        edges = np.quantile(level, np.linspace(0, 1, 9))
+        group = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
+        count = np.maximum(np.bincount(group, minlength=8), 1)
+        x = np.bincount(group, level, 8) / count
+        y = np.bincount(group, square, 8) / count
+        spread = float(((x - x.mean()) ** 2).mean())
+        slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else 0.0
+        slope = max(0.0, slope)
+        return cls(float(y.mean() - slope * x.mean()), slope, 0.1 * max(float(y.mean()), 1e-30))
+
+    def variance(self, level: Floats) -> Floats:
+        """Return the variance of the noise at a signal."""
+        return np.asarray(np.maximum(self.offset + self.slope * level, self.least), np.float32)
 
 
 def lone_pixels(image: Floats, valid: Mask) -> Mask:
@@ -43,20 +93,47 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
     -------
     (H, W) array of bool
     """
-    low, high = np.percentile(image[valid], (0.01, 99.99))
-    centre = 0.5 * (low + high)
-    beyond = valid & (np.abs(image - centre) > _RANGE * 0.5 * (high - low))
     mask = np.zeros(image.shape, bool)
-    if not beyond.any():
-        return mask
-    y, x = np.nonzero(beyond)
-    around = _neighbours(image, y, x)
-    middle = np.median(around, axis=0)
-    excess = np.abs(image[y, x] - middle)
-    noise = _deviation(image, valid)[y, x]
-    alone = np.abs(around - middle).max(axis=0) < _ALONE * excess
-    mask[y, x] = (excess > _PIXEL_DEVIATIONS * noise) & alone
+    values = image[valid]
+    some = values[:: max(1, values.size // 2**18)]
+    low, high = (float(v) for v in np.percentile(some, (_ENDS, 100 - _ENDS)))
+    for sign, end in ((1, high), (-1, low)):
+        ends = np.flatnonzero(((sign * image > sign * end) & valid).ravel())
+        if len(ends) == 0:
+            continue
+        y, x = np.unravel_index(ends, image.shape)
+        around = sign * _neighbours(image, y, x)
+        middle = np.median(around, axis=0)
+        # the brightest surroundings there are, and the range from the other end up to them
+        least = -high if sign < 0 else low
+        brightest = max(float(middle.max()), sign * end)
+        own = sign * image[y, x]
+        excess = own - middle
+        alone = np.sort(np.abs(around - middle), axis=0)[-2] < _ALONE * excess
+        beyond = own > least + _RANGE * (brightest - least)
+        keep = alone & beyond
+        if not keep.any():
+            continue
+        mended = image.copy()
+        mended[y[keep], x[keep]] = sign * middle[keep]
+        noise = Noise.of(mended, valid)
+        deviation = np.sqrt(noise.variance(np.asarray(sign * middle, np.float32)))
+        keep &= (excess > _PIXEL_DEVIATIONS * deviation) & (
+            excess > _ELECTRONS * max(noise.slope, _electron(image, valid))
+        )
+        mask[y[keep], x[keep]] = True
     return mask
+
+
+def _electron(image: Floats, valid: Mask) -> float:
+    """Return what one electron is worth where most pixels saw none: the usual height of a peak; else 0."""
+    part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
+    image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
+    ground = float(np.median(image[valid]))
+    above = (image > ground) & valid
+    if not 0 < above.sum() < 0.5 * valid.sum() or (image == ground)[valid].mean() < 0.5:
+        return 0.0
+    return float(np.median(image[above & (image == maximum_filter(image, 3))])) - ground
 
 
 def flashes(image: Floats, valid: Mask) -> Mask:
@@ -72,28 +149,62 @@ def flashes(image: Floats, valid: Mask) -> Mask:
     -------
     (H, W) array of bool
     """
+    mask = np.zeros(image.shape, bool)
+    if min(image.shape) < 2 * _GLANCE:
+        return mask
+    rows = np.flatnonzero(maximum_filter1d(_may_flash(image), 2 * _AROUND + 1))
+    if len(rows) == 0:
+        return mask
+    noise = Noise.of(image, valid)
+    electron = max(noise.slope, _electron(image, valid))
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        part = slice(int(group[0]), int(group[-1]) + 1)
+        if valid[part].any():
+            mask[part] = _flashes(image[part], valid[part], noise, electron)
+    return mask
+
+
+def _flashes(image: Floats, valid: Mask, noise: Noise, electron: float) -> Mask:
+    mask = np.zeros(image.shape, bool)
     above = image - gaussian_filter(image, 8.0)
     spread = float(np.std(above[valid])) + 1e-30
-    noise = _deviation(image, valid)
+    variance = noise.variance(gaussian_filter(image, 1.5))
     short = uniform_filter1d(above, 5, axis=1, mode="reflect")
     alone = (short > spread) & (_beside(short) < _FLASH_ALONE * short)
-    mask = np.zeros(image.shape, bool)
     for length in _FLASH_LENGTHS:
         if length > image.shape[1] // 2:
             break
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         beside = _beside(smooth)
-        error = np.sqrt(1.5 * uniform_filter1d(noise**2, length, axis=1, mode="reflect") / length)
-        hit = (smooth - beside > _FLASH_DEVIATIONS * error) & (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        error = np.sqrt(1.5 * uniform_filter1d(variance, length, axis=1, mode="reflect") / length)
+        more = smooth - beside
+        hit = (more > _FLASH_DEVIATIONS * error) & (more * length > 2 * _ELECTRONS * electron)
+        hit &= (smooth > spread) & (beside < _FLASH_ALONE * smooth)
         if hit.any():  # the mean over a length is high around the flash as well: there the short one decides
             mask |= maximum_filter1d(hit, length, axis=1) & alone
     return np.asarray((maximum_filter1d(mask, 5, axis=1) & valid) if mask.any() else mask)
 
 
+def _may_flash(image: Floats) -> NDArray[np.bool_]:
+    """Tell which rows hold a piece that is brighter than both above and below by more than the others are."""
+    height, width = image.shape
+    half = _GLANCE // 2
+    pieces = image[:, : width // half * half].reshape(height, -1, half).mean(axis=2)
+    pieces = np.pad(pieces[:, 1:] + pieces[:, :-1], ((1, 1), (0, 0)), mode="reflect")
+    excess = pieces[1:-1] - 0.5 * (pieces[:-2] + pieces[2:])
+    low, middle, high = np.percentile(excess, (15.9, 50, 84.1))
+    return np.asarray(excess.max(axis=1) - middle > _GLANCE_DEVIATIONS * 0.5 * (high - low))
+
+
 def _beside(rows: Floats) -> Floats:
-    """Return the larger of the values above and below, 0 at least."""
-    padded = np.pad(rows, ((1, 1), (0, 0)), mode="reflect")
-    return np.asarray(np.maximum(np.maximum(padded[:-2], padded[2:]), 0))
+    """Return the largest of the values one and two rows above and below, 0 at least.
+
+    Where the scan jitters, every other row may be bright at the side of a column.
+    """
+    padded = np.pad(rows, ((2, 2), (0, 0)), mode="reflect")
+    near = np.maximum(padded[1:-3], padded[3:-1])
+    far = np.maximum(padded[:-4], padded[4:])
+    return np.asarray(np.maximum(np.maximum(near, far), 0))
 
 
 def _neighbours(image: Floats, y: NDArray[np.intp], x: NDArray[np.intp]) -> Floats:
@@ -101,20 +212,3 @@ def _neighbours(image: Floats, y: NDArray[np.intp], x: NDArray[np.intp]) -> Floa
     padded = np.pad(image, 1, mode="reflect")
     steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
     return np.stack([padded[y + dy, x + dx] for dy, dx in steps])
-
-
-def _deviation(image: Floats, valid: Mask) -> Floats:
-    """Return the standard deviation of the noise of every pixel: its variance grows with the signal."""
-    smooth = gaussian_filter(image, 1.5)
-    level = smooth[valid].astype(np.float64)
-    square = ((image - smooth)[valid].astype(np.float64)) ** 2
-    square = np.minimum(square, np.percentile(square, 99.5))
-    edges = np.quantile(level, np.linspace(0, 1, 9))
-    group = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
-    count = np.maximum(np.bincount(group, minlength=8), 1)
-    x = np.bincount(group, level, 8) / count
-    y = np.bincount(group, square, 8) / count
-    slope = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0 else 0.0
-    offset = float(y.mean() - slope * x.mean())
-    least = 0.1 * max(float(y.mean()), 1e-30)
-    return np.asarray(np.sqrt(np.maximum(offset + slope * smooth, least)), np.float32)

@@ -17,8 +17,8 @@ from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 
 Mask = NDArray[np.bool_]
 
-#: Rows in which more than this share of the pixels is spoiled are bad as a whole.
-_BAD_ROW = 0.5
+#: Rows and columns of the smallest image in which anything but NaN is looked for: less is no recording.
+_LEAST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class PreparedImage:
     valid : (H, W) array of bool
         Where the image shows the specimen. No atom is reported elsewhere.
     mended : (H, W) array of bool
-        Lone hot or dead pixels, and flashes in single rows, that were filled though their surroundings are valid.
+        Lone hot or dead pixels, and flashes in single rows, that were filled though their surroundings are
+        valid.
     row_offsets : (H,) array of float32
         What was subtracted from each row, in units of the image.
     areas : tuple of BadArea
@@ -77,7 +78,9 @@ class PreparedImage:
         """Return a part of it."""
         part = (rows, columns)
         areas = tuple(BadArea(a.kind, a.mask[part]) for a in self.areas if a.mask[part].any())
-        return PreparedImage(self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas)
+        return PreparedImage(
+            self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas
+        )
 
     def summary(self) -> dict[str, object]:
         """Return what was done, as plain values for the provenance of a table."""
@@ -99,7 +102,11 @@ class PreparedImage:
             mask = np.any([a.mask for a in self.areas if a.kind == kind], axis=0)
             said.append(_left_out(kind, mask, size))
         if self.mended.any():
-            said.append(f"{int(self.mended.sum())} spoiled pixels were filled from their neighbours.")
+            count = int(self.mended.sum())
+            what = (
+                "spoiled pixel was filled from its" if count == 1 else "spoiled pixels were filled from their"
+            )
+            said.append(f"{count} {what} neighbours.")
         if self.row_offsets.any():
             rms = float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2)))
             spread = float(self.image[self.valid].std())
@@ -108,7 +115,9 @@ class PreparedImage:
                 "deviation were taken out."
             )
         if self.dark_columns:
-            said.append("The columns look dark on bright ground, as in ABF or bright field; invert the image.")
+            said.append(
+                "The columns look dark on bright ground, as in ABF or bright field; invert the image."
+            )
         return said
 
 
@@ -132,9 +141,9 @@ def _left_out(kind: str, mask: Mask, size: int) -> str:
 def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     """Make a recording fit for analysis.
 
-    Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and saturated
-    rows), fills it and lone spoiled pixels, and takes out row offsets. A good pixel of an image without row
-    offsets comes out as it went in.
+    Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and
+    saturated rows), fills it and lone spoiled pixels, and takes out row offsets. A good pixel of an image
+    without row offsets comes out as it went in.
 
     Parameters
     ----------
@@ -153,7 +162,11 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     if isinstance(image, PreparedImage):
         return image
     array = _checked(image)
-    areas = bad_areas(array)
+    if min(array.shape) < _LEAST_SIDE:
+        finite = np.isfinite(array)
+        areas = [] if finite.all() else [BadArea("pixels that are no numbers", ~finite)]
+    else:
+        areas = bad_areas(array)
     valid = np.ones(array.shape, bool)
     for area in areas:
         valid &= ~area.mask
@@ -162,6 +175,9 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
             "Every pixel of the image has the same value, so it shows nothing; open another image."
         )
     filled = inpaint(array, valid)
+    if min(array.shape) < _LEAST_SIDE:
+        nothing = np.zeros(array.shape, bool)
+        return PreparedImage(filled, valid, nothing, np.zeros(len(array), np.float32), tuple(areas))
     spoiled = lone_pixels(filled, valid)
     if spoiled.any():
         filled = inpaint(filled, valid & ~spoiled)
@@ -181,7 +197,10 @@ def _checked(image: ArrayLike) -> NDArray[np.float32]:
         raise MicrographError(f"The image has shape {array.shape}; give a single 2-D image.")
     if np.iscomplexobj(array):
         raise MicrographError("The image is complex; give its real intensity.")
-    array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        raise MicrographError("The pixels of the image are not numbers; give an image of real numbers.")
+    with np.errstate(over="ignore"):  # beyond the range of single precision is infinite, so a bad pixel
+        array = array.astype(np.float32)
     if not np.isfinite(array).any():
         raise MicrographError("No pixel of the image is a number; open another image.")
     return array

@@ -1,7 +1,7 @@
 """Row offsets (line noise): every row of a scan a little brighter or darker than it should be.
 
 The detector and its amplifier drift between the rows of a scan, so each row carries an offset of its own. In
-the spectrum this is power along the slow-scan axis (k_x = 0) that no crystal has. A fringe of the crystal that
+the spectrum this is power along the slow-scan axis (k_x = 0) that no crystal has. A fringe of a crystal that
 runs along the rows lies on the same axis, as a sharp peak: it is fitted first and stays in the image.
 
 Whether there are offsets at all the image itself decides: the power on the axis is compared with the power at
@@ -16,16 +16,24 @@ from scipy.ndimage import median_filter
 
 Floats = NDArray[np.float64]
 
-#: Fewest rows and columns in which offsets can be told from noise.
-_FEWEST = 32
-#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the side lobes
-#: of the window, near enough that noise and background are the same.
-_NEIGHBOURS = np.arange(4, 21, 2)
+#: Fewest rows and columns in which offsets can be told from noise and from fringes: in 64 rows a fringe of
+#: the crystal is as wide in the spectrum as it is far from the next.
+_FEWEST = 96
+#: k_x, in cycles per width, of the spectra that say what is there without row offsets: beyond the main lobe
+#: of the window (4 cycles), near enough that noise and background are nearly the same.
+_NEIGHBOURS = np.arange(5, 16)
 #: Slower than this (cycles per image) brightness varies by thickness and film, not by row.
 _SLOWEST = 6
-#: Power on the axis over that beside it from which there are row offsets. The ratio of two medians over some
-#: 150 frequencies scatters by about 0.12 in images without offsets, so this is four standard deviations.
-_PRESENT = 1.5
+#: Standard deviations by which the power on the axis must exceed that beside it. The median of n
+#: exponential powers scatters by 1 / (log 2 sqrt(n)) = 1.44 / sqrt(n); a quarter of the frequencies is
+#: independent, because negative ones repeat the positive ones and the window blurs two into one.
+_PRESENT, _SCATTER, _INDEPENDENT = 4.0, 1.44, 0.25
+#: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes
+#: of the window (-92 dB) of the strongest fringes are no offsets.
+_LEAST = 0.01
+#: Terms of the window of least side lobes (Blackman-Harris): a fringe is 10**6 times as strong as the noise
+#: in images of many electrons, so that the lobes of a Hann window would pass for row offsets.
+_WINDOW = (0.35875, -0.48829, 0.14128, -0.01168)
 #: A frequency whose power is this many times the median around it is a fringe, to be kept. Noise alone
 #: (exponential) reaches it in one frequency of 1000; keeping one more does no harm.
 _FRINGE = 20.0
@@ -33,9 +41,20 @@ _FRINGE = 20.0
 _AROUND = 20
 #: Rows over which the running median follows edges, terraces and thickness.
 _MEDIAN_ROWS = 75
-#: Fringes of one image, at most; each may change its amplitude and phase slowly over the rows.
-_MOST_FRINGES = 12
-_MODULATION = 2
+#: Fringes of one image, at most. One whose amplitude or phase changes over the rows counts as several.
+_MOST_FRINGES = 24
+#: Robust standard deviations beyond which a row is not like the others; two such rows together are a layer,
+#: which stays. Of normal offsets one in 16000 is that far off.
+_APART = 4.0
+#: Times that slow changes and fringes are taken out of one another.
+_TURNS = 3
+#: Offsets that come out larger than the spectrum says by this factor are fringes that were not understood,
+#: and nothing is taken out. Slowly wandering offsets have 1.5 times the rms of white ones of the same high
+#: frequencies.
+_MOST = 2.0
+#: Share of a row at either end over which its pixels count less and less: what of a column the end cuts off
+#: would pass for an offset.
+_TAPER = 0.25
 
 
 def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -56,24 +75,45 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     height, width = image.shape
     nothing = np.zeros(height, np.float32)
     counted = valid.sum(axis=1)
-    usable = counted >= max(_FEWEST // 2, width // 8)
+    usable = counted >= max(_FEWEST // 4, width // 8)
     if min(height, width) < _FEWEST or usable.sum() < _FEWEST:
         return nothing
     data = np.asarray(image, np.float64)
-    low, high = np.percentile(data[usable], (0.2, 99.8))
+    some = data[usable].ravel()
+    low, high = np.percentile(some[:: max(1, some.size // 2**18)], (0.2, 99.8))
     weight = valid & usable[:, None]
     clipped = np.where(weight, np.clip(data, low, high), 0.0)
-    mean = clipped.sum(axis=1) / np.maximum(counted, 1)
+    across = weight * _taper(width)
+    mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
-    excess = _excess(np.where(weight, clipped - level[:, None], 0.0))
-    if excess < _PRESENT:
+    # rows far off all others are a layer of the specimen or a fault: they do not say whether there are
+    # offsets
+    apart = np.abs(mean - level - np.median(mean - level))
+    layer = apart > _APART * 1.4826 * float(np.median(apart[usable])) + 1e-30
+    # A running median follows steps and terraces, but jumps itself where fringes run along the rows: what
+    # is an offset stands out with it and without it.
+    overall = float(np.average(mean[usable]))
+    excess, rms = np.inf, np.inf
+    present = 1 + _PRESENT * _SCATTER / np.sqrt(_INDEPENDENT * int(_inner(height).sum()))
+    grounds = [level, np.full(height, overall)]
+    if _neighbouring(layer).any():
+        grounds.append(np.where(layer, mean, level))
+    for ground in grounds:
+        one, size = _excess(np.where(weight, clipped - ground[:, None], 0.0))
+        excess, rms = min(excess, one), min(rms, size)
+        if excess < present or rms < _LEAST * float(np.std(clipped[weight])):
+            return nothing
+    # A running median bends where fringes run along the rows, and fringes are told from the rest only where
+    # slow changes are gone: each is taken out of the other in turn.
+    for _ in range(_TURNS):
+        fringes = _fringes(mean - level)
+        level = _running_median(mean - fringes)
+    offset = mean - level - fringes
+    offset = offset - float(np.median(offset[usable]))
+    offset[~usable | _neighbouring(layer)] = 0.0
+    if float(offset[usable].std()) > _MOST * rms * np.sqrt(excess / (excess - 1)):
         return nothing
-    offset = mean - level
-    offset = offset - _fringes(offset)
-    # refined once: the running median of what remains is smoother
-    offset = offset - _running_median(offset)
-    offset[~usable] = 0.0
     # the mean of a row of pixels is noisy itself; that part is not an offset
     return np.asarray(offset * (1 - 1 / excess), np.float32)
 
@@ -83,18 +123,37 @@ def _running_median(values: Floats) -> Floats:
     return np.asarray(median_filter(values, rows, mode="nearest"))
 
 
-def _excess(level: Floats) -> float:
-    """Return the median power on the slow-scan axis over that beside it."""
+def _excess(level: Floats) -> tuple[float, float]:
+    """Return the power on the slow-scan axis over that beside it, and the rms of such white offsets."""
     height, width = level.shape
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    windowed = level * window
-    waves = np.exp(-2j * np.pi * np.outer(np.arange(width) / width, np.concatenate([[0], _NEIGHBOURS])))
-    power = np.abs(np.fft.fft(windowed @ waves, axis=0)) ** 2
+    down, across = _window(height), _window(width)
+    kx = np.concatenate([[0], _NEIGHBOURS])
+    waves = across[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(width) / width, kx))
+    power = np.abs(np.fft.fft((level @ waves) * down[:, None], axis=0)) ** 2
     ky = np.abs(np.fft.fftfreq(height) * height)
-    inner = ky >= max(_SLOWEST, height // 12)
+    inner = _inner(height)
     beside = np.median(power[inner, 1:], axis=1)
     smooth = _smooth_by_frequency(beside, ky[inner])
-    return float(np.median(power[inner, 0] / smooth))
+    # Afterglow smooths the noise along the rows, so that it falls with k_x as 1 / (1 + (k_x / k_0)**2): the
+    # straight line through its inverse says what it is on the axis.
+    relative = np.median(power[inner, 1:] / smooth[:, None], axis=0)
+    square = _NEIGHBOURS.astype(float) ** 2
+    slope, on_axis = np.polyfit(square, 1 / np.maximum(relative, 1e-3), 1)
+    rise = 1 / max(on_axis, 0.05) if slope > 0 else 1.0
+    excess = float(np.median(power[inner, 0] / smooth)) / max(rise, 1.0)
+    # the median of an exponential distribution is log 2 of its mean
+    white = float(np.median(power[inner, 0])) / np.log(2) / ((down**2).sum() * across.sum() ** 2)
+    return excess, float(np.sqrt(max(white * (1 - 1 / max(excess, 1.0)), 0.0)))
+
+
+def _inner(height: int) -> NDArray[np.bool_]:
+    """Tell which k_y vary by row and not slowly."""
+    return np.asarray(np.abs(np.fft.fftfreq(height) * height) >= max(_SLOWEST, height // 12))
+
+
+def _window(size: int) -> Floats:
+    phase = 2 * np.pi * (np.arange(size) + 0.5) / size
+    return np.asarray(sum(a * np.cos(n * phase) for n, a in enumerate(_WINDOW)))
 
 
 def _smooth_by_frequency(power: Floats, ky: Floats) -> Floats:
@@ -105,29 +164,41 @@ def _smooth_by_frequency(power: Floats, ky: Floats) -> Floats:
     return np.maximum(smooth, 1e-30)
 
 
+def _neighbouring(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return those rows that lie beside another one."""
+    beside = np.zeros_like(rows)
+    beside[1:] |= rows[:-1]
+    beside[:-1] |= rows[1:]
+    return np.asarray(rows & beside)
+
+
+def _taper(width: int) -> Floats:
+    """Return weights along a row that fade at both ends."""
+    ends = np.minimum(np.arange(width) + 0.5, width - np.arange(width) - 0.5) / (_TAPER * width)
+    return np.asarray(np.sin(0.5 * np.pi * np.minimum(ends, 1.0)) ** 2)
+
+
 def _fringes(offset: Floats) -> Floats:
     """Fit the sharp peaks in the spectrum of the row means: fringes of the crystal along the rows."""
     height = len(offset)
-    rest, basis = offset, np.zeros((height, 0))
     fitted = np.zeros(height)
     window = np.hanning(height + 2)[1:-1]
     size = 4 * height
-    places = (np.arange(height) + 0.5) / height
-    slow = np.cos(np.pi * np.outer(places, np.arange(_MODULATION + 1)))
-    for _ in range(_MOST_FRINGES):
-        power = np.abs(np.fft.rfft(rest * window, size)) ** 2
+    waves: list[Floats] = []
+    for _ in range(min(_MOST_FRINGES, height // 8)):
+        power = np.abs(np.fft.rfft((offset - fitted) * window, size)) ** 2
         usual = median_filter(power, 8 * _AROUND + 1, mode="nearest") + 1e-30
         ratio = power / usual
         ratio[: 4 * 2] = 0
         best = int(ratio.argmax())
         if ratio[best] < _FRINGE:
             break
-        phase = 2 * np.pi * best / size * np.arange(height)
-        waves = np.concatenate([np.cos(phase)[:, None] * slow, np.sin(phase)[:, None] * slow], axis=1)
-        basis = np.concatenate([basis, waves], axis=1)
-        if basis.shape[1] > height // 3:
-            break
-        solution = np.linalg.lstsq(basis, offset, rcond=1e-6)[0]
-        fitted = basis @ solution
-        rest = offset - fitted
+        # the top of a parabola through the logarithms: the peak of a window is nearly a Gaussian
+        left, middle, right = np.log(power[[best - 1, best, min(best + 1, len(power) - 1)]] + 1e-300)
+        curved = left - 2 * middle + right
+        shift = 0.5 * (left - right) / curved if curved < 0 else 0.0
+        phase = 2 * np.pi * (best + float(np.clip(shift, -0.5, 0.5))) / size * np.arange(height)
+        waves += [np.cos(phase), np.sin(phase)]
+        basis = np.column_stack(waves)
+        fitted = basis @ np.linalg.lstsq(basis, offset, rcond=1e-6)[0]
     return fitted

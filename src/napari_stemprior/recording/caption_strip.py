@@ -1,0 +1,96 @@
+"""Caption strips: rows at the upper or lower edge that a microscope's program has drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.recording.flat_runs import JPEG_DIGITS, Image, Mask, Runs, equal_pairs, is_eight_bit
+
+#: A row of a strip has a run of one value at least this long, as a share of the row and in pixels. Captions
+#: have margins and gaps between words; rows of a micrograph have neither.
+_RUN_SHARE, _RUN = 0.08, 12
+#: It is this many times as long as the runs that most rows of the image have ...
+_LONGER = 3.0
+#: ... or the row changes its value this much more seldom than they do: letters of a tenth of the width of the
+#: image cross a row some 70 times, noise some 300.
+_SELDOM = 0.5
+#: A strip ends at once: the rows after it change so many times as often as its last ones. Where vacuum or a
+#: wedge begins they do not.
+_ABRUPT = 2.0
+#: Rows of a strip that may be without such a run, in the middle of letters.
+_GAP = 6
+#: The fewest rows of a strip: lower ones hold no letters, and constant ones are found as a border.
+_ROWS = 8
+#: Pixels of letters that have a neighbour of their own value; lone counts in vacuum have few.
+_LETTERS = 0.35
+
+
+def caption_strip(image: Image, valid: Mask) -> Mask:
+    """Mask caption strips: rows at an edge that all have long runs of one value, with letters between."""
+    mask = np.zeros(image.shape, bool)
+    rows = np.flatnonzero(valid.any(axis=1))
+    if len(rows) < 4 * _ROWS:
+        return mask
+    for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
+        flat, changes = _flat(image, valid, tolerance, rows)
+        for edge in (False, True):
+            height = _height(flat[::-1] if edge else flat)
+            if not _ROWS <= height < 0.5 * len(rows):
+                continue
+            strip = rows[-height:] if edge else rows[:height]
+            ordered = changes[::-1] if edge else changes
+            last = float(np.median(ordered[max(0, height - _ROWS) : height]))
+            if float(np.median(ordered[height : height + _ROWS])) < _ABRUPT * last:
+                continue
+            if _has_letters(image[strip], valid[strip], tolerance):
+                mask[strip] = True
+        if mask.any():
+            break
+    return mask & valid
+
+
+def _flat(
+    image: Image, valid: Mask, tolerance: float, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Tell which rows look drawn, by what is usual in the middle of the image, and how often each changes."""
+    width = image.shape[1]
+    runs = Runs.of(image, valid, tolerance).longest(len(image))[rows]
+    same = equal_pairs(image, valid, tolerance)[rows]
+    pairs = (valid[:, 1:] & valid[:, :-1])[rows].sum(axis=1)
+    changes = (pairs - same.sum(axis=1)) / np.maximum(pairs, 1)
+    middle = slice(len(rows) // 4, -(len(rows) // 4) or None)
+    usual = float(np.percentile(runs[middle], 95))
+    seldom = changes < _SELDOM * float(np.percentile(changes[middle], 5))
+    least = max(_RUN_SHARE * width, _RUN)
+    flat = (runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual)))
+    return flat, changes
+
+
+def _height(flat: NDArray[np.bool_]) -> int:
+    """Return the number of rows from the edge that belong to a strip, small gaps allowed."""
+    height, gap = 0, 0
+    for number, is_flat in enumerate(flat):
+        gap = 0 if is_flat else gap + 1
+        if gap > _GAP:
+            break
+        if is_flat:
+            height = number + 1
+    return height if height and flat[:height].mean() > 0.7 else 0
+
+
+def _has_letters(strip: Image, valid: Mask, tolerance: float) -> bool:
+    """Tell whether what is not ground in a strip is drawn: not lone pixels."""
+    values, counts = np.unique(strip[valid], return_counts=True)
+    ground = float(values[counts.argmax()])
+    ink = valid & (np.abs(strip - ground) > tolerance)
+    if not ink.any():
+        return True
+    beside = np.zeros(strip.shape, bool)
+    across = (np.abs(np.diff(strip, axis=1)) <= tolerance) & ink[:, 1:] & ink[:, :-1]
+    along = (np.abs(np.diff(strip, axis=0)) <= tolerance) & ink[1:] & ink[:-1]
+    beside[:, 1:] |= across
+    beside[:, :-1] |= across
+    beside[1:] |= along
+    beside[:-1] |= along
+    return float(beside[ink].mean()) > _LETTERS
