@@ -21,7 +21,6 @@ from scipy.ndimage import gaussian_filter
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.placing import place
 from napari_stemprior.io import read_micrograph
 from napari_stemprior.io.atomic_write import replaced
@@ -296,7 +295,6 @@ def seen_sites(
     """List the (M, 2) pixels of the sites of all grains where the lattice is seen; none without a fit."""
     if pose is None:
         return np.empty((0, 2))
-    canonical = CanonicalImage.from_array(image, pixel_size)
     placed = place(image, pixel_size, prior, pose)
     if placed is None:
         return np.empty((0, 2))

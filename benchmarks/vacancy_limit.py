@@ -5,9 +5,9 @@ column and Poisson noise: the best that there is (Neyman and Pearson, Phil. Tran
 The threshold calls 1 % of the true columns vacant; the table gives the share of vacancies that then pass
 for columns.
 
-``--recorded FOLDER`` asks the same of micrographs of somebody else, whose truth is known (``truth.json``: prior,
-px, atoms as x_px, y_px, Z, layer, and vacancies as x_px, y_px). What such a recording holds of noise is measured
-on it: profiles and the growth of the variance with the signal, with every true place known.
+``--recorded FOLDER`` asks the same of micrographs of somebody else, whose truth is known (``truth.json``:
+prior, px, atoms as x_px, y_px, Z, layer, and vacancies as x_px, y_px). What noise such a recording holds is
+measured on it: profiles and the growth of the variance with the signal, with every true place known.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def recorded_limits(folder: Path) -> Iterator[tuple[str, int, float]]:
         atoms = np.array(truth["atoms"], float)
         own = built_in(truth["prior"])
         places = canonical.to_canonical(np.concatenate([atoms[:, 1::-1], vacancies[:, ::-1]]))
-        kind = np.concatenate([np.unique(atoms[:, 2], return_inverse=True)[1], _missing_kinds(own, truth)])
+        kind = np.concatenate([_numbered(atoms[:, 2]), _missing_kinds(own, truth)])
         edge = 1.0 / CANONICAL_PIXEL_SIZE
         inner = ((places > edge) & (places < np.array(canonical.shape) - 1 - edge)).all(axis=1)
         without, filled, gone = _rates(canonical, places, kind, np.arange(len(places)) >= len(atoms))
@@ -101,21 +101,20 @@ def recorded_limits(folder: Path) -> Iterator[tuple[str, int, float]]:
         yield name, len(shares), float(np.mean(shares))
 
 
+def _numbered(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.asarray(np.unique(values, return_inverse=True)[1])
+
+
 def _missing_kinds(prior: StructurePrior, truth: dict[str, Any]) -> NDArray[np.int64]:
-    """Return what kind each vacancy lacks: the kind of the nearest column by way of the registered lattice."""
+    """Return which kind of column each vacancy lacks: one that its neighbours are not, if there is one."""
     atoms = np.array(truth["atoms"], float)
     kinds = np.unique(atoms[:, 2])
-    numbers = np.array([column.composition[0][0] for column in prior.columns])
-    from ase.data import atomic_numbers
-
-    number = np.array([atomic_numbers[symbol] for symbol in numbers])
+    tree = cKDTree(atoms[:, :2])
     found = []
-    step = cKDTree(atoms[:, :2])
     for place in np.array(truth["vacancies"], float).reshape(-1, 2):
-        # the nearest neighbours of a site are of the other kinds; of the same kind in a crystal of one
-        near = atoms[step.query(place, k=3)[1], 2]
-        rest = [z for z in np.unique(number) if z not in np.unique(near)]
-        found.append(int(np.searchsorted(kinds, rest[0] if rest else np.bincount(near.astype(int)).argmax())))
+        near = atoms[tree.query(place, k=3)[1], 2]
+        rest = [z for z in np.unique(prior.atomic_numbers) if z in kinds and z not in near]
+        found.append(int(np.searchsorted(kinds, rest[0] if rest else np.median(near))))
     return np.array(found, np.int64)
 
 

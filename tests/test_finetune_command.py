@@ -17,7 +17,6 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.metrics import score
 from napari_stemprior.cli import main
 from napari_stemprior.errors import TrainingError
-from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.models import available_models, model_label, new_model_path
 from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset

@@ -1,5 +1,7 @@
 """Placing a prior: grains, ties and what does not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -80,7 +82,7 @@ def test_a_prior_that_does_not_fit_is_not_placed(image: np.ndarray) -> None:
 def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, prior: StructurePrior) -> None:
     from napari_stemprior.inference import placing
 
-    right = Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97, log_likelihood=40.0)
+    right = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97), log_likelihood=40.0)
     wrong = Pose(right.affine, right.origin + 6.0, 0.975, log_likelihood=30.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
     monkeypatch.setattr(placing, "register", lambda *_, **__: [wrong, right])

@@ -134,18 +134,19 @@ def _preferred(placements: list[Placement], prior: StructurePrior) -> Placement:
     likely = np.array([p.pose.log_likelihood for p in rivals])
     if not np.isfinite(likely).all():
         return best
-    order = np.argsort(-likely)
-    chosen = rivals[int(order[0])]
-    for other in order[1:]:
-        rival = rivals[int(other)]
-        if likely[order[0]] - likely[other] < _UNDECIDED and not _alike(chosen, rival, prior):
+    if likely.max() - likely[0] >= _UNDECIDED:
+        best = rivals[int(likely.argmax())]
+    for rival in rivals:
+        if best.pose.log_likelihood - rival.pose.log_likelihood < _UNDECIDED and not _alike(
+            best, rival, prior
+        ):
             said = (
                 f"The lattice of {prior.name} fits as well the other way round, turned by "
-                f"{(rival.pose.angle - chosen.pose.angle) % 360:.0f}°; the image hardly tells which is right."
+                f"{(rival.pose.angle - best.pose.angle) % 360:.0f}°; the image hardly tells which is right."
             )
-            doubtful = replace(chosen.pose, reservations=(*chosen.pose.reservations, said))
-            return replace(chosen, pose=doubtful)
-    return chosen
+            doubtful = replace(best.pose, reservations=(*best.pose.reservations, said))
+            return replace(best, pose=doubtful)
+    return best
 
 
 def _alike(first: Placement, second: Placement, prior: StructurePrior) -> bool:

@@ -25,9 +25,9 @@ _MOST_IN_NOISE = 0.05
 #: Spread of the heights, in units of the height, from which noise hides single columns.
 _NOISY = 1.0
 _ROUNDS = 60
-#: Å within which empty sites make another one likely, as if the usual share had been seen on so many sites;
-#: the most that it may become, and rounds until it has settled.
-_NEAR, _BEFOREHAND, _MOST_AROUND, _LOCAL_ROUNDS = 5.0, 8.0, 0.9, 12
+#: Å around a site that tell whether it lies in a hole, the shares that a neighbourhood may have there, and
+#: how often it is thought of beforehand.
+_NEAR, _EMPTIER, _A_HOLE = 5.0, (0.3, 0.6, 0.9), 0.01
 #: Of the share as a parameter, in units of log-likelihood.
 _COST = 1.0
 #: Log-odds of sites that have too few equals.
@@ -38,7 +38,7 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
     """Turn likelihood ratios into log-odds that the sites are occupied.
 
     Where sites around are empty, a site is more likely to be empty than elsewhere: a hole is many vacancies
-    side by side. The share around each site is found together with the vacancies, and never below that of all.
+    side by side.
 
     Parameters
     ----------
@@ -73,19 +73,25 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
 
 
 def _share_around(llr: Floats, share: Floats, yx: Floats) -> Floats:
-    """Return the share of empty sites around each, at least that of its kind."""
+    """Return the expected share of empty sites around each, at least that of its kind.
+
+    A neighbourhood is as the whole crystal is, or emptier; the likelihood of its sites says which.
+    """
     pairs = cKDTree(yx).query_pairs(_NEAR, output_type="ndarray")
     if not len(pairs):
         return share
-    count = np.bincount(pairs.ravel(), minlength=len(yx))
-    around = share
-    for _ in range(_LOCAL_ROUNDS):
-        empty = 1 / (1 + np.exp(np.clip(llr + np.log((1 - around) / around), -40, 40)))
-        near = np.bincount(pairs[:, 0], empty[pairs[:, 1]], len(yx))
-        near += np.bincount(pairs[:, 1], empty[pairs[:, 0]], len(yx))
-        local = (near + _BEFOREHAND * share) / (count + _BEFOREHAND)
-        around = np.clip(np.maximum(share, local), 1e-3, _MOST_AROUND)
-    return around
+    likely = [np.full(len(yx), np.log(1 - _A_HOLE))]
+    shares = [share]
+    usual = np.log(1 - share + share * np.exp(-llr))
+    for emptier in _EMPTIER:
+        own = np.log(1 - emptier + emptier * np.exp(-llr)) - usual
+        total = np.bincount(pairs[:, 0], own[pairs[:, 1]], len(yx))
+        total += np.bincount(pairs[:, 1], own[pairs[:, 0]], len(yx))
+        likely.append(np.log(_A_HOLE / len(_EMPTIER)) + total)
+        shares.append(np.maximum(emptier, share))
+    weight = np.array(likely)
+    weight = np.exp(weight - weight.max(axis=0))
+    return np.asarray((weight * np.array(shares)).sum(axis=0) / weight.sum(axis=0))
 
 
 def empty_share(llr: Floats) -> float:

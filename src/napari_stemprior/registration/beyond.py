@@ -93,9 +93,9 @@ def share_beyond(
     own = np.abs((straight * weight).sum((1, 2))) ** 2
     # values of neighbouring places overlap: their sum has the variance of the pixels below the weight
     spread = fringes.effective * 4 * _density(fringes) * float((weight**2).sum())
-    noise = spread * seen.whole.noise(extra.radius)
+    noise = spread * seen.whole.noise(other.k)
     certain = float((dark - noise).sum()) - 3 * float(np.sqrt((noise**2).sum()))
-    bright = float(np.maximum(own - spread * seen.whole.noise(fringes.nodes.radius), 0).sum())
+    bright = float(np.maximum(own - spread * seen.whole.noise(fringes.k), 0).sum())
     certain = max(certain, 0.0)
     return certain / (certain + bright + 1e-30)
 

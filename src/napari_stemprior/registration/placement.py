@@ -225,7 +225,7 @@ def _hopeless(proof: Evidence) -> bool:
 def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.float64]) -> Locked:
     """Bring the phases of a lattice in line over the whole image."""
     demodulator = seen.demodulator
-    noise = seen.whole.noise(found.radius)
+    noise = seen.whole.noise(found.g @ np.linalg.inv(linear))
     best = straighten(demodulator, found, noise, prior, linear)
     measured = best.values.sum((1, 2))
     places = best.fringes.places

@@ -25,8 +25,8 @@ class Pose:
     reservations : tuple of str
         What is doubtful about the fit, a sentence each; none for a clean one.
     log_likelihood : float
-        Nats by which it explains the image; differences compare ways to lay the prior on one lattice. NaN where
-        unknown.
+        Nats by which it explains the image; differences compare ways to lay the prior on one lattice.
+        NaN where unknown.
     """
 
     affine: NDArray[np.float64]

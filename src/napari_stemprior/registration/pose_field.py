@@ -135,7 +135,7 @@ def fit_pose_field(
     linear, origin = from_pose(pose, flat)
     resolution = max(0.85, 2.1 * flat.pixel_size)
     found = nodes(prior, resolution)
-    noise = spectrum(flat, resolution).noise(found.radius)
+    noise = spectrum(flat, resolution).noise(found.g @ np.linalg.inv(linear))
     demodulator = Demodulator(flat)
     coarse = demodulator.fringes(found, linear, WIDTH)
     matched = templated(coarse, origin, noise)

@@ -17,6 +17,8 @@ from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior
 #: Extra Gaussian widths in Å that the image's columns may have over the expected; the best is taken,
 #: since neither the probe nor the defocus is known.
 _EXTRA_WIDTHS = (0.0, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
+#: Variance, in units of the median of all nodes, from which a node counts less in the agreement.
+_NOISY_NODE = 2.0
 #: Unusual exponents of the scattering with Z cost this much likeness per squared difference from 1.7.
 _UNUSUAL = 0.25
 
@@ -180,12 +182,16 @@ def evidence(
         (np.conj(nodes.factor) * turned / variance).real.sum()
         / np.sqrt(0.5 * (np.abs(nodes.factor) ** 2 / variance).sum())
     )
-    power = float((np.abs(turned) ** 2).sum())
+    # a node that row offsets have made far noisier than the others says little
+    weight = np.minimum(_NOISY_NODE * float(np.median(variance)) / variance, 1.0)
+    power = float((weight * np.abs(turned) ** 2).sum())
     # noise alone adds its variance to the power of every node
-    norm = float(np.sqrt(max(power - float(variance.sum()), 0.25 * power))) + 1e-30
+    norm = float(np.sqrt(max(power - float((weight * variance).sum()), 0.25 * power))) + 1e-30
     damping = np.exp(-2 * np.pi**2 * np.square(_EXTRA_WIDTHS)[:, None] * nodes.radius**2)
     factors = (nodes.variants[:, None] * damping[None]).reshape(-1, len(turned))
-    values = (np.conj(factors) * turned).real.sum(1) / np.linalg.norm(factors, axis=1) / norm
+    root = np.sqrt(weight)
+    values = (np.conj(factors * root) * turned * root).real.sum(1)
+    values = values / np.linalg.norm(factors * root, axis=1) / norm
     agreement, template = float(values.max()), factors[int(values.argmax())]
     by_exponent = values.reshape(len(nodes.variants), -1).max(1)
     unusual = _UNUSUAL * (np.array(EXPONENTS) - HAADF_EXPONENT) ** 2

@@ -40,12 +40,16 @@ class Flattened:
         Pixels of the original along one side of a pixel.
     weight : (H, W) array of float32, or None
         Share of each pixel that is valid; the image is 0 where it is 0. None where all is valid.
+    row_noise : float
+        Rms of the row offsets that were taken out of the recording. What of them looked like fringes is still
+        there, so the slow-scan axis of the spectrum is believed to be as noisy as before.
     """
 
     image: NDArray[np.float32]
     pixel_size: float
     binning: int
     weight: NDArray[np.float32] | None = None
+    row_noise: float = 0.0
 
     @property
     def extent(self) -> NDArray[np.float64]:
@@ -131,7 +135,10 @@ def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Fl
     low, high = np.percentile(sample, (0.1, 99.9))
     if high > low:
         data, good = np.clip(data, low, high), np.clip(good, low, high)
-    data = (data - good.mean()) / good.std()
+    spread = float(good.std())
+    data = (data - good.mean()) / spread
+    rms = float(np.sqrt(np.mean(prepared.row_offsets.astype(np.float64) ** 2)))
+    row_noise = rms / spread / np.sqrt(binning)
     data = data - _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
     contrast = np.sqrt(np.maximum(_blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size), 0))
     # a hole must not be blown up to the contrast of the crystal
@@ -139,7 +146,7 @@ def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Fl
     data = data / np.maximum(contrast, 0.5 * usual + 1e-6)
     if weight is not None:
         data = data * weight
-    return Flattened(data.astype(np.float32), pixel_size, binning, weight)
+    return Flattened(data.astype(np.float32), pixel_size, binning, weight, row_noise)
 
 
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
@@ -202,6 +209,8 @@ class Spectrum:
         Mean power of a pixel of the flattened image, by radius in bins of `step`.
     length : float
         Length in Å over which the spectrum is coherent.
+    on_axis : float
+        Power of a pixel on the slow-scan axis that row offsets may have left.
     """
 
     ratio: NDArray[np.float32]
@@ -209,6 +218,7 @@ class Spectrum:
     limit: float
     background: NDArray[np.float64]
     length: float
+    on_axis: float = 0.0
 
     def at(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate `ratio` at (..., 2) wave vectors (y, x) in cycles per Å; 1 outside."""
@@ -218,14 +228,17 @@ class Spectrum:
             map_coordinates(self.ratio, coordinates, order=1, mode="constant", cval=1.0), dtype=float
         )
 
-    def noise(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Background power of a pixel at radii in cycles per Å."""
-        return np.interp(radius / self.step, np.arange(len(self.background)), self.background)
+    def noise(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Background power of a pixel at (..., 2) wave vectors (y, x) in cycles per Å, with row offsets."""
+        radius = np.linalg.norm(k, axis=-1)
+        smooth = np.interp(radius / self.step, np.arange(len(self.background)), self.background)
+        return np.asarray(smooth + self.on_axis * _main_lobe(k[..., 1] * self.length))
 
     def blurred(self, width: float) -> Spectrum:
         """Return the spectrum blurred by a Gaussian of `width` cycles per Å."""
         ratio = gaussian_filter(self.ratio, width / self.step, truncate=3.0)
-        return Spectrum(ratio, self.step, self.limit, self.background, 1 / (1 / self.length + 2 * width))
+        length = 1 / (1 / self.length + 2 * width)
+        return Spectrum(ratio, self.step, self.limit, self.background, length, self.on_axis)
 
 
 def spectrum(flat: Flattened, resolution: float) -> Spectrum:
@@ -261,10 +274,18 @@ def spectrum(flat: Flattened, resolution: float) -> Spectrum:
     full = np.concatenate([right[::-1, ::-1][:, :-1], right], axis=1)
     radius = np.hypot(*np.meshgrid(np.arange(-m, m + 1), np.arange(-m, m + 1), indexing="ij"))
     background = _radial_median(full, radius, size / side)
-    ratio = full / np.interp(radius, np.arange(len(background)), background)
+    # an offset is the same along a row: all its power lies in the main lobe of the window
+    on_axis = float(flat.row_noise**2 * window.sum() ** 2 / (window**2).sum())
+    lobe = _main_lobe(np.arange(-m, m + 1) * step * side * pixel)
+    ratio = full / (np.interp(radius, np.arange(len(background)), background) + on_axis * lobe[None])
     # within this radius there is only what is left of the background
     ratio[radius * step < 1.5 / (side * pixel)] = 1.0
-    return Spectrum(ratio.astype(np.float32), step, limit, background, side * pixel)
+    return Spectrum(ratio.astype(np.float32), step, limit, background, side * pixel, on_axis)
+
+
+def _main_lobe(cycles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power of a constant under a Hann window, by cycles per window: 1, 1/4 at one, 0 from two on."""
+    return np.asarray(np.where(np.abs(cycles) < 2, np.cos(np.pi * np.clip(cycles, -2, 2) / 4) ** 4, 0.0))
 
 
 def _starts(length: int, side: int) -> list[int]:
