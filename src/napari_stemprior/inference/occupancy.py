@@ -33,8 +33,6 @@ _FILM = 3.0
 #: Variance at an empty place over that at a column, at least: the ground between columns is never quite dark.
 #: In recordings of somebody else it was 0.46 to 0.65.
 _LEAST_DARK = 0.2
-#: Scatter that is believed at least, in units of that of counting alone.
-_COUNTING = 0.9
 #: Holes are thought to cover at most this share of an image.
 _HOLES = 0.1
 #: How much columns of one kind differ in height, as a share of it.
@@ -109,9 +107,7 @@ def occupancy(
         if row_noise:
             film = film + _row_offsets(left - film)
         share, drawn = heights.fit(above - film.ravel())
-    test, chance, ratio = _tested(
-        above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset
-    )
+    test, ratio = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
     for number in range(len(kinds)):
         mine = np.flatnonzero(index == number)
         if len(mine) < MIN_EQUALS or not profile[mine].any():
@@ -121,9 +117,7 @@ def occupancy(
         test[mine] /= max(float(np.median(test[mine])), 0.2)
         usual = _usual(test[mine], yx[mine], None if column is None else column[mine])
         delta = test[mine] - usual
-        # few counts come in steps, which a median of deviations does not see
-        least = _COUNTING * float(np.median(chance[mine]))
-        spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), least, 1e-3)
+        spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
         spreads[mine] = spread
         empty = spread * np.sqrt(ratio[mine])
         low = np.minimum(delta, 0.0)  # brighter than usual is no less a column
@@ -136,7 +130,7 @@ def occupancy(
 
 def _tested(
     above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats]:
     """Weigh the pixels of every site as the test of a usual column against none does.
 
     Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
@@ -158,8 +152,6 @@ def _tested(
     -------
     test : (N,) array
         The ratio, scaled: 1 on average where there is a usual column, 0 where there is none.
-    chance : (N,) array
-        Standard deviation of the test by counting alone, where there is a column.
     ratio : (N,) array
         Variance of the test where there is none, over that where there is one.
     """
@@ -177,9 +169,8 @@ def _tested(
     value = (counts * weight).sum(1)
     low, high = (without * weight).sum(1), (with_it * weight).sum(1)
     apart = np.maximum(high - low, 1e-30)
-    variance = np.maximum((with_it * weight**2).sum(1), 1e-30)
-    ratio = (without * weight**2).sum(1) / variance
-    return (value - low) / apart, np.sqrt(variance) / apart, np.clip(ratio, _LEAST_DARK, 1.0)
+    ratio = (without * weight**2).sum(1) / np.maximum((with_it * weight**2).sum(1), 1e-30)
+    return (value - low) / apart, np.clip(ratio, _LEAST_DARK, 1.0)
 
 
 def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
