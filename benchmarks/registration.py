@@ -169,20 +169,27 @@ def false_fits(structures: tuple[str, ...], doses: tuple[float, ...], seeds: int
                     (kind, prior, blank) for kind, blank in blanks(image.shape, size, image.mean(), rng)
                 ]
                 for kind, other, shown in cases:
-                    try:
-                        score = register(shown, size, other, candidates=1)[0].score
-                    except (RegistrationError, PixelSizeError):
-                        score = 0.0
+                    found = offered(shown, size, other)
                     alike = shown is image and twins(prior, other)
                     rows.append(
                         {
                             "structure": name, "scene": scene.name, "seed": seed, "dose": dose,
-                            "kind": "twin" if alike else kind, "prior": other.name, "score": score,
-                            "fit": float(score > 0.5),
+                            "kind": "twin" if alike else kind, "prior": other.name,
+                            "score": found.score if found else 0.0,
+                            "fit": float(found is not None and found.is_clean),
+                            "reserved": float(found is not None and found.is_fit and not found.is_clean),
                         }
                     )  # fmt: skip
         tell(f"wrong priors {number + 1}/{len(structures)}")
     return with_deciding_doses(pd.DataFrame(rows))
+
+
+def offered(image: NDArray[np.float32], size: float, prior: StructurePrior) -> Pose | None:
+    """Register a prior; None where it does not suit the image at all."""
+    try:
+        return register(image, size, prior, candidates=1)[0]
+    except (RegistrationError, PixelSizeError):
+        return None
 
 
 def with_deciding_doses(rows: pd.DataFrame) -> pd.DataFrame:
@@ -286,14 +293,12 @@ def multislice(doses: tuple[float, ...]) -> pd.DataFrame:
             }
             rows.append(row | {"right": True} | outcome)
             for _, other in wrong:
-                try:
-                    score = register(image, size, other, candidates=1)[0].score
-                except (RegistrationError, PixelSizeError):
-                    score = 0.0
+                found = offered(image, size, other)
+                clean = float(found is not None and found.is_clean)
                 rows.append(
                     row
-                    | {"right": False, "prior": other.name, "score": score, "success": float(score > 0.5)}
-                    | {"twin": twins(item.prior, other)}
+                    | {"right": False, "prior": other.name, "success": clean}
+                    | {"score": found.score if found else 0.0, "twin": twins(item.prior, other)}
                 )
         tell(f"multislice {item.name}")
     return pd.DataFrame(rows)

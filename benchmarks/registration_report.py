@@ -67,29 +67,36 @@ def _right(frame: pd.DataFrame) -> str:
 
 
 def _wrong(frame: pd.DataFrame) -> str:
-    frame = frame.assign(fit=100 * frame["fit"])
-    plain = frame[frame["kind"] != "twin"]
-    pivot = frame.pivot_table(index="kind", columns="dose", values="fit", sort=False)
     crystals = frame[frame["kind"].isin(CRYSTALS)]
+    return (
+        f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\n"
+        "Called a fit without reservation, %:\n\n"
+        f"{_called(frame, 'fit')}\nUsed with a reservation, %:\n\n{_called(frame, 'reserved')}\n"
+        f"{_false_pairs(crystals[crystals['fit'] > 0])}"
+    )
+
+
+def _called(frame: pd.DataFrame, outcome: str) -> str:
+    """Return the table of one outcome, per kind of prior and dose."""
+    frame = frame.assign(**{outcome: 100 * frame[outcome]})
+    pivot = frame.pivot_table(index="kind", columns="dose", values=outcome, sort=False)
+    plain, crystals = frame[frame["kind"] != "twin"], frame[frame["kind"].isin(CRYSTALS)]
     for title, part in (("**all wrong crystals**", crystals), ("**all but twins**", plain)):
-        pivot.loc[title] = part.groupby("dose")["fit"].mean()
+        pivot.loc[title] = part.groupby("dose")[outcome].mean()
     totals = {"**all wrong crystals**": len(crystals), "**all but twins**": len(plain)}
     sizes = frame.groupby("kind").size().to_dict() | totals
     pivot["count"] = [str(sizes[kind]) for kind in pivot.index]
-    table = _table(pivot)
-    return (
-        f"## Wrong prior, or no lattice ({len(frame)} micrographs)\n\nCalled a fit, %:\n\n"
-        f"{table}\n{_false_pairs(crystals[crystals['fit'] > 0])}"
-    )
+    return _table(pivot)
 
 
 def _false_pairs(fits: pd.DataFrame) -> str:
     """List the wrong crystals that are called a fit, and from which dose on they could be told apart."""
     if not len(fits):
-        return "No wrong crystal is called a fit.\n"
+        return "No wrong crystal is called a fit without reservation.\n"
     lines = [
-        "Wrong crystals that are called a fit, and the dose from which an ideal observer who knows the",
-        "microscope tells the two apart (a likelihood ratio of 10 nats on one image):\n",
+        "Wrong crystals that are called a fit without reservation, and the dose from which an ideal",
+        "observer who knows the microscope tells the two apart (a likelihood ratio of 10 nats on one",
+        "image):\n",
         "| image | prior | called a fit at, e/Å² | could be told apart from, e/Å² |",
         "|---|---|---:|---:|",
     ]

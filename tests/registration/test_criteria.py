@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,3 +172,15 @@ def test_a_border_of_zeros_does_not_refuse_a_lattice(border) -> None:
     assert first.is_clean
     assert second.is_clean
     np.testing.assert_allclose(first.affine, second.affine, rtol=0.01, atol=0.05)
+
+
+def test_the_documentation_lists_every_criterion_with_its_numbers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "registration.md").read_text()
+    rows: dict[str, str] = {}
+    for line in page.splitlines():
+        if line.startswith("|"):
+            rows.setdefault(line.split("|")[1].strip(), line)
+    for criterion in CRITERIA:
+        row = rows[criterion.name]
+        assert f"{criterion.threshold:g}" in row
+        assert row.split("|")[3].strip() == f"{criterion.nat:g}"

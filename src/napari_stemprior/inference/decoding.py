@@ -27,7 +27,7 @@ Integers = NDArray[np.int64]
 
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
-#: Log-odds below which a site is called vacant: an atom that is not there counts 1.3 times one that is missed.
+#: Log-odds below which a site is called vacant: an atom that is not there counts 1.3 times a missed one.
 _BURDEN = 0.26
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height.
 _SURE = 0.95
