@@ -60,7 +60,7 @@ def test_what_was_left_out_is_said_and_shown(make, viewer):
     image = add_image(viewer)
     image.translate = (3.0, 4.0)
     make.finish()
-    assert box.said.text() == "Recording: 1 spoiled pixels were filled from their neighbours."
+    assert box.said.text() == "Recording: 1 spoiled pixel was filled from its neighbours."
     box.show_left_out.click()
     layer = viewer.layers["specimen left out"]
     assert isinstance(layer, Labels)
