@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_stemprior.recording.caption_strip import caption_strip
+from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
 from napari_stemprior.recording.flat_runs import Image, Mask
 from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
@@ -74,6 +75,11 @@ def bad_areas(image: Image) -> list[BadArea]:
     if add("caption strip", caption_strip(image, valid)):  # and what it was glued to
         add("border", border(image, valid))
         add("corner", corners(image, valid))
+    edge, rows, columns = compressed_lines(image, valid)
+    if add("border", edge):  # its ends belong to no row
+        _, rows, columns = compressed_lines(image, valid)
+    add("rows", rows)
+    add("columns", columns)
     add("rows", lost_rows(image, valid))
     add("columns", lost_columns(image, valid))
     bars, rows = drawn(image, valid)

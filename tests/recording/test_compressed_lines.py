@@ -1,0 +1,63 @@
+"""Lines that JPEG has smeared."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_stemprior.recording import prepare
+from napari_stemprior.recording.compressed_lines import compressed_lines
+
+
+def crystal(angle: float = 0.3, dose: float = 40.0) -> np.ndarray:
+    y, x = np.indices((256, 256))
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    bright = 1 + np.cos(2 * np.pi * u / 18) + np.cos(2 * np.pi * v / 18)
+    counts = np.random.default_rng(1).poisson(dose * np.clip(bright, 0, None))
+    return np.clip(counts * 255 / counts.max(), 0, 255)
+
+
+def compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    kept = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(kept, "JPEG", quality=quality)
+    return np.asarray(Image.open(kept), np.float32)
+
+
+@pytest.mark.parametrize("quality", [60, 90])
+@pytest.mark.parametrize("border", [2, 20])
+def test_a_compressed_border_is_left_out_whole(quality, border) -> None:
+    image = crystal()
+    framed = np.zeros_like(image)
+    inner = (slice(border, -border), slice(border, -border))
+    framed[inner] = image[inner]
+    found = prepare(compressed(framed, quality))
+    expected = np.zeros(image.shape, bool)
+    expected[inner] = True
+    assert not (found.valid & ~expected).any()
+    assert (expected & ~found.valid).mean() < 0.01
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_compressed_lost_rows_are_left_out(value) -> None:
+    image = crystal()
+    image[[60, 131, 132]] = value
+    found = prepare(compressed(image, 85))
+    assert not found.valid[[60, 131, 132]].any()
+    assert found.valid.mean() > 0.98
+
+
+def test_rows_between_aligned_columns_are_good() -> None:
+    y, x = np.indices((256, 256))
+    spots = np.exp(-(((x % 16) - 8) ** 2 + ((y % 16) - 8) ** 2) / 8.0)
+    picture = compressed(10 + 240 * spots, 90)
+    assert not any(mask.any() for mask in compressed_lines(picture, np.ones(picture.shape, bool)))
+
+
+def test_only_pictures_are_looked_at() -> None:
+    image = crystal()
+    image[60] = 255
+    counts = image.astype(np.float32) * 37.5
+    assert not any(mask.any() for mask in compressed_lines(counts, np.ones(counts.shape, bool)))
