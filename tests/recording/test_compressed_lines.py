@@ -61,3 +61,13 @@ def test_only_pictures_are_looked_at() -> None:
     image[60] = 255
     counts = image.astype(np.float32) * 37.5
     assert not any(mask.any() for mask in compressed_lines(counts, np.ones(counts.shape, bool)))
+
+
+def test_a_compressed_white_bar_is_left_out_and_bright_columns_are_not() -> None:
+    image = crystal()
+    image[200:206, 30:110] = 255
+    found = prepare(compressed(image, 60))
+    assert not found.valid[201:205, 31:109].any()
+    assert found.valid.mean() > 0.97
+    clipped = np.clip(crystal() * 3, 0, 255)
+    assert prepare(compressed(clipped, 90)).valid.all()

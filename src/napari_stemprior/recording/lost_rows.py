@@ -173,7 +173,9 @@ def drawn(image: Image, valid: Mask) -> tuple[Mask, Mask]:
             elif right - left >= _ASPECT * tall and tall >= (_THICK_BAR if tolerance else 2):
                 grow = int(tolerance > 0)
                 bars[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
-                bars = np.logical_or(bars, _label(image, valid, (top, bottom, left, right), value, tolerance))
+                bars = np.logical_or(
+                    bars, label_beside(image, valid, (top, bottom, left, right), value, tolerance)
+                )
         if bars.any():
             break
     return bars & valid, rows & valid & ~bars
@@ -261,7 +263,9 @@ def _is_sharp(
     return bool(sides) and float(np.mean(sides)) > _SHARP * roughness
 
 
-def _label(image: Image, valid: Mask, box: tuple[int, int, int, int], value: float, tolerance: float) -> Mask:
+def label_beside(
+    image: Image, valid: Mask, box: tuple[int, int, int, int], value: float, tolerance: float
+) -> Mask:
     """Mask the letters near a bar: connected pixels of its value, larger than the image makes elsewhere."""
     top, bottom, left, right = box
     width, tall = right - left, bottom - top

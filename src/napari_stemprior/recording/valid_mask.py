@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_stemprior.recording.caption_strip import caption_strip
+from napari_stemprior.recording.compressed_bars import bright_bars
 from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
 from napari_stemprior.recording.flat_runs import Image, Mask
@@ -83,6 +84,6 @@ def bad_areas(image: Image) -> list[BadArea]:
     add("rows", lost_rows(image, valid))
     add("columns", lost_columns(image, valid))
     bars, rows = drawn(image, valid)
-    add("scale bar", bars)
+    add("scale bar", bars | bright_bars(image, valid))
     add("rows", rows)
     return found
