@@ -27,8 +27,6 @@ Integers = NDArray[np.int64]
 
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
-#: Log-odds below which a site is called vacant: an atom that is not there counts 1.3 times a missed one.
-_BURDEN = 0.26
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height.
 _SURE = 0.95
 #: Standard errors by which the mean height of a kind of columns must exceed nothing to be a trace of them.
@@ -203,7 +201,7 @@ def decode(
         else:
             confidence = calibration.with_prior(table.features, table.on_site)
         # the network's map is blurred by noise; of a site it is not sure of, the counts themselves decide
-        vacant = table.on_site & (table.odds < _BURDEN) & (confidence < _SURE)
+        vacant = table.on_site & (table.odds < 0) & (confidence < _SURE)
         sure = (confidence >= threshold) & ~vacant
         parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)

@@ -22,9 +22,12 @@ _EMPTY, _SEEN = 1.0, 20.0
 _MOST = 0.15
 #: Where noise hides single columns the share cannot be learned, and what passes for it is chance.
 _MOST_IN_NOISE = 0.05
-#: Spread of the heights, in units of the height, from which noise hides single columns.
-_NOISY = 1.0
+#: Spread of the heights, in units of the height, from which noise hides single columns, and the errors of
+#: many would add up to a hole.
+_NOISY = 0.75
 _ROUNDS = 60
+#: Neighbouring sites share pixels, so they are fewer independent witnesses than they are sites.
+_WITNESSES = 0.5
 #: Å around a site that tell whether it lies in a hole, the shares that a neighbourhood may have there, and
 #: how often it is thought of beforehand.
 _NEAR, _EMPTIER, _A_HOLE = 5.0, (0.3, 0.6, 0.9), 0.01
@@ -63,7 +66,8 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
         if mine.sum() >= MIN_EQUALS:
             most = _MOST if float(np.median(noise[mine])) < _NOISY else _MOST_IN_NOISE
             share = min(empty_share(ratio[mine]), most)
-            shares[mine] = share
+            if float(np.median(noise[mine])) < _NOISY:
+                shares[mine] = share
             odds[mine] = ratio[mine] + np.log((1 - share) / share)
     asked = np.flatnonzero(np.isfinite(shares))
     if yx is not None and len(asked) > 1:
@@ -87,7 +91,7 @@ def _share_around(llr: Floats, share: Floats, yx: Floats) -> Floats:
         own = np.log(1 - emptier + emptier * np.exp(-llr)) - usual
         total = np.bincount(pairs[:, 0], own[pairs[:, 1]], len(yx))
         total += np.bincount(pairs[:, 1], own[pairs[:, 0]], len(yx))
-        likely.append(np.log(_A_HOLE / len(_EMPTIER)) + total)
+        likely.append(np.log(_A_HOLE / len(_EMPTIER)) + _WITNESSES * total)
         shares.append(np.maximum(emptier, share))
     weight = np.array(likely)
     weight = np.exp(weight - weight.max(axis=0))
