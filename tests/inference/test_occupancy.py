@@ -123,3 +123,27 @@ def test_many_kinds_and_an_image_without_contrast_are_no_error() -> None:
     share, llr, _ = occupancy(np.zeros((160, 160)), yx, np.arange(len(yx)) % 15)
     assert np.isfinite(share).all()
     assert np.isfinite(llr).all()
+
+
+def test_row_offsets_that_are_left_are_allowed_for() -> None:
+    yx, kind, vacant, height = emptied(8)
+    turn = np.deg2rad(11)  # rows of columns do not run along the rows of the scan
+    centre = yx.mean(0)
+    yx = (yx - centre) @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) + centre
+    rng = np.random.default_rng(9)
+    image = rng.poisson(20 * drawn(yx, height)) + 4 * rng.normal(size=(160, 1))
+    _, blind, broad = occupancy(image.astype(np.float32), yx, kind)
+    _, told, narrow = occupancy(image.astype(np.float32), yx, kind, row_noise=True)
+    assert np.median(narrow) < 0.8 * np.median(broad)
+    assert (told[vacant] < 0).mean() >= (blind[vacant] < 0).mean()
+
+
+def test_pixels_that_are_not_valid_do_not_count() -> None:
+    yx, kind, vacant, height = emptied(10)
+    image = np.random.default_rng(11).poisson(50 * drawn(yx, height)).astype(np.float32)
+    spoiled, valid = image.copy(), np.ones(image.shape, bool)
+    spoiled[80:84] = 1e4
+    valid[80:84] = False
+    _, llr, _ = occupancy(spoiled, yx, kind, valid=valid)
+    near = np.abs(yx[:, 0] - 81.5) < 4
+    assert llr[vacant & ~near].max() < 0 < np.quantile(llr[~vacant & ~near], 0.02)

@@ -91,6 +91,40 @@ def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, pr
     assert placed.pose is right
 
 
+def test_what_the_image_does_not_tell_is_a_reservation(
+    monkeypatch: pytest.MonkeyPatch, prior: StructurePrior
+) -> None:
+    from napari_stemprior.inference import placing
+
+    first = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.975), log_likelihood=31.0)
+    turned = replace(Pose.from_angle(188.0, PIXEL, (9.0, 11.0), score=0.97), log_likelihood=32.0)
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, first)
+    monkeypatch.setattr(placing, "register", lambda *_, **__: [first, turned])
+    placed = place(ideal, PIXEL, prior)
+    assert placed is not None
+    np.testing.assert_array_equal(placed.pose.origin, first.origin)
+    assert "other way round, turned by 180°" in placed.pose.reservations[0]
+    twin = replace(first, score=0.97, log_likelihood=30.0)
+    monkeypatch.setattr(placing, "register", lambda *_, **__: [first, twin])
+    clean = place(ideal, PIXEL, prior)
+    assert clean is not None
+    assert clean.pose.reservations == ()
+
+
+def test_no_column_is_placed_on_bad_pixels(prior: StructurePrior) -> None:
+    pose = Pose.from_angle(8.0, PIXEL, (3.0, 5.0))
+    image = NoiseChain(dose=1e4).apply(
+        reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose), PIXEL, np.random.default_rng(0)
+    )
+    image[:25] = 0
+    placed = place(image, PIXEL, prior)
+    assert placed is not None
+    limit = np.array(image.shape) - 0.5
+    inside = ((placed.positions > -0.5) & (placed.positions < limit)).all(axis=1)
+    assert placed.positions[inside, 0].min() > 24.5
+    assert placed.positions[inside, 0].min() < 30
+
+
 def test_a_grain_gets_the_basis_once_and_the_way_the_image_shows_it() -> None:
     rutile = built_in("TiO2 rutile [001]")
     pixel, shape = 0.12, (320, 320)

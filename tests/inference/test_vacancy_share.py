@@ -63,3 +63,20 @@ def test_the_order_of_sites_and_the_numbers_of_kinds_do_not_matter(seed: int, n:
     plain = occupied_odds(llr, kind, spread)
     other = occupied_odds(llr[order], 9 - 4 * kind[order], spread)
     np.testing.assert_allclose(other, plain[order])
+
+
+def test_a_hole_is_many_vacancies_side_by_side() -> None:
+    rng = np.random.default_rng(5)
+    axis = np.arange(24) * 2.0
+    yx = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    hole = np.linalg.norm(yx - yx.mean(0), axis=1) < 7
+    distance = 2.0
+    height = np.where(hole, 0.0, distance) + rng.normal(size=len(yx))
+    llr = distance * height - distance**2 / 2
+    kind, spread = np.zeros(len(yx)), np.full(len(yx), 0.5)
+    everywhere, around = occupied_odds(llr, kind, spread), occupied_odds(llr, kind, spread, yx)
+    assert (around[hole] < 0).mean() > (everywhere[hole] < 0).mean() + 0.1
+    assert (around[~hole] < 0).mean() < 0.03
+    # where single sites say little, the errors of many would add up to holes that are not there
+    noisy = occupied_odds(llr, kind, np.full(len(yx), 1.2), yx)
+    np.testing.assert_array_equal(noisy, occupied_odds(llr, kind, np.full(len(yx), 1.2)))

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.recording.inpainting import inpaint
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -88,7 +89,8 @@ def occupancy(
     kinds, index = np.unique(kind, return_inverse=True)
     if n < MIN_EQUALS:
         return share, llr, spreads
-    data = np.asarray(image, np.float64)
+    filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
+    data = np.asarray(filled, np.float64)
     pixels, distance2 = _patches(yx, data.shape, valid)
     profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
