@@ -94,13 +94,14 @@ CRITERIA: tuple[Criterion, ...] = (
         "right lattices have below 1 %, lattices that are too small (Al on SrTiO3) above 15 %",
     ),
     Criterion(
-        "explained", 1, 0.29, 0.025, 0.06,
+        "explained", 1, 0.38, 0.02, 0.06,
         "Most fringes of the image do not belong to the lattice of {name}; "
         "there may be another crystal, or a second lattice over most of the image.",
         "Only {percent:.0f} % of the fringes of the image belong to the lattice of {name}; a part of the "
         "field may "
         "show something else.",
-        "two grains of one size leave half of the fringes to each, a grain over a third of the field a third",
+        "right lattices, one of two grains included, have 0.42 and more (320 micrographs of two recordings, "
+        "300 and 3000 e/Å²); Fe [110] on Fe [100], which shares every second fringe, 0.36",
     ),
     Criterion(
         "breadth", 1, 0.25, 0.06, 0.06,
