@@ -28,6 +28,9 @@ _NOISY = 0.75
 _ROUNDS = 60
 #: Neighbouring sites share pixels, so they are fewer independent witnesses than they are sites.
 _WITNESSES = 0.5
+#: Share from which a crystal has vacancies (a perfect one comes out with 0.005), and the log-odds that an
+#: atom needs there.
+_SOME, _BURDEN = 0.02, 0.7
 #: Å around a site that tell whether it lies in a hole, the shares that a neighbourhood may have there, and
 #: how often it is thought of beforehand.
 _NEAR, _EMPTIER, _A_HOLE = 5.0, (0.3, 0.6, 0.9), 0.01
@@ -73,6 +76,8 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
     if yx is not None and len(asked) > 1:
         around = _share_around(ratio[asked], shares[asked], np.asarray(yx, float)[asked])
         odds[asked] = ratio[asked] + np.log((1 - around) / around)
+    # in a crystal that has vacancies, an atom that is not there counts twice one that is missed
+    odds[shares >= _SOME] -= _BURDEN
     return odds
 
 
