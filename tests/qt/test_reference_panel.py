@@ -34,7 +34,6 @@ def make(qtbot, viewer):
     def build(prior="MoS2", **changes):
         session = Session(viewer, fake_operations(**changes))
         panel = ReferencePanel(session, JobRunner())
-        qtbot.addWidget(panel)
         panels.append(panel)
         add_image(viewer)
         session.set_prior(built_in(prior))
@@ -46,6 +45,8 @@ def make(qtbot, viewer):
     for panel in panels:
         panel.idle()
         panel.close_views()
+        panel.close()
+        panel.deleteLater()
         panel.session.close()
 
 
