@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,9 +86,18 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             if old.exists() and not path.exists():
                 old.rename(path)
             for leftover in (beside, old):
-                shutil.rmtree(leftover, ignore_errors=True)
+                _removed(leftover)
     except OSError as error:
         raise _refusal(path, error) from error
+
+
+def _removed(folder: Path) -> None:
+    """Remove a folder; threads of a writer that failed may still put files into it for a moment."""
+    for _ in range(40):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def _refusal(path: Path, error: OSError) -> ExportError:
