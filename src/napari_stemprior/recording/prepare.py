@@ -114,10 +114,6 @@ class PreparedImage:
                 f"Row offsets (line noise) of {100 * rms / max(spread, 1e-30):.0f} % of the image's standard "
                 "deviation were taken out."
             )
-        if self.dark_columns:
-            said.append(
-                "The columns look dark on bright ground, as in ABF or bright field; invert the image."
-            )
         return said
 
 

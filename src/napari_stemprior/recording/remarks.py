@@ -22,6 +22,5 @@ def remarks(prepared: PreparedImage, how_to_invert: str) -> list[str]:
     """
     said = prepared.sentences()
     if prepared.dark_columns:
-        said = [sentence for sentence in said if "dark on bright ground" not in sentence]
         said.append(f"The columns look dark on bright ground, as in ABF or bright field; {how_to_invert}.")
     return said
