@@ -98,11 +98,13 @@ def calibrate(
         aided = drain(predict(network, image, example.prompt, target, "calibrating"))
         claims = unaided.probability.numpy()
         known = example.columns[0][example.column_token[0] > -2].numpy().astype(float)
+        crystalline = bool((example.column_token >= 0).any())
         sites, heat = _sites(example), aided.probability.numpy()
         answers = site_answers(image.numpy(), sites, heat)
         for hidden in (False, True):
             alone.add(found_peaks(unaided, claims, claims, None, hidden), known)
-            prompted.add(found_peaks(aided, heat, claims, sites, hidden, answers), known)
+            if crystalline:  # registration refuses a lattice that is nowhere
+                prompted.add(found_peaks(aided, heat, claims, sites, hidden, answers), known)
     calibration = _fitted(prompted, alone)
     notes["calibration"] = calibration.to_notes()
     notes["calibration_scenes"] = scenes

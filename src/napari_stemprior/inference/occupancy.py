@@ -9,9 +9,11 @@ Trans. R. Soc. A 231 (1933) 289).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
@@ -31,15 +33,14 @@ _REACH = 1.6
 _AROUND = 40
 #: Å over which the brightness of a film varies at least.
 _FILM = 3.0
-#: Variance at an empty place over that at a column, at least: the ground between columns is never quite dark.
-#: In recordings of somebody else it was 0.46 to 0.65.
-_LEAST_DARK = 0.2
 #: Holes are thought to cover at most this share of an image.
 _HOLES = 0.1
 #: How much columns of one kind differ in height, as a share of it.
 _VARIETY = 0.35
 #: A log-likelihood ratio beyond this is as good as certain.
 _CERTAIN = 12.0
+#: Median of the square of a standard normal variable.
+_CHI_SQUARE_MEDIAN = 0.4549
 #: Of a median, in units of that of a mean (normal errors).
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
@@ -109,35 +110,94 @@ def occupancy(
         if row_noise:
             film = film + _row_offsets(left - film)
         share, drawn = heights.fit(above - film.ravel())
-    test, ratio = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    asked = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    test = asked.value
+    columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
+    left = (above - film.ravel() - columns).reshape(data.shape)
+    excess = _excess(left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid)
     for number in range(len(kinds)):
         mine = np.flatnonzero(index == number)
         if len(mine) < MIN_EQUALS or not profile[mine].any():
             continue
         # the mean profile counts vacancies in
         share[mine] /= max(float(np.median(share[mine])), 0.2)
-        test[mine] /= max(float(np.median(test[mine])), 0.2)
+        bright = max(float(np.median(test[mine])), 0.2)
+        test[mine] /= bright
         usual = _usual(test[mine], yx[mine], None if column is None else column[mine])
         delta = test[mine] - usual
         spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
         spreads[mine] = spread
-        empty = spread * np.sqrt(ratio[mine])
-        low = np.minimum(delta, 0.0)  # brighter than usual is no less a column
-        gone = np.maximum(low, -usual)  # and darker than nothing is no less a vacancy
-        filled_fit = -0.5 * (low / spread) ** 2 - np.log(spread)
-        empty_fit = -0.5 * ((gone + usual) / empty) ** 2 - np.log(empty)
-        llr[mine] = np.clip(filled_fit - empty_fit, -_CERTAIN, _CERTAIN)
+        # counts would scatter less than recordings do: the same ratio, over-dispersed; where the profiles do
+        # not describe the image, what they leave over between the columns is left over on them, too
+        error = np.maximum(spread**2, excess * asked.variance[mine] / bright**2)
+        scale = asked.information[mine] / error
+        llr[mine] = np.clip(scale * (test[mine] - asked.even[mine] * usual), -_CERTAIN, _CERTAIN)
     return share, llr, spreads
+
+
+def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None) -> float:
+    """Return by how much what is left over the width of a column exceeds the noise of independent pixels.
+
+    Row offsets, afterglow and resampling make neighbouring pixels alike; at many counts the profiles are not
+    exact. Asked away from the columns, where nothing has been fitted to what is left.
+
+    Parameters
+    ----------
+    left : (H, W) array
+        What no column and no film accounts for.
+    variance : (H, W) array
+        Of a pixel.
+    yx : (N, 2) array
+        Sites.
+    valid : (H, W) array of bool, optional
+    """
+    width = _WIDTHS[0] / CANONICAL_PIXEL_SIZE
+    found = gaussian_filter(left, width) ** 2
+    expected = gaussian_filter(variance, width / np.sqrt(2)) / (4 * np.pi * width**2)
+    site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
+    ground = np.ones(left.shape, bool)
+    ground[site[:, 0], site[:, 1]] = False
+    distance = distance_transform_edt(ground)
+    counts = ground if valid is None else valid
+    away = counts & (distance >= np.median(distance[counts])) & (expected > 0)
+    if not away.any():
+        return 1.0
+    return max(1.0, float(np.median(found[away] / expected[away])) / _CHI_SQUARE_MEDIAN)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The most powerful test of "a usual column" against "none" at every site.
+
+    Parameters
+    ----------
+    value : (N,) array
+        The log-likelihood ratio, scaled and shifted: 1 on average where there is a usual column, 0 where
+        there is none.
+    variance : (N,) array
+        Of the value where there is a column, if pixels are independent.
+    information : (N,) array
+        The log-likelihood ratio grows with the value by this over the value's variance at a column; 1 if the
+        variance is the same with a column and without.
+    even : (N,) array
+        The value at which both are as likely; 0.5 if the variance is the same.
+    """
+
+    value: Floats
+    variance: Floats
+    information: Floats
+    even: Floats
 
 
 def _tested(
     above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
-) -> tuple[Floats, Floats]:
+) -> _Test:
     """Weigh the pixels of every site as the test of a usual column against none does.
 
     Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
     of Poisson counts serves: a pixel counts by the logarithm of the ratio of the two rates, most where
-    neither the neighbours nor the ground send electrons.
+    neither the neighbours nor the ground send electrons. Noise that exceeds that of counts makes the ratio
+    smaller in the same proportion (McCullagh and Nelder, Generalized Linear Models (1989), chapter 9).
 
     Parameters
     ----------
@@ -149,13 +209,6 @@ def _tested(
         Heights with which the neighbours are drawn.
     slope, offset : float
         Variance = offset + slope × signal.
-
-    Returns
-    -------
-    test : (N,) array
-        The ratio, scaled: 1 on average where there is a usual column, 0 where there is none.
-    ratio : (N,) array
-        Variance of the test where there is none, over that where there is one.
     """
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
@@ -171,8 +224,12 @@ def _tested(
     value = (counts * weight).sum(1)
     low, high = (without * weight).sum(1), (with_it * weight).sum(1)
     apart = np.maximum(high - low, 1e-30)
-    ratio = (without * weight**2).sum(1) / np.maximum((with_it * weight**2).sum(1), 1e-30)
-    return (value - low) / apart, np.clip(ratio, _LEAST_DARK, 1.0)
+    return _Test(
+        (value - low) / apart,
+        (with_it * weight**2).sum(1) / apart**2,
+        (with_it * weight**2).sum(1) / apart,
+        ((profile / gain).sum(1) - low) / apart,
+    )
 
 
 def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:

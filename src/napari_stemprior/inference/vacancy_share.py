@@ -20,11 +20,6 @@ Floats = NDArray[np.float64]
 _EMPTY, _SEEN = 1.0, 20.0
 #: No crystal that still registers lacks more of a kind.
 _MOST = 0.15
-#: Where noise hides single columns the share cannot be learned, and what passes for it is chance.
-_MOST_IN_NOISE = 0.05
-#: Spread of the heights, in units of the height, from which noise hides single columns, and the errors of
-#: many would add up to a hole.
-_NOISY = 0.75
 _ROUNDS = 60
 #: Neighbouring sites share pixels, so they are fewer independent witnesses than they are sites.
 _WITNESSES = 0.5
@@ -40,7 +35,7 @@ _COST = 1.0
 _UNASKED = 12.0
 
 
-def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayLike | None = None) -> Floats:
+def occupied_odds(llr: ArrayLike, kind: ArrayLike, yx: ArrayLike | None = None) -> Floats:
     """Turn likelihood ratios into log-odds that the sites are occupied.
 
     Where sites around are empty, a site is more likely to be empty than elsewhere: a hole is many vacancies
@@ -52,8 +47,6 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
         Log of P(image | occupied) / P(image | vacant), see `occupancy`.
     kind : (N,) array-like of int
         Sites of one kind are equal.
-    spread : (N,) array-like
-        Of the heights of their kind, in units of the height.
     yx : (N, 2) array-like, optional
         Places in Å; without them the share is the same everywhere.
 
@@ -61,16 +54,14 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, spread: ArrayLike, yx: ArrayL
     -------
     (N,) array
     """
-    ratio, kinds, noise = np.asarray(llr, float), np.asarray(kind), np.asarray(spread, float)
+    ratio, kinds = np.asarray(llr, float), np.asarray(kind)
     odds = np.full(len(ratio), _UNASKED)
     shares = np.full(len(ratio), np.nan)
     for number in np.unique(kinds):
         mine = kinds == number
         if mine.sum() >= MIN_EQUALS:
-            most = _MOST if float(np.median(noise[mine])) < _NOISY else _MOST_IN_NOISE
-            share = min(empty_share(ratio[mine]), most)
-            if float(np.median(noise[mine])) < _NOISY:
-                shares[mine] = share
+            share = empty_share(ratio[mine])
+            shares[mine] = share
             odds[mine] = ratio[mine] + np.log((1 - share) / share)
     asked = np.flatnonzero(np.isfinite(shares))
     if yx is not None and len(asked) > 1:

@@ -12,6 +12,7 @@ from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.training.exposure import RECORDED
 from napari_stemprior.training.losses import LossWeights
 from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.scenes import DISORDERED
 
 _FOLDER = Path(__file__).parent
 
@@ -38,6 +39,8 @@ class TrainingConfig:
         Processes that draw scenes.
     recorded : float
         Share of the scenes with the artefacts of a recording (`training.recording`).
+    disordered : float
+        Share of the scenes without a crystal (`training.disordered`).
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     devices : int
@@ -58,6 +61,7 @@ class TrainingConfig:
     seed: int = 1
     workers: int = 1
     recorded: float = RECORDED
+    disordered: float = DISORDERED
     device: str = "auto"
     devices: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -69,8 +73,9 @@ class TrainingConfig:
             raise TrainingError("steps, batch and devices must be at least 1.")
         if self.side < 32 or self.side % 8:
             raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
-        if not 0 <= self.recorded <= 1:
-            raise TrainingError(f"recorded is {self.recorded}; it must be a share from 0 to 1.")
+        for name in ("recorded", "disordered"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be a share from 0 to 1.")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""

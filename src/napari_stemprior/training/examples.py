@@ -16,7 +16,7 @@ from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.exposure import RECORDED, expose
 from napari_stemprior.training.prompting import PromptKind, PromptOdds, prompt_for
-from napari_stemprior.training.scenes import random_scene
+from napari_stemprior.training.scenes import DISORDERED, random_scene
 
 #: Å: width of the target around a column.
 TARGET_SIGMA = 0.26
@@ -66,14 +66,15 @@ def make_example(
     kind: PromptKind | None = None,
     odds: PromptOdds | None = None,
     recorded: float = RECORDED,
+    disordered: float = DISORDERED,
 ) -> Example:
     """Draw one example of `side` pixels; batch size 1.
 
     The image is drawn before the prompt, so the same seed shows the same image whatever the odds.
-    `recorded` is the share of examples with the artefacts of a recording. Columns in what was filled in
-    are no targets.
+    `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
+    without a crystal. Columns in what was filled in are no targets.
     """
-    exposure = expose(random_scene(rng, bank, side + 2 * _MARGIN), rng, recorded=recorded)
+    exposure = expose(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
     scene, image = exposure.scene, exposure.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
@@ -162,6 +163,8 @@ class ExampleStream(IterableDataset[Example]):
         Number of the device that trains on them; each sees its own scenes.
     recorded : float
         Share of the scenes with the artefacts of a recording.
+    disordered : float
+        Share of the scenes without a crystal.
     """
 
     def __init__(
@@ -174,10 +177,11 @@ class ExampleStream(IterableDataset[Example]):
         odds: PromptOdds | None = None,
         rank: int = 0,
         recorded: float = RECORDED,
+        disordered: float = DISORDERED,
     ) -> None:
         super().__init__()
         self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
-        self.odds, self.rank, self.recorded = odds, rank, recorded
+        self.odds, self.rank, self.recorded, self.disordered = odds, rank, recorded, disordered
 
     def __iter__(self) -> Iterator[Example]:
         """Yield batches."""
@@ -190,10 +194,10 @@ class ExampleStream(IterableDataset[Example]):
         while True:
             # one generator an example: a scene stays the same whatever prompt the one before it drew
             rngs = [np.random.default_rng([self.seed, step, self.rank, i]) for i in range(self.batch)]
-            yield collate(
-                [
-                    make_example(rng, self.bank, self.side, odds=self.odds, recorded=self.recorded)
-                    for rng in rngs
-                ]
-            )
+            yield collate([self._example(rng) for rng in rngs])
             step += workers
+
+    def _example(self, rng: np.random.Generator) -> Example:
+        return make_example(
+            rng, self.bank, self.side, odds=self.odds, recorded=self.recorded, disordered=self.disordered
+        )

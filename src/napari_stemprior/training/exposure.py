@@ -120,7 +120,8 @@ def expose(
     mean = max(float(signal.mean()), 1e-6)
     if rng.random() < 0.5:
         signal = signal + mean * rng.uniform(0, 1.5)
-    column = float(np.mean(scene.intensities)) if len(scene.intensities) else 1.0
+    columns = scene.intensities[scene.lattice >= 0]
+    column = float(np.mean(columns)) if len(columns) else 1.0
     drawn = 10 ** rng.uniform(-0.2, 4.3)
     electrons = drawn if electrons is None else electrons
     chain = NoiseChain(

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.smooth_fields import random_cosines
 from napari_stemprior.training.crystals import Crystal, random_crystal
+from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -22,6 +23,8 @@ Integers = NDArray[np.int64]
 MERGE_DISTANCE = 0.4
 #: Å that an adatom keeps from the columns around it.
 _ADATOM_DISTANCE = 0.8
+#: Share of the scenes without a crystal.
+DISORDERED = 0.06
 
 
 @dataclass
@@ -123,8 +126,10 @@ def random_affine(rng: np.random.Generator, shear: float = 0.03) -> Floats:
     return np.asarray((strain @ rotation)[::-1] / CANONICAL_PIXEL_SIZE)
 
 
-def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Scene:
-    """Draw a specimen: mono- or bilayer, with the defects that real ones have.
+def random_scene(
+    rng: np.random.Generator, bank: list[Crystal], size: int, disordered: float = DISORDERED
+) -> Scene:
+    """Draw a specimen: mono- or bilayer, with the defects that real ones have, or no crystal at all.
 
     Parameters
     ----------
@@ -132,7 +137,12 @@ def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Sc
     bank : list of Crystal
     size : int
         Side of the field in canonical pixels.
+    disordered : float
+        Probability that there is no crystal.
     """
+    own = rng.spawn(1)[0]
+    if own.random() < disordered:
+        return disordered_scene(own, bank, size)
     crystal = pick_crystal(rng, bank)
     lattices = [Lattice(crystal, random_affine(rng), rng.uniform(0, size, 2))]
     kind = rng.choice(["one", "bilayer", "grains"], p=[0.58, 0.26, 0.16])
@@ -165,6 +175,31 @@ def random_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Sc
     if rng.random() < 0.12:
         _amorphous(rng, scene)
     return scene
+
+
+def disordered_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Scene:
+    """Draw a specimen without a crystal: an amorphous film, heavy atoms far apart, or these on it.
+
+    Its `lattices` hold one of which no atom is there: what a wrong prior would claim.
+    """
+    film, faint = amorphous_film(rng, size)
+    atoms, bright = isolated_atoms(rng, size)
+    if rng.random() < 0.25:
+        atoms, bright = atoms[:0], bright[:0]
+    elif len(atoms) and rng.random() < 0.2:
+        film, faint = film[:0], faint[:0]
+    lattice = Lattice(pick_crystal(rng, bank), random_affine(rng), rng.uniform(0, size, 2))
+    count = len(atoms) + len(film)
+    return Scene(
+        size,
+        np.concatenate([atoms, film]),
+        np.concatenate([bright, faint]),
+        np.zeros(count, np.int64),
+        np.repeat([0, -1], [len(atoms), len(film)]),
+        np.full(count, -1),
+        [lattice],
+        np.zeros((2, size, size)),
+    )
 
 
 def displaced(yx: Floats, displacement: Floats) -> Floats:

@@ -102,6 +102,7 @@ class Trainer:
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,
             rank=self.fabric.global_rank if self.fabric else 0, recorded=self.config.recorded,
+            disordered=self.config.disordered,
         )  # fmt: skip
         loader = DataLoader(
             stream,
