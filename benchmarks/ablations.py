@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from napari_stemprior.calibrate import calibrate
+from napari_stemprior.adaptation.calibrate import calibrate
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.network.checkpoint import load_network

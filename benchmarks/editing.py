@@ -83,7 +83,7 @@ def fill(viewer: object, desk: object, count: int) -> tuple[object, float]:
 
     from napari_stemprior.atoms import AtomTable
     from napari_stemprior.io.micrograph import Micrograph
-    from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer
+    from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs, new_atoms_layer
 
     side = int(np.ceil(np.sqrt(count)))
     grid = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(-1, 2)[:count]

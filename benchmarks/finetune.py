@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from napari_stemprior.adaptation.corrected_dataset import view_of
+from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner
 from napari_stemprior.atoms.metrics import Score, pooled, score
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.io import Micrograph, TrainingPair
-from napari_stemprior.lessons import view_of
 from napari_stemprior.progress import drain
 from napari_stemprior.training.crystals import library_crystals
-from napari_stemprior.training.finetune import FinetuneConfig, FineTuner
 from shifted_domains import DOMAINS, view
 from validation_set import Item, items
 

@@ -12,8 +12,8 @@ import napari
 from PIL import Image
 
 from napari_stemprior.qt import demo
-from napari_stemprior.qt.comparison import View
 from napari_stemprior.qt.desk import StempriorDesk
+from napari_stemprior.qt.layers.comparison import View
 
 
 def main() -> None:

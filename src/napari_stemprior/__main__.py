@@ -2,6 +2,6 @@
 
 import sys
 
-from napari_stemprior.cli import main
+from napari_stemprior.commands.main import main
 
 sys.exit(main())

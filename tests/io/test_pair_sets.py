@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_training_pairs import assert_same, make_pair
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.cli import main
+from napari_stemprior.commands.main import main
 from napari_stemprior.errors import DatasetError
 from napari_stemprior.io import ManifestEntry, TrainingPairDataset, pair_provenance
 from napari_stemprior.io.pair_sets import merge, opened, split, validate, write_split

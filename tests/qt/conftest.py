@@ -8,7 +8,7 @@ import pytest
 from desk_fakes import fake_operations
 from napari.components import ViewerModel
 
-from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.session import Session
 
 

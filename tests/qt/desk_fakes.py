@@ -9,8 +9,8 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics.montage import Montage
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.layers import layer_from_micrographs
-from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.jobs.operations import Operations
+from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 from napari_stemprior.registration import Pose, PoseField
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import built_in, names

@@ -10,13 +10,17 @@ from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomHistory, AtomTable
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.colouring import DISPLACEMENT, QUANTITIES, scale_colours
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.help_dialog import HelpDialog
-from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer, table_from_layer_data
+from napari_stemprior.qt.editing.quick_edit import enclosed
+from napari_stemprior.qt.layers.atom_layers import (
+    layer_from_micrographs,
+    new_atoms_layer,
+    table_from_layer_data,
+)
+from napari_stemprior.qt.layers.colouring import DISPLACEMENT, QUANTITIES, scale_colours
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.quick_edit import enclosed
-from napari_stemprior.qt.shortcuts import MOUSE, SHORTCUTS
+from napari_stemprior.qt.widgets.help_dialog import HelpDialog
+from napari_stemprior.qt.widgets.shortcuts import MOUSE, SHORTCUTS
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
 

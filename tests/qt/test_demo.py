@@ -8,8 +8,8 @@ from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt import demo
-from napari_stemprior.qt.editing import AtomEditor
-from napari_stemprior.qt.layers import new_atoms_layer
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
 
 
 def test_the_largest_gap_is_the_hole(viewer):

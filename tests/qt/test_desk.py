@@ -319,7 +319,7 @@ def test_correcting_by_buttons(make, viewer):
 
 
 def test_the_keys_do_what_the_table_says(make, viewer):
-    from napari_stemprior.qt.shortcuts import SHORTCUTS
+    from napari_stemprior.qt.widgets.shortcuts import SHORTCUTS
 
     desk = make().segmented()
     editor = desk.session.editor

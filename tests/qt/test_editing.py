@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from napari.layers.base import ActionType
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
-from napari_stemprior.qt.editing import AtomEditor
-from napari_stemprior.qt.layers import new_atoms_layer
-from napari_stemprior.qt.palette import element_colour
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
+from napari_stemprior.qt.layers.palette import element_colour
 
 YX = [(10, 10), (10, 30), (30, 10), (30, 30)]
 

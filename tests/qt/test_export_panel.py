@@ -5,9 +5,9 @@ from desk_fakes import PIXEL_SIZE, SHAPE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io import FORMATS, TrainingPairDataset, read_atoms
-from napari_stemprior.qt.export_panel import ExportPanel
-from napari_stemprior.qt.tasks import Segmented
-from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.jobs.tasks import Segmented
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.structure import built_in
 
 

@@ -12,12 +12,12 @@ from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.finetune_panel import FinetunePanel
-from napari_stemprior.qt.finetune_process import FinetuneProcess
-from napari_stemprior.qt.loss_plot import LossPlot, smoothed
+from napari_stemprior.qt.jobs.finetune_process import FinetuneProcess
+from napari_stemprior.qt.jobs.tasks import Segmented
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.surroundings import Surroundings
-from napari_stemprior.qt.tasks import Segmented
-from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.widgets.loss_plot import LossPlot, smoothed
 
 #: Stands in for ``stemprior finetune``: the same words on stdout, and what it was asked in a file.
 CHILD = """

@@ -11,9 +11,9 @@ from napari.utils.interactions import (
 )
 from napari.utils.notifications import notification_manager
 
-from napari_stemprior.qt.hand_panel import HandPanel
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.manual_fit_panel import HandPanel
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.workers import JobRunner
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
 

@@ -6,9 +6,9 @@ from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.inferred import inferred
-from napari_stemprior.qt.correct_panel import CorrectPanel
-from napari_stemprior.qt.layers import new_atoms_layer
-from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
+from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 
 
 @pytest.fixture

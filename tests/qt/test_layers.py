@@ -6,9 +6,9 @@ from napari.layers import Image, Points, Shapes
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt import layers
-from napari_stemprior.qt.drawing import draw
-from napari_stemprior.qt.palette import element_colour
+from napari_stemprior.qt.layers import atom_layers as layers
+from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.widgets.drawing import draw
 from napari_stemprior.structure import built_in
 
 

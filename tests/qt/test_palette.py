@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_stemprior.qt.palette import CATEGORIES, UNKNOWN_COLOUR, element_colour
+from napari_stemprior.qt.layers.palette import CATEGORIES, UNKNOWN_COLOUR, element_colour
 from napari_stemprior.structure import built_in, names
 
 # Viénot, Brettel and Mollon (1999), on linear RGB: what is left of a colour for the two commonest kinds

@@ -8,13 +8,13 @@ from desk_fakes import PIXEL_SIZE, SHAPE, add_image, fake_operations, picture
 from napari.layers import Image, Labels
 
 from napari_stemprior.io import TrainingPairDataset
-from napari_stemprior.qt.export_panel import ExportPanel
-from napari_stemprior.qt.image_panel import ImagePanel
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.export_panel import ExportPanel
+from napari_stemprior.qt.panels.image_panel import ImagePanel
+from napari_stemprior.qt.panels.prior_panel import PriorPanel
+from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.prior_panel import PriorPanel
-from napari_stemprior.qt.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.workers import JobRunner
 from napari_stemprior.recording import PreparedImage, inverted, prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in

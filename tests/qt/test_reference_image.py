@@ -13,11 +13,11 @@ from napari_stemprior.io import read_micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.optics.montage import Montage
 from napari_stemprior.progress import drain
-from napari_stemprior.qt import tasks
-from napari_stemprior.qt.montage_form import numbers
-from napari_stemprior.qt.montage_layers import corners_of, montage_layers
-from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.jobs import tasks
+from napari_stemprior.qt.jobs.operations import Operations
+from napari_stemprior.qt.layers.montage_layers import corners_of, montage_layers
 from napari_stemprior.qt.reference_image import Reference, ReferenceSettings, residual
+from napari_stemprior.qt.widgets.montage_form import numbers
 from napari_stemprior.structure import built_in
 
 

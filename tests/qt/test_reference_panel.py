@@ -10,11 +10,11 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.errors import StructureError
 from napari_stemprior.io import read_micrograph
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.comparison import View
-from napari_stemprior.qt.layers import KEY
-from napari_stemprior.qt.reference_panel import ReferencePanel
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.atom_layers import KEY
+from napari_stemprior.qt.layers.comparison import View
+from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.workers import JobRunner
 from napari_stemprior.structure import built_in, load_prior
 
 

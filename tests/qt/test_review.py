@@ -3,9 +3,9 @@ import pytest
 from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.qt.layers import new_atoms_layer
+from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.review import Review
 from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in

@@ -11,8 +11,8 @@ from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomTable, journal_keeper
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.layers import layer_from_micrographs, new_atoms_layer
-from napari_stemprior.qt.safekeeping import Safekeeping, describe
+from napari_stemprior.qt.jobs.journal_service import Safekeeping, describe
+from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs, new_atoms_layer
 from napari_stemprior.qt.session import Session
 
 

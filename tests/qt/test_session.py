@@ -7,9 +7,9 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import drain
-from napari_stemprior.qt import tasks
-from napari_stemprior.qt.comparison import Comparison
-from napari_stemprior.qt.layers import owner_of, pixel_size_of, role_of
+from napari_stemprior.qt.jobs import tasks
+from napari_stemprior.qt.layers.atom_layers import owner_of, pixel_size_of, role_of
+from napari_stemprior.qt.layers.comparison import Comparison
 from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose

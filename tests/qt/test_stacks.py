@@ -6,10 +6,10 @@ from desk_fakes import PIXEL_SIZE, POSE, SHAPE, FakeSegmenter, add_image, fake_o
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.qt import tasks
-from napari_stemprior.qt.layers import KEY
+from napari_stemprior.qt.jobs import tasks
+from napari_stemprior.qt.jobs.rerun import Box, _seen_from, segment_box
+from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.rerun import Box, _seen_from, segment_box
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose

@@ -10,14 +10,14 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.column_table import ColumnTable, rows_of
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.prior_panel import PriorPanel, placed_text, second_lattice
 from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.prior_groups import prior_groups
-from napari_stemprior.qt.prior_panel import PriorPanel, placed_text, second_lattice
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.suggestions import SuggestionList
-from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
+from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
+from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.registration.stack import StackPose

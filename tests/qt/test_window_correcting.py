@@ -10,7 +10,7 @@ from qtpy.QtTest import QTest
 
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.layers import layer_from_micrographs
+from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemprior.errors import DeviceError, MicrographError
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.workers import JobRunner
+from napari_stemprior.qt.jobs.workers import JobRunner
 
 
 class Recorder:

@@ -22,9 +22,9 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import scan_cache
-from napari_stemprior.qt import safekeeping
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.editing import AtomEditor
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.jobs import journal_service
 
 WINDOW = (1600, 1000)
 #: Screen pixels for 1 Å in the screenshot.
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 @contextmanager
 def own_folders() -> Iterator[None]:
     """Keep the journal and the cache in a folder that is removed: the next desk offers no edits of a demo."""
-    names = (safekeeping.FOLDER_VARIABLE, scan_cache.FOLDER_VARIABLE)
+    names = (journal_service.FOLDER_VARIABLE, scan_cache.FOLDER_VARIABLE)
     before = {name: os.environ.get(name) for name in names}
     with tempfile.TemporaryDirectory(prefix="stemprior-", ignore_cleanup_errors=True) as folder:
         os.environ.update({name: str(Path(folder, name.lower())) for name in names})

@@ -9,18 +9,18 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_stemprior.qt.correct_panel import CorrectPanel
-from napari_stemprior.qt.export_panel import ExportPanel
-from napari_stemprior.qt.finetune_panel import FinetunePanel
-from napari_stemprior.qt.image_panel import ImagePanel
-from napari_stemprior.qt.operations import Operations
-from napari_stemprior.qt.panel import Panel
-from napari_stemprior.qt.prior_panel import PriorPanel
-from napari_stemprior.qt.reference_panel import ReferencePanel
-from napari_stemprior.qt.section import Section
-from napari_stemprior.qt.segment_panel import SegmentPanel
+from napari_stemprior.qt.jobs.operations import Operations
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.correct_panel import CorrectPanel
+from napari_stemprior.qt.panels.export_panel import ExportPanel
+from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
+from napari_stemprior.qt.panels.image_panel import ImagePanel
+from napari_stemprior.qt.panels.panel import Panel
+from napari_stemprior.qt.panels.prior_panel import PriorPanel
+from napari_stemprior.qt.panels.reference_panel import ReferencePanel
+from napari_stemprior.qt.panels.section import Section
+from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.workers import JobRunner
 
 #: In px; a larger font asks for more.
 _MINIMUM_WIDTH = 320

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from napari_stemprior.io import read_micrographs
-from napari_stemprior.qt.layers import LayerData, layer_from_micrographs
+from napari_stemprior.qt.layers.atom_layers import LayerData, layer_from_micrographs
 
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
 
@@ -32,7 +32,7 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 def get_pair_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the reader of training pairs for a folder of them, its ``dataset.json`` or a ``meta.json``."""
-    from napari_stemprior.qt.pair_layers import is_pair_file
+    from napari_stemprior.qt.layers.pair_layers import is_pair_file
 
     return read_pairs if all(is_pair_file(one) for one in _paths(path)) else None
 
@@ -45,7 +45,7 @@ def read_pairs(path: str | Sequence[str]) -> list[LayerData]:
     DatasetError
         If there is no pair or it is damaged.
     """
-    from napari_stemprior.qt.pair_layers import layers_from_path
+    from napari_stemprior.qt.layers.pair_layers import layers_from_path
 
     return [layer for one in _paths(path) for layer in layers_from_path(one)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import napari_stemprior
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import read_micrographs
-from napari_stemprior.qt.layers import LayerData, layer_from_micrographs
+from napari_stemprior.qt.layers.atom_layers import LayerData, layer_from_micrographs
 
 #: Files of the samples by the key that the manifest gives them.
 FILES: dict[str, str] = {

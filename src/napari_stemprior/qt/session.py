@@ -15,19 +15,19 @@ from psygnal import Signal
 
 from napari_stemprior.errors import PixelSizeError, StempriorError
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt import layers as doors
-from napari_stemprior.qt.editing import AtomEditor
-from napari_stemprior.qt.image_notes import (
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.jobs.operations import Operations
+from napari_stemprior.qt.jobs.tasks import Segmented
+from napari_stemprior.qt.layers import atom_layers
+from napari_stemprior.qt.layers.image_notes import (
     is_inverted,
     note_inverted,
     note_pixel_size_from,
     pixel_size_from,
     same_view,
 )
-from napari_stemprior.qt.lattice_overlay import fill_overlay, overlay_layer
-from napari_stemprior.qt.operations import Operations
+from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.placed import Placed, same_place
-from napari_stemprior.qt.tasks import Segmented
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
@@ -114,7 +114,7 @@ class Session:
         return [
             lay
             for lay in self.viewer.layers
-            if isinstance(lay, Image) and doors.role_of(lay) in ("", "micrograph")
+            if isinstance(lay, Image) and atom_layers.role_of(lay) in ("", "micrograph")
         ]
 
     @property
@@ -140,7 +140,7 @@ class Session:
     def pixel_size(self) -> float | None:
         """Pixel size of the chosen image in Å/px, or None where it is unknown or not square."""
         try:
-            return None if self._image is None else doors.pixel_size_of(self._image)
+            return None if self._image is None else atom_layers.pixel_size_of(self._image)
         except PixelSizeError:
             return None
 
@@ -163,11 +163,11 @@ class Session:
         if image is None:
             return
         with same_view(self.viewer, image):
-            doors.set_pixel_size(image, value)
+            atom_layers.set_pixel_size(image, value)
             note_pixel_size_from(image, source)
             for layer in self.viewer.layers:
-                if doors.belongs(layer, image):
-                    doors.follow(layer, image)
+                if atom_layers.belongs(layer, image):
+                    atom_layers.follow(layer, image)
         if self.editor is not None:
             self.editor.pixel_size = value
         if self.pose is not None and not np.isclose(self.pose.pixel_size, value, rtol=0.1):
@@ -208,7 +208,7 @@ class Session:
         """
         if self._image is None:
             raise StempriorError("There is no image; open a micrograph first (File > Open).")
-        return doors.micrograph_from_layer(self._image, self.viewer.dims.current_step)
+        return atom_layers.micrograph_from_layer(self._image, self.viewer.dims.current_step)
 
     def micrograph(self) -> Micrograph:
         """Return the chosen image as it is analysed, the current frame of a stack.
@@ -394,7 +394,7 @@ class Session:
             return None
         layer = self.reviewed_region()
         if layer is None:
-            layer = doors.region_layer(self._image)
+            layer = atom_layers.region_layer(self._image)
             self.viewer.add_layer(layer)
         self.activate(layer)
         layer.mode = "add_rectangle"
@@ -402,8 +402,10 @@ class Session:
 
     # --- inside -------------------------------------------------------------------------------
     def _new_editor(self, image: Image, result: Segmented) -> AtomEditor:
-        diameter = _DEFAULT_DIAMETER if result.prior is None else doors.RING * result.prior.neighbour_distance
-        layer = doors.new_atoms_layer(image, result.table.pixel_size, diameter)
+        diameter = (
+            _DEFAULT_DIAMETER if result.prior is None else atom_layers.RING * result.prior.neighbour_distance
+        )
+        layer = atom_layers.new_atoms_layer(image, result.table.pixel_size, diameter)
         self.viewer.add_layer(layer)  # the insertion is seen by `_on_layers`, which adopts it
         editor = self.editor
         assert editor is not None
@@ -415,7 +417,7 @@ class Session:
         if specimen.editor is not None:
             specimen.editor.set_frame(self.frame)
             return
-        layer = doors.of_role(self.viewer.layers, "atoms", image)
+        layer = atom_layers.of_role(self.viewer.layers, "atoms", image)
         if layer is None:
             return
         removed, specimen.removed = specimen.removed, None
@@ -423,14 +425,14 @@ class Session:
             specimen.editor = removed
             removed.attach()
         elif isinstance(layer, Points):
-            size = self.pixel_size or float(layer.metadata[doors.KEY]["pixel_size"])
+            size = self.pixel_size or float(layer.metadata[atom_layers.KEY]["pixel_size"])
             specimen.editor = AtomEditor(layer, size)
             specimen.editor.changed.connect(self.atoms_changed.emit)
         if specimen.editor is not None and self._image is image:
             specimen.editor.set_frame(self.frame)
 
     def _of_role(self, role: str) -> Any:
-        return None if self._image is None else doors.of_role(self.viewer.layers, role, self._image)
+        return None if self._image is None else atom_layers.of_role(self.viewer.layers, role, self._image)
 
     def activate(self, layer: Layer | None) -> None:
         """Make a layer the active one, so that its keys and its mouse work."""
@@ -442,7 +444,7 @@ class Session:
 
     def _specimen(self) -> Specimen:
         assert self._image is not None
-        return self._specimens.setdefault(doors.layer_id(self._image), Specimen())
+        return self._specimens.setdefault(atom_layers.layer_id(self._image), Specimen())
 
     def _forget_image(self) -> None:
         if self._image is not None:

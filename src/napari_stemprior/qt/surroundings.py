@@ -10,7 +10,7 @@ from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.qt.layers import shape_of
+from napari_stemprior.qt.layers.atom_layers import shape_of
 from napari_stemprior.qt.session import Session
 
 Floats = NDArray[np.float64]

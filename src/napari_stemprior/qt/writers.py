@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemprior.io import export_atoms
-from napari_stemprior.qt.layers import table_from_layer_data
+from napari_stemprior.qt.layers.atom_layers import table_from_layer_data
 
 
 def write_atoms(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

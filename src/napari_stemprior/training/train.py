@@ -1,4 +1,4 @@
-"""Pre-training on random scenes: ``stemprior train``.
+"""Pre-training on random scenes.
 
 Resumable: the run folder holds ``state.safetensors`` (weights, moments, step) and ``log.csv``; the same
 command goes on where it stopped. The scenes are decided by the seed alone; so are the weights on one kind of
@@ -7,7 +7,6 @@ device with one number of threads.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -20,13 +19,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from napari_stemprior.errors import TrainingError
-from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
+from napari_stemprior.network.checkpoint import load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
-from napari_stemprior.progress import Progress, drain
-from napari_stemprior.training.config import TrainingConfig, read_config
-from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank
-from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
+from napari_stemprior.progress import Progress
+from napari_stemprior.training.config import TrainingConfig
+from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.training.devices import share_gradients, training_device
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.loss_log import append_losses, forget_after
 from napari_stemprior.training.losses import losses
@@ -211,50 +210,3 @@ class Trainer:
         self.seconds = float(metadata["seconds"])
         if self._writes:
             forget_after(self.folder / "log.csv", self.step)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``stemprior train``."""
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="run folder; the same folder resumes"
-    )
-    parser.add_argument(
-        "--config", default="small", help="a TOML file, or the name of one that ships (default %(default)s)"
-    )
-    parser.add_argument("--steps", type=int, help="mini-batches in all, instead of the configuration's")
-    parser.add_argument("--batch", type=int, help="images in a mini-batch")
-    parser.add_argument("--side", type=int, help="pixels on a side")
-    parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--workers", type=int, help="processes that draw scenes")
-    parser.add_argument("--device", help="auto, cpu, cuda or mps")
-    parser.add_argument("--devices", type=int, help="how many of them, through Lightning Fabric")
-    parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
-    parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run ``stemprior train``."""
-    from tqdm import tqdm
-
-    config = read_config(args.config).with_options(
-        steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
-        seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
-    )  # fmt: skip
-    bank = load_bank(args.bank) if args.bank else library_crystals()
-    fabric = start_fabric(config)
-    trainer = Trainer(config, args.output, bank, fabric=fabric)
-    if args.start_from and trainer.step == 0:
-        network, _ = load_network(args.start_from)
-        trainer.network.load_state_dict(network.state_dict())
-        trainer.average.load_state_dict(network.state_dict())
-    with tqdm(
-        total=config.steps,
-        initial=trainer.step,
-        unit="step",
-        disable=None if fabric is None or fabric.is_global_zero else True,
-    ) as bar:
-        path = drain(trainer.run(), lambda progress: bar.update(progress.done - bar.n) and None)
-    if fabric is None or fabric.is_global_zero:
-        print(path)
-    return 0

@@ -1,0 +1,1 @@
+"""Learning from corrections: datasets, fine-tuning, calibration."""

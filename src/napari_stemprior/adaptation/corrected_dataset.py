@@ -1,0 +1,333 @@
+"""Corrected pairs as lessons for the network, and as its examination.
+
+Here the room `io`, which keeps pairs, meets `inference`, which places priors, and `training`, which learns
+from tensors alone; only the command line and the benchmarks call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
+
+from napari_stemprior.adaptation.augmentation import CorrectedView
+from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.atoms.matching import BORDER, gate_for, match
+from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score
+from napari_stemprior.errors import TrainingError
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.placing import Placement, place
+from napari_stemprior.inference.prompting import hidden_columns, placed_prompt
+from napari_stemprior.inference.stack_placing import place_stack
+from napari_stemprior.io import TrainingPair, TrainingPairDataset
+from napari_stemprior.io.pair_sets import opened, split
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import Prior, Stack, layers_of
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+#: Part of the reviewed region that is held out where all pairs come from one image.
+HELD_PART = 0.25
+#: Å inside the edge of a reviewed region where the targets of atoms beyond it may still reach.
+_EDGE = 0.5
+#: Canonical pixels around the reviewed region that are kept as context.
+_CONTEXT = 64
+#: Å within which an atom is on a placed column of the prior.
+_ON_SITE = 0.75
+#: Doses of the variants, as shares of the recorded one; the last adds as much noise in another way.
+_THINNED = (0.6, 0.35)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A pair, with the parts of its reviewed region that teach and that examine.
+
+    Parameters
+    ----------
+    pair : TrainingPair
+    teach, examine : (H, W) array of bool
+        They share no pixel.
+    """
+
+    pair: TrainingPair
+    teach: Mask
+    examine: Mask
+
+
+def lessons_from(folder: Path) -> list[Lesson]:
+    """Read the newest revision of every pair and divide them into lessons and examinations.
+
+    Whole source images are held out where there are several, else a quarter of each reviewed region.
+
+    Raises
+    ------
+    DatasetError
+        If the folder is no dataset of training pairs.
+    TrainingError
+        If a pair has no pixel size, or nothing is left to learn from or to examine.
+    """
+    dataset = opened(folder)
+    lessons = divided(dataset)
+    for lesson in lessons:
+        if lesson.pair.micrograph.pixel_size is None:
+            raise TrainingError(
+                f"{folder}: the pixel size of {lesson.pair.micrograph.name} is unknown; "
+                "type it in the desk and save the pair again."
+            )
+    if not any(lesson.teach.any() for lesson in lessons):
+        raise TrainingError(f"{folder}: no pixel is marked as reviewed; review a region and save it again.")
+    if not any(examined(lesson) for lesson in lessons):
+        raise TrainingError(
+            f"{folder}: there is no atom in the part that is held out to judge the network; "
+            "review a larger region, or a second image."
+        )
+    return lessons
+
+
+def divided(dataset: TrainingPairDataset) -> list[Lesson]:
+    """Divide the pairs of a dataset; see `lessons_from`."""
+    train, held = split(dataset.latest_entries())
+    if not train or not held:
+        pairs = [dataset.load(entry.hash) for entry in train or held]
+        return [Lesson(pair, *cut(pair.reviewed, HELD_PART)) for pair in pairs]
+    lessons = []
+    for entries, teaches in ((train, True), (held, False)):
+        for pair in (dataset.load(entry.hash) for entry in entries):
+            nothing = np.zeros_like(pair.reviewed)
+            parts = (pair.reviewed, nothing) if teaches else (nothing, pair.reviewed)
+            lessons.append(Lesson(pair, *parts))
+    return lessons
+
+
+def cut(reviewed: Mask, part: float) -> tuple[Mask, Mask]:
+    """Cut a region across its longer side.
+
+    Parameters
+    ----------
+    reviewed : (H, W) array of bool
+    part : float
+        Share of its pixels in the second piece, at the high end of the axis.
+
+    Returns
+    -------
+    larger, smaller : (H, W) array of bool
+    """
+    places = np.argwhere(reviewed)
+    if not len(places):
+        return reviewed.copy(), reviewed.copy()
+    axis = int(np.argmax(np.ptp(places, axis=0)))
+    line = np.quantile(places[:, axis], 1 - part, method="higher")
+    beyond = np.arange(reviewed.shape[axis]) >= line
+    high = beyond[:, None] if axis == 0 else beyond[None, :]
+    return reviewed & ~high, reviewed & high
+
+
+def deep_inside(mask: Mask, distance: float) -> Mask:
+    """Return the pixels of a mask further than `distance` px from whatever lies outside it or the image."""
+    padded = np.pad(mask, 1)
+    return np.asarray(distance_transform_edt(padded)[1:-1, 1:-1] > distance)
+
+
+def within(yx: Floats, mask: Mask) -> Mask:
+    """(N,) whether pixels (y, x) lie on a mask."""
+    pixel = np.floor(yx + 0.5).astype(int)
+    inside = np.asarray(((pixel >= 0) & (pixel < mask.shape)).all(axis=1))
+    inside[inside] = mask[pixel[inside, 0], pixel[inside, 1]]
+    return np.asarray(inside)
+
+
+def examined(lesson: Lesson) -> int:
+    """Count the atoms by which a lesson judges."""
+    pixel_size = lesson.pair.micrograph.pixel_size or 1.0
+    counted = deep_inside(lesson.examine, BORDER / pixel_size)
+    return int(within(lesson.pair.atoms.atoms.yx, counted).sum())
+
+
+def region_score(found: AtomTable, pair: TrainingPair, region: Mask) -> Score:
+    """Score atoms within a region by the strict metric: one-to-one, gated, its border of 1 Å left out.
+
+    Parameters
+    ----------
+    found : AtomTable
+        Of the whole micrograph.
+    pair : TrainingPair
+    region : (H, W) array of bool
+        Where the atoms of the pair are the truth.
+    """
+    predicted, truth = found.atoms, pair.atoms.atoms
+    size = truth.pixel_size
+    counted = deep_inside(region, BORDER / size)
+    inside = within(truth.yx, region)
+    gate = gate_for(truth.yx[inside], size)
+    pairs = match(predicted.yx, truth.yx, size, gate=gate)
+    in_p, in_t = within(predicted.yx, counted), within(truth.yx, counted)
+    both = in_p[pairs.predicted] & in_t[pairs.truth]
+    empty = pair.vacancies.yx[within(pair.vacancies.yx, counted)]
+    near = cKDTree(predicted.yx).query(empty)[0] * size <= VACANCY_RADIUS if len(predicted) else np.zeros(0)
+    distance = pairs.distance[both]
+    return Score(
+        gate=gate,
+        tp=int(both.sum()),
+        fp=int(in_p[pairs.spurious].sum()),
+        fn=int(in_t[pairs.missed].sum()),
+        rmse=float(np.sqrt(np.mean(distance**2))) if len(distance) else np.nan,
+        vacancies=len(empty),
+        vacancies_filled=float(np.sum(near)) / len(empty) if len(empty) else np.nan,
+    )
+
+
+def examine(segmenter: Segmenter, lessons: Sequence[Lesson]) -> list[Score]:
+    """Segment every held-out part as the desk would, and score it."""
+    scores = []
+    for lesson in lessons:
+        if lesson.examine.any():
+            pair = lesson.pair
+            assert pair.micrograph.pixel_size is not None
+            segmenter.set_image(pair.micrograph.image, pair.micrograph.pixel_size)
+            found = segmenter.segment(pair.prior, pose=known_pose(pair))
+            scores.append(region_score(found, pair, lesson.examine))
+    return scores
+
+
+def known_pose(pair: TrainingPair) -> Pose | None:
+    """Return the pose with which a pair was corrected; None where it was fitted again or is not one."""
+    saved = pair.provenance.get("pose")
+    if not isinstance(saved, dict) or pair.prior is None or isinstance(pair.prior, Stack):
+        return None
+    if not {"affine", "origin", "score"} <= saved.keys():
+        return None
+    return Pose(np.array(saved["affine"], float), np.array(saved["origin"], float), float(saved["score"]))
+
+
+def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> CorrectedView:
+    """Turn a pair into what the training takes.
+
+    Parameters
+    ----------
+    pair : TrainingPair
+    teach : (H, W) array of bool
+        The part of its reviewed region to learn from.
+    rng : numpy Generator
+        Draws the variants of lower dose.
+    """
+    micrograph = pair.micrograph
+    assert micrograph.pixel_size is not None
+    prepared, size = prepare(micrograph.image), micrograph.pixel_size
+    canonical = CanonicalImage.from_prepared(prepared, size)
+    grid = np.indices(canonical.shape).reshape(2, -1).T
+    known = within(canonical.to_pixels(grid), np.asarray(teach, bool)).reshape(canonical.shape)
+    if canonical.valid is not None:
+        known &= canonical.valid
+    known = deep_inside(known, _EDGE / CANONICAL_PIXEL_SIZE)
+    prompt, placement = _placed(pair, prepared, canonical)
+    atoms = pair.atoms.atoms
+    yx = canonical.to_canonical(atoms.yx)
+    token = np.full(len(atoms), -1) if pair.prior is None else tokens(atoms, pair.prior, placement)
+    box = _box(known, _CONTEXT)
+    corner = np.array([side.start for side in box], float)
+    prompt.sites = prompt.sites - torch.from_numpy(corner).to(prompt.sites)
+    variants = [canonical.image] + [
+        CanonicalImage.from_array(v, size).image for v in noisier(prepared.image, rng)
+    ]
+    return CorrectedView(
+        torch.stack([variant[box] for variant in variants]).contiguous(),
+        known[box],
+        yx - corner,
+        atoms.rows["layer"].to_numpy() > 0,
+        token,
+        prompt,
+    )
+
+
+def _placed(
+    pair: TrainingPair, prepared: PreparedImage, canonical: CanonicalImage
+) -> tuple[StructurePrompt, Placement | None]:
+    """Place the prior of a pair as the segmenter does."""
+    absent = StructurePrompt.absent()
+    if pair.prior is None:
+        return absent, None
+    size = pair.micrograph.pixel_size
+    assert size is not None
+    if isinstance(pair.prior, Stack):
+        placement = place_stack(prepared, size, pair.prior)
+    else:
+        placement = place(prepared, size, pair.prior, known_pose(pair))
+    if placement is None:  # then the segmenter asks the image alone
+        return absent, None
+    return placed_prompt(pair.prior, placement, canonical), placement
+
+
+def tokens(atoms: AtomTable, prior: Prior, placement: Placement | None) -> NDArray[np.int64]:
+    """(N,) the column of the prior that each atom shows; -1 where that is not known.
+
+    It is the column of the site on which the atom lies, if the element fits, else the only one that carries
+    its element, site and layer.
+    """
+    columns = [column for layer in layers_of(prior) for column in layer.columns]
+    element = atoms.rows["element"].to_numpy()
+    named: dict[tuple[str, str, int], list[int]] = {}
+    for number, column in enumerate(columns):
+        named.setdefault((column.element, column.site, column.layer), []).append(number)
+    keys = zip(element, atoms.rows["site"], atoms.rows["layer"], strict=True)
+    fits = [named.get((str(e), str(s), int(n)), []) for e, s, n in keys]
+    token = np.array([found[0] if len(found) == 1 else -1 for found in fits], np.int64)
+    if placement is None or not len(atoms):
+        return token
+    hidden, lower = atoms.rows["layer"].to_numpy() > 0, hidden_columns(prior)[placement.index]
+    for layer in (False, True):
+        mine, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
+        if not len(mine) or not len(sites):
+            continue
+        distance, found = cKDTree(placement.positions[sites]).query(atoms.yx[mine])
+        shown = placement.index[sites[np.asarray(found)]]
+        meant = element[mine]
+        named_there = np.array([columns[c].element for c in shown])
+        same = (named_there == meant) | (meant == UNKNOWN_ELEMENT)
+        on_site = same & (np.asarray(distance) * atoms.pixel_size < _ON_SITE)
+        token[mine[on_site]] = shown[on_site]
+    return token
+
+
+def noisier(image: NDArray[np.float32], rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Return the image at lower doses.
+
+    Whole numbers are thinned as counted electrons are; a detector that gives several digits for one electron
+    then gets less noise than it would, never more. Other images get a little noise of their own.
+
+    Parameters
+    ----------
+    image : (H, W) array
+    rng : numpy Generator
+    """
+    counts = np.asarray(image, np.float64)
+    if counts.min() >= 0 and counts.max() < 1e6 and (counts == np.round(counts)).all():
+        whole = counts.astype(np.int64)
+        return [(rng.binomial(whole, share) / share).astype(np.float32) for share in _THINNED]
+    bent = image[:, 1:-1] - 0.5 * (image[:, :-2] + image[:, 2:])
+    noise = 1.4826 * float(np.median(np.abs(bent - np.median(bent)))) / np.sqrt(1.5)
+    shape = image.shape
+    return [
+        (image + rng.normal(0, np.sqrt(1 / share - 1) * noise, shape)).astype(np.float32)
+        for share in _THINNED
+    ]
+
+
+def _box(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a mask with a margin around; everything where it is empty."""
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    low = np.argwhere(mask).min(axis=0) - margin
+    high = np.argwhere(mask).max(axis=0) + 1 + margin
+    (top, left), (bottom, right) = np.maximum(low, 0), np.minimum(high, mask.shape)
+    return slice(int(top), int(bottom)), slice(int(left), int(right))

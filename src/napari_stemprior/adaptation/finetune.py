@@ -1,0 +1,278 @@
+"""Fine-tuning: a trained network learns from corrected images without forgetting simulated ones.
+
+Every mini-batch is half crops of corrected images and half simulated scenes. The statistics of the batch
+normalisation stay those of the parent: a few images say too little about them. Averaged weights are kept
+beside those that move, and a state file makes a stopped run go on as if it had not been stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_stemprior.adaptation.augmentation import CorrectedView
+from napari_stemprior.errors import TrainingError
+from napari_stemprior.network.checkpoint import load_tensors, save_tensors
+from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
+from napari_stemprior.progress import Progress
+from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.training.examples import Example, collate, make_example
+from napari_stemprior.training.losses import losses
+from napari_stemprior.training.prompting import PromptOdds
+
+#: Apart from the seeds of training and of calibration.
+_REPLAY, _CROPS = 31_000_000, 32_000_000
+#: What simulated scenes are given: without a prior as often as with one, for most of what is forgotten
+#: without pairs of the old kind is forgotten there.
+_REPLAY_ODDS = PromptOdds(matched=0.4, unregistered=0.04, absent=0.4, wrong=0.1, half_right=0.06)
+#: How much of the averaged weights stays at each step, once the run is long enough.
+_EMA_DECAY = 0.97
+#: Steps that are timed to find out how many fit into the minutes.
+_TIMED = 4
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Settings of a fine-tuning.
+
+    Parameters
+    ----------
+    steps : int
+        Mini-batches; 0 takes as many as fit into `minutes`.
+    minutes : float
+        For the steps alone, by the clock.
+    batch, side : int
+        Images in a mini-batch and pixels on their side.
+    replay : float
+        Share of simulated scenes.
+    learning_rate : float
+        After a short warm-up; it falls along a cosine to 2 %.
+    seed : int
+    """
+
+    steps: int = 0
+    minutes: float = 1.2
+    batch: int = 8
+    side: int = 128
+    replay: float = 0.5
+    learning_rate: float = 5e-4
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch < 1:
+            raise TrainingError("steps must not be negative and batch must be at least 1.")
+        if self.steps == 0 and not self.minutes > 0:
+            raise TrainingError(f"minutes is {self.minutes}; give a positive number, or steps.")
+        if self.side < 32 or self.side % 8:
+            raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
+        if not 0 <= self.replay < 1:
+            raise TrainingError(f"replay is {self.replay}; give a share from 0 to below 1.")
+
+    @property
+    def replayed(self) -> int:
+        """Simulated scenes in a mini-batch."""
+        return min(round(self.replay * self.batch), self.batch - 1)
+
+
+@dataclass(frozen=True)
+class TrainingProgress(Progress):
+    """How far the training is, with the loss of the last step."""
+
+    loss: float = float("nan")
+
+
+class FineTuner:
+    """One fine-tuning: the network that moves, its average and the optimiser.
+
+    Parameters
+    ----------
+    network : StructurePromptedNet
+        The parent; it is changed.
+    views : sequence of CorrectedView
+    bank : list of Crystal
+        What simulated scenes are made of.
+    config : FinetuneConfig
+    state : pathlib.Path, optional
+        Where the run is kept while it goes on, so that it can be resumed.
+    resume : bool
+        Go on from `state` if it is there.
+    device : torch device
+
+    Raises
+    ------
+    TrainingError
+        If there is nothing to learn from, or `state` belongs to another run.
+    """
+
+    def __init__(
+        self,
+        network: StructurePromptedNet,
+        views: Sequence[CorrectedView],
+        bank: list[Crystal],
+        config: FinetuneConfig,
+        *,
+        state: Path | None = None,
+        resume: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.views = [view for view in views if view.known.any()]
+        if not self.views:
+            raise TrainingError(
+                "No pixel of the training pairs is marked as reviewed; mark what you checked."
+            )
+        self.config, self.bank, self.state = config, bank, state
+        self.device = torch.device(device)
+        self.identity = self._identity(network)
+        self.network = network.to(self.device)
+        self._parent = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.eval()  # see the module's docstring; nothing else depends on the mode
+        self.average = {n: p.detach().clone().float() for n, p in self.network.named_parameters()}
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=0.0
+        )
+        self.steps = config.steps
+        self.step = 0
+        self.losses: list[float] = []
+        if resume and state is not None and state.exists():
+            self._resume(state)
+        # a large image teaches more than a small one, but not in proportion
+        area = np.array([np.sqrt(view.known.sum()) for view in self.views])
+        self._odds = area / area.sum()
+
+    def run(self, save_every: int = 20) -> Generator[Progress, None, StructurePromptedNet]:
+        """Train to the last step, yielding after each; returns the network with the averaged weights.
+
+        Closing the generator between two steps saves the state.
+        """
+        start, done = time.monotonic(), 0
+        try:
+            while not self.steps or self.step < self.steps:
+                if done == 1:
+                    start = time.monotonic()  # the first step is slower than the rest
+                self.losses.append(self._one_step())
+                self.step += 1
+                done += 1
+                if not self.steps and done == _TIMED:
+                    each = (time.monotonic() - start) / (_TIMED - 1)
+                    self.steps = max(2 * _TIMED, int(60 * self.config.minutes / each))
+                total = self.steps
+                if self.step % save_every == 0 and self.step != total:
+                    self._save()
+                yield TrainingProgress(self.step, total, "training", self.losses[-1])
+        except GeneratorExit:
+            self._save()
+            raise
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(self.average[name])
+        return self.network
+
+    def examples(self, step: int) -> list[Example]:
+        """Return the mini-batch of a step; the seed alone decides it."""
+        config, made = self.config, []
+        for number in range(config.batch):
+            replayed = number < config.replayed
+            rng = np.random.default_rng([config.seed, _REPLAY if replayed else _CROPS, step, number])
+            if replayed:
+                made.append(make_example(rng, self.bank, config.side, odds=_REPLAY_ODDS))
+            else:
+                made.append(
+                    self.views[int(rng.choice(len(self.views), p=self._odds))].example(rng, config.side)
+                )
+        return made
+
+    def _rate(self) -> float:
+        warmup = min(10, max(1, self.steps // 5)) if self.steps else 10
+        if self.step < warmup:
+            return self.config.learning_rate * (self.step + 1) / warmup
+        part = (self.step - warmup) / max(1, self.steps - warmup)
+        return self.config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(part, 1.0)))))
+
+    def _one_step(self) -> float:
+        batch = collate(self.examples(self.step)).to(self.device)
+        batch.prompt = batch.prompt.to(self.device)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        with self._mixed():
+            output = self.network(batch.image, batch.prompt)
+        self._rehearse(batch)
+        total = losses(output, batch)["total"]
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if not bool(torch.isfinite(norm)):
+            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
+        self.optimiser.step()
+        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                self.average[name].lerp_(parameter.float(), 1 - decay)
+        return float(total.detach())
+
+    def _rehearse(self, batch: Example) -> None:
+        """Ask of the simulated scenes what the parent said of them: that is what must not be forgotten."""
+        count = self.config.replayed
+        if count:
+            prompt = StructurePrompt(**{name: value[:count] for name, value in vars(batch.prompt).items()})
+            with torch.no_grad(), self._mixed():
+                batch.heat[:count] = self._parent(batch.image[:count], prompt).heat.sigmoid()
+
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type in ("cpu", "cuda"))
+
+    def _identity(self, network: StructurePromptedNet) -> str:
+        """Hash everything that decides the run: parent, images, settings."""
+        hashed = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        for tensor in network.state_dict().values():
+            hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        for view in self.views:
+            for part in (view.images[0].numpy(), view.known, view.yx):
+                hashed.update(np.ascontiguousarray(part).tobytes())
+        return hashed.hexdigest()
+
+    def _save(self) -> None:
+        if self.state is None or self.step == 0:
+            return
+        tensors: dict[str, Tensor] = {f"average.{n}": t for n, t in self.average.items()}
+        for name, parameter in self.network.named_parameters():
+            tensors[f"network.{name}"] = parameter
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"moment.{key}.{name}"] = torch.as_tensor(value)
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        metadata = {"step": str(self.step), "steps": str(self.steps), "identity": self.identity}
+        save_tensors({n: t.clone() for n, t in tensors.items()}, metadata, self.state)
+
+    def _resume(self, path: Path) -> None:
+        tensors, metadata = load_tensors(path)
+        if metadata.get("identity") != self.identity:
+            raise TrainingError(
+                f"{path}: this run had other pairs, settings or another parent; "
+                "give the network another name, or start without --resume to begin anew."
+            )
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(tensors[f"network.{name}"])
+                self.average[name].copy_(tensors[f"average.{name}"])
+                saved: dict[str, Any] = {
+                    key: tensors[f"moment.{key}.{name}"]
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"moment.{key}.{name}" in tensors
+                }
+                if saved:
+                    self.optimiser.state[parameter] = {
+                        k: v if k == "step" else v.to(self.device) for k, v in saved.items()
+                    }
+        self.losses = tensors["losses"].tolist()
+        self.step, self.steps = int(metadata["step"]), int(metadata["steps"])

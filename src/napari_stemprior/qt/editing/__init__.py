@@ -1,0 +1,1 @@
+"""Correcting atoms by hand."""

@@ -1,0 +1,159 @@
+"""Going through what asks for a look, the most doubtful first."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from napari.components import ViewerModel
+
+from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.surroundings import Surroundings
+
+#: Screen pixels for 1 Å at which a single atom can be judged.
+_USEFUL_ZOOM = 28.0
+
+
+class Review:
+    """The queue of the chosen image, and where a person is in it.
+
+    Parameters
+    ----------
+    surroundings : Surroundings
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.around = surroundings
+        self.queue = ReviewQueue()
+        self.pace = Pace()
+        self._here: int | None = None
+        self._of: tuple[object, ...] = ()
+        self._waiting: list[int] = []
+        self._waiting_of: tuple[object, ...] | None = None
+
+    @property
+    def editor(self) -> AtomEditor | None:
+        """The atoms that are reviewed."""
+        return self.around.session.editor
+
+    @property
+    def here(self) -> Doubt | None:
+        """The place that is being looked at."""
+        self._update()
+        return None if self._here is None else self.queue.doubts[self._here]
+
+    def waiting(self) -> list[int]:
+        """Return the places of the queue that are neither settled nor hidden."""
+        self._update()
+        editor = self.editor
+        if editor is None:
+            return []
+        rows, queue = editor.rows, self.queue
+        # rows and queue are kept, so that their ids are not given to others
+        now = (id(rows), id(queue), editor.threshold, editor.hide_inferred)
+        if self._waiting_of is None or self._waiting_of[:4] != now:
+            hidden = set(editor.history.ids[editor.hidden].tolist())
+            self._waiting = [
+                i
+                for i in queue.waiting(rows)
+                if queue.doubts[i].atom_id not in hidden
+                and not (queue.doubts[i].group and editor.hide_inferred)
+            ]
+            self._waiting_of = (*now, rows, queue)
+        return self._waiting
+
+    def step(self, viewer: ViewerModel, by: int) -> Doubt | None:
+        """Go to the next (`by` = 1) or previous (-1) place and centre it; None if there is none."""
+        waiting = np.array(self.waiting(), int)
+        if not len(waiting):
+            self._here = None
+            return None
+        if self._here is None:
+            at = 0 if by > 0 else len(waiting) - 1
+        elif by > 0:
+            at = int(np.searchsorted(waiting, self._here, side="right"))
+        else:
+            at = int(np.searchsorted(waiting, self._here, side="left")) - 1
+        self._here = int(waiting[at % len(waiting)])
+        self.show(viewer)
+        return self.here
+
+    def judged(self, viewer: ViewerModel) -> None:
+        """Note that something was judged, and go on if it was the place that is being looked at."""
+        if self._here is None or self._here in self.waiting():
+            return
+        self.pace.note(time.monotonic())
+        if self.step(viewer, 1) is None and self.editor is not None:
+            self.editor.layer.selected_data = set()
+
+    def show(self, viewer: ViewerModel) -> None:
+        """Bring the present place to the centre, near enough to be judged, and select it."""
+        editor, doubt = self.editor, self.here
+        if editor is None or doubt is None:
+            return
+        if doubt.group:  # all over the image
+            viewer.reset_view()
+            editor.layer.selected_data = set()
+        elif doubt.site >= 0 and self.queue.occupancy is not None:
+            centre_on(viewer, editor, self.queue.occupancy.sites.yx[doubt.site])
+            editor.layer.selected_data = set()
+        else:
+            row = int(editor.history.rows_of(np.array([doubt.atom_id]))[0])
+            centre_on(viewer, editor, editor.yx[row])
+            if editor.choose_window is not None:
+                editor.set_window(editor.choose_window())
+            editor.select([row])
+
+    def look_at_selected(self) -> None:
+        """Take the selected atom, if it waits in the queue, as the place that is being looked at."""
+        editor = self.editor
+        if editor is None or len(editor.layer.selected_data) != 1 or not editor.selected_rows:
+            return
+        atom = int(editor.history.ids[editor.selected_rows[0]])
+        found = next((i for i, d in enumerate(self.queue.doubts) if d.atom_id == atom), None)
+        if found is not None and found in self.waiting():
+            self._here = found
+
+    def progress(self) -> str:
+        """Say where a person is: "37 of 412, 6 min left at this pace"; empty if nothing waits."""
+        waiting = self.waiting()
+        if not waiting:
+            return ""
+        done = len(self.queue) - len(waiting)
+        at = done + 1
+        if self._here in waiting:
+            at = done + 1 + waiting.index(self._here)
+        left = self.pace.left(len(waiting))
+        pace = "" if left is None else f", {in_words(left)} left at this pace"
+        return f"{at} of {len(self.queue)}{pace}"
+
+    def _update(self) -> None:
+        """Rank anew after another segmentation, lattice, image or frame; edits only settle places."""
+        editor, around = self.editor, self.around
+        if editor is None:
+            self.queue, self._here, self._of = ReviewQueue(), None, ()
+            return
+        history = editor.history
+        placed = around.session.placed
+        now = (id(history), editor.frame, history.generation, id(placed), editor.pixel_size)
+        if now == self._of:
+            return
+        self._of, self._here = now, None
+        shape, sites = around.shape, around.sites()
+        if shape is None:
+            self.queue = ReviewQueue()
+            return
+        bright = around.brightness(editor.yx)
+        site_bright = None if sites is None else around.brightness(sites.yx)
+        doubts = rank(editor.rows, shape, editor.pixel_size, sites, bright, site_bright)
+        self.queue = ReviewQueue(doubts, around.occupancy())
+
+
+def centre_on(viewer: ViewerModel, editor: AtomEditor, yx: np.ndarray) -> None:
+    """Bring a pixel to the centre, near enough to judge an atom."""
+    y, x = editor.layer.data_to_world(np.asarray(yx, float))[-2:]
+    camera = viewer.scene.camera  # napari 0.9 moved the camera into the scene
+    camera.center = (0.0, float(y), float(x))
+    if camera.zoom < _USEFUL_ZOOM:
+        camera.zoom = _USEFUL_ZOOM

@@ -1,0 +1,253 @@
+"""Keeps the edits of every image in a journal, and offers those of an earlier session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from napari.layers import Image
+from napari.utils.notifications import show_warning
+from psygnal import Signal
+from qtpy.QtCore import QObject, QTimer
+
+from napari_stemprior.atoms.journal import Recovered, count_edits, read_head, read_journal
+from napari_stemprior.atoms.journal_keeper import FrameState, JournalKeeper, earlier_journals, put_away
+from napari_stemprior.atoms.matching import median_spacing
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer
+from napari_stemprior.qt.session import Session
+
+#: Where journals go whose image has no folder of its own, or one that cannot be written to.
+FOLDER_VARIABLE = "STEMPRIOR_JOURNALS"
+_RETRY = 5000
+#: Diameter in Å of an atom's ring where there are too few to tell.
+_DIAMETER = 1.1
+
+
+class Safekeeping(QObject):
+    """The journals of the images of one desk.
+
+    Parameters
+    ----------
+    session : Session
+    parent : QObject, optional
+    """
+
+    #: Another offer, or another problem.
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        #: Journals of earlier sessions about the chosen image, newest first.
+        self.offers: list[Path] = []
+        #: Says which edits can be restored; empty if there are none.
+        self.offer = ""
+        self._keepers: dict[str, JournalKeeper] = {}
+        self._bound: dict[str, AtomEditor] = {}
+        self._handlers: dict[str, tuple[Any, ...]] = {}
+        self._told: dict[str, str] = {}
+        self._looked_at: object = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(_RETRY)
+        self._timer.timeout.connect(self._retry)
+        session.image_changed.connect(self._on_image)
+        session.atoms_changed.connect(self._bind)
+        self._on_image()
+        self._bind()
+
+    def close(self) -> None:
+        """Let go of the files, which stay for the next session."""
+        self._timer.stop()
+        self.session.image_changed.disconnect(self._on_image)
+        self.session.atoms_changed.disconnect(self._bind)
+        for key, editor in self._bound.items():
+            self._unbind(key, editor)
+        self._bound.clear()
+        for keeper in self._keepers.values():
+            keeper.close()
+        self._keepers.clear()
+
+    @property
+    def path(self) -> Path | None:
+        """The journal of the chosen image, once it was edited."""
+        keeper = self._keeper
+        return None if keeper is None else keeper.path
+
+    @property
+    def problem(self) -> str:
+        """What a person must know about the journal of the chosen image; empty if all is well."""
+        keeper = self._keeper
+        return "" if keeper is None else keeper.problem
+
+    def restore(self) -> None:
+        """Take up the newest offer; the present atoms of its frames are replaced.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be read; it is left where it is.
+        """
+        image = self.session.image
+        if not self.offers or image is None:
+            return
+        path = self.offers[0]
+        recovered = read_journal(path)
+        editor = self.session.editor or self._new_editor(image, recovered)
+        for frame, history in recovered.histories.items():
+            editor.begin(frame, history, recovered.provenance[frame])
+        keeper = self._keeper
+        if keeper is not None and not keeper.failed:
+            keeper.sync()
+            path.unlink()  # its steps are in the new journal now
+        self._look()
+
+    def discard(self) -> None:
+        """Put the newest offer away; the file is renamed, not deleted.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be renamed.
+        """
+        if self.offers:
+            put_away(self.offers[0])
+            self._look()
+
+    # --- inside -------------------------------------------------------------------------------
+    def _new_editor(self, image: Image, recovered: Recovered) -> AtomEditor:
+        yx = [h.rows[["y_px", "x_px"]].to_numpy(float) for h in recovered.histories.values() if len(h)]
+        spacing = median_spacing(yx[0]) if yx else None
+        diameter = RING * spacing * recovered.pixel_size if spacing else _DIAMETER
+        self.session.viewer.add_layer(new_atoms_layer(image, recovered.pixel_size, diameter))
+        editor = self.session.editor
+        assert editor is not None
+        return editor
+
+    @property
+    def _keeper(self) -> JournalKeeper | None:
+        image = self.session.image
+        return None if image is None else self._keepers.get(layer_id(image))
+
+    def _on_image(self, *_: Any) -> None:
+        image = self.session.image
+        now = None if image is None else (layer_id(image), id(image.data))
+        if now != self._looked_at:
+            self._looked_at = now
+            self._look()
+
+    def _look(self) -> None:
+        image = self.session.image
+        self.offers = [] if image is None else earlier_journals(describe(image), stems(image))
+        self.offer = _in_words(self.offers)
+        self.changed.emit()
+
+    def _bind(self, *_: Any) -> None:
+        """Listen to the editor of the chosen image."""
+        image, editor = self.session.image, self.session.editor
+        if image is None or editor is None:
+            return
+        key = layer_id(image)
+        old = self._bound.get(key)
+        if old is editor:
+            return
+        if old is not None:
+            self._unbind(key, old)
+        self._bound[key] = editor
+        if key not in self._keepers:
+            self._keepers[key] = JournalKeeper(
+                describe(image), stems(image), lambda: _states(self._bound[key])
+            )
+        keeper = self._keepers[key]
+        handlers = (
+            lambda frame: self._write(key, lambda: keeper.began(frame)),
+            lambda frame, step: self._write(key, lambda: keeper.recorded(frame, step)),
+            lambda frame, at: self._write(key, lambda: keeper.went(frame, at)),
+        )
+        self._handlers[key] = handlers
+        for signal, handler in zip(_signals(editor), handlers, strict=True):
+            signal.connect(handler)
+
+    def _unbind(self, key: str, editor: AtomEditor) -> None:
+        for signal, handler in zip(_signals(editor), self._handlers.pop(key), strict=True):
+            signal.disconnect(handler)
+
+    def _write(self, key: str, write: Any) -> None:
+        write()
+        keeper = self._keepers[key]
+        if keeper.problem != self._told.get(key, ""):
+            self._told[key] = keeper.problem
+            if keeper.problem:
+                show_warning(keeper.problem)
+            self.changed.emit()
+        if keeper.failed and not self._timer.isActive():
+            self._timer.start()
+
+    def _retry(self) -> None:
+        for key, keeper in self._keepers.items():
+            self._write(key, keeper.retry)
+        if not any(keeper.failed for keeper in self._keepers.values()):
+            self._timer.stop()
+
+
+def _in_words(offers: list[Path]) -> str:
+    if not offers:
+        return ""
+    edits = count_edits(offers[0])
+    more = f" (and {len(offers) - 1} older)" if len(offers) > 1 else ""
+    when = read_head(offers[0]).created[:16].replace("T", " ")
+    return f"{edits} edit{'s' * (edits != 1)} of an earlier session ({when} UTC) can be restored{more}."
+
+
+def stems(image: Image) -> list[Path]:
+    """Return where the journal of an image may lie, best first: beside it, then in the user's folder."""
+    source = image.source.path
+    own = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(own) if own else Path(platformdirs.user_state_dir("napari-stemprior")) / "journals"
+    name = re.sub(r"[^\w.-]+", "_", image.name)[:60] or "image"
+    spare = folder / f"{name}-{describe(image)['sha256'][:12]}"
+    beside = Path(source) if source else None
+    return [spare] if beside is None or not beside.is_file() else [beside, spare]
+
+
+def describe(image: Image) -> dict[str, Any]:
+    """Return what tells an image from others, as plain values."""
+    data = image.data[0] if image.multiscale else image.data
+    key = (layer_id(image), id(data))
+    if _described.get("key") != key:
+        extra = () if image.rgb else tuple(data.shape[:-2])
+        # of a stack, which may be on a disk, the first, the middle and the last frame are read
+        frames = [tuple(int(part * (n - 1)) for n in extra) for part in ((0, 0.5, 1) if extra else (0,))]
+        digest = hashlib.sha256(repr((tuple(data.shape), str(data.dtype))).encode())
+        for frame in frames:
+            digest.update(np.ascontiguousarray(data[frame]).tobytes())
+        path = image.source.path
+        _described.update(
+            key=key,
+            image={
+                "name": image.name,
+                "sha256": digest.hexdigest(),
+                "shape": list(data.shape),
+                "path": str(path) if path else None,
+            },
+        )
+    return dict(_described["image"])
+
+
+_described: dict[str, Any] = {}
+
+
+def _signals(editor: AtomEditor) -> tuple[Any, Any, Any]:
+    return editor.began, editor.recorded, editor.went
+
+
+def _states(editor: AtomEditor) -> list[FrameState]:
+    return [
+        FrameState(frame, history, editor.pixel_size, editor.provenance_of(frame))
+        for frame, history in editor.histories.items()
+    ]

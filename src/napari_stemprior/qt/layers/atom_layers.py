@@ -1,0 +1,326 @@
+"""Conversions between napari layers and the value classes: one function a door.
+
+Every layer made here carries the scale, translation, units and axis labels of the image that it
+belongs to, so its data are pixels (y, x) and its world coordinates are Å.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import COLUMNS, AtomTable
+from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
+from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior
+
+#: The key under which our layers keep what they are in ``layer.metadata``.
+KEY = "stemprior"
+ANGSTROM = ("angstrom", "angstrom")
+#: Diameter of an atom's ring as a part of the distance to its neighbour.
+RING = 0.55
+
+#: Of pixels without signal and of those filled from their neighbours.
+_LEFT_OUT_COLOURS = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: "#d62728", 2: "#ff9f1c"}
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def role_of(layer: Layer) -> str:
+    """Say what one of our layers is (``"atoms"``, ``"lattice"``, ...); empty for a foreign layer."""
+    return str(layer.metadata.get(KEY, {}).get("role", ""))
+
+
+def owner_of(layer: Layer) -> str:
+    """Return the id of the image that one of our layers belongs to."""
+    return str(layer.metadata.get(KEY, {}).get("image", ""))
+
+
+def layer_id(layer: Layer) -> str:
+    """Return an id of a layer that outlives a new name."""
+    return str(layer.unique_id)
+
+
+def pixel_size_of(layer: Layer) -> float | None:
+    """Return the pixel size of a layer in Å/px, or None where its units are no length.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixels are not square.
+    """
+    sizes = []
+    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
+        if dict(unit.dimensionality) != {"[length]": 1}:
+            return None
+        sizes.append(float((abs(scale) * unit).to("angstrom").magnitude))
+    if not np.isclose(sizes[0], sizes[1], rtol=5e-3):
+        raise PixelSizeError(
+            f"{layer.name}: the pixels are {sizes[0]:.4g} x {sizes[1]:.4g} Å; "
+            "resample the image to square pixels."
+        )
+    return float(np.mean(sizes))
+
+
+def set_pixel_size(layer: Layer, pixel_size: float) -> None:
+    """Give a layer its pixel size in Å/px as scale and units of its last two axes."""
+    size = checked_pixel_size(pixel_size, layer.name)
+    layer.units = (*layer.units[:-2], *ANGSTROM)
+    layer.scale = (*layer.scale[:-2], size, size)
+
+
+def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
+    """Take the micrograph out of an image layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+    step : sequence of int
+        Where a stack stands; one index for each axis of the layer, the last two are ignored.
+
+    Raises
+    ------
+    MicrographError, PixelSizeError
+        If it is a colour image rather than a grey one saved in colour, or `Micrograph` refuses it.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    if layer.rgb:
+        channels = np.asarray(data)[..., :3]
+        if (channels != channels[..., :1]).any():
+            raise MicrographError(
+                f"{layer.name}: this is a colour image; split its channels and take one of them."
+            )
+        data = channels[..., 0]  # a grey picture that a program saved in colour
+    if data.ndim > 2:
+        leading = [min(max(int(i), 0), n - 1) for i, n in zip(step, data.shape[:-2], strict=False)]
+        data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]
+    path = layer.source.path
+    return Micrograph(
+        np.asarray(data),
+        pixel_size_of(layer),
+        name=layer.name,
+        source=Path(path) if path else None,
+        metadata=dict(layer.metadata.get(KEY, {}).get("source", {})),
+    )
+
+
+def layer_from_micrographs(micrographs: Sequence[Micrograph]) -> list[LayerData]:
+    """Turn the micrographs of one file into image layers; equal frames become one stack."""
+    first = micrographs[0]
+    stack = len(micrographs) > 1 and all(
+        m.image.shape == first.image.shape and m.pixel_size == first.pixel_size for m in micrographs
+    )
+    if stack:
+        name = first.name.rpartition(" [")[0] or first.name
+        return [_image_data(np.stack([m.image for m in micrographs]), first, name)]
+    return [_image_data(m.image, m, m.name) for m in micrographs]
+
+
+def _image_data(image: NDArray[np.float32], micrograph: Micrograph, name: str) -> LayerData:
+    extra = image.ndim - 2
+    size = micrograph.pixel_size
+    low, high = np.percentile(image, (0.5, 99.8))
+    meta: dict[str, Any] = {
+        "name": name,
+        "colormap": "gray",
+        "axis_labels": (*("frame",) * extra, "y", "x"),
+        "metadata": {KEY: {"role": "micrograph", "source": micrograph.metadata}},
+    }
+    if high > low:
+        meta["contrast_limits"] = (float(low), float(high))
+    if size is not None:
+        meta["scale"] = (*(1.0,) * extra, size, size)
+        meta["units"] = (*("pixel",) * extra, *ANGSTROM)
+    return image, meta, "image"
+
+
+def shape_of(image: Image) -> tuple[int, int]:
+    """Return rows and columns of an image layer, of one frame if it is a stack."""
+    shape = (image.data[0] if image.multiscale else image.data).shape
+    height, width = (shape[:-1] if image.rgb else shape)[-2:]
+    return int(height), int(width)
+
+
+def placed_like(image: Image) -> dict[str, Any]:
+    """Return the keyword arguments that lay a two-dimensional layer of pixels on an image."""
+    return {
+        "scale": tuple(image.scale[-2:]),
+        "translate": tuple(image.translate[-2:]),
+        "units": tuple(image.units[-2:]),
+        "axis_labels": ("y", "x"),
+    }
+
+
+def follow(layer: Layer, image: Image) -> None:
+    """Lay one of our layers on its image again, after the image got another pixel size."""
+    layer.units = tuple(image.units[-2:])
+    layer.scale = tuple(image.scale[-2:])
+    layer.translate = tuple(image.translate[-2:])
+
+
+def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
+    """Make the empty Points layer that will hold the atoms of an image.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+    pixel_size : float
+        Å/px.
+    diameter : float
+        Of an atom's ring, Å.
+    """
+    layer = Points(
+        np.empty((0, 2)),
+        name=f"{image.name} atoms",
+        face_color="transparent",
+        border_width=0.14,
+        border_width_is_relative=True,
+        size=diameter / pixel_size,
+        metadata={
+            KEY: {"role": "atoms", "image": layer_id(image), "pixel_size": pixel_size, "provenance": {}}
+        },
+        **placed_like(image),
+    )
+    layer.current_size = diameter / pixel_size
+    return layer
+
+
+def rows_from_layer(layer: Points) -> pd.DataFrame:
+    """Read the rows of an atom table from a Points layer; what its features lack gets the defaults."""
+    features = layer.features
+    columns = {c: features[c].to_numpy() for c in COLUMNS if c in features and c not in ("y_px", "x_px")}
+    ids = columns.get("atom_id")
+    if ids is not None and (pd.isna(ids).any() or len(set(ids)) < len(ids)):
+        del columns["atom_id"]
+    return AtomTable.from_positions(layer.data[:, -2:], 1.0, **columns).rows
+
+
+def table_from_layer_data(data: Any, meta: dict[str, Any]) -> AtomTable:
+    """Read an atom table from the plain data and attributes that napari hands to a writer.
+
+    Raises
+    ------
+    ExportError
+        If the layer has no length unit, so that positions in Å cannot be told.
+    """
+    layer = Points(
+        data, **{k: meta[k] for k in ("features", "scale", "units", "name", "metadata") if k in meta}
+    )
+    pixel_size = pixel_size_of(layer)
+    if pixel_size is None:
+        raise ExportError(
+            f"{layer.name}: the layer has no length unit, so positions in Å are unknown; "
+            "set its units and scale, or save it as napari points."
+        )
+    kept = layer.metadata.get(KEY, {})
+    # a large table shows its visible part only, and keeps the whole one beside it
+    rows = kept["rows"] if kept.get("rows") is not None else rows_from_layer(layer)
+    table = AtomTable(rows, pixel_size, dict(kept.get("provenance", {})))
+    return table.where(table.rows["status"] != "rejected")
+
+
+def lattice_layer(image: Image, prior: StructurePrior, pose: Pose, pixel_size: float) -> Points:
+    """Draw the columns of a posed prior over an image, as small crosses in the colour of the element."""
+    yx, index = pose.columns(prior, shape_of(image))
+    colours = np.array([(*element_colour(c.element), 1.0) for c in prior.columns])
+    return Points(
+        yx,
+        name=f"{prior.name} lattice",
+        features={
+            "site": [prior.columns[i].site for i in index],
+            "element": [prior.columns[i].element for i in index],
+        },
+        symbol="cross",
+        size=0.35 * prior.neighbour_distance / pixel_size,
+        face_color=colours[index] if len(index) else "white",
+        border_width=0,
+        opacity=0.7,
+        metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+
+
+def reference_layer(
+    image: Image, prior: StructurePrior, reference: NDArray[np.float32], pixel_size: float
+) -> Image:
+    """Lay a simulated image beside its micrograph, at the same scale."""
+    _, width = shape_of(image)
+    place = placed_like(image)
+    gap = 0.04 * width * pixel_size
+    scale = float(image.scale[-1])
+    place["translate"] = (
+        place["translate"][0],
+        place["translate"][1] + width * scale + gap * scale / pixel_size,
+    )
+    return Image(
+        reference,
+        name=f"{prior.name} reference",
+        colormap="gray",
+        metadata={KEY: {"role": "reference", "image": layer_id(image)}},
+        **place,
+    )
+
+
+def left_out_layer(image: Image, mask: NDArray[np.uint8]) -> Labels:
+    """Show which pixels of an image hold no signal (1), and which were filled from their neighbours (2)."""
+    return Labels(
+        mask,
+        name=f"{image.name} left out",
+        opacity=0.55,
+        colormap=DirectLabelColormap(color_dict=_LEFT_OUT_COLOURS),
+        metadata={KEY: {"role": "left out", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+
+
+def region_layer(image: Image) -> Shapes:
+    """Make the empty Shapes layer in which a person draws the region that was reviewed."""
+    pixel = max(shape_of(image)[1] / 200, 0.5)
+    return Shapes(
+        ndim=2,
+        name="reviewed region",
+        edge_color="#ffb000",
+        face_color="transparent",
+        edge_width=pixel,
+        metadata={KEY: {"role": "region", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+
+
+def region_mask(layer: Shapes | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels of an image a person reviewed; all of them without a layer.
+
+    Raises
+    ------
+    ExportError
+        If the layer holds no shape on the image.
+    """
+    if layer is None:
+        return np.ones(shape, bool)
+    mask = np.zeros(shape, bool) if not layer.nshapes else np.asarray(layer.to_labels(shape)) > 0
+    if not mask.any():
+        raise ExportError(
+            f"{layer.name}: no shape lies on the image; draw a rectangle around what you reviewed."
+        )
+    return mask
+
+
+def of_role(layers: Iterable[Layer], role: str, image: Image) -> Layer | None:
+    """Find our layer of a role that belongs to an image."""
+    return next((lay for lay in layers if role_of(lay) == role and belongs(lay, image)), None)
+
+
+def belongs(layer: Layer, image: Image) -> bool:
+    """Say whether one of our layers belongs to an image: made for it here, or opened with it from a pair."""
+    pair = image.metadata.get(KEY, {}).get("pair")
+    opened_with_it = pair is not None and layer.metadata.get(KEY, {}).get("pair") == pair
+    return owner_of(layer) == layer_id(image) or opened_with_it

@@ -1,0 +1,144 @@
+"""The ghosts: lattice sites without an atom, which one key turns into an atom or into a vacancy."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.layers import Points
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms.lattice_sites import LatticeSites
+from napari_stemprior.atoms.review_queue import empty
+from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
+from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.surroundings import REACH, Surroundings
+
+#: More empty sites than this say that the lattice does not fit, and are not drawn.
+LIMIT = 5000
+#: A site counts where the lattice is seen so well.
+_SEEN = 0.5
+_NAME = "empty sites"
+
+
+class Ghosts:
+    """A layer with the empty sites, kept in step with the atoms.
+
+    Parameters
+    ----------
+    surroundings : Surroundings
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.around = surroundings
+        self.wanted = False
+        #: Indices of the drawn sites into `sites`.
+        self.index: NDArray[np.int64] = np.empty(0, np.int64)
+
+    @property
+    def sites(self) -> LatticeSites | None:
+        """The sites of the lattice, empty or not."""
+        return self.around.sites()
+
+    @property
+    def layer(self) -> Points | None:
+        """The layer, while it is shown."""
+        image = self.around.session.image
+        if image is None:
+            return None
+        for layer in self.around.session.viewer.layers:
+            kept = layer.metadata.get(KEY, {})
+            if kept.get("role") == "ghosts" and kept.get("image") == layer_id(image):
+                return layer
+        return None
+
+    def update(self) -> None:
+        """Draw the empty sites of the present atoms, or take the layer away."""
+        session = self.around.session
+        occupancy = self.around.occupancy() if self.wanted else None
+        editor, shape = session.editor, self.around.shape
+        layer = self.layer
+        if occupancy is None or editor is None or shape is None:
+            self.index = np.empty(0, np.int64)
+            if layer is not None:
+                session.viewer.layers.remove(layer)
+            return
+        sites = occupancy.sites
+        inside = ((sites.yx >= 0) & (sites.yx <= np.asarray(shape) - 1)).all(axis=1)
+        index = np.flatnonzero(inside & (sites.reliability >= _SEEN) & empty(editor.rows, occupancy))
+        self.index = index if len(index) <= LIMIT else index[:0]
+        if layer is None:
+            layer = self._make()
+        self._fill(layer, sites)
+
+    def nearest(self, yx: NDArray[np.float64]) -> int | None:
+        """Return the drawn site within reach of a pixel, or None."""
+        sites = self.sites
+        if sites is None or not len(self.index):
+            return None
+        distance = np.hypot(*(sites.yx[self.index] - yx).T)
+        at = int(np.argmin(distance))
+        return int(self.index[at]) if distance[at] <= REACH * self.around.spacing else None
+
+    def fill(self, site: int) -> None:
+        """Put an atom on a site, where the image has it."""
+        self._settle(site, "add", status="accepted")
+
+    def confirm(self, site: int) -> None:
+        """Mark a site as a vacancy."""
+        self._settle(site, "vacancy", status="vacancy")
+
+    def _settle(self, site: int, label: str, *, status: str) -> None:
+        editor, sites = self.around.session.editor, self.sites
+        if editor is None or sites is None:
+            return
+        yx = sites.yx[site]
+        if status != "vacancy":
+            found = self.around.snap(yx)
+            yx = found if np.hypot(*(found - yx)) <= sites.reach / 2 else yx
+        element = str(sites.element[site])
+        editor.add(
+            [yx],
+            f"{label} {element}",
+            element=element,
+            site=str(sites.site[site]),
+            layer=int(sites.layer[site]),
+            status=status,
+        )
+
+    def _make(self) -> Points:
+        session = self.around.session
+        image, editor = session.image, session.editor
+        assert image is not None
+        assert editor is not None
+        layer = Points(
+            np.empty((0, 2)),
+            name=_NAME,
+            symbol="diamond",
+            face_color="transparent",
+            border_width=0.1,
+            size=editor.layer.current_size * 0.8,
+            metadata={KEY: {"role": "ghosts", "image": layer_id(image)}},
+            **placed_like(image),
+        )
+        layer.editable = False  # a ghost is no atom: keys and the queue act on it
+        active = session.viewer.layers.selection.active
+        session.viewer.layers.insert(session.viewer.layers.index(editor.layer), layer)
+        session.activate(active)
+        return layer
+
+    def _fill(self, layer: Points, sites: LatticeSites) -> None:
+        yx = sites.yx[self.index]
+        if len(yx) == len(layer.data) and np.array_equal(yx, layer.data):
+            return
+        colours = np.array([(*element_colour(str(e)), 0.75) for e in sites.element[self.index]])
+        with layer.events.blocker_all(), layer._border.events.blocker_all():
+            layer.data = yx
+            if len(yx):
+                layer.border_color = colours
+        layer.refresh()
+
+
+def hint(count: int) -> str:
+    """Say what the ghosts are, for a person."""
+    if not count:
+        return "Every site of the lattice is taken."
+    return f"{count} empty sites (faint diamonds): <b>I</b> puts an atom there, <b>O</b> marks a vacancy."

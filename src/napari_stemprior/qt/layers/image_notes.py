@@ -1,0 +1,47 @@
+"""What the desk notes in an image layer for the next desk, and how a calibration leaves the view alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_stemprior.qt.layers.atom_layers import KEY
+
+
+def is_inverted(image: Image) -> bool:
+    """Tell whether bright and dark are exchanged before an image is analysed."""
+    return bool(image.metadata.get(KEY, {}).get("inverted"))
+
+
+def note_inverted(image: Image, on: bool) -> None:
+    """Note that bright and dark are to be exchanged, or not; the pixels of the layer stay as they are."""
+    image.metadata.setdefault(KEY, {})["inverted"] = on
+
+
+def pixel_size_from(image: Image) -> str:
+    """Return where the pixel size of an image comes from: ``"file"``, ``"given"`` or ``"lattice"``."""
+    return str(image.metadata.get(KEY, {}).get("pixel_size_from", "file"))
+
+
+def note_pixel_size_from(image: Image, source: str) -> None:
+    """Note where the pixel size of an image comes from."""
+    image.metadata.setdefault(KEY, {})["pixel_size_from"] = source
+
+
+@contextmanager
+def same_view(viewer: ViewerModel, image: Image) -> Iterator[None]:
+    """Keep what is seen of an image where it is on the screen while the image gets another scale."""
+    camera = viewer.scene.camera
+    before = np.array(image.scale[-2:], float)
+    pixel = (np.array(camera.center[-2:], float) - image.translate[-2:]) / before
+    yield
+    after = np.array(image.scale[-2:], float)
+    if np.allclose(before, after, rtol=1e-12):
+        return
+    y, x = pixel * after + image.translate[-2:]
+    camera.center = (*camera.center[:-2], float(y), float(x))
+    camera.zoom *= float(before[-1] / after[-1])

@@ -1,0 +1,105 @@
+"""The layer that shows where the lattice of the prior lies on the image."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.layers import Image, Points
+from numpy.typing import NDArray
+
+from napari_stemprior.qt.layers.atom_layers import KEY, element_colour, layer_id, placed_like, shape_of
+from napari_stemprior.qt.placed import Lattice, Placed
+
+#: Symbols of the layers of a prior, entrance first.
+_SYMBOLS = ("cross", "x", "diamond", "triangle_up")
+#: Colours of the layers of a prior where there is more than one, entrance first.
+LAYER_COLOURS = ((0.25, 0.72, 1.0), (1.0, 0.62, 0.15), (0.45, 0.85, 0.35), (0.9, 0.45, 0.85))
+#: Side of a mark in distances between neighbours.
+_MARK = 0.35
+#: The mark about which a person turns the lattice is drawn so much larger.
+_PIVOT = 2.6
+
+
+def layer_colour(number: int) -> tuple[float, float, float]:
+    """Return the colour of a layer of a stack, 0 = entrance side."""
+    return LAYER_COLOURS[number % len(LAYER_COLOURS)]
+
+
+def overlay_layer(image: Image, placed: Placed, pixel_size: float) -> Points:
+    """Draw the lattice of a placed prior over an image, as small crosses.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+    placed : Placed
+    pixel_size : float
+        Å/px.
+    """
+    layer = Points(
+        np.empty((0, 2)),
+        name=overlay_name(placed),
+        border_width=0,
+        opacity=0.8,
+        metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
+        **placed_like(image),
+    )
+    layer.editable = False  # it shows a fit: its points are no atoms
+    fill_overlay(layer, image, placed, pixel_size)
+    return layer
+
+
+def overlay_name(placed: Placed) -> str:
+    """Return what the layer is called."""
+    return f"{(placed.stack or placed.prior).name} lattice"
+
+
+def fill_overlay(
+    layer: Points,
+    image: Image,
+    placed: Placed,
+    pixel_size: float,
+    pivot: NDArray[np.float64] | None = None,
+) -> None:
+    """Draw another placement in the same layer: that is much faster than a new layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Points
+    image : napari.layers.Image
+    placed : Placed
+    pixel_size : float
+        Å/px.
+    pivot : (2,) array, optional
+        Pixel (y, x); the lattice point next to it is marked.
+    """
+    lattice = placed.lattice(shape_of(image))
+    size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in placed.priors) / pixel_size)
+    if pivot is not None and len(lattice.yx):
+        size[np.argmin(((lattice.yx - pivot) ** 2).sum(axis=1))] *= _PIVOT
+    if layer.name != overlay_name(placed):
+        layer.name = overlay_name(placed)
+    if not np.array_equal(layer.affine.affine_matrix, np.eye(3)):
+        layer.affine = np.eye(3)
+    with layer.events.blocker_all():  # each would send all points to the graphics card again
+        layer.selected_data = set()
+        layer.data = lattice.yx
+        if len(lattice.yx):
+            layer.features = {"site": lattice.sites, "element": lattice.elements, "layer": lattice.layers}
+            layer.face_color = colours(lattice)
+            layer.size = size
+            symbols = np.array(_SYMBOLS)[lattice.layers % len(_SYMBOLS)]
+            if lattice.layers.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
+                layer.symbol = symbols.tolist()
+    layer.refresh()
+
+
+def colours(lattice: Lattice) -> NDArray[np.float64]:
+    """Return (M, 4) colours: of the element, or of the layer where there is more than one."""
+    result = np.ones((len(lattice.yx), 4))
+    if lattice.layers.any():
+        for number in np.unique(lattice.layers):
+            result[lattice.layers == number, :3] = layer_colour(int(number))
+    else:
+        for element in np.unique(lattice.elements):
+            result[lattice.elements == element, :3] = element_colour(str(element))
+    result[:, 3] = lattice.opacity
+    return result

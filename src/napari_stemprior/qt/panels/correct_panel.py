@@ -1,0 +1,438 @@
+"""Step 5: what a person changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
+
+from napari_stemprior.atoms import UNKNOWN_ELEMENT
+from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.history_list import HistoryBox
+from napari_stemprior.qt.editing.quick_edit import QuickEdit
+from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.jobs.journal_service import Safekeeping
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.empty_sites_layer import Ghosts, hint
+from napari_stemprior.qt.layers.point_culling import WorkingView
+from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow
+from napari_stemprior.qt.panels.section import small_label
+from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.surroundings import Surroundings
+from napari_stemprior.qt.widgets import shortcuts
+from napari_stemprior.qt.widgets.atom_counts import count_atoms
+from napari_stemprior.qt.widgets.display_box import SeeBox
+from napari_stemprior.qt.widgets.frame_box import FrameBox
+from napari_stemprior.qt.widgets.help_dialog import HelpDialog
+from napari_stemprior.qt.widgets.inferred_box import InferredBox
+from napari_stemprior.qt.widgets.recovery_box import KeepingBox
+
+_NO_LATTICE = "Fit the lattice in step 2 first; then its empty sites are known."
+_SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
+
+
+class CorrectPanel(Panel):
+    """Review, edits, history and looks of the atoms."""
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        self._bound: AtomEditor | None = None
+        self._generation: tuple[object, ...] | None = None
+        self.around = Surroundings(session)
+        self.review = Review(self.around)
+        self.ghosts = Ghosts(self.around)
+        self.quick_edit = QuickEdit(self.around)
+        self.working_view = WorkingView(session, self)
+        self.safekeeping = Safekeeping(session, self)
+        self._make_widgets()
+        self._lay_out()
+        self._connect()
+        self._fill_species()
+        self.refresh()
+
+    def _make_widgets(self) -> None:
+        self.keeping = KeepingBox(self.safekeeping)
+        self.counts = small_label()
+        self.queue = small_label()
+        self.inferred = InferredBox(self.review)
+        self.previous = QPushButton("◀ Previous")
+        self.next = QPushButton("Next ▶")
+        self.accept = QPushButton("✓ Accept")
+        self.reject = QPushButton("✗ Reject")
+        self.species = QComboBox()
+        self.species.setEditable(True)
+        self.species.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.species.setMinimumContentsLength(4)
+        self.set_species = QPushButton("Set selected")
+        self.quick = QPushButton("Quick edit")
+        self.quick.setCheckable(True)
+        self.show_ghosts = QPushButton("Empty sites")
+        self.show_ghosts.setCheckable(True)
+        self.ghost_note = small_label()
+        self.fill = QPushButton("+ Atom here")
+        self.vacancy = QPushButton("◇ Vacancy")
+        self.frames = FrameBox(self.session)
+        self.see = SeeBox(self.around)
+        self.history_box = HistoryBox()
+        self.undo, self.redo = self.history_box.undo, self.history_box.redo
+        self.history = self.history_box.list
+        self.help = QPushButton("Keys (?)")
+        self._help: HelpDialog | None = None
+
+    def _lay_out(self) -> None:
+        self.add(self.keeping)
+        self.add(self.counts)
+        self.add(self.queue)
+        self.add(self.inferred)
+        self.add(self._row(self.previous, self.next))
+        self.add(self._row(self.accept, self.reject))
+        self.form().addRow("Species", self._row(self.species, self.set_species))
+        self.add(self._row(self.quick, self.show_ghosts))
+        self.add(self.ghost_note)
+        self.add(self._row(self.fill, self.vacancy))
+        self.add(self.frames)
+        self.add(self.see)
+        self.add(self.history_box)
+        self.add(self.keeping.kept)
+        self.add(self.help)
+
+    def _connect(self) -> None:
+        session = self.session
+        for button, action in (
+            (self.next, self.go_next),
+            (self.previous, self.go_previous),
+            (self.accept, self.accept_selected),
+            (self.reject, self.reject_selected),
+            (self.set_species, self._on_set_species),
+            (self.quick, self.toggle_quick_edit),
+            (self.show_ghosts, self._on_ghosts),
+            (self.fill, self.fill_site),
+            (self.vacancy, self.mark_vacancy),
+            (self.undo, self.undo_edit),
+            (self.redo, self.redo_edit),
+            (self.help, self.show_help),
+        ):
+            button.clicked.connect(action)
+        self.species.currentTextChanged.connect(self._on_species)
+        self.quick_edit.toggled.connect(self._on_quick)
+        session.atoms_changed.connect(self.refresh)
+        session.prior_changed.connect(self._fill_species)
+        session.pose_changed.connect(self._on_lattice)
+        session.closing.connect(self._on_closing)
+        self.help_key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
+        self.help_key.setContext(Qt.ShortcutContext.WindowShortcut)
+        self.help_key.activated.connect(self.show_help)
+
+    def refresh(self, *_: Any) -> None:
+        """Show counts, queue and history."""
+        editor = self.session.editor
+        if editor is not self._bound:
+            self._bind(editor)
+        generation = None if editor is None else (id(editor), editor.frame, editor.history.generation)
+        if generation != self._generation:  # other atoms, perhaps of other elements
+            self._generation = generation
+            self._fill_species()
+            self.see.fit()
+        none = "" if editor is not None else NO_ATOMS
+        self._allow_edits(none)
+        self.ghosts.update()
+        self.frames.refresh()
+        self.see.refresh(none)
+        self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
+        self.inferred.refresh()
+        self._show_counts(editor)
+        self._show_queue()
+        self._show_ghosts()
+        self.keeping.refresh()
+
+    # --- actions, for buttons and keys ----------------------------------------------------------
+    def go_next(self, *_: Any) -> None:
+        """Go to the next place to review."""
+        self._go(1)
+
+    def go_previous(self, *_: Any) -> None:
+        """Go to the previous place to review."""
+        self._go(-1)
+
+    def accept_selected(self, *_: Any) -> None:
+        """Accept the selected atoms, or that the site is empty."""
+        site = self._site()
+        if self.inferred.is_here:
+            self.inferred.judge("accepted")
+        elif site is not None:
+            self._settle_site(site, self.ghosts.confirm)
+        else:
+            self._judge("accepted")
+
+    def reject_selected(self, *_: Any) -> None:
+        """Reject the selected atoms, or that the site is empty."""
+        site = self._site()
+        if self.inferred.is_here:
+            self.inferred.judge("rejected")
+        elif site is not None:
+            self._settle_site(site, self.ghosts.fill)
+        else:
+            self._judge("rejected")
+
+    def fill_site(self, *_: Any) -> None:
+        """Put an atom on the empty site at the mouse or under review."""
+        site = self._site(mouse=True)
+        if site is None:
+            show_info("There is no empty site here: go to one with N, or point at a faint diamond.")
+        else:
+            self._settle_site(site, self.ghosts.fill)
+
+    def mark_vacancy(self, *_: Any) -> None:
+        """Mark the empty site at the mouse or under review, else the selected atoms, as a vacancy."""
+        site = self._site(mouse=True)
+        if site is not None:
+            self._settle_site(site, self.ghosts.confirm)
+        else:
+            self._judge("vacancy")
+
+    def next_species(self) -> None:
+        """Give the selected atoms the next element of the list."""
+        editor = self.session.editor
+        if editor is None or not editor.selected_rows:
+            show_info(_SELECT)
+            return
+        names = [self.species.itemText(i) for i in range(self.species.count())]
+        present = str(editor.rows["element"].iloc[editor.selected_rows[0]])
+        following = names[(names.index(present) + 1) % len(names)] if present in names else names[0]
+        editor.set_element(editor.selected_rows, following)
+
+    def delete_selected(self) -> None:
+        """Delete the selected atoms."""
+        editor = self.session.editor
+        if editor is not None and editor.selected_rows:
+            rows = editor.selected_rows
+            editor.layer.selected_data = set()
+            editor.delete(rows)
+            self.review.judged(self.session.viewer)
+
+    def toggle_quick_edit(self, *_: Any) -> None:
+        """Switch quick edit on or off."""
+        self.quick_edit.switch(not self.quick_edit.active)
+
+    def undo_edit(self, *_: Any) -> None:
+        """Take the last edit back, or bring a removed layer back."""
+        if self.session.can_restore_atoms:
+            self.session.restore_atoms()
+        elif self.session.editor is not None:
+            self.session.editor.undo()
+
+    def redo_edit(self, *_: Any) -> None:
+        """Do the undone edit again."""
+        if self.session.editor is not None:
+            self.session.editor.redo()
+
+    def paste(self) -> None:
+        """Paste the copied atoms at the mouse."""
+        if self.session.editor is not None:
+            self.session.editor.paste(self._mouse())
+
+    def show_help(self, *_: Any) -> None:
+        """Show the keys."""
+        if self._help is None:
+            self._help = HelpDialog(self)
+        self._help.show()
+        self._help.raise_()
+
+    # --- inside -------------------------------------------------------------------------------
+    def _row(self, *widgets: Any) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(5)
+        for widget in widgets:
+            row.addWidget(widget, 1)
+        return row
+
+    def _bind(self, editor: AtomEditor | None) -> None:
+        """Give keys, looks and species to another atoms layer."""
+        if self._bound is not None:
+            self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
+            self._bound.restyled.disconnect(self._on_applied)
+        self._bound = editor
+        self.working_view.bind(editor)
+        self.quick_edit.follow()
+        if editor is None:
+            return
+        handlers = {
+            "next": self.go_next,
+            "previous": self.go_previous,
+            "accept": self.accept_selected,
+            "reject": self.reject_selected,
+            "species": self.next_species,
+            "fill": self.fill_site,
+            "vacancy": self.mark_vacancy,
+            "quick": self.toggle_quick_edit,
+            "delete": self.delete_selected,
+            "paste": self.paste,
+            "undo": self.undo_edit,
+            "redo": self.redo_edit,
+            "hide": self.see.hide_overlays,
+            "colour": self.see.next_quantity,
+            "help": self.show_help,
+        }
+        shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
+        editor.layer.selected_data.events.items_changed.connect(self._on_selected)
+        editor.restyled.connect(self._on_applied)
+        self._fill_species()
+        self.see.apply()
+
+    def _go(self, by: int) -> None:
+        editor = self.session.editor
+        if editor is None:
+            return
+        self.session.activate_atoms()
+        doubt = self.review.step(self.session.viewer, by)
+        if doubt is None:
+            show_info("Nothing waits for a review.")
+        elif doubt.site >= 0 and not self.ghosts.wanted:
+            self.show_ghosts.setChecked(True)
+            self._on_ghosts(True)
+        self._show_queue()
+
+    def _judge(self, status: str) -> None:
+        editor = self.session.editor
+        if editor is None:
+            return
+        if not editor.selected_rows:
+            show_info(_SELECT)
+            return
+        editor.set_status(editor.selected_rows, status)
+        if status == "rejected":
+            editor.layer.selected_data = set()
+        self.review.judged(self.session.viewer)
+        self._show_queue()
+
+    def _site(self, *, mouse: bool = False) -> int | None:
+        """Return the empty site that is meant: the one at the mouse, else the one under review."""
+        if mouse and self.quick_edit.active:
+            place = self._mouse()
+            at_mouse = None if place is None else self.ghosts.nearest(place)
+            if at_mouse is not None:
+                return at_mouse
+        here, editor = self.review.here, self.session.editor
+        if here is None or editor is None or here.site < 0 or editor.selected_rows:
+            return None
+        return here.site
+
+    def _settle_site(self, site: int, action: Any) -> None:
+        editor = self.session.editor
+        if editor is not None:
+            action(site)
+            self.review.judged(self.session.viewer)
+            self._show_queue()
+
+    def _mouse(self) -> Any:
+        """Return the pixel under the mouse, or None where it is outside the image."""
+        editor, shape = self.session.editor, self.around.shape
+        if editor is None or shape is None:
+            return None
+        y, x = editor.layer.world_to_data(self.session.viewer.cursor.position)[-2:]
+        return (y, x) if -0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5 else None
+
+    def _on_selected(self, *_: Any) -> None:
+        self.review.look_at_selected()
+        self._show_queue()
+
+    def _on_lattice(self, *_: Any) -> None:
+        self.see.fit()
+        self.refresh()
+
+    def _on_applied(self) -> None:
+        self._show_counts(self.session.editor)
+        self._show_queue()
+
+    def _on_closing(self) -> None:
+        """Let go of viewer and files."""
+        self.quick_edit.switch(False)
+        self.see.restore_overlays()
+        self.working_view.close()
+        self.safekeeping.close()
+
+    def _on_quick(self, on: bool) -> None:
+        self.quick.setChecked(on)
+        if on and not self.ghosts.wanted and self.ghosts.sites is not None:
+            self.show_ghosts.setChecked(True)
+            self._on_ghosts(True)
+
+    def _on_ghosts(self, on: bool) -> None:
+        self.ghosts.wanted = on
+        self.ghosts.update()
+        self._show_ghosts()
+
+    def _fill_species(self, *_: Any) -> None:
+        editor, prior = self.session.editor, self.session.chosen
+        elements = list(prior.elements) if prior is not None else []
+        if editor is not None:
+            elements += [e for e in editor.rows["element"].unique() if e not in elements]
+        elements = elements or [UNKNOWN_ELEMENT]
+        chosen = self.species.currentText()
+        self.species.blockSignals(True)
+        self.species.clear()
+        self.species.addItems(elements)
+        self.species.setCurrentText(chosen if chosen in elements else elements[0])
+        self.species.blockSignals(False)
+        self._on_species(self.species.currentText())
+
+    def _on_species(self, text: str) -> None:
+        if self.session.editor is not None:
+            self.session.editor.new_element = text.strip() or UNKNOWN_ELEMENT
+
+    def _on_set_species(self) -> None:
+        editor = self.session.editor
+        if editor is None:
+            return
+        if not editor.selected_rows:
+            show_info(_SELECT)
+            return
+        editor.set_element(editor.selected_rows, editor.new_element)
+        self.review.judged(self.session.viewer)
+
+    # --- showing ------------------------------------------------------------------------------
+    def _allow_edits(self, none: str) -> None:
+        allow(self.species, "Element of atoms that you add, and of <b>Set selected</b>.", none)
+        allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
+        mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
+        allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
+        lattice = "" if none or self.ghosts.sites is not None else _NO_LATTICE
+        allow(self.show_ghosts, "Show the lattice sites without an atom as faint diamonds.", none, lattice)
+        allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
+        allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
+        no_queue = "" if self.review.waiting() else "Nothing waits for a review."
+        for button, action in ((self.previous, "previous"), (self.next, "next")):
+            allow(button, shortcuts.tooltip(action), none, no_queue)
+        for button, action in ((self.accept, "accept"), (self.reject, "reject")):
+            allow(button, shortcuts.tooltip(action), none)
+
+    def _show_counts(self, editor: AtomEditor | None) -> None:
+        if editor is None:
+            self.counts.setText(NO_ATOMS)
+            self.state_changed.emit("")
+            return
+        count, text = count_atoms(editor)
+        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.working_view.far else ""))
+        waiting = len(self.review.waiting())
+        self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
+
+    def _show_queue(self, *_: Any) -> None:
+        editor = self.session.editor
+        progress = "" if editor is None else self.review.progress()
+        here = None if editor is None else self.review.here
+        text = "Nothing waits for a review." if editor is not None else ""
+        if progress:
+            text = f"Review: <b>{progress}</b>"
+            text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
+            text += " Accept or reject all of them." if here is not None and here.group else ""
+        self.queue.setText(text)
+        self.queue.setVisible(editor is not None)
+
+    def _show_ghosts(self) -> None:
+        visible = self.ghosts.wanted and self.ghosts.sites is not None and self.session.editor is not None
+        self.ghost_note.setVisible(visible)
+        self.ghost_note.setText(hint(len(self.ghosts.index)) if visible else "")

@@ -1,0 +1,216 @@
+"""Step 6: the atoms as files, and as a lesson for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.utils.notifications import show_info
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPushButton
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.atoms.history import user_name
+from napari_stemprior.errors import ModelError, StempriorError
+from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_provenance
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.progress import Progress
+from napari_stemprior.qt.jobs import tasks
+from napari_stemprior.qt.jobs.operations import Operations
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.atom_layers import region_mask
+from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
+from napari_stemprior.qt.panels.section import small_label
+from napari_stemprior.qt.session import Session
+from napari_stemprior.structure import Prior
+
+_WHOLE, _DRAWN = "Whole image", "Drawn region"
+
+
+class ExportPanel(Panel):
+    """Saves atoms and training pairs."""
+
+    #: The folder to which a training pair was saved.
+    pair_saved = Signal(object)
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        self._last = ""
+        self.format = QComboBox()
+        self.format.addItems([f.name for f in FORMATS])
+        self.shown_only = QCheckBox("Leave out hidden atoms")
+        self.shown_only.setChecked(True)
+        self.shown_only.setToolTip(
+            "<qt>Atoms that the confidence threshold of step 5 hides are left out of files. Training pairs "
+            "keep them; rejected atoms are always left out.</qt>"
+        )
+        self.save = QPushButton("Save…")
+        self.region = QComboBox()
+        self.region.addItems([_WHOLE, _DRAWN])
+        self.draw = QPushButton("Draw")
+        self.pair = QPushButton("Save as training pair…")
+        self.done = small_label()
+        format_row = QHBoxLayout()
+        format_row.addWidget(self.format, 1)
+        format_row.addWidget(self.save)
+        region_row = QHBoxLayout()
+        region_row.addWidget(self.region, 1)
+        region_row.addWidget(self.draw)
+        form = self.form()
+        form.addRow("Format", format_row)
+        form.addRow("Reviewed", region_row)
+        self.add(self.shown_only)
+        self.add(self.pair)
+        self.add(self.done)
+        self.format.currentIndexChanged.connect(self.refresh)
+        self.save.clicked.connect(self.ask_file)
+        self.draw.clicked.connect(self._on_draw)
+        self.pair.clicked.connect(self.ask_folder)
+        runner.busy_changed.connect(self.refresh)
+        for signal in (session.image_changed, session.atoms_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show what can be saved."""
+        none = "" if self.session.editor is not None else NO_ATOMS
+        busy = BUSY if self.runner.busy else ""
+        self.format.setToolTip(f"<qt>{self._format.summary}</qt>")
+        allow(self.save, f"Save the atoms: {self._format.summary}", none, busy)
+        allow(
+            self.region,
+            "The part of the image in which you checked every atom. The network learns from that part only; "
+            "the rest counts as unknown, never as empty.",
+            none,
+        )
+        allow(self.draw, "Draw rectangles around what you checked.", none)
+        allow(
+            self.pair,
+            "Add image and atoms to a folder of training pairs; nothing there is overwritten.",
+            none,
+            busy,
+        )
+        self.done.setVisible(bool(self._last))
+        self.done.setText(self._last)
+        self.state_changed.emit("saved" if self._last else "")
+
+    def ask_file(self) -> None:
+        """Ask where to save the atoms."""
+        suffix = self._format.suffix
+        image = self.session.image
+        name = "atoms" if image is None else image.name.replace("/", "_")
+        path, _ = QFileDialog.getSaveFileName(self, "Save the atoms", f"{name}{suffix}", f"*{suffix}")
+        if path:
+            self.write(Path(path))
+
+    def ask_folder(self) -> None:
+        """Ask for the folder of training pairs."""
+        folder = QFileDialog.getExistingDirectory(self, "Folder of training pairs (new or existing)")
+        if folder:
+            self.write_pair(Path(folder))
+
+    def write(self, path: Path) -> None:
+        """Save the atoms in a worker."""
+        session, editor = self.session, self.session.editor
+        if editor is None:
+            return
+        if not self._format.matches(path):
+            path = path.with_name(path.name + self._format.suffix)
+        try:
+            micrograph = session.recording()
+        except StempriorError as error:
+            tell(error)
+            return
+        table = self._calibrated(editor.table(shown_only=self.shown_only.isChecked(), vacancies=True))
+        self.runner.start(_writing(self._format, table, micrograph, path), self._on_written)
+
+    def write_pair(self, folder: Path) -> None:
+        """Save a training pair in a worker."""
+        session, editor = self.session, self.session.editor
+        if editor is None:
+            return
+        try:
+            # all of them: a reviewed place without its atom would teach that nothing is there
+            table = self._calibrated(editor.table(vacancies=True))
+            micrograph = _as_analysed(session, table)
+            height, width = micrograph.image.shape
+            layer = session.reviewed_region() if self.region.currentText() == _DRAWN else None
+            if layer is None and self.region.currentText() == _DRAWN:
+                layer = session.draw_region()
+            reviewed = region_mask(layer, (height, width))
+        except StempriorError as error:
+            tell(error)
+            return
+        table.provenance["inverted"] = micrograph.is_inverted
+        work = _saving(session.operations, folder, micrograph, table, reviewed, session.chosen)
+        self._folder = folder
+        self.runner.start(work, self._on_saved)
+
+    @property
+    def _format(self) -> ExportFormat:
+        return FORMATS[self.format.currentIndex()]
+
+    def _calibrated(self, table: AtomTable) -> AtomTable:
+        """Note in the provenance where the pixel size comes from."""
+        return replace(table, provenance=table.provenance | {"pixel_size_from": self.session.pixel_size_from})
+
+    def _on_draw(self) -> None:
+        self.region.setCurrentText(_DRAWN)
+        self.session.draw_region()
+
+    def _on_written(self, path: Path) -> None:
+        self._tell_saved(f"Saved {path.name} in {path.parent}")
+
+    def _on_saved(self, key: str) -> None:
+        self._tell_saved(f"Saved training pair {key[:10]} in {self._folder}")
+        self.pair_saved.emit(self._folder)
+
+    def _tell_saved(self, text: str) -> None:
+        self._last = text
+        show_info(text)
+        self.refresh()
+
+
+def _as_analysed(session: Session, table: AtomTable) -> Micrograph:
+    """Return the image in the contrast in which its atoms were found: the network learns bright columns."""
+    micrograph = session.recording()
+    wanted = bool(table.provenance.get("inverted", session.micrograph().is_inverted))
+    return micrograph if micrograph.is_inverted == wanted else micrograph.inverted()
+
+
+def _writing(
+    form: ExportFormat, table: AtomTable, micrograph: Micrograph, path: Path
+) -> Generator[Progress, None, Path]:
+    """Write atoms and marked vacancies to a file."""
+    yield Progress(0, 0, f"Writing {path.name}")
+    return export_atoms(table, path, image=micrograph.image, name=micrograph.name, key=form.key)
+
+
+def _saving(
+    operations: Operations,
+    folder: Path,
+    micrograph: Micrograph,
+    table: AtomTable,
+    reviewed: NDArray[np.bool_],
+    prior: Prior | None,
+) -> Generator[Progress, None, str]:
+    """Save a training pair that says where it comes from."""
+    yield Progress(0, 0, "Saving the training pair")
+    provenance = pair_provenance(
+        table.provenance, prior, network_file=_network_file(table), editor=user_name()
+    )
+    return (yield from tasks.save_pair(operations, folder, micrograph, table, reviewed, prior, provenance))
+
+
+def _network_file(table: AtomTable) -> Path | None:
+    """Find the weights that found the atoms, if they are still there."""
+    from napari_stemprior.inference.models import model_path
+
+    try:
+        return model_path(table.provenance["model"]) if table.provenance.get("model") else None
+    except ModelError:
+        return None

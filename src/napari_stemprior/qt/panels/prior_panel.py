@@ -1,0 +1,382 @@
+"""Step 2: the crystal that the image should show, and where it lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt import samples
+from napari_stemprior.qt.jobs import tasks
+from napari_stemprior.qt.jobs.job_bar import JobBar
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.manual_fit_panel import HandPanel
+from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
+from napari_stemprior.qt.panels.section import Fold, small_label
+from napari_stemprior.qt.placed import Placed, doubts
+from napari_stemprior.qt.prior_groups import LAYERS
+from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.cell_picture import CellPicture
+from napari_stemprior.qt.widgets.column_table import ColumnTable
+from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
+from napari_stemprior.qt.widgets.suggestions import SuggestionList
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior
+
+_FIT = "Fit to image"
+_SUGGEST = "Suggest"
+#: A pixel size that differs from the image's by more than this part is worth a word.
+_STRETCH = 0.02
+#: Two lattices that are turned by less than this (degrees) are the same one, found twice.
+_SAME_ANGLE = 1.0
+#: A second lattice is worth a word from this score on.
+_SURE = 0.8
+
+
+class PriorPanel(Panel):
+    """Chooses the prior, draws it and lays it on the image."""
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        self._structures = samples.structures()
+        groups = session.operations.prior_groups()
+        self.names = PriorCombo(
+            {**groups, **({"Samples": list(self._structures)} if self._structures else {})},
+            "Search, e.g. MoS2",
+        )
+        self.names.setToolTip(
+            "<qt>The crystal that the image should show. Type a part of its name to search, or a stack such "
+            "as <b>MoS2/WS2 twist 3.1</b>.</qt>"
+        )
+        self.suggest = QPushButton(_SUGGEST)
+        self.suggestions = SuggestionList()
+        self.file = FileChoice()
+        self.stack = StackChoice(groups.get(LAYERS, [n for g in groups.values() for n in g]))
+        self.open, self.axis = self.file.open, self.file.axis
+        own = QWidget()
+        own_rows = QVBoxLayout(own)
+        own_rows.setContentsMargins(0, 0, 0, 0)
+        own_rows.addWidget(self.file)
+        own_rows.addWidget(self.stack)
+        self.own_fold = Fold(
+            "Own file or stack", own, "Take a crystal from a file, or lay layers on top of each other."
+        )
+        self.picture = CellPicture()
+        self.facts = small_label()
+        self.columns = ColumnTable()
+        self.columns_fold = Fold("Atom columns", self.columns, "The atom columns of one projected cell.")
+        self.fit = QPushButton(_FIT)
+        self.overlay = QCheckBox("Show the lattice")
+        self.status = small_label()
+        self.hand = HandPanel(session, runner)
+        self.hand_fold = Fold("Fit by hand", self.hand, "Lay the lattice on the image with the mouse.")
+        self.job = JobBar(runner)
+
+        names_row = QHBoxLayout()
+        names_row.addWidget(self.names, 1)
+        names_row.addWidget(self.suggest)
+        fit_row = QHBoxLayout()
+        fit_row.addWidget(self.fit, 1)
+        fit_row.addWidget(self.overlay)
+        self.form().addRow("Prior", names_row)
+        for item in (
+            self.suggestions,
+            self.own_fold,
+            self.picture,
+            self.facts,
+            self.columns_fold,
+            fit_row,
+            self.status,
+            self.hand_fold,
+            self.job,
+        ):
+            self.add(item)
+
+        self.names.chosen.connect(self.pick)
+        self.stack.chosen.connect(self.pick)
+        self.suggest.clicked.connect(self.start_suggest)
+        self.suggestions.chosen.connect(self._on_suggestion)
+        self.file.chosen.connect(self._load)
+        self.fit.clicked.connect(self.start_fit)
+        self.overlay.clicked.connect(self._on_overlay)
+        self.hand.started.connect(self.job.follow)
+        self.hand_fold.toggled.connect(self._on_hand_fold)
+        self.runner.busy_changed.connect(self.refresh)
+        session.prior_changed.connect(self._show_prior)
+        session.image_changed.connect(self._forget_suggestions)
+        for signal in (
+            session.image_changed,
+            session.prior_changed,
+            session.pose_changed,
+            session.images_changed,
+        ):
+            signal.connect(self.refresh)
+        self._show_prior()
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show what can be done and how well the lattice fits."""
+        session = self.session
+        busy = BUSY if self.runner.busy else ""
+        no_image = "" if session.image is not None else NO_IMAGE
+        allow(
+            self.suggest,
+            "Try every crystal of the library on the image and list those that fit, with their pixel size.",
+            no_image,
+            busy,
+        )
+        allow(
+            self.open,
+            "Take a crystal from a file: CIF, POSCAR, extxyz or any other that ASE reads.",
+            busy,
+        )
+        allow(
+            self.axis,
+            "Beam direction [uvw] for your own file, such as 001, 1-10 or hexagonal 11-20; empty: the "
+            "structure as it lies, beam along its z axis.",
+            "" if self.file.path else "A built-in prior has its own zone axis; open a file to choose one.",
+        )
+        allow(
+            self.fit,
+            "Find rotation, mirror and origin of the lattice on the image, and follow it through strain.",
+            no_image,
+            "" if session.prior is not None else NO_PRIOR,
+            "" if session.pixel_size is not None else NO_PIXEL_SIZE,
+            busy,
+        )
+        placed = session.placed
+        self.overlay.setChecked(session.overlay is not None)
+        allow(
+            self.overlay,
+            "Draw the lattice over the image, in a layer of its own; faint where the image does not show it.",
+            "" if placed is not None else "Fit the lattice to the image first.",
+        )
+        self.status.setText("" if placed is None else placed_text(placed, session.pixel_size))
+        self.status.setVisible(placed is not None)
+        name = "" if session.chosen is None else session.chosen.name
+        mark = "" if placed is None else "by hand: " if placed.by_hand else "no fit: "
+        if placed is not None and placed.pose.is_fit:
+            mark = "reservation: " if placed.reservations else "fitted: "
+        self.state_changed.emit(mark + name)
+        if not busy:
+            self.fit.setText(_FIT)
+            self.suggest.setText(_SUGGEST)
+
+    def pick(self, name: str) -> None:
+        """Choose a built-in prior, a stack, or the structure of a sample, by its name."""
+        chosen = self.session.chosen
+        if chosen is not None and name == chosen.name and not self.file.path:
+            return
+        if name in self._structures:
+            self.axis.clear()
+            self.load_file(str(self._structures[name]))
+            return
+        try:
+            prior = self.session.operations.load_prior(name, "")
+        except StempriorError as error:
+            tell(error)
+            self._show_prior()
+            return
+        self.file.forget()
+        self._take(prior)
+
+    def load_file(self, path: str) -> None:
+        """Take a prior from a structure file, with the zone axis that is typed."""
+        self.file.take(path)
+
+    def start_fit(self) -> None:
+        """Fit the lattice in a worker."""
+        session = self.session
+        if session.prior is None:
+            return
+        self.hand.stop()
+        try:
+            micrograph = session.micrograph()
+        except StempriorError as error:
+            tell(error)
+            return
+        if session.stack is not None:
+            work = tasks.fit_stack(session.operations, micrograph, session.stack)
+        else:
+            work = tasks.fit(session.operations, micrograph, session.prior)
+        if self.runner.start(work, self._on_fitted):
+            self.job.follow()
+            self.fit.setText("Fitting…")
+
+    def start_suggest(self) -> None:
+        """Rank the library for the image in a worker."""
+        try:
+            micrograph = self.session.micrograph()
+        except StempriorError as error:
+            tell(error)
+            return
+        if self.runner.start(tasks.suggest(self.session.operations, micrograph), self._on_ranked):
+            self.job.follow()
+            self.suggest.setText("Looking…")
+
+    def _on_ranked(self, suggestions: list[Any]) -> None:
+        self.suggestions.show_suggestions(suggestions)
+        if not suggestions or not suggestions[0].is_fit:
+            show_warning(
+                "No crystal of the library fits this image; check the pixel size in step 1, take a larger "
+                "field, or open your own structure file."
+            )
+        else:
+            best = suggestions[0]
+            show_info(
+                f"{best.name} fits best (score {best.score:.2f}){doubts(best.pose.reservations)}; "
+                "click a line to take it."
+            )
+
+    def _on_suggestion(self, suggestion: Any) -> None:
+        self.pick(suggestion.name)
+        session = self.session
+        if session.prior is None or session.prior.name != suggestion.name:
+            return
+        if session.pixel_size is None:
+            session.set_pixel_size(suggestion.pixel_size, "lattice")
+        placed = Placed(suggestion.pose, session.prior)
+        session.set_placed(placed)
+        session.show_overlay(True)
+        self.refresh()
+        work = tasks.followed(session.operations, session.micrograph(), placed)
+        self.runner.start(work, self._on_followed)  # the ranking looked for no strain
+
+    def _on_followed(self, placed: Placed) -> None:
+        if self.session.pose is placed.pose:
+            self.session.set_placed(placed)
+
+    def _on_fitted(self, placed: Placed) -> None:
+        session = self.session
+        session.set_placed(placed)
+        pose, name = placed.pose, (placed.stack or placed.prior).name
+        if not pose.is_fit:
+            session.show_overlay(False)
+            self.refresh()
+            show_warning(
+                f"The lattice of {name} does not fit (score {pose.score:.2f}); "
+                "check the pixel size in step 1, press Suggest, or fit by hand."
+            )
+            return
+        session.take_scale(pose)
+        if session.overlay is None:  # a shown one has followed
+            session.show_overlay(True)
+            self.refresh()
+        second = second_lattice(placed)
+        if second is not None:
+            turned = (second.angle - pose.angle + 180) % 360 - 180
+            show_warning(
+                f"Two lattices of {name} fit, turned by {turned:.1f}° to each other; segment them as two "
+                "grains, or choose a stack under 'Own file or stack' if one lies above the other."
+            )
+        else:
+            show_info(f"The lattice of {name} fits (score {pose.score:.2f}){doubts(placed.reservations)}.")
+
+    def _load(self, path: str, axis: str) -> None:
+        if self.runner.busy:
+            return
+        work = tasks.load_prior(self.session.operations, path, axis)
+        self.runner.start(work, self._take)
+
+    def _on_overlay(self, checked: bool) -> None:
+        self.session.show_overlay(checked)
+        self.refresh()
+
+    def _on_hand_fold(self, expanded: bool) -> None:
+        if not expanded:
+            self.hand.stop()
+
+    def _forget_suggestions(self, *_: Any) -> None:
+        self.suggestions.show_suggestions([])
+
+    def _take(self, prior: Any) -> None:
+        self.session.set_prior(prior)
+        self._show_prior()
+        self.refresh()
+
+    def _show_prior(self) -> None:
+        prior = self.session.chosen
+        self.picture.set_prior(prior)
+        self.columns_fold.setVisible(prior is not None)
+        self.facts.setVisible(prior is not None)
+        self.columns.set_prior(prior)
+        if prior is None:
+            self.names.setCurrentIndex(-1)
+            return
+        self.names.show_name(prior.name)
+        self.facts.setText(facts_of(prior))
+        self.facts.setToolTip(f"<qt>{getattr(prior, 'source', '')}</qt>")
+
+
+def facts_of(prior: Any) -> str:
+    """Say in a line what a `StructurePrior` or `Stack` is."""
+    if not isinstance(prior, StructurePrior):
+        parts = [
+            layer.name + (f" at {twist:g}°" if number else "")
+            for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
+        ]
+        return " above ".join(parts) + ". Each layer is placed by itself, and its atoms carry its number."
+    a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
+    beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
+    columns = "column" if len(prior.columns) == 1 else "columns"
+    return (
+        f"Beam {beam} · cell {a:.3f} × {b:.3f} Å · {len(prior.columns)} {columns}, "
+        f"nearest {prior.neighbour_distance:.2f} Å apart"
+    )
+
+
+def second_lattice(placed: Placed) -> Pose | None:
+    """Return a pose that fits beside the first one and is turned to it, if there is any."""
+    for rival in placed.rivals:
+        turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
+        if rival.score >= _SURE and _folded(turned, placed) > _SAME_ANGLE:
+            return rival
+    return None
+
+
+def _folded(angle: float, placed: Placed) -> float:
+    """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
+    a, b = placed.prior.cell
+    lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
+    between = abs(a @ b) / (lengths[0] * lengths[1])
+    period = 180.0
+    if abs(lengths[0] / lengths[1] - 1) < 0.01:
+        period = 60.0 if abs(between - 0.5) < 0.01 else 90.0 if between < 0.01 else 180.0
+    rest = angle % period
+    return min(rest, period - rest)
+
+
+def placed_text(placed: Placed, pixel_size: float | None = None) -> str:
+    """Say in words how well and how a lattice lies."""
+    if placed.by_hand:
+        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Polish the fit</b> to judge it."
+    below = ""
+    if placed.stack is not None and placed.pose.is_fit:
+        others = ", ".join(
+            f"{prior.name} {pose.angle - placed.pose.angle:+.2f}°"
+            for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
+        )
+        below = f", below it {others}"
+    return fit_text(placed.pose, pixel_size, below, placed.reservations)
+
+
+def fit_text(
+    pose: Pose, pixel_size: float | None = None, more: str = "", reservations: tuple[str, ...] = ()
+) -> str:
+    """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
+    reservations = reservations or pose.reservations
+    verdict = "Fits" if pose.is_fit else "<b>Does not fit</b>"
+    if pose.is_fit and reservations:
+        verdict = f"<b>Fits with a reservation</b>: {' '.join(reservations)}<br>Fit"
+    mirrored = ", mirrored" if pose.mirrored else ""
+    text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}{more}"
+    stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1
+    if pose.is_fit and abs(stretch) > _STRETCH:
+        sign = "more" if stretch > 0 else "less"
+        text += (
+            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
+            "step 1 says; check the calibration."
+        )
+    return text

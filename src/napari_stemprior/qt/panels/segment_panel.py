@@ -1,0 +1,285 @@
+"""Step 4: let the network find the atoms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Shapes
+from napari.utils.notifications import show_info, show_warning
+from numpy.typing import ArrayLike
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QProgressBar, QPushButton
+from superqt import QLabeledDoubleSlider
+
+from napari_stemprior.atoms.inferred import inferred_sentence
+from napari_stemprior.errors import StempriorError
+from napari_stemprior.progress import Progress
+from napari_stemprior.qt.jobs import rerun, tasks
+from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
+from napari_stemprior.qt.panels.section import small_label
+from napari_stemprior.qt.placed import doubts
+from napari_stemprior.qt.session import Session
+
+_DEFAULT_MODEL = "small"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class SegmentPanel(Panel):
+    """Runs the network, and shows and cancels whatever work runs."""
+
+    def __init__(self, session: Session, runner: JobRunner) -> None:
+        super().__init__(session, runner)
+        self._last = ""
+        #: What stands below the bar while nothing runs.
+        self._message = ""
+        #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
+        self._lister = JobRunner(self)
+        #: The network to choose when the list comes.
+        self._wanted = ""
+        self.segment = QPushButton("Segment with prior")
+        self.segment.setMinimumHeight(36)
+        self.segment.setStyleSheet("font-weight: bold;")
+        self.alone = QCheckBox("Image alone, without the prior")
+        self.alone.setToolTip(
+            "<qt>Segment with what the image shows and nothing else. Compare both answers where you "
+            "doubt.</qt>"
+        )
+        self.model = QComboBox()
+        self.model.addItem(_DEFAULT_MODEL, _DEFAULT_MODEL)
+        self.model.setToolTip("The network. 'small' comes with the plugin; step 7 adds more.")
+        self.device = QComboBox()
+        self.device.addItems(DEVICES)
+        self.device.setToolTip(
+            "<qt>Where the network runs: <b>auto</b> takes a graphics card if there is one.</qt>"
+        )
+        self.trust = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.trust.setRange(0.0, 1.0)
+        self.trust.setDecimals(2)
+        self.trust.setSingleStep(0.05)
+        self.trust.setValue(1.0)
+        self.part = QPushButton("Segment a rectangle again")
+        self.part.setCheckable(True)
+        self._rectangle: Shapes | None = None
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(10)
+        self.stage = small_label()
+        self.cancel = QPushButton("Cancel")
+        bar_row = QHBoxLayout()
+        bar_row.addWidget(self.bar, 1)
+        bar_row.addWidget(self.cancel)
+
+        self.add(self.segment)
+        self.add(self.alone)
+        form = self.form()
+        form.addRow("Trust in prior", self.trust)
+        form.addRow("Model", self.model)
+        form.addRow("Device", self.device)
+        self.add(self.part)
+        self.add(bar_row)
+        self.add(self.stage)
+
+        self.segment.clicked.connect(self.start)
+        self.alone.toggled.connect(self.refresh)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.part.clicked.connect(self._on_part)
+        session.image_changed.connect(self._drop_rectangle)
+        session.atoms_changed.connect(self.refresh)
+        runner.busy_changed.connect(self._on_busy)
+        runner.progressed.connect(self._on_progress)
+        runner.failed.connect(self._on_failed)
+        for signal in (session.image_changed, session.prior_changed, session.pose_changed):
+            signal.connect(self.refresh)
+        self._on_busy(False)
+        self._lister.failed.connect(self._on_no_models)
+        self.list_models()
+
+    @property
+    def chosen_model(self) -> str:
+        """The name of the chosen network."""
+        return str(self.model.currentData() or "")
+
+    def list_models(self, choose: str = "") -> None:
+        """List the networks anew and choose one of them."""
+        self._wanted = choose
+        self._lister.start(tasks.list_models(self.session.operations), self._fill_models)
+
+    def refresh(self, *_: Any) -> None:
+        """Show whether the network can run."""
+        session = self.session
+        alone = self.alone.isChecked()
+        self.segment.setText("Segment the image alone" if alone else "Segment with prior")
+        no_prior = "Pick a lattice prior in step 2, or tick 'Image alone'."
+        allow(
+            self.segment,
+            "Find the atoms. Atoms that you placed, moved, accepted or rejected stay as they are.",
+            "" if session.image is not None else NO_IMAGE,
+            "" if session.pixel_size is not None else NO_PIXEL_SIZE,
+            "" if alone or session.prior is not None else no_prior,
+            "" if self.model.count() else "No network is installed; reinstall the plugin.",
+            BUSY if self.runner.busy else "",
+        )
+        allow(
+            self.part,
+            "Draw a rectangle; the network finds the atoms in it anew, with the settings above. Atoms "
+            "outside it, and those that you placed, moved, accepted or rejected, stay as they are.",
+            "" if session.editor is not None else NO_ATOMS,
+            "" if self.segment.isEnabled() else "Segmenting is not possible; see above.",
+        )
+        allow(
+            self.trust,
+            "How much the prior may say: 1 lets it speak fully, 0 leaves the image alone, and between them "
+            "the two answers are mixed. Lower it where the crystal may differ from the prior.",
+            "The image speaks alone." if alone else "",
+        )
+        allow(
+            self.cancel,
+            "Stop the running work.",
+            "" if self.runner.busy else "Nothing is running.",
+            "It stops after the present step." if self.runner.cancelling else "",
+        )
+        self.state_changed.emit("running…" if self.runner.busy else self._last)
+
+    def start(self) -> None:
+        """Segment in a worker."""
+        self._start(None)
+
+    def start_part(self, corners: ArrayLike) -> None:
+        """Segment a rectangle of the image again in a worker; atoms outside it stay as they are.
+
+        Parameters
+        ----------
+        corners : (N, 2) array-like
+            Pixels of the image.
+        """
+        self._start(corners)
+
+    def _start(self, corners: ArrayLike | None) -> None:
+        session = self.session
+        settings = tasks.SegmentSettings(
+            self.chosen_model,
+            self.device.currentText(),
+            self.trust.value(),
+            not self.alone.isChecked(),
+        )
+        prior = session.chosen if settings.with_prior else None
+        pose = session.known_pose if settings.with_prior else None
+        box = None
+        try:
+            micrograph = session.micrograph()
+            size = tasks.known_pixel_size(micrograph)
+            if corners is not None:
+                height, width = micrograph.image.shape
+                box = rerun.Box.around(corners, (height, width), size)
+        except StempriorError as error:
+            tell(error)
+            return
+        image, frame = session.image, session.frame
+        self._last = self._message = ""
+        if box is None:
+            work = tasks.segment(session.operations, micrograph, prior, pose, settings)
+        else:
+            work = rerun.segment_box(session.operations, micrograph, prior, pose, settings, box)
+        self.runner.start(work, lambda result: self._on_segmented(result, image, frame, box))
+
+    def _on_segmented(
+        self, result: tasks.Segmented, image: Image, frame: tuple[int, ...], box: rerun.Box | None
+    ) -> None:
+        inside = None if box is None else box.contains
+        self.session.take_segmentation(image, result, frame=frame, inside=inside)
+        reservations = [] if box is not None else result.table.provenance.get("reservations", [])
+        waiting = int((result.table.rows["status"] == "review").sum())
+        found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
+        self._last = found
+        self._message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
+        together = inferred_sentence(result.table.rows)
+        if reservations:
+            self._message += f" The lattice fits{doubts(reservations)}."
+        self._message += f" {together}" if together else ""
+        only = result.only_layer
+        if only is not None and result.prior is not None:
+            show_warning(
+                f"Of {result.prior.name} only a layer of {only.name} is seen in this image, so only its "
+                "atoms are named; check the twist in step 2, or take it as the prior."
+            )
+        elif result.prior is not None and result.pose is None:
+            show_warning(
+                f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
+                "image alone; check the pixel size in step 1, or try another prior."
+            )
+        if not len(result.table) and box is None:
+            show_info("The network found no atom; check the pixel size in step 1 and the prior in step 2.")
+
+    def _on_part(self, on: bool) -> None:
+        """Let a person draw the rectangle; it is segmented as soon as it is drawn."""
+        image = self.session.image
+        if not on or image is None:
+            self._drop_rectangle()
+            return
+        self._rectangle = rerun.rectangle_layer(image)
+        self._rectangle.events.data.connect(self._on_drawn)
+        self.session.viewer.add_layer(self._rectangle)
+        self.session.activate(self._rectangle)
+        show_info("Draw a rectangle around what is to be segmented again.")
+
+    def _on_drawn(self, event: Any) -> None:
+        if getattr(event.action, "value", "") == "added":  # the mouse is still in the middle of its event
+            QTimer.singleShot(0, self._take_rectangle)
+
+    def _take_rectangle(self) -> None:
+        layer = self._rectangle
+        if layer is None or not layer.nshapes:
+            return
+        corners = np.array(layer.data[-1])
+        self._drop_rectangle()
+        self.session.activate_atoms()
+        self.start_part(corners)
+
+    def _drop_rectangle(self, *_: Any) -> None:
+        layer, self._rectangle = self._rectangle, None
+        self.part.setChecked(False)
+        if layer is not None:
+            layer.events.data.disconnect(self._on_drawn)
+            if layer in self.session.viewer.layers:
+                self.session.viewer.layers.remove(layer)
+
+    def _fill_models(self, names: list[str]) -> None:
+        chosen = self._wanted or self.chosen_model
+        self._wanted = ""
+        self.model.clear()
+        for name in names:
+            self.model.addItem(self.session.operations.model_label(name), name)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if names else -1)
+        self.refresh()
+
+    def _on_no_models(self, error: StempriorError) -> None:
+        self.model.clear()
+        self._message = str(error)
+        self._on_busy(self.runner.busy)
+
+    def _on_busy(self, busy: bool) -> None:
+        self.bar.setRange(0, 0 if busy else 1)
+        self.bar.setValue(0)
+        if busy:
+            self.stage.setText("Starting…")
+        else:
+            self.stage.setText(self._message)
+        self.stage.setVisible(bool(self.stage.text()))
+        self.refresh()
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.bar.setRange(0, progress.total)
+        self.bar.setValue(progress.done)
+        count = f" ({progress.done} of {progress.total})" if progress.total else ""
+        self.stage.setText(f"{progress.stage[:1].upper()}{progress.stage[1:]}{count}…")
+
+    def _on_failed(self, error: StempriorError) -> None:
+        self._message = str(error)
+        tell(error)
+
+    def _on_cancel(self) -> None:
+        self.runner.cancel()
+        self.stage.setText("Stopping…")
+        self.refresh()

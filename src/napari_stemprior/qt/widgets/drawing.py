@@ -1,0 +1,123 @@
+"""Atoms as points: one quiet write of positions, features and style, then one repaint.
+
+Every public setter of a Points layer repaints it, which at 50,000 points costs a tenth of a second
+each; so the events of the layer are held back while everything is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from operator import is_
+
+import numpy as np
+import pandas as pd
+from napari.layers import Points
+from napari.layers.base import ActionType
+from napari.layers.points._points_constants import Symbol
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import ABSENT
+from napari_stemprior.qt.layers.atom_layers import KEY
+from napari_stemprior.qt.layers.palette import element_colour
+
+Floats = NDArray[np.float64]
+#: Gives (N, 4) ring colours for the rows of an atom table.
+Colouring = Callable[[pd.DataFrame], Floats]
+
+#: Symbol of a point by the status of its atom: a square asks for a look, a diamond is an empty site.
+SYMBOLS = {"ok": "disc", "review": "square", "accepted": "disc", "rejected": "x", "vacancy": "diamond"}
+_SYMBOLS = {status: Symbol(name) for status, name in SYMBOLS.items()}
+#: Ring colour of rows that are no atoms.
+_GREY, _VACANCY = (0.6, 0.6, 0.6, 1.0), (1.0, 1.0, 1.0, 1.0)
+
+
+def by_element(rows: pd.DataFrame) -> Floats:
+    """Colour atoms by their element."""
+    codes, names = pd.factorize(rows["element"].to_numpy())
+    return np.array([(*element_colour(str(e)), 1.0) for e in names]).reshape(-1, 4)[codes]
+
+
+def ring_colours(rows: pd.DataFrame, colouring: Colouring) -> Floats:
+    """Return the colours of the rings, those of rejected rows and vacancies included."""
+    colours = np.asarray(colouring(rows), float)
+    status = rows["status"].to_numpy()
+    for word, colour in zip(ABSENT, (_GREY, _VACANCY), strict=True):
+        colours[status == word] = colour
+    return colours
+
+
+def draw(
+    layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring = by_element
+) -> None:
+    """Make a layer show rows of an atom table and nothing else.
+
+    Parameters
+    ----------
+    layer : napari.layers.Points
+    rows : pandas.DataFrame
+        Of an atom table.
+    shown : (N,) array of bool
+        Which of them are visible.
+    colouring : callable
+        Ring colours of the rows.
+    """
+    yx = rows[["y_px", "x_px"]].to_numpy(float)
+    moved = len(yx) != len(layer.data) or not np.array_equal(yx, layer.data)
+    with _quiet(layer):
+        if moved:
+            layer.selected_data = set()
+            layer.data = yx
+        layer.features = rows.reset_index(drop=True)
+        _style(layer, rows, shown, colouring)
+    layer.refresh(extent=moved)
+    if moved:
+        layer.events.data(
+            value=layer.data,
+            action=ActionType.CHANGED,
+            data_indices=tuple(range(len(yx))),
+            vertex_indices=((),),
+        )
+    layer.events.features()
+
+
+def restyle(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring) -> None:
+    """Show the same points in another way."""
+    with _quiet(layer):
+        _style(layer, rows, shown, colouring)
+    layer.refresh(extent=False)
+
+
+def _style(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring) -> None:
+    """Set the style directly rather than mapped from a feature.
+
+    One missing value in a mapped column would hide every point.
+    """
+    if rows.empty:
+        return
+    colours = ring_colours(rows, colouring)
+    # napari 0.9 heeds `shown` only of points with more than two axes, so a hidden one is drawn as nothing
+    colours[~shown, 3] = 0.0
+    layer.border_color = colours
+    layer.face_color = np.zeros((len(rows), 4))
+    codes, names = pd.factorize(rows["status"].to_numpy())
+    symbols = np.array([_SYMBOLS[s] for s in names], object)[codes]
+    if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
+        layer.symbol = symbols
+    kept = layer.metadata.setdefault(KEY, {})
+    if layer.current_size > 0:  # selecting a hidden point makes its size the current one
+        kept["size"] = float(layer.current_size)
+    layer.size = np.where(shown, kept.get("size", 1.0), 0.0)
+    layer.shown = shown
+
+
+@contextmanager
+def _quiet(layer: Points) -> Iterator[None]:
+    """Hold back the events of a layer."""
+    with (
+        layer.events.blocker_all(),
+        layer._border.events.blocker_all(),
+        layer._face.events.blocker_all(),
+        layer.text.events.blocker_all(),
+    ):
+        yield
