@@ -45,7 +45,7 @@ _LEAST_EVIDENCE = 1e-6
 SITE_DISTANCE = 0.45
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sites:
     """Registered columns in canonical pixels.
 
@@ -69,7 +69,7 @@ class Sites:
     column: Integers | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SiteAnswers:
     """What the counts say of each registered site.
 
@@ -88,7 +88,7 @@ class SiteAnswers:
     unseen: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peaks:
     """Columns in canonical pixels.
 
@@ -123,7 +123,7 @@ class Peaks:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PeakTable:
     """Peaks of one map before anything is decided.
 

@@ -23,7 +23,7 @@ OVERLAP = 64
 _SITE_MARGIN = 8
 
 
-@dataclass
+@dataclass(eq=False)
 class Answer:
     """The network's maps over a whole canonical image.
 

@@ -91,7 +91,7 @@ def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, N
     return operations.read_pixel_size(path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recorded:
     """What was found in a recording.
 

@@ -31,7 +31,7 @@ _SITE_MARGIN = 8
 _JITTER = 0.05
 
 
-@dataclass
+@dataclass(eq=False)
 class CorrectedView:
     """An image that a person has corrected, at `CANONICAL_PIXEL_SIZE`.
 
@@ -132,7 +132,7 @@ class CorrectedView:
         return placed, True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Move:
     """A turn, with or without a mirror, that lays a place of an image on the middle of a crop.
 

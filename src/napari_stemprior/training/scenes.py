@@ -27,7 +27,7 @@ _ADATOM_DISTANCE = 0.8
 DISORDERED = 0.06
 
 
-@dataclass
+@dataclass(eq=False)
 class Lattice:
     """One crystal laid on the field.
 
@@ -61,7 +61,7 @@ class Lattice:
         return yx[inside], index[inside].astype(np.int64)
 
 
-@dataclass
+@dataclass(eq=False)
 class Scene:
     """A simulated specimen with its true atoms, in canonical pixels.
 
