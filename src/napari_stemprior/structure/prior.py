@@ -16,7 +16,7 @@ from napari_stemprior.structure.unit_cell import UnitCell
 #: HAADF intensity of an atom goes as Z to about this power
 #: (Pennycook and Jesson, Ultramicroscopy 37 (1991) 14; measured values lie between 1.6 and 1.9).
 HAADF_EXPONENT = 1.7
-#: Atoms whose projections lie closer than this (Å) are one column.
+#: Atoms whose projections lie closer than this (Å) are one column, in priors, stacks and training scenes.
 MERGE_DISTANCE = 0.4
 
 

@@ -14,13 +14,12 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.smooth_fields import random_cosines
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 from napari_stemprior.training.crystals import Crystal, random_crystal
 from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-#: Columns of two layers closer than this (Å) are one column.
-MERGE_DISTANCE = 0.4
 #: Å that an adatom keeps from the columns around it.
 _ADATOM_DISTANCE = 0.8
 #: Share of the scenes without a crystal.
