@@ -57,7 +57,7 @@ def fake_fit_pixel_size(image, prior):
     return PIXEL_SIZE, POSE
 
 
-def fake_reference(prior, instrument, pixel_size, shape, pose, thickness):
+def fake_reference(layers, instrument, pixel_size, shape, poses, thickness):
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
 

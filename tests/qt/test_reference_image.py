@@ -12,13 +12,16 @@ from napari_stemprior.errors import ExportError, RegistrationError, StempriorErr
 from napari_stemprior.io import read_micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.optics.montage import Montage
+from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.optics.reference_jobs import ReferenceJob, render
 from napari_stemprior.progress import drain
 from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.layers.montage_layers import corners_of, montage_layers
 from napari_stemprior.qt.reference_image import Reference, ReferenceSettings, residual
 from napari_stemprior.qt.widgets.montage_form import numbers
-from napari_stemprior.structure import built_in
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import built_in, load_prior
 
 
 def settings(prior="MoS2", shape=(40, 50), pose=POSE):
@@ -84,14 +87,25 @@ def test_noise_is_drawn_at_the_dose():
     assert again.dose is None
 
 
-def test_the_layers_of_a_stack_add_up():
-    def engine(prior, instrument, pixel_size, shape, pose, thickness):
-        return np.full(shape, len(prior.name), np.float32)
+def test_a_stack_looks_the_same_from_the_desk_and_from_the_command_line():
+    stack = load_prior("MoS2/WS2 twist 5")
+    poses = (POSE, Pose.from_angle(12.0, 0.2, (8.0, 3.0)))
+    lens = Instrument(convergence_semi_angle=35.0, defocus=10.0)  # so open that a layer's depth matters
+    wanted = ReferenceSettings(stack.name, stack.layers, poses, lens, 0.2, (40, 50), 50.0)
+    desk = drain(tasks.reference(Operations(), wanted, None))
+    job = ReferenceJob(stack, lens, 0.2, (40, 50), poses, thickness=50.0)
+    np.testing.assert_array_equal(desk.clean, render(job))
+    flat = sum(
+        reference_image(layer, lens, 0.2, (40, 50), pose)
+        for layer, pose in zip(stack.layers, poses, strict=True)
+    )
+    assert np.abs(desk.clean - flat).max() > 0.02 * flat.max(), "the lower layer is out of focus"
 
-    one, other = built_in("MoS2"), built_in("graphene")
-    wanted = ReferenceSettings("both", (one, other), (POSE, None), Instrument(), 0.2, (4, 4), 50.0)
-    result = drain(tasks.reference(Operations(reference_image=engine), wanted, None))
-    assert (result.clean == len("MoS2") + len("graphene")).all()
+
+def test_each_layer_of_a_stack_tells_how_it_lies():
+    layers = (built_in("MoS2"), built_in("graphene"))
+    wanted = ReferenceSettings("both", layers, (POSE, None), Instrument(), 0.2, (20, 20), 50.0)
+    result = drain(tasks.reference(Operations(), wanted, None))
     assert {"rotation_degrees_layer_0"} == {k for k in result.metadata() if "rotation" in k}
 
 

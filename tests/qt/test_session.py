@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, fake_operations
@@ -13,7 +15,8 @@ from napari_stemprior.qt.layers.comparison import Comparison
 from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import built_in
+from napari_stemprior.structure import built_in, load_prior
+from napari_stemprior.structure.library import build_atoms, entries
 
 
 def segmented(session, **settings):
@@ -185,3 +188,16 @@ def test_segmenting_without_a_pixel_size_says_what_to_do(viewer, session):
     viewer.add_layer(Image(np.random.default_rng(0).random(SHAPE)))
     with pytest.raises(StempriorError, match="step 1"):
         segmented(session, with_prior=False)
+
+
+def test_an_edited_structure_file_that_is_read_again_is_taken(session, tmp_path):
+    path = tmp_path / "crystal.cif"
+    told = []
+    session.prior_changed.connect(lambda: told.append(session.prior.period))
+    build_atoms(entries()["SrTiO3 [001]"]).write(path)
+    session.set_prior(load_prior(path, (0, 0, 1)))
+    session.set_prior(load_prior(path, (0, 0, 1)))
+    edited = re.sub(r"(_cell_length_c\s+)\S+", r"\g<1>4.0", path.read_text())
+    path.write_text(edited)  # across the beam nothing changes
+    session.set_prior(load_prior(path, (0, 0, 1)))
+    assert told == pytest.approx([3.905, 4.0])

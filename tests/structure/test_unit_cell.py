@@ -32,11 +32,22 @@ def test_the_atoms_make_up_the_columns(name: str) -> None:
         assert dict(found) == pytest.approx(dict(column.composition))
 
 
-def test_it_does_not_decide_what_is_equal() -> None:
-    prior = built_in("MoS2")
-    bare = replace(prior, unit_cell=None)
-    assert bare == prior
-    assert hash(bare) == hash(prior)
+def test_what_changes_an_answer_makes_another_prior() -> None:
+    prior = built_in("SrTiO3 [001]")
+    unit = prior.unit_cell
+    assert unit is not None
+    same = replace(prior, unit_cell=replace(unit, positions=unit.positions.copy()))
+    assert same == prior
+    assert hash(same) == hash(prior)
+    others = [
+        replace(prior, period=2 * prior.period),
+        replace(prior, source="elsewhere"),
+        replace(prior, cell=1.01 * prior.cell),
+        replace(prior, unit_cell=None),
+        replace(prior, unit_cell=replace(unit, positions=unit.positions + 0.1)),
+        replace(prior, unit_cell=replace(unit, occupancy=0.5 * unit.occupancy)),
+    ]
+    assert all(other != prior for other in others)
 
 
 def test_the_upper_sulphur_lies_above_the_metal() -> None:

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial import cKDTree
+from scipy.stats import kstest
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.training import scenes
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank, random_crystal, save_bank
 from napari_stemprior.training.examples import collate, make_example, targets
 from napari_stemprior.training.exposure import expose
 from napari_stemprior.training.prompting import PromptKind, _half_turned, prompt_for
-from napari_stemprior.training.scenes import Lattice, random_affine, random_scene
+from napari_stemprior.training.scenes import Lattice, _boundary, random_affine, random_scene
 
 SIZE = 96
 
@@ -144,3 +146,37 @@ def test_examples_of_every_kind_join_into_a_batch(bank: list[Crystal]) -> None:
     assert batch.matched.tolist() == [True, True, False, False, False]
     assert not batch.prompt.site_mask[1].any()
     assert int(batch.column_token.max()) < batch.prompt.columns.shape[1]
+
+
+def test_a_grain_boundary_runs_anywhere_near_the_middle() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [_boundary(rng, SIZE) for _ in range(400)]
+    offset = np.array([(b.point - SIZE / 2) @ b.normal for b in drawn]) / SIZE
+    assert np.abs(offset).max() <= 0.2
+    assert kstest(offset, "uniform", (-0.2, 0.4)).pvalue > 0.01
+    angle = np.arctan2(*np.array([b.normal for b in drawn]).T)
+    assert kstest(angle, "uniform", (-np.pi, 2 * np.pi)).pvalue > 0.01
+    again = _boundary(np.random.default_rng(0), SIZE)
+    np.testing.assert_array_equal(again.normal, drawn[0].normal)
+    np.testing.assert_array_equal(again.point, drawn[0].point)
+
+
+def test_two_grains_meet_at_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(
+        scenes, "_boundary", lambda rng, size: drawn.append(_boundary(rng, size)) or drawn[-1]
+    )
+    crystal = random_crystal(np.random.default_rng(1))
+    monkeypatch.setattr(scenes, "pick_crystal", lambda rng, bank: crystal)
+    for name in ("_displacement", "_defects", "_adatoms", "_amorphous"):
+        monkeypatch.setattr(scenes, name, lambda *given: np.zeros((2, SIZE, SIZE)))
+    two = 0
+    for seed in range(40):
+        scene = random_scene(np.random.default_rng(seed), [], SIZE, disordered=0.0)
+        if len(scene.lattices) < 2 or scene.lattices[1].layer:
+            continue
+        across = (scene.positions - drawn[-1].point) @ drawn[-1].normal
+        sure = np.abs(across) * CANONICAL_PIXEL_SIZE > 0.25  # the columns are off by up to some 0.04 Å
+        assert ((across > 0) == (scene.lattice == 1))[sure].all()
+        two += 1
+    assert two > 3

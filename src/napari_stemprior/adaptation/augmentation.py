@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, SITE_MARGIN
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics.smooth_fields import smooth_field
 from napari_stemprior.training.examples import Example, targets
@@ -25,13 +25,11 @@ Floats = NDArray[np.float64]
 _MATCHED, _UNREGISTERED = 0.65, 0.05
 #: How often a crop is turned by any angle, beside the eight turns and mirrors of a square.
 _TURNED = 0.5
-#: Canonical pixels around a crop from which placed columns are still given, as in `inference.tiles`.
-_SITE_MARGIN = 8
 #: Å by which placed columns are off, as a whole.
 _JITTER = 0.05
 
 
-@dataclass
+@dataclass(eq=False)
 class CorrectedView:
     """An image that a person has corrected, at `CANONICAL_PIXEL_SIZE`.
 
@@ -115,7 +113,7 @@ class CorrectedView:
         yx = move.forward(self.prompt.sites[0].numpy().astype(float))
         if rng is not None:
             yx = yx + rng.normal(0, _JITTER / CANONICAL_PIXEL_SIZE, 2)
-        near = self.prompt.site_mask[0].numpy() & ((yx > -_SITE_MARGIN) & (yx < side + _SITE_MARGIN)).all(
+        near = self.prompt.site_mask[0].numpy() & ((yx > -SITE_MARGIN) & (yx < side + SITE_MARGIN)).all(
             axis=1
         )
         if drawn >= _MATCHED or not near.any():
@@ -132,7 +130,7 @@ class CorrectedView:
         return placed, True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Move:
     """A turn, with or without a mirror, that lays a place of an image on the middle of a crop.
 

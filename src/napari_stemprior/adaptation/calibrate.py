@@ -35,7 +35,7 @@ _GATE = 0.45
 _SEED = 20_000_000
 
 
-@dataclass
+@dataclass(eq=False)
 class _Collected:
     """Peaks of many scenes: what is known of each, and whether there is a column."""
 

@@ -27,7 +27,7 @@ BORDER = 1.0
 _UNMATCHED = 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matching:
     """Who belongs to whom.
 

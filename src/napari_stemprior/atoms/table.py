@@ -43,7 +43,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AtomTable:
     """Atom columns found on one micrograph.
 

@@ -17,7 +17,7 @@ from napari_stemprior.recording import PreparedImage
 _PAD = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CanonicalImage:
     """An image at `CANONICAL_PIXEL_SIZE`.
 

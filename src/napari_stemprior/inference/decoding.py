@@ -20,7 +20,7 @@ from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_share import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.structure.prior import MERGE_DISTANCE as JOINED_DISTANCE
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,16 +36,16 @@ _SEEN = 3.0
 _FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
-#: A hidden column this near (Å) to one of the entrance layer is the same column: half of the distance at
+#: A hidden peak this near (Å) to one of the entrance layer is the same column: half of `MERGE_DISTANCE`, at
 #: which priors and scenes join columns, for peaks are not exact. Registered sites know better.
-MERGE_DISTANCE = 0.22
+COVERED_DISTANCE = 0.22
 #: A column of a kind that the image shows has this evidence at least; 0 is kept for those of no trace.
 _LEAST_EVIDENCE = 1e-6
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sites:
     """Registered columns in canonical pixels.
 
@@ -69,7 +69,7 @@ class Sites:
     column: Integers | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SiteAnswers:
     """What the counts say of each registered site.
 
@@ -88,7 +88,7 @@ class SiteAnswers:
     unseen: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peaks:
     """Columns in canonical pixels.
 
@@ -123,7 +123,7 @@ class Peaks:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PeakTable:
     """Peaks of one map before anything is decided.
 
@@ -337,7 +337,7 @@ def _merged(
         return top, low
     distance, found = cKDTree(top[0]).query(low[0])
     nearest = np.asarray(found)
-    same = distance * CANONICAL_PIXEL_SIZE < MERGE_DISTANCE
+    same = distance * CANONICAL_PIXEL_SIZE < COVERED_DISTANCE
     if sites is not None:
         same &= ~_on_two_sites(top[0][nearest], low[0], sites)
     surer = same & (low[1] > top[1][nearest])
@@ -356,7 +356,7 @@ def _on_two_sites(top: Floats, low: Floats, sites: Sites) -> NDArray[np.bool_]:
     upper, lower = sites.yx[~sites.hidden], sites.yx[sites.hidden]
     (top_on, top_site), (low_on, low_site) = _nearest_site(top, upper), _nearest_site(low, lower)
     distance = np.linalg.norm(upper[top_site] - lower[low_site], axis=1)
-    return np.asarray(top_on & low_on & (distance * CANONICAL_PIXEL_SIZE >= JOINED_DISTANCE))
+    return np.asarray(top_on & low_on & (distance * CANONICAL_PIXEL_SIZE >= MERGE_DISTANCE))
 
 
 def _nearest_site(yx: Floats, places: Floats) -> tuple[NDArray[np.bool_], Integers]:

@@ -165,7 +165,7 @@ def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_]
     return max(1.0, float(np.median(found[away] / expected[away])) / _CHI_SQUARE_MEDIAN)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Test:
     """The most powerful test of "a usual column" against "none" at every site.
 

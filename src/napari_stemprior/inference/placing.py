@@ -44,7 +44,7 @@ VACANCY_DISTANCE = 0.6
 MARGIN = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placement:
     """Registered columns of a prior on a micrograph.
 

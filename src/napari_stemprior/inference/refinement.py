@@ -26,7 +26,7 @@ _ROUNDS = 8
 _TOGETHER = 0.55
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refined:
     """Positions and what the fit says of them.
 

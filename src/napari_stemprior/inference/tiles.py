@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_stemprior.network.config import STRIDE
+from napari_stemprior.network.config import SITE_MARGIN, STRIDE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
@@ -19,11 +19,9 @@ from napari_stemprior.progress import Progress
 #: Canonical pixels on a side of a tile, and how many of them neighbours share.
 TILE = 256
 OVERLAP = 64
-#: Canonical pixels around a tile from which registered columns are still given.
-_SITE_MARGIN = 8
 
 
-@dataclass
+@dataclass(eq=False)
 class Answer:
     """The network's maps over a whole canonical image.
 
@@ -142,7 +140,7 @@ def _ramp(length: int) -> NDArray[np.float32]:
 def _cropped(prompt: StructurePrompt, y: int, x: int, rows: int, columns: int) -> StructurePrompt:
     """Take the sites of one tile."""
     sites = prompt.sites[0] - torch.tensor([y, x], dtype=prompt.sites.dtype)
-    low, high = -_SITE_MARGIN, torch.tensor([rows + _SITE_MARGIN, columns + _SITE_MARGIN])
+    low, high = -SITE_MARGIN, torch.tensor([rows + SITE_MARGIN, columns + SITE_MARGIN])
     near = prompt.site_mask[0] & (sites > low).all(1) & (sites < high).all(1)
     if not bool(near.any()):
         near = torch.zeros_like(near)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import MicrographError, PixelSizeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Micrograph:
     """One image with its calibration.
 

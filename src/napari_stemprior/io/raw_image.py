@@ -14,7 +14,7 @@ from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.length_units import to_angstrom
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawImage:
     """One signal of a file.
 

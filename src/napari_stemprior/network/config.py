@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 CANONICAL_PIXEL_SIZE = 0.2
 #: The coarsest level is this many canonical pixels; tiles are multiples of it.
 STRIDE = 8
+#: Canonical pixels around a tile or crop from which registered columns are still given to the network.
+SITE_MARGIN = 8
 
 
 @dataclass(frozen=True)

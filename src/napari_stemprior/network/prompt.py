@@ -16,7 +16,7 @@ LIKENESS_FEATURES = (6, 7, 12)
 LATTICE_FEATURES = 4
 
 
-@dataclass
+@dataclass(eq=False)
 class StructurePrompt:
     """A batch of priors. Padded entries carry ``False`` in the masks; a prior may be absent.
 

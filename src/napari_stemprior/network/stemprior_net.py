@@ -18,7 +18,7 @@ from napari_stemprior.network.structure_encoder import StructureEncoder
 _BLOCK = 4
 
 
-@dataclass
+@dataclass(eq=False)
 class NetworkOutput:
     """What the network says of a batch of images.
 

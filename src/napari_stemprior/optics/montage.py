@@ -20,7 +20,7 @@ from napari_stemprior.structure import StructurePrior
 _LEAST_FIELD = 8.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Montage:
     """Pictures of one prior at several thicknesses and defoci.
 

@@ -14,7 +14,7 @@ from scipy.fft import next_fast_len
 from scipy.ndimage import map_coordinates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PeriodicScan:
     """The image of one cell of a specimen that repeats across the beam.
 

@@ -17,10 +17,10 @@ from napari_stemprior.errors import InstrumentError, StempriorError, StructureEr
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.multislice_reference import Quality, multislice_reference
 from napari_stemprior.optics.noise import NoiseChain
-from napari_stemprior.optics.reference import DEFAULT_THICKNESS, reference_image
+from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.stack_reference import stack_reference
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure import Prior, Stack, StructurePrior, layers_of
 
 Engine = Literal["fast", "multislice"]
 
@@ -83,22 +83,20 @@ class ReferenceJob:
         StempriorError
             If the engine cannot do the prior or the detector.
         """
-        pose = self.poses[0] if self.poses else None
-        if isinstance(self.prior, Stack):
-            if self.engine == "multislice":
+        layers = layers_of(self.prior)
+        poses = self.poses or (None,) * len(layers)
+        if self.engine == "multislice":
+            if isinstance(self.prior, Stack):
                 raise StructureError(
                     f"{self.prior.name}: layers that share no cell have no periodic cell for multislice; "
                     "use the fast engine."
                 )
-            yield Progress(0, 1, "reference")
-            image = stack_reference(self.prior, self.instrument, self.pixel_size, self.shape, self.poses)
-        elif self.engine == "multislice":
             image = yield from multislice_reference(
                 self.prior,
                 self.instrument,
                 self.pixel_size,
                 self.shape,
-                pose,
+                poses[0],
                 thickness=self.thickness,
                 phonons=self.phonons,
                 quality=self.quality,
@@ -107,8 +105,8 @@ class ReferenceJob:
             )
         else:
             yield Progress(0, 1, "reference")
-            image = reference_image(
-                self.prior, self.instrument, self.pixel_size, self.shape, pose, thickness=self.thickness
+            image = stack_reference(
+                layers, self.instrument, self.pixel_size, self.shape, poses, thickness=self.thickness
             )
         if self.noise is not None:
             image = self.noise.apply(image, self.pixel_size, np.random.default_rng(self.seed))

@@ -32,7 +32,7 @@ _BLOCK = 12
 _SLICES_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Potential:
     """The projected potential of each slice.
 

@@ -14,7 +14,7 @@ from napari_stemprior.atoms import ABSENT
 from napari_stemprior.atoms.matching import GATE_FRACTION, GATE_MAX, median_spacing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Merged:
     """Rows after a merge, and how many atoms a person's edits kept or held empty.
 

@@ -17,7 +17,7 @@ from napari_stemprior.structure import Prior, Stack, StructurePrior
 _FAINTEST = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lattice:
     """The lattice points of a placed prior on an image.
 

@@ -50,7 +50,7 @@ class ReferenceSettings:
     thickness: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """A simulated image and how it was made.
 
@@ -128,7 +128,7 @@ def shown_limits(picture: NDArray[np.float32]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference:
     """An image less its reference, (h, w), and the value that is shown in full colour."""
 

@@ -16,7 +16,7 @@ CHANCE = 1e-4
 JPEG_DIGITS = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Runs along rows.
 

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 _LEAST_SIDE = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedImage:
     """A recording without what the scan and the file have added to the specimen.
 

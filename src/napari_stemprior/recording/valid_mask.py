@@ -23,7 +23,7 @@ from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
 _LEAST_SIGNAL = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BadArea:
     """An area without signal.
 

@@ -30,7 +30,7 @@ _ENOUGH = 0.004
 _TAU = 2 * np.pi
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bend:
     """A displacement as a cubic spline.
 

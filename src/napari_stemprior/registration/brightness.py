@@ -61,7 +61,7 @@ class Brightness:
     contrast: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Solution:
     """The best fit of all brightnesses.
 

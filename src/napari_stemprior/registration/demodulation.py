@@ -16,7 +16,7 @@ from napari_stemprior.registration.reciprocal import Nodes
 from napari_stemprior.registration.spectrum import Flattened
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fringes:
     """Complex amplitude of each node on a coarse grid.
 

@@ -13,7 +13,7 @@ from napari_stemprior.registration.demodulation import Fringes
 _TAU = 2 * np.pi
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Displacement:
     """A displacement field on the coarse grid of some fringes.
 

@@ -23,7 +23,7 @@ CAPTURE = 45.0
 USUAL_STRAIN = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lattice:
     """A linear map and the node power that speaks for it.
 

@@ -32,7 +32,7 @@ _COVERED = 0.7
 _COHERENT_NODES = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Straight:
     """Fringes on an affine map with the displacement from it taken out.
 

@@ -36,7 +36,7 @@ _SIDE = 130.0
 _FEWEST = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Band:
     """A range of pixel sizes (Å) and the image, or the middle of it, made ready for one of them.
 

@@ -41,7 +41,7 @@ _HOPELESS = 0.02
 _EXCUSABLE = ("explained", "scale")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placement:
     """A pose in Å on the flattened image, with what speaks for it."""
 
@@ -164,7 +164,7 @@ def place(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.fl
     return placements
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Locked:
     """A lattice whose phases are locked over the image; the orientation of its basis is still open.
 

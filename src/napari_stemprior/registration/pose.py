@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_stemprior.structure import StructurePrior
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pose:
     """Carries prior coordinates to image pixels: ``yx = affine @ xy + origin``.
 

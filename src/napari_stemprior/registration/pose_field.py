@@ -32,7 +32,7 @@ _FINE_WIDTHS = (1.0, 1.5, 2.2)
 _SHARES = (0.3, 0.8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PoseField:
     """A pose and a smooth displacement of its lattice.
 

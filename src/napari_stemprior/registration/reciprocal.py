@@ -22,7 +22,7 @@ MOST_NODES = 48
 EXPONENTS = (1.25, 1.5, 1.7, 1.95)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Nodes:
     """Reciprocal nodes of a prior, one of each Friedel pair, strongest first.
 

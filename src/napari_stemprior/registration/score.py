@@ -265,7 +265,7 @@ _SMEARED = 0.35
 _DOUBT = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peaks:
     """The peaks of a spectrum, one of each Friedel pair.
 

@@ -26,7 +26,7 @@ TILE = 130.0
 MOST_TILES = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flattened:
     """An image without background, of even contrast, binned where its pixels are fine.
 
@@ -193,7 +193,7 @@ def _bilinear(
     return np.asarray(tall[:, j] * (1 - v) + tall[:, j1] * v, dtype=np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """Power spectrum over its background, near the origin of reciprocal space.
 

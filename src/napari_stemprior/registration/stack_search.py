@@ -121,7 +121,7 @@ def unfolded(
     return -float(result.fun), maps(result.x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Start:
     """Maps and origins (Å) of all layers, and how well they agree with the image."""
 

@@ -16,7 +16,7 @@ from napari_stemprior.structure.unit_cell import UnitCell
 #: HAADF intensity of an atom goes as Z to about this power
 #: (Pennycook and Jesson, Ultramicroscopy 37 (1991) 14; measured values lie between 1.6 and 1.9).
 HAADF_EXPONENT = 1.7
-#: Atoms whose projections lie closer than this (Å) are one column.
+#: Atoms whose projections lie closer than this (Å) are one column, in priors, stacks and training scenes.
 MERGE_DISTANCE = 0.4
 
 
@@ -84,7 +84,12 @@ class StructurePrior:
     source : str
         Where the structure comes from (a reference or a file name).
     unit_cell : UnitCell, optional
-        The atoms in three dimensions, for multislice; no part of what makes two priors equal.
+        The atoms in three dimensions, for multislice.
+
+    Notes
+    -----
+    Priors are equal where every field is, the unit cell included: a prior that was read back from a dataset
+    has none and differs from the one that was saved.
 
     Raises
     ------
@@ -115,12 +120,18 @@ class StructurePrior:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, StructurePrior)
-            and (self.name, self.zone_axis, self.columns) == (other.name, other.zone_axis, other.columns)
+            and self._plain == other._plain
             and np.array_equal(self.cell, other.cell)
+            and self.unit_cell == other.unit_cell
         )
 
     def __hash__(self) -> int:
-        return hash((self.name, self.zone_axis, self.columns, self.cell.tobytes()))
+        return hash((*self._plain, *self.cell.ravel().tolist()))
+
+    @property
+    def _plain(self) -> tuple[object, ...]:
+        """The fields that hold no array."""
+        return self.name, self.zone_axis, self.columns, self.period, self.source
 
     @cached_property
     def fractional(self) -> NDArray[np.float64]:

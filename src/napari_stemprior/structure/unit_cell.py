@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class UnitCell:
         Part of the repeats in which the atom is there.
     site : (N,) array of int
         Rows that share a number are alternatives on one site.
+
+    Notes
+    -----
+    Unit cells are equal where every number is; the arrays cannot be written to.
     """
 
     lattice: NDArray[np.float64]
@@ -43,6 +47,14 @@ class UnitCell:
             value = np.array(getattr(self, name), dtype=kind)
             value.setflags(write=False)
             object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnitCell) and all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
+        )
+
+    def __hash__(self) -> int:
+        return hash((*self.atomic_numbers.tolist(), *self.lattice.ravel().tolist()))
 
     def __len__(self) -> int:
         return len(self.atomic_numbers)

@@ -18,7 +18,7 @@ _ATOMIC_NUMBERS = np.setdiff1d(np.arange(3, 84), [4, 10, 18, 21, 36, 37, 43, 54,
 _MIN_DISTANCE = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crystal:
     """A projected cell.
 

@@ -26,7 +26,7 @@ _OFFSET_REACH = 2
 _MARGIN = 16
 
 
-@dataclass
+@dataclass(eq=False)
 class Example:
     """One or more training images with everything the losses need.
 

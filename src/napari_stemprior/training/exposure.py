@@ -27,7 +27,7 @@ from napari_stemprior.training.scenes import Scene
 RECORDED = 0.65
 
 
-@dataclass
+@dataclass(eq=False)
 class Exposure:
     """A scene as it was recorded.
 

@@ -14,20 +14,19 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.smooth_fields import random_cosines
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 from napari_stemprior.training.crystals import Crystal, random_crystal
 from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-#: Columns of two layers closer than this (Å) are one column.
-MERGE_DISTANCE = 0.4
 #: Å that an adatom keeps from the columns around it.
 _ADATOM_DISTANCE = 0.8
 #: Share of the scenes without a crystal.
 DISORDERED = 0.06
 
 
-@dataclass
+@dataclass(eq=False)
 class Lattice:
     """One crystal laid on the field.
 
@@ -61,7 +60,7 @@ class Lattice:
         return yx[inside], index[inside].astype(np.int64)
 
 
-@dataclass
+@dataclass(eq=False)
 class Scene:
     """A simulated specimen with its true atoms, in canonical pixels.
 
@@ -140,7 +139,7 @@ def random_scene(
     disordered : float
         Probability that there is no crystal.
     """
-    own = rng.spawn(1)[0]
+    own = rng.spawn(1)[0]  # what it decides leaves the rest of the scene as it is
     if own.random() < disordered:
         return disordered_scene(own, bank, size)
     crystal = pick_crystal(rng, bank)
@@ -151,6 +150,7 @@ def random_scene(
     elif kind == "grains":
         lattices.append(_second_grain(rng, bank, lattices[0], size))
     displacement = _displacement(rng, size)
+    boundary = _boundary(own, size)
 
     exponent = rng.uniform(1.4, 1.95)
     attenuation = rng.uniform(0.75, 1.0)
@@ -161,7 +161,7 @@ def random_scene(
         layers = lattice.crystal.layers[index] + lattice.layer
         intensity = intensity * attenuation**layers
         if kind == "grains":
-            keep = _half_plane(yx, size, lattices[0].origin) == (number == 0)
+            keep = boundary.is_beyond(yx) == (number == 1)
             yx, index, intensity, layers = yx[keep], index[keep], intensity[keep], layers[keep]
         parts.append((yx, intensity, layers, np.full(len(yx), number), index))
     yx, intensity, layers, owner, index = (np.concatenate(p) for p in zip(*parts, strict=True))
@@ -251,11 +251,23 @@ def _displacement(rng: np.random.Generator, size: int) -> Floats:
     return field_ * (amplitude / max(float(np.abs(field_).max()), 1e-9))
 
 
-def _half_plane(yx: Floats, size: int, seed: Floats) -> NDArray[np.bool_]:
-    """Split the field by a line that `seed` decides, near the middle."""
-    angle = float(seed.sum()) * 12.9898
+@dataclass(frozen=True, eq=False)
+class _Boundary:
+    """A straight grain boundary: a point (y, x) of it in pixels, and the (2,) unit vector across it."""
+
+    point: Floats
+    normal: Floats
+
+    def is_beyond(self, yx: Floats) -> NDArray[np.bool_]:
+        """Tell which of (N, 2) positions lie on the side to which the normal points."""
+        return np.asarray((yx - self.point) @ self.normal > 0)
+
+
+def _boundary(rng: np.random.Generator, size: int) -> _Boundary:
+    """Draw a boundary of any direction that passes the middle of the field within a fifth of its side."""
+    angle = rng.uniform(0, 2 * np.pi)
     normal = np.array([np.sin(angle), np.cos(angle)])
-    return np.asarray((yx - size / 2) @ normal > np.sin(angle * 7.0) * size / 5)
+    return _Boundary(size / 2 + rng.uniform(-0.2, 0.2) * size * normal, normal)
 
 
 def _defects(rng: np.random.Generator, scene: Scene) -> None:

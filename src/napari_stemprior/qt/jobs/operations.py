@@ -111,17 +111,16 @@ def _fit_pixel_size(image: NDArray[np.float32], prior: StructurePrior) -> tuple[
 
 
 def _reference_image(
-    prior: StructurePrior,
+    layers: Sequence[StructurePrior],
     instrument: Instrument,
     pixel_size: float,
     shape: tuple[int, int],
-    pose: Any,
+    poses: Sequence[Any],
     thickness: float,
 ) -> NDArray[np.float32]:
-    from napari_stemprior.optics.reference import reference_image
+    from napari_stemprior.optics.stack_reference import stack_reference
 
-    image = reference_image(prior, instrument, pixel_size, shape, pose, thickness=thickness)
-    return np.asarray(image, np.float32)
+    return stack_reference(layers, instrument, pixel_size, shape, poses, thickness=thickness)
 
 
 def _multislice_reference(

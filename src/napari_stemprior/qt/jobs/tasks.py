@@ -91,7 +91,7 @@ def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, N
     return operations.read_pixel_size(path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recorded:
     """What was found in a recording.
 
@@ -187,13 +187,9 @@ def reference(
 ) -> Generator[Progress, None, Reference]:
     """Simulate what the prior looks like in the microscope, with the fast engine."""
     yield Progress(0, 0, "Simulating the reference")
-    clean: NDArray[np.float32] | None = None
-    for prior, pose in zip(wanted.priors, wanted.poses, strict=True):
-        layer = operations.reference_image(
-            prior, wanted.instrument, wanted.pixel_size, wanted.shape, pose, wanted.thickness
-        )
-        clean = layer if clean is None else clean + layer  # incoherent: what each layer scatters adds up
-    assert clean is not None
+    clean = operations.reference_image(
+        wanted.priors, wanted.instrument, wanted.pixel_size, wanted.shape, wanted.poses, wanted.thickness
+    )
     return (yield from counted(operations, Reference(wanted, clean, "fast"), dose))
 
 
