@@ -22,7 +22,6 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, Sites, decode
-from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
 from napari_stemprior.inference.prompting import equal_columns, hidden_columns, placed_prompt
@@ -30,6 +29,7 @@ from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.stack_placing import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
