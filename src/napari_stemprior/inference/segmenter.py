@@ -112,8 +112,33 @@ class Segmenter:
         self._alone = None
         self.pose = None
 
-    def segment(self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None) -> AtomTable:
-        """Return the atoms; see `steps` for the parameters."""
+    def segment(
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
+    ) -> AtomTable:
+        """Find the atoms, all at once.
+
+        Parameters
+        ----------
+        prior : StructurePrior, Stack or None
+            None segments with the image alone.
+        trust : float
+            Weight in [0, 1] of the answer with the prior against the one without.
+        pose : Pose or StackPose, optional
+            Where the lattice lies; of a stack a `StackPose` with one pose a layer, or the `Pose` of its
+            first layer. Believed where it is given, and fitted otherwise; see `steps`.
+
+        Returns
+        -------
+        AtomTable
+            One row an atom column, places in pixels (y, x) and in Å; how the prior lies is in its provenance.
+
+        Raises
+        ------
+        StempriorError
+            If no image was set or `trust` is outside [0, 1].
+        DeviceError
+            If the memory of the device or of the computer does not suffice.
+        """
         return drain(self.steps(prior, trust=trust, pose=pose))
 
     def steps(
