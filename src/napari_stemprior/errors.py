@@ -5,6 +5,11 @@ The command line prints it and exits with code 2; the desk shows it as a notific
 None derives from ``RuntimeError``: napari's generator workers swallow those.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 #: Exit code of the command line for them.
 BAD_INPUT = 2
 
@@ -59,3 +64,42 @@ class TrainingError(StempriorError):
 
 class InstrumentError(StempriorError):
     """Settings of a microscope or a simulation that make no sense or do not go together."""
+
+
+#: What torch says of a CPU whose memory is used up, on Linux and macOS, and on Windows.
+_CPU_MEMORY = ("can't allocate memory", "not enough memory")
+
+
+def out_of_memory(error: BaseException) -> DeviceError | None:
+    """Return what to tell a person of an error that means a lack of memory; None of any other.
+
+    numpy raises a ``MemoryError``, torch a ``RuntimeError`` of which only the text says what it is; its
+    ``OutOfMemoryError``, which derives from it, is for GPUs alone.
+    """
+    text = str(error).lower()
+    less = "take less at once: a smaller image or batch."
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in text for words in _CPU_MEMORY)
+    ):
+        return DeviceError(f"The computer ran out of memory; close other programs, or {less}")
+    if isinstance(error, RuntimeError) and "out of memory" in text:
+        return DeviceError(f"The GPU ran out of memory; choose the device 'cpu', or {less}")
+    return None
+
+
+@contextmanager
+def telling_out_of_memory() -> Iterator[None]:
+    """Turn a lack of memory inside the block into a sentence.
+
+    Raises
+    ------
+    DeviceError
+        In place of the error of numpy or torch that means so; other errors pass.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        raise told from error

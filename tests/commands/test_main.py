@@ -468,6 +468,17 @@ def test_a_disk_that_refuses_is_said(
     assert "runs/last.safetensors: No space left on device" in one_sentence(capsys)
 
 
+def test_a_lack_of_memory_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def large(options: object) -> int:
+        raise MemoryError("Unable to allocate 512. TiB for an array")
+
+    monkeypatch.setitem(cli.COMMANDS, "priors", dataclasses.replace(cli.COMMANDS["priors"], run=large))
+    assert run("priors") == 2
+    assert "The computer ran out of memory" in one_sentence(capsys)
+
+
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sgement") == 2
     assert "segment" in one_sentence(capsys)

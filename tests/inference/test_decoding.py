@@ -136,6 +136,24 @@ def test_columns_nearer_than_the_prior_allows_are_one() -> None:
     np.testing.assert_allclose(sorted(peaks.yx[:, 1]), [40.0, 60.0], atol=0.1)
 
 
+def test_a_column_is_not_lost_to_one_that_is_no_column() -> None:
+    """The maximum between two columns yields to the surer one, and takes the other with it no more."""
+    yx = np.array([[40.0, 40.0], [44.0, 40.0], [48.0, 40.0]])
+    answer = answer_for(yx, np.zeros(3, int))
+    probability = answer.probability.numpy().copy()
+    for row, height in ((40, 0.7), (44, 0.8), (48, 1.0)):
+        probability[:, row - 2 : row + 2] *= height
+    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool), closest=2.0)
+    for turned in (False, True):
+        maps = np.flip(probability, 1) if turned else probability
+        turned_answer = Answer(
+            torch.from_numpy(maps.copy()), torch.zeros_like(answer.offset), answer.variance, answer.site
+        )
+        peaks = decode(turned_answer, maps, maps, sites)
+        rows = 95 - peaks.yx[:, 0] if turned else peaks.yx[:, 0]
+        np.testing.assert_allclose(sorted(rows), [40.0, 48.0], atol=0.3)
+
+
 def test_a_prior_of_one_layer_hides_nothing() -> None:
     yx = np.array([[40.0, 40.0], [60.0, 60.0]])
     answer = answer_for(yx, np.array([0, 1]))

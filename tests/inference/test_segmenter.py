@@ -13,8 +13,10 @@ from napari_stemprior.errors import (
     ModelError,
     PixelSizeError,
     StempriorError,
+    telling_out_of_memory,
 )
 from napari_stemprior.inference import Segmenter, available_models
+from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.placing import Placement
 from napari_stemprior.inference.segmenter import _labels
@@ -179,6 +181,56 @@ def test_bad_requests_are_refused(prior: StructurePrior, segmenter: Segmenter) -
         Segmenter(device="cpu").segment(prior)
     with pytest.raises(StempriorError, match="trust"):
         segmenter.segment(prior, trust=1.5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+                "memory: you tried to allocate 9 bytes."
+            ),
+            "computer",
+        ),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), "computer"),
+        (MemoryError("Unable to allocate 512. TiB"), "computer"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "GPU"),
+    ],
+)
+@pytest.mark.parametrize("place", ["predict", "decode", "refine"])
+def test_a_lack_of_memory_is_told(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, failure: Exception, said: str, place: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(segmenter_module, place, fail)
+    monkeypatch.setattr(segmenter, "_alone", None if place == "predict" else segmenter._alone)
+    with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
+        segmenter.segment(None)
+
+
+def test_memory_that_torch_really_cannot_have_is_told() -> None:
+    with pytest.raises(DeviceError, match="computer"), telling_out_of_memory():
+        torch.empty(2**46)
+    with pytest.raises(DeviceError, match="computer"), telling_out_of_memory():
+        np.empty(2**46)
+    with pytest.raises(RuntimeError, match="shapes differ"), telling_out_of_memory():
+        raise RuntimeError("shapes differ")
+
+
+def test_an_image_too_large_for_the_memory_leaves_the_last_one(
+    segmenter: Segmenter, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    before = (segmenter.prepared, segmenter._canonical)
+    monkeypatch.setattr(segmenter_module.CanonicalImage, "from_prepared", fail)
+    with pytest.raises(DeviceError, match="computer ran out of memory"):
+        segmenter.set_image(image, 2 * PIXEL)
+    assert (segmenter.prepared, segmenter._canonical) == before
 
 
 def test_the_shipped_model_is_listed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -111,7 +112,12 @@ def test_the_places_of_all_layers_are_believed(
     assert segmenter.pose is poses[0]
     assert (rows["layer"] == 1).mean() > 0.2
     doubted = replace(poses[1], reservations=("The lower layer hardly agrees.",))
-    table = drain(segmenter.steps(stack, pose=StackPose((poses[0], doubted), 0.2)))
+    table = segmenter.segment(stack, pose=StackPose((poses[0], doubted), 0.2))
     assert table.provenance["reservations"] == ["The lower layer hardly agrees."]
     upper = drain(segmenter.steps(stack.layers[0], pose=StackPose(tuple(poses), 0.2))).rows
     assert set(upper["element"]) <= {"Mo", "Se", "X"}, "one lattice takes the first place"
+
+
+def test_segmenting_at_once_takes_the_poses_that_the_steps_take() -> None:
+    at_once, steps = get_type_hints(Segmenter.segment), get_type_hints(Segmenter.steps)
+    assert at_once["pose"] == steps["pose"] == Pose | StackPose | None

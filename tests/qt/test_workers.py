@@ -50,6 +50,10 @@ def test_a_job_runs_in_another_thread_and_reports(qtbot, runner):
         (MicrographError("bad.dm3: cut short; copy it again."), MicrographError),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), DeviceError),
         (MemoryError(), DeviceError),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+            DeviceError,
+        ),
     ],
 )
 def test_a_failure_that_a_person_can_act_on_is_told(qtbot, runner, failure, kind):

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from napari_stemprior.errors import TrainingError
+from napari_stemprior.errors import DeviceError, TrainingError
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.training.config import TrainingConfig
-from napari_stemprior.training.devices import share_gradients, start_fabric
+from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
 
 
 class FakeFabric:
@@ -30,6 +30,15 @@ def test_gradients_are_averaged_and_parts_that_were_not_reached_get_some() -> No
     share_gradients(FakeFabric(), network)
     torch.testing.assert_close(network["used"].weight.grad, before / 2)
     torch.testing.assert_close(network["unused"].weight.grad, torch.zeros(1, 4))
+
+
+def test_training_takes_no_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert training_device(TrainingConfig()) == torch.device("cuda")
+    assert training_device(TrainingConfig(device="cuda:0")) == torch.device("cuda:0")
+    with pytest.raises(DeviceError, match="no device 'cuda:7'"):
+        training_device(TrainingConfig(device="cuda:7"))
 
 
 def test_one_device_needs_no_fabric() -> None:

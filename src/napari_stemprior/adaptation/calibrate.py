@@ -15,11 +15,11 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, fit_logistic
 from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_answers
-from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.prompting import equal_columns
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain

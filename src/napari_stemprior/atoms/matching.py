@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 #: Part of the median projected neighbour distance within which a prediction is a hit.
@@ -22,9 +23,11 @@ GATE_MAX = 0.75
 #: Width of the border in Å that is left out.
 BORDER = 1.0
 
-# Cost of leaving a true atom without partner, in gates. It must exceed every detour of a chain of
-# re-matched pairs, so that the number of pairs comes first and their distance second.
+# Cost of leaving a true atom without partner, in the largest distance of a candidate. It must exceed every
+# detour of a chain of re-matched pairs, so that the number of pairs comes first and their distance second.
 _UNMATCHED = 1e6
+# Entries of the table of costs up to which a group of candidates is solved as a table.
+_DENSE = 250_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,8 @@ def match(
     """Pair predictions with true atoms one to one.
 
     Among all pairings within the gate it takes one with the most pairs, and of those the one
-    with the least sum of distances (Hungarian method on the sparse graph of candidates).
+    with the least sum of distances: the Hungarian method on each group of candidates that share no atom with
+    another group.
 
     Parameters
     ----------
@@ -143,19 +147,61 @@ def inside(
 def _pair(
     found: NDArray[np.float64], true: NDArray[np.float64], gate: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Match within the gate; all in Å."""
-    nothing = np.empty(0, dtype=np.int64)
+    """Match within the gate; all in Å. Pairs come in the order of the true atoms."""
     if not len(found) or not len(true):
+        nothing = np.empty(0, dtype=np.int64)
         return nothing, nothing, np.empty(0)
     near = cKDTree(true).sparse_distance_matrix(cKDTree(found), gate, output_type="coo_matrix")
     t, p, d = near.row.astype(np.int64), near.col.astype(np.int64), np.asarray(near.data, float)
+    groups, alone = _groups(t, p, len(true), len(found))
+    chosen = [alone, *(group[_assigned(t[group], p[group], d[group])] for group in groups)]
+    pairs = np.concatenate(chosen)
+    pairs = pairs[np.argsort(t[pairs])]
+    return p[pairs], t[pairs], d[pairs]
+
+
+def _groups(
+    t: NDArray[np.int64], p: NDArray[np.int64], trues: int, founds: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Split (E,) candidate pairs into groups that share no atom; those that are alone come apart."""
+    size = trues + founds
+    graph = coo_array((np.ones(len(t), np.int8), (t, trues + p)), shape=(size, size))
+    _, label = connected_components(graph, directed=False)
+    order = np.argsort(label[t], kind="stable")
+    starts = np.flatnonzero(np.diff(label[t][order], prepend=-1))
+    groups = np.split(order, starts[1:])
+    single = np.diff(starts, append=len(order)) == 1
+    return [groups[i] for i in np.flatnonzero(~single)], order[starts[single]]
+
+
+def _assigned(t: NDArray[np.int64], p: NDArray[np.int64], d: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Of the (E,) candidate pairs of one group return the indices of the best: most pairs, then least sum."""
+    rows, row = np.unique(t, return_inverse=True)
+    columns, column = np.unique(p, return_inverse=True)
+    if len(rows) * len(columns) > _DENSE:
+        return _sparsely_assigned(row, column, d)
+    # what is no candidate costs more than all that are, so that the number of pairs comes first
+    cost = np.full((len(rows), len(columns)), 1.0 + 2.0 * min(len(rows), len(columns)) * d.max())
+    edge = np.full(cost.shape, -1)
+    cost[row, column], edge[row, column] = d, np.arange(len(d))
+    pairs = edge[linear_sum_assignment(cost)]
+    return np.asarray(pairs[pairs >= 0], np.int64)
+
+
+def _sparsely_assigned(
+    row: NDArray[np.intp], column: NDArray[np.intp], d: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Do the same for a group whose table of costs would be large."""
+    rows, columns = int(row.max()) + 1, int(column.max()) + 1
     # every true atom has a partner of its own that stands for "none"; costs are > 0 because the
     # sparse graph drops zeros
-    rows = np.concatenate([t, np.arange(len(true))])
-    columns = np.concatenate([p, len(found) + np.arange(len(true))])
-    costs = np.concatenate([1 + d / gate, np.full(len(true), _UNMATCHED)])
-    graph = csr_array((costs, (rows, columns)), shape=(len(true), len(found) + len(true)))
-    row, column = min_weight_full_bipartite_matching(graph)
-    real = column < len(found)
-    t, p = np.asarray(row[real], np.int64), np.asarray(column[real], np.int64)
-    return p, t, np.linalg.norm(found[p] - true[t], axis=1)
+    none = np.arange(rows)
+    costs = np.concatenate([1 + d / max(d.max(), 1e-300), np.full(rows, _UNMATCHED)])
+    places = (np.concatenate([row, none]), np.concatenate([column, columns + none]))
+    taken, partner = min_weight_full_bipartite_matching(
+        csr_array((costs, places), shape=(rows, columns + rows))
+    )
+    real = partner < columns
+    key = row * columns + column
+    order = np.argsort(key)
+    return np.asarray(order[np.searchsorted(key[order], taken[real] * columns + partner[real])], np.int64)

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from napari_stemprior import __version__
-from napari_stemprior.errors import BAD_INPUT, StempriorError
+from napari_stemprior.errors import BAD_INPUT, StempriorError, out_of_memory
 
 _EXAMPLES = """\
 examples:
@@ -53,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(COMMANDS[options.command].run(options))
         except StempriorError as error:
             _say(str(error))
+            return BAD_INPUT
+        except (MemoryError, RuntimeError) as error:
+            told = out_of_memory(error)
+            if told is None:
+                raise
+            _say(str(told))
             return BAD_INPUT
         except BrokenPipeError:  # the reader of a pipe went away, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

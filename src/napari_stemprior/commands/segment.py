@@ -16,6 +16,7 @@ from napari_stemprior.errors import (
     BAD_INPUT,
     ExportError,
     StempriorError,
+    telling_out_of_memory,
 )
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
 from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes, lattice_pixel_size
@@ -106,9 +107,10 @@ def run(options: argparse.Namespace) -> int:
         names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
         for path in options.images:
             try:
-                frames = read_micrographs(path, given)
-                sizes = PixelSizes(options.pixel_size, prior)
-                sizes.of(_analysed(frames[0], options), path)
+                with telling_out_of_memory():
+                    frames = read_micrographs(path, given)
+                    sizes = PixelSizes(options.pixel_size, prior)
+                    sizes.of(_analysed(frames[0], options), path)
             except StempriorError as error:
                 _say(_naming(error, path))
                 bad = True
@@ -116,12 +118,13 @@ def run(options: argparse.Namespace) -> int:
             for index, recorded in enumerate(frames):
                 suffix = f"_{index:03d}" if len(frames) > 1 else ""
                 try:
-                    frame = _analysed(recorded, options)
-                    size = sizes.of(frame, frame.name)
-                    while sizes.remarks:
-                        _say(sizes.remarks.pop(0))
-                    table = _segmented(segmenter, frame, size, prior, options)
-                    _write(table, folder / names.claim(path, suffix), recorded, options.format)
+                    with telling_out_of_memory():
+                        frame = _analysed(recorded, options)
+                        size = sizes.of(frame, frame.name)
+                        while sizes.remarks:
+                            _say(sizes.remarks.pop(0))
+                        table = _segmented(segmenter, frame, size, prior, options)
+                        _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
                     _say(_naming(error, recorded.name))
                     bad = True

@@ -17,6 +17,7 @@ from napari_stemprior.inference.calibration import (
     usual_heights,
 )
 from napari_stemprior.inference.occupancy import occupancy
+from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_share import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
@@ -204,7 +205,9 @@ def decode(
         # the network's map is blurred by noise; of a site it is not sure of, the counts themselves decide
         vacant = table.on_site & (table.odds < 0) & (confidence < _SURE)
         sure = (confidence >= threshold) & ~vacant
-        parts.append(_spaced(table.yx[sure], confidence[sure], spacing))
+        yx, surety = table.yx[sure], confidence[sure]
+        keep = non_maximum_suppression(yx, surety, spacing / CANONICAL_PIXEL_SIZE)
+        parts.append((yx[keep], surety[keep]))
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
@@ -392,13 +395,3 @@ def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
             yx += weight[:, None] * (np.stack([y, x], 1) + np.clip(offset[:, y, x].T, -2.5, 2.5))
             total += weight
     return yx / total[:, None], height
-
-
-def _spaced(yx: Floats, value: Floats, spacing: float) -> tuple[Floats, Floats]:
-    """Of columns closer than `spacing` Å keep the more probable."""
-    keep = np.ones(len(yx), bool)
-    if len(yx):
-        for a, b in sorted(cKDTree(yx).query_pairs(spacing / CANONICAL_PIXEL_SIZE)):
-            if keep[a] and keep[b]:
-                keep[a if value[a] < value[b] else b] = False
-    return yx[keep], value[keep]

@@ -14,15 +14,14 @@ from scipy.spatial import cKDTree
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
-    DeviceError,
     MicrographError,
     PixelSizeError,
     StempriorError,
+    telling_out_of_memory,
 )
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, Sites, decode
-from napari_stemprior.inference.devices import resolve_device
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.placing import Placement, place
 from napari_stemprior.inference.prompting import equal_columns, hidden_columns, placed_prompt
@@ -30,6 +29,7 @@ from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.stack_placing import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
@@ -93,8 +93,13 @@ class Segmenter:
             If it is not a two-dimensional image with some contrast.
         PixelSizeError
             If the pixel size is not positive or the field is smaller than 6 Å.
+        DeviceError
+            If the memory does not suffice.
         """
-        prepared = prepare(image)
+        with telling_out_of_memory():
+            self._take(prepare(image), pixel_size)
+
+    def _take(self, prepared: PreparedImage, pixel_size: float) -> None:
         if not (np.isfinite(pixel_size) and pixel_size > 0):
             raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
         if min(prepared.shape) * pixel_size < 6.0:
@@ -102,13 +107,38 @@ class Segmenter:
                 f"At {pixel_size:g} Å/px the image is only {min(prepared.shape) * pixel_size:.1f} Å wide; "
                 "check the pixel size, at least 6 Å are needed."
             )
+        self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._canonical = CanonicalImage.from_prepared(prepared, self._pixel_size)
         self._alone = None
         self.pose = None
 
-    def segment(self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | None = None) -> AtomTable:
-        """Return the atoms; see `steps` for the parameters."""
+    def segment(
+        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
+    ) -> AtomTable:
+        """Find the atoms, all at once.
+
+        Parameters
+        ----------
+        prior : StructurePrior, Stack or None
+            None segments with the image alone.
+        trust : float
+            Weight in [0, 1] of the answer with the prior against the one without.
+        pose : Pose or StackPose, optional
+            Where the lattice lies; of a stack a `StackPose` with one pose a layer, or the `Pose` of its
+            first layer. Believed where it is given, and fitted otherwise; see `steps`.
+
+        Returns
+        -------
+        AtomTable
+            One row an atom column, places in pixels (y, x) and in Å; how the prior lies is in its provenance.
+
+        Raises
+        ------
+        StempriorError
+            If no image was set or `trust` is outside [0, 1].
+        DeviceError
+            If the memory of the device or of the computer does not suffice.
+        """
         return drain(self.steps(prior, trust=trust, pose=pose))
 
     def steps(
@@ -129,7 +159,9 @@ class Segmenter:
         Raises
         ------
         StempriorError
-            If no image was set, `trust` is outside [0, 1], or the device runs out of memory.
+            If no image was set or `trust` is outside [0, 1].
+        DeviceError
+            If the memory of the device or of the computer does not suffice.
         """
         if self._canonical is None or self.prepared is None:
             raise MicrographError("There is no image yet; call set_image first.")
@@ -137,32 +169,35 @@ class Segmenter:
             raise StempriorError(
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
-        try:
-            if self._alone is None:
-                self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
-            placement = None
-            if prior is not None:
-                yield Progress(0, 1, "fitting the lattice")
-                given = (self.prepared, self._pixel_size)
-                if isinstance(prior, Stack):
-                    placement = place_stack(*given, prior, pose)
-                else:
-                    first = pose.poses[0] if isinstance(pose, StackPose) else pose
-                    placement = place(*given, prior, first)
-            self.pose = placement.pose if placement else None
-            answer, weight, sites = self._alone, 0.0, None
-            if prior is not None and placement is not None and trust > 0:
-                prompt = placed_prompt(prior, placement, self._canonical)
-                answer = yield from self._predict(prompt, "looking with the prior")
-                weight = trust
-                places = self._canonical.to_canonical(placement.positions)
-                hidden = hidden_columns(prior)[placement.index]
-                kinds = equal_columns(prompt.columns)[placement.index]
-                sites = Sites(places, kinds, hidden, prior.closest_in_layer, placement.index)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"The {self.device.type} device ran out of memory; choose the cpu or crop the image."
-            ) from error
+        with telling_out_of_memory():
+            return (yield from self._steps(prior, trust, pose))
+
+    def _steps(
+        self, prior: Prior | None, trust: float, pose: Pose | StackPose | None
+    ) -> Generator[Progress, None, AtomTable]:
+        assert self._canonical is not None
+        assert self.prepared is not None
+        if self._alone is None:
+            self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
+        placement = None
+        if prior is not None:
+            yield Progress(0, 1, "fitting the lattice")
+            given = (self.prepared, self._pixel_size)
+            if isinstance(prior, Stack):
+                placement = place_stack(*given, prior, pose)
+            else:
+                first = pose.poses[0] if isinstance(pose, StackPose) else pose
+                placement = place(*given, prior, first)
+        self.pose = placement.pose if placement else None
+        answer, weight, sites = self._alone, 0.0, None
+        if prior is not None and placement is not None and trust > 0:
+            prompt = placed_prompt(prior, placement, self._canonical)
+            answer = yield from self._predict(prompt, "looking with the prior")
+            weight = trust
+            places = self._canonical.to_canonical(placement.positions)
+            hidden = hidden_columns(prior)[placement.index]
+            kinds = equal_columns(prompt.columns)[placement.index]
+            sites = Sites(places, kinds, hidden, prior.closest_in_layer, placement.index)
         alone = self._alone.probability.numpy()
         probability = weight * answer.probability.numpy() + (1 - weight) * alone
         peaks = decode(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from napari_stemprior.errors import TrainingError
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
 
 
 def training_device(config: TrainingConfig) -> torch.device:
-    """Return the device that a run on a single one takes."""
+    """Return the device that a run on a single one takes; ``auto`` is CUDA or else the CPU.
+
+    Raises
+    ------
+    DeviceError
+        If the machine has no such device.
+    """
     if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
+        return resolve_device("cuda" if torch.cuda.is_available() else "cpu")
+    return resolve_device(config.device)
 
 
 def start_fabric(config: TrainingConfig) -> Fabric | None:
@@ -33,6 +40,8 @@ def start_fabric(config: TrainingConfig) -> Fabric | None:
     ------
     TrainingError
         If several devices are asked for and Lightning Fabric is not installed, or there are fewer.
+    DeviceError
+        If the machine has no such device at all.
     """
     if config.devices == 1:
         return None

@@ -14,7 +14,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
-from napari_stemprior.errors import DeviceError, StempriorError
+from napari_stemprior.errors import StempriorError, out_of_memory
 from napari_stemprior.progress import Progress
 
 #: ms for which the end of the program waits for work that was told to stop.
@@ -43,20 +43,12 @@ def guarded(work: Generator[Progress, None, Any]) -> Generator[Progress, None, _
     warnings.filterwarnings("always", module=r"napari_stemprior\.")
     try:
         value = yield from work
-    except MemoryError:
-        return _Result(error=_out_of_memory("computer"))
     except Exception as error:
-        if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
+        told = out_of_memory(error)
+        if told is not None:
             _log.warning("out of memory", exc_info=error)
-            return _Result(error=_out_of_memory("device"))
-        return _Result(error=error)
+        return _Result(error=told or error)
     return _Result(value)
-
-
-def _out_of_memory(where: str) -> DeviceError:
-    return DeviceError(
-        f"The {where} ran out of memory; choose the device 'cpu' in step 4, or crop the image."
-    )
 
 
 @atexit.register
