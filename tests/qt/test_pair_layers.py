@@ -11,7 +11,8 @@ from npe2 import PluginManifest, io_utils
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import DatasetError
 from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset
-from napari_stemprior.qt.layers.atom_layers import of_role, pair_layers, pixel_size_of, region_mask
+from napari_stemprior.qt.layers import pair_layers
+from napari_stemprior.qt.layers.atom_layers import of_role, pixel_size_of, region_mask
 from napari_stemprior.qt.layers.pair_layers import layers_from_path
 from napari_stemprior.qt.readers import get_pair_reader
 from napari_stemprior.structure import built_in
