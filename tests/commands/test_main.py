@@ -24,7 +24,7 @@ from napari_stemprior.commands import segment
 from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
 from napari_stemprior.io import read_atoms
 from napari_stemprior.progress import Progress
-from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording import prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
@@ -51,9 +51,11 @@ class FakeSegmenter:
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":
             raise DeviceError("There is no device 'quantum'; choose one of auto, cpu.")
+        self.pose = None
 
     def set_image(self, image: np.ndarray, pixel_size: float) -> None:
         self.shape, self.pixel_size = image.shape, pixel_size
+        self.prepared = prepare(image)
 
     def steps(
         self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
@@ -106,7 +108,11 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, fake: type[FakeSegmenter], tabl
     """Let the fake answer with one table."""
 
     def steps(
-        self: FakeSegmenter, prior: StructurePrior | None, *, trust: float = 1.0
+        self: FakeSegmenter,
+        prior: StructurePrior | None,
+        *,
+        trust: float = 1.0,
+        pose: Pose | None = None,
     ) -> Generator[Progress, None, AtomTable]:
         yield Progress(0, 1, "looking")
         return dataclasses.replace(table, provenance=dict(table.provenance))
@@ -311,10 +317,10 @@ def test_dark_columns_are_said_and_inverted(
     image = lattice_image("SrTiO3 [001]", side=160)
     path = tmp_path / "abf.png"
     Image.fromarray(255 - image).save(path)
-    seen: list[PreparedImage] = []
+    seen: list[np.ndarray] = []
     before = fake.set_image
 
-    def watched(self: FakeSegmenter, given: PreparedImage, size: float) -> None:
+    def watched(self: FakeSegmenter, given: np.ndarray, size: float) -> None:
         seen.append(given)
         before(self, given, size)
 
@@ -326,7 +332,7 @@ def test_dark_columns_are_said_and_inverted(
     assert run("segment", path, *options, "--invert", "--format", "parquet") == 0
     assert capsys.readouterr().err == ""
     low, high = int(image.min()), int(image.max())
-    np.testing.assert_allclose(seen[1].image, image.astype(float) - low + (255 - high))
+    np.testing.assert_allclose(seen[1], image.astype(float) - low + (255 - high))
     assert read_atoms(tmp_path / "out" / "abf.parquet").provenance["inverted"] is True
     written: list[np.ndarray] = []
     monkeypatch.setattr(segment, "export_atoms", lambda *_, image, **__: written.append(image))

@@ -8,8 +8,8 @@ import pytest
 from desk_fakes import fake_operations
 from napari.components import ViewerModel
 
-from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.operations import Operations
 
 
 @pytest.fixture(autouse=True)

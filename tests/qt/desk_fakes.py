@@ -9,11 +9,11 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics.montage import Montage
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 from napari_stemprior.registration import Pose, PoseField
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import built_in, names
+from napari_stemprior.workflow.operations import Operations
 
 PIXEL_SIZE = 0.2
 SHAPE = (80, 100)
@@ -26,6 +26,7 @@ class FakeSegmenter:
     def __init__(self, model: str, device: str) -> None:
         self.model, self.device = model, device
         self.pose = None
+        self.prepared = None
 
     def set_image(self, image, pixel_size):
         self.shape, self.pixel_size = image.shape, pixel_size

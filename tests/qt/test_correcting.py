@@ -18,11 +18,11 @@ from napari_stemprior.qt.layers.atom_layers import (
     table_from_layer_data,
 )
 from napari_stemprior.qt.layers.colouring import DISPLACEMENT, QUANTITIES, scale_colours
-from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
 from napari_stemprior.qt.widgets.shortcuts import MOUSE, SHORTCUTS
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 POSE = Pose.from_angle(0.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
 
@@ -47,7 +47,7 @@ class Bench:
         data, meta, _ = layer_from_micrographs([Micrograph(bright, PIXEL_SIZE, "flake")])[0]
         image = self.viewer.add_layer(Image(data, **meta)) if image is None else image
         self.session.set_prior(prior)
-        self.session.set_placed(Placed(POSE, prior))
+        self.session.set_placed(LatticeFit(POSE, prior))
         self.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
         self.gap = int(np.argmin(np.hypot(*(yx - (40, 50)).T)))
         keep = np.arange(len(yx)) != self.gap

@@ -5,10 +5,10 @@ from desk_fakes import PIXEL_SIZE, SHAPE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io import FORMATS, TrainingPairDataset, read_atoms
-from napari_stemprior.qt.jobs.tasks import Segmented
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.segment import Segmentation
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def panel(viewer, session, qtbot):
         source=["model", "model", "manual"],
     )
     session.set_prior(built_in("MoS2"))
-    session.take_segmentation(image, Segmented(table))
+    session.take_segmentation(image, Segmentation(table))
     runner = JobRunner()
     panel = ExportPanel(session, runner)
     qtbot.addWidget(panel)

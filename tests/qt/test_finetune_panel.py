@@ -13,11 +13,11 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.jobs.finetune_process import FinetuneProcess
-from napari_stemprior.qt.jobs.tasks import Segmented
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets.loss_plot import LossPlot, smoothed
+from napari_stemprior.workflow.segment import Segmentation
 
 #: Stands in for ``stemprior finetune``: the same words on stdout, and what it was asked in a file.
 CHILD = """
@@ -171,7 +171,7 @@ def test_the_region_with_the_most_doubt_is_drawn_and_looked_at(build, viewer, se
     yx = rng.uniform(0, (600, 700), (400, 2))
     doubtful = ((yx > (320, 400)) & (yx < (560, 640))).all(axis=1)
     table = AtomTable.from_positions(yx, PIXEL_SIZE, confidence=np.where(doubtful, 0.4, 0.99))
-    session.take_segmentation(image, Segmented(table))
+    session.take_segmentation(image, Segmentation(table))
     panel.refresh()
     panel.suggest.click()
     (corners,) = session.reviewed_region().data

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemprior.qt.hand_fit import (
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.manual_fit import (
     dragged,
     moving,
     retyping,
@@ -13,8 +15,6 @@ from napari_stemprior.qt.hand_fit import (
     what_changed,
     with_origin_near,
 )
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import built_in
 
 angles = st.floats(-179, 179)
 places = st.tuples(st.floats(-50, 300), st.floats(-50, 300))

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.qt.merge import edited, matching_gate, merge
+from napari_stemprior.workflow.merge_edits import edited, matching_gate, merge
 
 points = st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=0, max_size=25)
 statuses = st.sampled_from(["ok", "review", "accepted", "rejected"])

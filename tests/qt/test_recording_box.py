@@ -13,11 +13,11 @@ from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.image_panel import ImagePanel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
-from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.session import Session
 from napari_stemprior.recording import PreparedImage, inverted, prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 LARGER = Pose.from_angle(7.0, 1.05 * PIXEL_SIZE, (5.0, 9.0), score=0.9)
 
@@ -121,7 +121,7 @@ def test_inverting_changes_what_is_analysed_and_not_the_layer(make, viewer):
     make.finish()
     assert "tick the box below" in box.said.text()
     session.set_prior(built_in("MoS2"))
-    session.set_placed(Placed(LARGER, session.prior))
+    session.set_placed(LatticeFit(LARGER, session.prior))
     box.invert.click()
     make.finish()
     assert "dark" not in box.said.text()

@@ -15,13 +15,19 @@ from napari_stemprior.optics.montage import Montage
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.optics.reference_jobs import ReferenceJob, render
 from napari_stemprior.progress import drain
-from napari_stemprior.qt.jobs import tasks
-from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.layers.montage_layers import corners_of, montage_layers
-from napari_stemprior.qt.reference_image import Reference, ReferenceSettings, residual
 from napari_stemprior.qt.widgets.montage_form import numbers
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
+from napari_stemprior.workflow.operations import Operations
+from napari_stemprior.workflow.reference import (
+    Reference,
+    ReferenceSettings,
+    counted,
+    reference,
+    residual,
+    write_reference,
+)
 
 
 def settings(prior="MoS2", shape=(40, 50), pose=POSE):
@@ -47,7 +53,7 @@ def test_a_reference_tells_how_it_was_made():
 def test_the_file_is_read_back_with_its_pixel_size(tmp_path):
     picture = np.random.default_rng(0).random((40, 50), dtype=np.float32)
     reference = Reference(settings(), picture, "fast")
-    path = drain(tasks.write_reference(Operations(), tmp_path / "new" / "ref.tif", reference))
+    path = drain(write_reference(Operations(), tmp_path / "new" / "ref.tif", reference))
     back = read_micrograph(path)
     np.testing.assert_array_equal(back.image, picture)
     assert back.pixel_size == pytest.approx(0.2)
@@ -58,7 +64,7 @@ def test_the_file_is_read_back_with_its_pixel_size(tmp_path):
     assert 1e8 * resolution[1] / resolution[0] == pytest.approx(0.2, rel=1e-6), "other programs read this"
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=r"ref\.tif"):
-        drain(tasks.write_reference(Operations(), tmp_path / "file" / "ref.tif", reference))
+        drain(write_reference(Operations(), tmp_path / "file" / "ref.tif", reference))
 
 
 def test_the_difference_of_equal_pictures_is_nothing_whatever_their_scale():
@@ -77,12 +83,12 @@ def test_the_difference_of_equal_pictures_is_nothing_whatever_their_scale():
 def test_noise_is_drawn_at_the_dose():
     clean = np.full((200, 200), 0.05, np.float32)
     reference = Reference(settings(shape=clean.shape), clean, "fast")
-    counted = drain(tasks.counted(Operations(), reference, 1e4))
+    shown = drain(counted(Operations(), reference, 1e4))
     expected = 0.05 * 1e4 * 0.2**2
-    assert counted.picture.mean() == pytest.approx(expected, rel=0.02)
-    assert counted.picture.var() == pytest.approx(expected, rel=0.05)
-    assert counted.clean is clean
-    again = drain(tasks.counted(Operations(), counted, None))
+    assert shown.picture.mean() == pytest.approx(expected, rel=0.02)
+    assert shown.picture.var() == pytest.approx(expected, rel=0.05)
+    assert shown.clean is clean
+    again = drain(counted(Operations(), shown, None))
     assert again.picture is clean
     assert again.dose is None
 
@@ -92,7 +98,7 @@ def test_a_stack_looks_the_same_from_the_desk_and_from_the_command_line():
     poses = (POSE, Pose.from_angle(12.0, 0.2, (8.0, 3.0)))
     lens = Instrument(convergence_semi_angle=35.0, defocus=10.0)  # so open that a layer's depth matters
     wanted = ReferenceSettings(stack.name, stack.layers, poses, lens, 0.2, (40, 50), 50.0)
-    desk = drain(tasks.reference(Operations(), wanted, None))
+    desk = drain(reference(Operations(), wanted, None))
     job = ReferenceJob(stack, lens, 0.2, (40, 50), poses, thickness=50.0)
     np.testing.assert_array_equal(desk.clean, render(job))
     flat = sum(
@@ -105,7 +111,7 @@ def test_a_stack_looks_the_same_from_the_desk_and_from_the_command_line():
 def test_each_layer_of_a_stack_tells_how_it_lies():
     layers = (built_in("MoS2"), built_in("graphene"))
     wanted = ReferenceSettings("both", layers, (POSE, None), Instrument(), 0.2, (20, 20), 50.0)
-    result = drain(tasks.reference(Operations(), wanted, None))
+    result = drain(reference(Operations(), wanted, None))
     assert {"rotation_degrees_layer_0"} == {k for k in result.metadata() if "rotation" in k}
 
 

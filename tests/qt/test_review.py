@@ -5,10 +5,10 @@ from desk_fakes import PIXEL_SIZE, add_image
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
-from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_an_empty_site_is_a_place_to_look_at(viewer, session, review):
     prior = built_in("MoS2")
     pose = Pose.from_angle(0.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
     session.set_prior(prior)
-    session.set_placed(Placed(pose, prior))
+    session.set_placed(LatticeFit(pose, prior))
     yx, index = pose.columns(prior, (80, 100))
     gap = int(np.argmin(np.hypot(*(yx - (40, 50)).T)))
     keep = np.arange(len(yx)) != gap

@@ -9,20 +9,20 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import drain
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.layers.atom_layers import owner_of, pixel_size_of, role_of
 from napari_stemprior.qt.layers.comparison import Comparison
-from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
 from napari_stemprior.structure.library import build_atoms, entries
+from napari_stemprior.workflow.reference import Reference, ReferenceSettings
+from napari_stemprior.workflow.segment import SegmentSettings, segment
 
 
 def segmented(session, **settings):
-    choice = tasks.SegmentSettings("small", **settings)
+    choice = SegmentSettings("small", **settings)
     prior = session.prior if choice.with_prior else None
-    return drain(tasks.segment(session.operations, session.micrograph(), prior, session.fitted_pose, choice))
+    return drain(segment(session.operations, session.micrograph(), prior, session.fitted_pose, choice))
 
 
 def test_the_last_opened_image_is_taken_and_a_closed_one_let_go(viewer, session):

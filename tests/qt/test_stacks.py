@@ -6,18 +6,19 @@ from desk_fakes import PIXEL_SIZE, POSE, SHAPE, FakeSegmenter, add_image, fake_o
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.rerun import Box, _seen_from, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
-from napari_stemprior.qt.placed import Placed
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Stack, built_in, load_prior
+from napari_stemprior.workflow.fit_lattice import refine_pose
+from napari_stemprior.workflow.lattice_fit import LatticeFit
+from napari_stemprior.workflow.segment import SegmentSettings, segment
 
 BELOW = Pose.from_angle(10.0, PIXEL_SIZE, (3.0, 4.0), score=0.7)
 FOUND = StackPose((POSE, BELOW), 0.7)
-CHOICE = tasks.SegmentSettings("small")
+CHOICE = SegmentSettings("small")
 
 
 class StackSegmenter(FakeSegmenter):
@@ -66,7 +67,7 @@ def bench(viewer):
 
 
 def run(session):
-    work = tasks.segment(session.operations, session.micrograph(), session.chosen, session.known_pose, CHOICE)
+    work = segment(session.operations, session.micrograph(), session.chosen, session.known_pose, CHOICE)
     return drain(work)
 
 
@@ -99,7 +100,7 @@ def test_a_stack_of_which_one_layer_is_seen_has_no_place(bench):
 
 def test_a_rectangle_is_segmented_with_the_place_of_every_layer(bench):
     session, _ = bench()
-    session.set_placed(Placed.of(session.stack, FOUND))
+    session.set_placed(LatticeFit.of(session.stack, FOUND))
     box = Box((20.0, 20.0), (60.0, 70.0))
     work = segment_box(
         session.operations, session.micrograph(), session.chosen, session.known_pose, CHOICE, box
@@ -114,7 +115,7 @@ def test_a_rectangle_is_segmented_with_the_place_of_every_layer(bench):
 
 def test_another_stack_has_no_place(bench):
     session, _ = bench()
-    session.set_placed(Placed.of(session.stack, FOUND))
+    session.set_placed(LatticeFit.of(session.stack, FOUND))
     assert session.known_pose.poses[1] is BELOW
     session.set_prior(load_prior("MoS2/WS2 twist 8"))
     assert session.known_pose is None
@@ -131,9 +132,9 @@ def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
         asked.append((stack, poses))
         return StackPose(poses, 0.3)
 
-    hand = Placed(POSE, session.prior, stack=session.stack, lower=(BELOW,), by_hand=True)
+    hand = LatticeFit(POSE, session.prior, stack=session.stack, lower=(BELOW,), by_hand=True)
     operations = fake_operations(polish_stack=polish_stack)
-    placed = drain(tasks.polish(operations, session.micrograph(), hand))
+    placed = drain(refine_pose(operations, session.micrograph(), hand))
     assert asked == [(session.stack, (POSE, BELOW))]
     assert not placed.by_hand
     assert not placed.pose.is_fit, "a stack is judged as a whole"

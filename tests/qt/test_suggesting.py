@@ -12,8 +12,6 @@ from qtpy.QtCore import Qt
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.prior_panel import PriorPanel, placed_text, second_lattice
-from napari_stemprior.qt.placed import Placed
-from napari_stemprior.qt.prior_groups import prior_groups
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
 from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
@@ -22,6 +20,8 @@ from napari_stemprior.registration import Pose
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import built_in, load_prior, names
+from napari_stemprior.workflow.lattice_fit import LatticeFit
+from napari_stemprior.workflow.prior_groups import prior_groups
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_two_lattices_are_said(make, viewer):
 def test_a_lattice_turned_by_its_symmetry_is_no_second_one():
     def placed(angle, name="MoS2"):
         rival = Pose.from_angle(POSE.angle + angle, PIXEL_SIZE, score=0.9)
-        return Placed(POSE, built_in(name), rivals=(rival,))
+        return LatticeFit(POSE, built_in(name), rivals=(rival,))
 
     assert second_lattice(placed(60.2)) is None
     assert second_lattice(placed(-119.8)) is None
@@ -268,6 +268,6 @@ def test_a_fit_with_a_reservation_says_so(make, viewer):
 
 def test_a_layer_below_may_have_the_reservation():
     stack = load_prior("MoS2/WS2 twist 3.1")
-    placed = Placed.of(stack, StackPose((POSE, doubted(POSE)), 0.8))
+    placed = LatticeFit.of(stack, StackPose((POSE, doubted(POSE)), 0.8))
     assert placed.reservations == (DOUBT,)
     assert DOUBT in placed_text(placed)

@@ -23,8 +23,8 @@ from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes
 
 if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable
-    from napari_stemprior.inference import Segmenter
     from napari_stemprior.structure import Prior
+    from napari_stemprior.workflow.operations import Operations
 
 #: A pixel size that the lattice contradicts by more than this (relative) is worth a word.
 _NOTABLE_SCALE_ERROR = 0.05
@@ -98,10 +98,11 @@ def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
     prior = _load_prior(options)
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
-    from napari_stemprior.inference import Segmenter
+    from napari_stemprior.workflow.operations import Operations
 
     given = None if options.pixel_size == LATTICE else options.pixel_size
-    segmenter = Segmenter(options.model, options.device)
+    operations = Operations()
+    operations.segmenter(options.model, options.device)  # says at once whether there is such a network
     bad = False
     with _output_folder(options.output) as folder:
         names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
@@ -123,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
                         size = sizes.of(frame, frame.name)
                         while sizes.remarks:
                             _say(sizes.remarks.pop(0))
-                        table = _segmented(segmenter, frame, size, prior, options)
+                        table = _segmented(operations, frame, size, prior, options)
                         _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
                     _say(_naming(error, recorded.name))
@@ -148,23 +149,20 @@ def _load_prior(options: argparse.Namespace) -> Prior | None:
 
 
 def _segmented(
-    segmenter: Segmenter, frame: Micrograph, size: PixelSize, prior: Prior | None, options: argparse.Namespace
+    operations: Operations,
+    frame: Micrograph,
+    size: PixelSize,
+    prior: Prior | None,
+    options: argparse.Namespace,
 ) -> AtomTable:
     from tqdm import tqdm
 
     from napari_stemprior.progress import Progress, drain
-    from napari_stemprior.recording import prepare, remarks
+    from napari_stemprior.recording import remarks
+    from napari_stemprior.workflow.segment import SegmentSettings, segment
 
-    if prior is not None:
-        from napari_stemprior.registration.spectrum import check_pixel_size
-        from napari_stemprior.structure import layers_of
-
-        for layer in layers_of(prior):
-            check_pixel_size(frame.image.shape, size.value, layer)
-    prepared = prepare(frame.image)
-    for sentence in remarks(prepared, "leave out --invert" if options.invert else "give --invert"):
-        _say(f"{frame.name}: {sentence}")
-    segmenter.set_image(prepared, size.value)
+    micrograph = replace(frame, pixel_size=size.value)
+    settings = SegmentSettings(options.model, options.device, options.trust)
     with tqdm(
         desc=frame.name, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
     ) as bar:
@@ -173,8 +171,12 @@ def _segmented(
             bar.total, bar.n = progress.total, progress.done
             bar.set_description_str(f"{frame.name}: {progress.stage}")
 
-        table = drain(segmenter.steps(prior, trust=options.trust), show)
-    table.provenance.update(pixel_size_from=size.source, inverted=options.invert)
+        result = drain(segment(operations, micrograph, prior, None, settings), show)
+    assert result.prepared is not None
+    for sentence in remarks(result.prepared, "leave out --invert" if options.invert else "give --invert"):
+        _say(f"{frame.name}: {sentence}")
+    table = result.table
+    table.provenance["pixel_size_from"] = size.source
     if prior is not None:
         _say_fit(table, frame, size.value, prior, options)
     return _inferred_kept(table, frame.name, options.inferred == "keep")

@@ -9,7 +9,6 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
@@ -21,6 +20,7 @@ from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.panels.section import Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.operations import Operations
 
 #: In px; a larger font asks for more.
 _MINIMUM_WIDTH = 320

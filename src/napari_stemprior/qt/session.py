@@ -16,8 +16,6 @@ from psygnal import Signal
 from napari_stemprior.errors import PixelSizeError, StempriorError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.editing.editing import AtomEditor
-from napari_stemprior.qt.jobs.operations import Operations
-from napari_stemprior.qt.jobs.tasks import Segmented
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.image_notes import (
     is_inverted,
@@ -27,10 +25,12 @@ from napari_stemprior.qt.layers.image_notes import (
     same_view,
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
-from napari_stemprior.qt.placed import Placed, same_place
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
+from napari_stemprior.workflow.operations import Operations
+from napari_stemprior.workflow.segment import Segmentation
 
 #: Diameter in Å of an atom's ring where no prior tells the distance between neighbours.
 _DEFAULT_DIAMETER = 1.1
@@ -40,7 +40,7 @@ _DEFAULT_DIAMETER = 1.1
 class Specimen:
     """What is known about one image."""
 
-    placed: Placed | None = None
+    placed: LatticeFit | None = None
     editor: AtomEditor | None = None
     #: The editor of an atoms layer that was removed from the viewer.
     removed: AtomEditor | None = None
@@ -249,7 +249,7 @@ class Session:
             self.pose_changed.emit()
 
     @property
-    def placed(self) -> Placed | None:
+    def placed(self) -> LatticeFit | None:
         """Where the prior lies on the image and what the fit found beside it."""
         specimen = self._specimen_or_none()
         placed = None if specimen is None else specimen.placed
@@ -278,11 +278,11 @@ class Session:
         if pose is None or prior is None:
             self.set_placed(None)
             return
-        placed = Placed.of(prior, pose)
+        placed = LatticeFit.of(prior, pose)
         if old is None or not same_place(old, placed):
             self.set_placed(placed)
 
-    def set_placed(self, placed: Placed | None) -> None:
+    def set_placed(self, placed: LatticeFit | None) -> None:
         """Remember where a prior lies on the chosen image; a shown overlay follows."""
         if self._image is None:
             return
@@ -329,7 +329,7 @@ class Session:
     def take_segmentation(
         self,
         image: Image,
-        result: Segmented,
+        result: Segmentation,
         *,
         frame: tuple[int, ...] | None = None,
         inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
@@ -339,7 +339,7 @@ class Session:
         Parameters
         ----------
         image : napari.layers.Image
-        result : Segmented
+        result : Segmentation
         frame : tuple of int, optional
             The frame of a stack that was segmented; the present one by default.
         inside : callable, optional
@@ -401,7 +401,7 @@ class Session:
         return layer
 
     # --- inside -------------------------------------------------------------------------------
-    def _new_editor(self, image: Image, result: Segmented) -> AtomEditor:
+    def _new_editor(self, image: Image, result: Segmentation) -> AtomEditor:
         diameter = (
             _DEFAULT_DIAMETER if result.prior is None else atom_layers.RING * result.prior.neighbour_distance
         )

@@ -21,8 +21,8 @@ from napari_stemprior.atoms.history import Change
 from napari_stemprior.atoms.inferred import inferred
 from napari_stemprior.qt.editing.point_events import PointEvents
 from napari_stemprior.qt.layers.atom_layers import KEY, rows_from_layer
-from napari_stemprior.qt.merge import Merged, matching_gate, merge
 from napari_stemprior.qt.widgets.drawing import Colouring, by_element, draw, restyle
+from napari_stemprior.workflow.merge_edits import Merged, matching_gate, merge
 
 Frame = tuple[int, ...]
 Rows = NDArray[np.int64]

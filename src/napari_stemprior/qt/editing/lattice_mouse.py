@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
-from napari_stemprior.qt.hand_fit import dragged
+from napari_stemprior.workflow.manual_fit import dragged
 
 HINT = (
     "Drag moves the lattice. <b>Shift</b>+drag turns it and <b>Ctrl</b>+drag scales it, about the large "

@@ -7,7 +7,7 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 
 from napari_stemprior.qt.layers.atom_layers import KEY, element_colour, layer_id, placed_like, shape_of
-from napari_stemprior.qt.placed import Lattice, Placed
+from napari_stemprior.workflow.lattice_fit import Lattice, LatticeFit
 
 #: Symbols of the layers of a prior, entrance first.
 _SYMBOLS = ("cross", "x", "diamond", "triangle_up")
@@ -24,13 +24,13 @@ def layer_colour(number: int) -> tuple[float, float, float]:
     return LAYER_COLOURS[number % len(LAYER_COLOURS)]
 
 
-def overlay_layer(image: Image, placed: Placed, pixel_size: float) -> Points:
+def overlay_layer(image: Image, placed: LatticeFit, pixel_size: float) -> Points:
     """Draw the lattice of a placed prior over an image, as small crosses.
 
     Parameters
     ----------
     image : napari.layers.Image
-    placed : Placed
+    placed : LatticeFit
     pixel_size : float
         Å/px.
     """
@@ -47,7 +47,7 @@ def overlay_layer(image: Image, placed: Placed, pixel_size: float) -> Points:
     return layer
 
 
-def overlay_name(placed: Placed) -> str:
+def overlay_name(placed: LatticeFit) -> str:
     """Return what the layer is called."""
     return f"{(placed.stack or placed.prior).name} lattice"
 
@@ -55,7 +55,7 @@ def overlay_name(placed: Placed) -> str:
 def fill_overlay(
     layer: Points,
     image: Image,
-    placed: Placed,
+    placed: LatticeFit,
     pixel_size: float,
     pivot: NDArray[np.float64] | None = None,
 ) -> None:
@@ -65,7 +65,7 @@ def fill_overlay(
     ----------
     layer : napari.layers.Points
     image : napari.layers.Image
-    placed : Placed
+    placed : LatticeFit
     pixel_size : float
         Å/px.
     pivot : (2,) array, optional

@@ -19,14 +19,14 @@ from napari_stemprior.errors import ModelError, StempriorError
 from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_provenance
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.jobs import tasks
-from napari_stemprior.qt.jobs.operations import Operations
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import region_mask
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.operations import Operations
+from napari_stemprior.workflow.save_pair import save_pair
 
 _WHOLE, _DRAWN = "Whole image", "Drawn region"
 
@@ -203,7 +203,7 @@ def _saving(
     provenance = pair_provenance(
         table.provenance, prior, network_file=_network_file(table), editor=user_name()
     )
-    return (yield from tasks.save_pair(operations, folder, micrograph, table, reviewed, prior, provenance))
+    return (yield from save_pair(operations, folder, micrograph, table, reviewed, prior, provenance))
 
 
 def _network_file(table: AtomTable) -> Path | None:

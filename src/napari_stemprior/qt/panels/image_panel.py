@@ -9,15 +9,16 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSizePolicy
 
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
-from napari_stemprior.qt.placed import doubts
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.recording_box import RecordingBox
 from napari_stemprior.registration import Pose
+from napari_stemprior.workflow.fit_lattice import fit_pixel_size
+from napari_stemprior.workflow.lattice_fit import doubts
+from napari_stemprior.workflow.read import read_pixel_size
 
 _FIT = "Fit pixel size"
 #: Å in each unit that a person may type a pixel size in.
@@ -136,9 +137,7 @@ class ImagePanel(Panel):
         if self.session.prior is None:
             return
         try:
-            work = tasks.fit_pixel_size(
-                self.session.operations, self.session.micrograph(), self.session.prior
-            )
+            work = fit_pixel_size(self.session.operations, self.session.micrograph(), self.session.prior)
         except StempriorError as error:
             tell(error)
             return
@@ -201,7 +200,7 @@ class ImagePanel(Panel):
             return
         self._asked = layer_id(image)
         self._looked_into.add(self._asked)
-        self._file_reader.start(tasks.read_pixel_size(self.session.operations, path), self._on_read)
+        self._file_reader.start(read_pixel_size(self.session.operations, path), self._on_read)
 
     def _on_read(self, size: float | None) -> None:
         image = self.session.image

@@ -21,14 +21,20 @@ from qtpy.QtWidgets import (
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.editing.lattice_mouse import HINT, LatticeMouse
-from napari_stemprior.qt.hand_fit import retyping, start_pose, transformed, what_changed, with_origin_near
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
 from napari_stemprior.qt.panels.section import small_label
-from napari_stemprior.qt.placed import Placed, doubts
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.fit_lattice import refine_pose
+from napari_stemprior.workflow.lattice_fit import LatticeFit, doubts
+from napari_stemprior.workflow.manual_fit import (
+    retyping,
+    start_pose,
+    transformed,
+    what_changed,
+    with_origin_near,
+)
 
 _DRAG = "Drag the lattice"
 _POLISH = "Polish the fit"
@@ -50,8 +56,8 @@ class HandPanel(QWidget):
         super().__init__()
         self.session, self.runner = session, runner
         self._mouse: LatticeMouse | None = None
-        self._before: Placed | None = None
-        self._polished: Placed | None = None
+        self._before: LatticeFit | None = None
+        self._polished: LatticeFit | None = None
         self.drag = QPushButton(_DRAG)
         self.drag.setCheckable(True)
         self.hint = small_label(HINT)
@@ -156,7 +162,7 @@ class HandPanel(QWidget):
         if placed is None:
             return
         try:
-            work = tasks.polish(self.session.operations, self.session.micrograph(), placed)
+            work = refine_pose(self.session.operations, self.session.micrograph(), placed)
         except StempriorError as error:
             tell(error)
             return
@@ -165,7 +171,7 @@ class HandPanel(QWidget):
             self.started.emit()
             self.polish.setText("Polishing…")
 
-    def _on_polished(self, placed: Placed) -> None:
+    def _on_polished(self, placed: LatticeFit) -> None:
         before, self._before = self._before, None
         session = self.session
         if before is None or session.image is None or session.pixel_size is None:
@@ -264,16 +270,16 @@ def _same(layer: Any, other: Points) -> bool:
     return layer is not None and layer_id(layer) == layer_id(other)
 
 
-def start_placed(session: Session, pose: Any) -> Placed:
+def start_placed(session: Session, pose: Any) -> LatticeFit:
     """Lay the prior or stack of a session at a pose; the layers of a stack by their twists and shifts."""
     assert session.prior is not None
     if session.stack is None:
-        return Placed(pose, session.prior, by_hand=True)
+        return LatticeFit(pose, session.prior, by_hand=True)
     poses = [
         _of_layer(pose, twist, shift)
         for twist, shift in zip(session.stack.twists, session.stack.shifts, strict=True)
     ]
-    return Placed(poses[0], session.prior, stack=session.stack, lower=tuple(poses[1:]), by_hand=True)
+    return LatticeFit(poses[0], session.prior, stack=session.stack, lower=tuple(poses[1:]), by_hand=True)
 
 
 def _of_layer(pose: Any, twist: float, shift: tuple[float, float]) -> Any:

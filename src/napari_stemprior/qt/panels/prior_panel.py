@@ -9,14 +9,11 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import samples
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.manual_fit_panel import HandPanel
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
-from napari_stemprior.qt.placed import Placed, doubts
-from napari_stemprior.qt.prior_groups import LAYERS
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
@@ -24,6 +21,11 @@ from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, Sta
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
+from napari_stemprior.workflow.lattice_fit import LatticeFit, doubts
+from napari_stemprior.workflow.prior_groups import LAYERS
+from napari_stemprior.workflow.read import load_prior
+from napari_stemprior.workflow.suggest import suggest
 
 _FIT = "Fit to image"
 _SUGGEST = "Suggest"
@@ -198,9 +200,9 @@ class PriorPanel(Panel):
             tell(error)
             return
         if session.stack is not None:
-            work = tasks.fit_stack(session.operations, micrograph, session.stack)
+            work = fit_lattice(session.operations, micrograph, session.stack)
         else:
-            work = tasks.fit(session.operations, micrograph, session.prior)
+            work = fit_lattice(session.operations, micrograph, session.prior)
         if self.runner.start(work, self._on_fitted):
             self.job.follow()
             self.fit.setText("Fitting…")
@@ -212,7 +214,7 @@ class PriorPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        if self.runner.start(tasks.suggest(self.session.operations, micrograph), self._on_ranked):
+        if self.runner.start(suggest(self.session.operations, micrograph), self._on_ranked):
             self.job.follow()
             self.suggest.setText("Looking…")
 
@@ -237,18 +239,18 @@ class PriorPanel(Panel):
             return
         if session.pixel_size is None:
             session.set_pixel_size(suggestion.pixel_size, "lattice")
-        placed = Placed(suggestion.pose, session.prior)
+        placed = LatticeFit(suggestion.pose, session.prior)
         session.set_placed(placed)
         session.show_overlay(True)
         self.refresh()
-        work = tasks.followed(session.operations, session.micrograph(), placed)
+        work = follow_strain(session.operations, session.micrograph(), placed)
         self.runner.start(work, self._on_followed)  # the ranking looked for no strain
 
-    def _on_followed(self, placed: Placed) -> None:
+    def _on_followed(self, placed: LatticeFit) -> None:
         if self.session.pose is placed.pose:
             self.session.set_placed(placed)
 
-    def _on_fitted(self, placed: Placed) -> None:
+    def _on_fitted(self, placed: LatticeFit) -> None:
         session = self.session
         session.set_placed(placed)
         pose, name = placed.pose, (placed.stack or placed.prior).name
@@ -277,7 +279,7 @@ class PriorPanel(Panel):
     def _load(self, path: str, axis: str) -> None:
         if self.runner.busy:
             return
-        work = tasks.load_prior(self.session.operations, path, axis)
+        work = load_prior(self.session.operations, path, axis)
         self.runner.start(work, self._take)
 
     def _on_overlay(self, checked: bool) -> None:
@@ -327,7 +329,7 @@ def facts_of(prior: Any) -> str:
     )
 
 
-def second_lattice(placed: Placed) -> Pose | None:
+def second_lattice(placed: LatticeFit) -> Pose | None:
     """Return a pose that fits beside the first one and is turned to it, if there is any."""
     for rival in placed.rivals:
         turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
@@ -336,7 +338,7 @@ def second_lattice(placed: Placed) -> Pose | None:
     return None
 
 
-def _folded(angle: float, placed: Placed) -> float:
+def _folded(angle: float, placed: LatticeFit) -> float:
     """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
     a, b = placed.prior.cell
     lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
@@ -348,7 +350,7 @@ def _folded(angle: float, placed: Placed) -> float:
     return min(rest, period - rest)
 
 
-def placed_text(placed: Placed, pixel_size: float | None = None) -> str:
+def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
     """Say in words how well and how a lattice lies."""
     if placed.by_hand:
         return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Polish the fit</b> to judge it."

@@ -18,8 +18,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.qt.hand_fit import start_pose
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, shape_of
@@ -28,12 +26,23 @@ from napari_stemprior.qt.layers.montage_layers import montage_layers
 from napari_stemprior.qt.panels.manual_fit_panel import start_placed
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
-from napari_stemprior.qt.placed import Followed
-from napari_stemprior.qt.reference_image import Reference, ReferenceSettings
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.instrument_form import InstrumentForm
 from napari_stemprior.qt.widgets.montage_form import MontageForm
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.workflow.fit_lattice import known_pixel_size
+from napari_stemprior.workflow.lattice_fit import Followed
+from napari_stemprior.workflow.manual_fit import start_pose
+from napari_stemprior.workflow.reference import (
+    Reference,
+    ReferenceSettings,
+    counted,
+    difference,
+    montage,
+    multislice,
+    reference,
+    write_reference,
+)
 
 _SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
@@ -231,11 +240,9 @@ class ReferencePanel(Panel):
             return
         operations = self.session.operations
         if self.engine.currentText() == _FAST:
-            if self.runner.start(tasks.reference(operations, wanted, self._dose), self._show):
+            if self.runner.start(reference(operations, wanted, self._dose), self._show):
                 self.simulate.setText("Simulating…")
-        elif self.background.start(
-            tasks.multislice(operations, wanted, "preview", self._dose), self._on_preview
-        ):
+        elif self.background.start(multislice(operations, wanted, "preview", self._dose), self._on_preview):
             self.job.follow()
 
     def wanted(self) -> ReferenceSettings | None:
@@ -245,7 +252,7 @@ class ReferencePanel(Panel):
             return None
         try:
             micrograph = session.micrograph()
-            pixel_size = tasks.known_pixel_size(micrograph)
+            pixel_size = known_pixel_size(micrograph)
         except StempriorError as error:
             tell(error)
             return None
@@ -286,7 +293,7 @@ class ReferencePanel(Panel):
         if not prior.period:
             thicknesses = [self.thickness.value()]  # a layer has its own; this only names the row
         engine = "fast" if self.engine.currentText() == _FAST else "multislice"
-        work = tasks.montage(
+        work = montage(
             self.session.operations,
             prior,
             self.instrument_form.instrument,
@@ -315,7 +322,7 @@ class ReferencePanel(Panel):
             return
         if path.suffix.lower() not in (".tif", ".tiff"):
             path = path.with_name(path.name + ".tif")
-        self.runner.start(tasks.write_reference(self.session.operations, path, reference), self._on_written)
+        self.runner.start(write_reference(self.session.operations, path, reference), self._on_written)
 
     @property
     def _image_id(self) -> str:
@@ -338,7 +345,7 @@ class ReferencePanel(Panel):
         if wanted is None:
             self.refresh()
             return
-        work = tasks.multislice(self.session.operations, wanted, "final", self._dose)
+        work = multislice(self.session.operations, wanted, "final", self._dose)
         if self.background.start(work, self._on_refined):
             self.job.follow()
 
@@ -360,7 +367,7 @@ class ReferencePanel(Panel):
         reference = self.comparison.reference
         if reference is not None and reference.dose != self._dose:
             self._for_image = self._image_id
-            work = tasks.counted(self.session.operations, reference, self._dose)
+            work = counted(self.session.operations, reference, self._dose)
             self._counter.start(work, self._show)
 
     def _on_counter(self, busy: bool) -> None:
@@ -397,7 +404,7 @@ class ReferencePanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        work = tasks.difference(micrograph.image, reference.clean)
+        work = difference(micrograph.image, reference.clean)
         if not self.runner.start(work, self.comparison.show_difference):
             self.refresh()
 

@@ -15,12 +15,14 @@ from superqt import QLabeledDoubleSlider
 from napari_stemprior.atoms.inferred import inferred_sentence
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.jobs import rerun, tasks
+from napari_stemprior.qt.jobs import rerun
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
-from napari_stemprior.qt.placed import doubts
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.fit_lattice import known_pixel_size
+from napari_stemprior.workflow.lattice_fit import doubts
+from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
 
 _DEFAULT_MODEL = "small"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -104,7 +106,7 @@ class SegmentPanel(Panel):
     def list_models(self, choose: str = "") -> None:
         """List the networks anew and choose one of them."""
         self._wanted = choose
-        self._lister.start(tasks.list_models(self.session.operations), self._fill_models)
+        self._lister.start(list_models(self.session.operations), self._fill_models)
 
     def refresh(self, *_: Any) -> None:
         """Show whether the network can run."""
@@ -158,7 +160,7 @@ class SegmentPanel(Panel):
 
     def _start(self, corners: ArrayLike | None) -> None:
         session = self.session
-        settings = tasks.SegmentSettings(
+        settings = SegmentSettings(
             self.chosen_model,
             self.device.currentText(),
             self.trust.value(),
@@ -169,7 +171,7 @@ class SegmentPanel(Panel):
         box = None
         try:
             micrograph = session.micrograph()
-            size = tasks.known_pixel_size(micrograph)
+            size = known_pixel_size(micrograph)
             if corners is not None:
                 height, width = micrograph.image.shape
                 box = rerun.Box.around(corners, (height, width), size)
@@ -179,13 +181,13 @@ class SegmentPanel(Panel):
         image, frame = session.image, session.frame
         self._last = self._message = ""
         if box is None:
-            work = tasks.segment(session.operations, micrograph, prior, pose, settings)
+            work = segment(session.operations, micrograph, prior, pose, settings)
         else:
             work = rerun.segment_box(session.operations, micrograph, prior, pose, settings, box)
         self.runner.start(work, lambda result: self._on_segmented(result, image, frame, box))
 
     def _on_segmented(
-        self, result: tasks.Segmented, image: Image, frame: tuple[int, ...], box: rerun.Box | None
+        self, result: Segmentation, image: Image, frame: tuple[int, ...], box: rerun.Box | None
     ) -> None:
         inside = None if box is None else box.contains
         self.session.take_segmentation(image, result, frame=frame, inside=inside)

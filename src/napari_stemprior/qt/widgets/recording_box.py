@@ -9,12 +9,12 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.qt.jobs import tasks
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import left_out_layer, of_role
 from napari_stemprior.qt.panels.panel import NO_IMAGE, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.inspect_recording import Recorded, inspect_recording
 
 INVERT = "Columns are dark (ABF, BF): invert"
 _TICK, _UNTICK = "tick the box below to invert the image", "untick the box below"
@@ -33,7 +33,7 @@ class RecordingBox(QWidget):
         self.session = session
         #: Looks at the recording beside all other work; that it cannot is said by the panel already.
         self.runner = JobRunner(self)
-        self.recorded: tasks.Recorded | None = None
+        self.recorded: Recorded | None = None
         #: Layer, frame, pixels and inversion that were looked at.
         self._of: tuple[Any, ...] = ()
         self.said = small_label()
@@ -85,9 +85,9 @@ class RecordingBox(QWidget):
         except StempriorError:
             return
         how = _UNTICK if session.inverted else _TICK
-        self.runner.start(tasks.look_at_recording(session.operations, micrograph, how), self._on_looked)
+        self.runner.start(inspect_recording(session.operations, micrograph, how), self._on_looked)
 
-    def _on_looked(self, recorded: tasks.Recorded) -> None:
+    def _on_looked(self, recorded: Recorded) -> None:
         self.recorded = recorded
         layer, mask = self.layer, recorded.left_out
         if layer is not None:  # of another frame, or of pixels that have changed

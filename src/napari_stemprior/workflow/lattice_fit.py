@@ -45,7 +45,7 @@ class Lattice:
 
 
 @dataclass(frozen=True)
-class Placed:
+class LatticeFit:
     """A prior, or a stack of layers, laid on an image.
 
     Parameters
@@ -73,7 +73,7 @@ class Placed:
     by_hand: bool = False
 
     @classmethod
-    def of(cls, prior: Prior, pose: Pose | StackPose) -> Placed:
+    def of(cls, prior: Prior, pose: Pose | StackPose) -> LatticeFit:
         """Lay a prior at its pose, or a stack at those of its layers."""
         if not isinstance(prior, Stack):
             return cls(pose.poses[0] if isinstance(pose, StackPose) else pose, prior)
@@ -106,7 +106,7 @@ class Placed:
         """The priors of all layers, entrance first; of `poses` the same number."""
         return (self.prior,) if self.stack is None else tuple(self.stack.layers)
 
-    def moved(self, change: Any) -> Placed:
+    def moved(self, change: Any) -> LatticeFit:
         """Return what a person makes of it; the fit is forgotten.
 
         Parameters
@@ -167,7 +167,7 @@ class Followed:
         return yx, index
 
 
-def same_place(a: Placed, b: Placed) -> bool:
+def same_place(a: LatticeFit, b: LatticeFit) -> bool:
     """Tell whether two priors lie at poses that are equal in every number."""
     return len(a.poses) == len(b.poses) and all(
         same_pose(one, other) for one, other in zip(a.poses, b.poses, strict=True)

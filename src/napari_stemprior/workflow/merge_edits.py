@@ -79,11 +79,11 @@ def merge(
         yx = ["y_px", "x_px"]
         counted = stays & inside(current[yx].to_numpy(float)) if len(current) else stays
         stays = stays | ~inside(current[yx].to_numpy(float)) if len(current) else stays
-        predicted = predicted[inside(predicted[yx].to_numpy(float))] if len(predicted) else predicted
+        predicted = predicted.loc[inside(predicted[yx].to_numpy(float))] if len(predicted) else predicted
     keep = current[stays]
     if len(keep) and len(predicted):
         distance = cKDTree(keep[["y_px", "x_px"]]).query(predicted[["y_px", "x_px"]])[0]
-        predicted = predicted[distance > gate]
+        predicted = pd.DataFrame(predicted[distance > gate])
     predicted = predicted.assign(atom_id=np.arange(next_id, next_id + len(predicted), dtype=np.int64))
     rows = pd.concat([keep, predicted], ignore_index=True) if len(keep) else predicted.reset_index(drop=True)
     empty = int(current["status"][counted].isin(ABSENT).sum())

@@ -1,8 +1,10 @@
-"""A reference and what it was made with; how a micrograph differs from it. Free of napari."""
+"""A simulated reference, what it was made with, and how a micrograph differs from it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.optics import Instrument
+from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.workflow.operations import Operations
 
 #: Part of the darkest pixels that tells the background of a micrograph.
 _BACKGROUND = 1.0
@@ -174,3 +178,74 @@ def _to_unit_mean(array: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     if not mean > 0:
         raise RegistrationError(f"The {name} has no contrast, so there is no difference to show.")
     return np.asarray(above / mean)
+
+
+def reference(
+    operations: Operations, wanted: ReferenceSettings, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Simulate what the prior looks like in the microscope, with the fast engine."""
+    yield Progress(0, 0, "Simulating the reference")
+    clean = operations.reference_image(
+        wanted.priors, wanted.instrument, wanted.pixel_size, wanted.shape, wanted.poses, wanted.thickness
+    )
+    return (yield from counted(operations, Reference(wanted, clean, "fast"), dose))
+
+
+def multislice(
+    operations: Operations, wanted: ReferenceSettings, quality: str, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Simulate the prior by multislice; `quality` is ``"preview"`` or ``"final"``."""
+    stage = "Multislice preview" if quality == "preview" else "Refining by multislice"
+    yield Progress(0, 0, stage)
+    clean = yield from operations.multislice_reference(
+        wanted.priors[0],
+        wanted.instrument,
+        wanted.pixel_size,
+        wanted.shape,
+        getattr(wanted.poses[0], "pose", wanted.poses[0]),  # a crystal of one cell has no strain
+        wanted.thickness,
+        quality,
+    )
+    result = Reference(wanted, clean, f"multislice, {quality}")
+    return (yield from counted(operations, result, dose))
+
+
+def montage(
+    operations: Operations,
+    prior: StructurePrior,
+    instrument: Instrument,
+    thicknesses: Sequence[float],
+    defoci: Sequence[float],
+    engine: str,
+) -> Generator[Progress, None, Any]:
+    """Simulate a cell for every thickness and defocus (Å)."""
+    yield Progress(0, 0, "Simulating the montage")
+    return (yield from operations.montage(prior, instrument, thicknesses, defoci, engine))
+
+
+def counted(
+    operations: Operations, reference: Reference, dose: float | None
+) -> Generator[Progress, None, Reference]:
+    """Count the electrons of a reference at a dose (e/Å²); without one it stays free of noise."""
+    if dose is None:
+        return replace(reference, dose=None, counted=None, limits=shown_limits(reference.clean))
+    yield Progress(0, 0, "Counting electrons")
+    picture = operations.detected(reference.clean, reference.settings.pixel_size, dose, 0)
+    return replace(reference, dose=dose, counted=picture, limits=shown_limits(picture))
+
+
+def difference(
+    image: NDArray[np.float32], reference: NDArray[np.float32]
+) -> Generator[Progress, None, Difference]:
+    """Subtract a reference from an image."""
+    yield Progress(0, 0, "Taking the difference")
+    return difference_of(image, reference)
+
+
+def write_reference(
+    operations: Operations, path: Path, reference: Reference
+) -> Generator[Progress, None, Path]:
+    """Write a reference, as it is shown, with everything that it was made with."""
+    yield Progress(0, 0, f"Writing {path.name}")
+    operations.write_reference(path, reference.picture, reference.metadata())
+    return path

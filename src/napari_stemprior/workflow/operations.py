@@ -1,15 +1,15 @@
-"""What the desk can have done for it by the other rooms.
+"""The operations of other rooms that a workflow calls.
 
-The session takes these as one object, so that tests put fakes in their place; the real ones are
-imported when they are first called, which keeps opening the desk fast (torch alone takes a second).
+They come as one object, so that tests put fakes in their place; the real ones are imported when they are
+first called, which keeps opening the desk fast (torch alone takes a second).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ from napari_stemprior.structure import Prior, StructurePrior
 
 
 class SegmenterLike(Protocol):
-    """What the desk needs of `inference.Segmenter`."""
+    """What a workflow needs of `inference.Segmenter`."""
 
     pose: Pose | None
+    prepared: PreparedImage | None
 
     def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
         """Take the image in."""
@@ -50,10 +51,35 @@ def _model_label(model: str) -> str:
     return model_label(model)
 
 
-def _segmenter(model: str, device: str) -> SegmenterLike:
-    from napari_stemprior.inference import Segmenter
+class KeptSegmenter:
+    """Loads a segmenter when it is first asked for, and keeps it as long as the same network is wanted.
 
-    return Segmenter(model, device)
+    What the segmenter has computed for its image is kept with it: to change the trust is to decode anew.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._segmenter: SegmenterLike | None = None
+
+    def __call__(self, model: str, device: str) -> SegmenterLike:
+        """Return the segmenter of a network on a device.
+
+        Raises
+        ------
+        ModelError
+            If there is no such network.
+        DeviceError
+            If there is no such device.
+        """
+        from napari_stemprior.inference import Segmenter
+        from napari_stemprior.inference.models import model_path
+
+        path = model_path(model)
+        key = (path, path.stat().st_mtime_ns, device)
+        if self._segmenter is None or key != self._key:
+            self._segmenter, self._key = None, ()  # its memory first
+            self._segmenter, self._key = Segmenter(model, device), key
+        return self._segmenter
 
 
 def _prepare(image: NDArray[np.float32]) -> PreparedImage:
@@ -130,7 +156,7 @@ def _multislice_reference(
     shape: tuple[int, int],
     pose: Any,
     thickness: float,
-    quality: str,
+    quality: Literal["preview", "final"],
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     from napari_stemprior.optics.multislice_reference import multislice_reference
 
@@ -146,7 +172,7 @@ def _montage(
     instrument: Instrument,
     thicknesses: Sequence[float],
     defoci: Sequence[float],
-    engine: str,
+    engine: Literal["fast", "multislice"],
 ) -> Generator[Progress, None, Any]:
     from napari_stemprior.optics.montage import thickness_defocus_montage
 
@@ -166,7 +192,7 @@ def _write_reference(path: Path, image: NDArray[np.float32], metadata: dict[str,
 
 
 def _prior_groups() -> dict[str, list[str]]:
-    from napari_stemprior.qt.prior_groups import prior_groups
+    from napari_stemprior.workflow.prior_groups import prior_groups
 
     return prior_groups()
 
@@ -199,7 +225,7 @@ def _save_pair(
 
 @dataclass(frozen=True)
 class Operations:
-    """Every operation of another room that the desk calls; each can be replaced."""
+    """Every operation of another room that a workflow calls; each can be replaced."""
 
     prior_groups: Callable[[], dict[str, list[str]]] = _prior_groups
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
@@ -222,5 +248,5 @@ class Operations:
     write_reference: Callable[[Path, NDArray[np.float32], dict[str, Any]], None] = _write_reference
     models: Callable[[], list[str]] = _models
     model_label: Callable[[str], str] = _model_label
-    segmenter: Callable[[str, str], SegmenterLike] = _segmenter
+    segmenter: Callable[[str, str], SegmenterLike] = field(default_factory=KeptSegmenter)
     save_pair: Callable[..., str] = _save_pair

@@ -1,0 +1,100 @@
+"""The lattice of a prior on a micrograph: fitted, followed through strain, refined after a manual fit."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.progress import Progress
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.workflow.lattice_fit import LatticeFit
+from napari_stemprior.workflow.operations import Operations
+
+
+def known_pixel_size(micrograph: Micrograph) -> float:
+    """Return the pixel size in Å/px.
+
+    Raises
+    ------
+    PixelSizeError
+        If it is unknown.
+    """
+    if micrograph.pixel_size is None:
+        raise PixelSizeError(
+            f"{micrograph.name}: the pixel size is unknown; type it in step 1, or pick a prior and fit it."
+        )
+    return micrograph.pixel_size
+
+
+def fit_lattice(
+    operations: Operations, micrograph: Micrograph, prior: Prior
+) -> Generator[Progress, None, LatticeFit]:
+    """Find where the lattice of a prior lies and how it bends, or where each layer of a stack lies.
+
+    Parameters
+    ----------
+    operations : Operations
+    micrograph : Micrograph
+    prior : StructurePrior or Stack
+
+    Returns
+    -------
+    LatticeFit
+        The best candidate, whether it fits or not.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixel size is unknown or cannot show the lattice.
+    RegistrationError
+        If there is no lattice at all.
+    """
+    size = known_pixel_size(micrograph)
+    if isinstance(prior, Stack):
+        yield Progress(0, 0, "Fitting the layers of the stack")
+        return LatticeFit.of(prior, max(operations.register_stack(micrograph.image, size, prior), key=_score))
+    yield Progress(0, 0, "Fitting the lattice")
+    poses = sorted(operations.register(micrograph.image, size, prior), key=_score, reverse=True)
+    rivals = tuple(pose for pose in poses[1:] if pose.is_fit)
+    return (yield from follow_strain(operations, micrograph, LatticeFit(poses[0], prior, rivals=rivals)))
+
+
+def follow_strain(
+    operations: Operations, micrograph: Micrograph, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
+    """Follow the lattice of a pose that fits through strain."""
+    if not fit.pose.is_fit or fit.stack is not None:
+        return fit
+    yield Progress(0, 0, "Following the lattice through strain")
+    size = known_pixel_size(micrograph)
+    field = operations.pose_field(micrograph.image, size, fit.prior, fit.pose)
+    return replace(fit, field=field)
+
+
+def refine_pose(
+    operations: Operations, micrograph: Micrograph, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
+    """Refine a pose that was set by hand; the layers of a stack together, lest both take one lattice."""
+    size = known_pixel_size(micrograph)
+    yield Progress(0, 0, "Refining the lattice")
+    if fit.stack is not None:
+        found = operations.polish_stack(micrograph.image, size, fit.stack, fit.poses)
+        return LatticeFit.of(fit.stack, found)
+    pose = operations.polish(micrograph.image, size, fit.prior, fit.pose)
+    return (yield from follow_strain(operations, micrograph, replace(fit, pose=pose, by_hand=False)))
+
+
+def fit_pixel_size(
+    operations: Operations, micrograph: Micrograph, prior: StructurePrior
+) -> Generator[Progress, None, tuple[float, Pose]]:
+    """Find the pixel size at which the prior fits the image."""
+    yield Progress(0, 0, "Fitting the pixel size")
+    return operations.fit_pixel_size(micrograph.image, prior)
+
+
+def _score(pose: Any) -> float:
+    return float(pose.score)

@@ -1,0 +1,30 @@
+"""Keep a corrected region as a training pair."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.progress import Progress
+from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.operations import Operations
+
+
+def save_pair(
+    operations: Operations,
+    folder: Path,
+    micrograph: Micrograph,
+    table: AtomTable,
+    reviewed: NDArray[np.bool_],
+    prior: Prior | None,
+    provenance: dict[str, Any],
+) -> Generator[Progress, None, str]:
+    """Save a training pair into a dataset folder and return its hash."""
+    yield Progress(0, 0, "Saving the training pair")
+    return operations.save_pair(folder, micrograph, table, reviewed, prior, provenance)
