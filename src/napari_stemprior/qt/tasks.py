@@ -266,14 +266,19 @@ def segment(
 ) -> Generator[Progress, None, Segmented]:
     """Run the network on a micrograph, with or without a prior; a stack is placed first."""
     pixel_size = known_pixel_size(micrograph)
+    refused = False
     if isinstance(prior, Stack) and pose is None:
         placed = yield from fit_stack(operations, micrograph, prior)
-        pose = placed.whole_pose if placed.pose.is_fit else None
+        refused = not placed.pose.is_fit
+        pose = None if refused else placed.whole_pose
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device)
     yield Progress(0, 0, "Reading the image")
     segmenter.set_image(micrograph.image, pixel_size)
-    table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
+    if refused:  # the layers need not be looked for together again
+        table = yield from segmenter.steps(prior, trust=settings.trust, together=False)
+    else:
+        table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
     table.provenance["inverted"] = micrograph.is_inverted
     # where a stack does not fit, the segmenter may have placed one layer alone: no place of the stack
     return Segmented(table, pose if isinstance(prior, Stack) else segmenter.pose, prior)
