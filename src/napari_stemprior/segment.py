@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from napari_stemprior.errors import (
     telling_out_of_memory,
 )
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
-from napari_stemprior.pixel_sizes import LATTICE, PixelSize, PixelSizes, lattice_pixel_size
+from napari_stemprior.pixel_sizes import LATTICE, PixelSize, PixelSizes
 
 if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable
@@ -123,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
                         size = sizes.of(frame, frame.name)
                         while sizes.remarks:
                             _say(sizes.remarks.pop(0))
-                        table = _segmented(segmenter, frame, size, prior, options)
+                        table = _segmented(segmenter, frame, size, sizes, options)
                         _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
                     _say(_naming(error, recorded.name))
@@ -148,13 +147,14 @@ def _load_prior(options: argparse.Namespace) -> Prior | None:
 
 
 def _segmented(
-    segmenter: Segmenter, frame: Micrograph, size: PixelSize, prior: Prior | None, options: argparse.Namespace
+    segmenter: Segmenter, frame: Micrograph, size: PixelSize, sizes: PixelSizes, options: argparse.Namespace
 ) -> AtomTable:
     from tqdm import tqdm
 
     from napari_stemprior.progress import Progress, drain
     from napari_stemprior.recording import prepare, remarks
 
+    prior = sizes.prior
     if prior is not None:
         from napari_stemprior.registration.spectrum import check_pixel_size
         from napari_stemprior.structure import layers_of
@@ -176,19 +176,24 @@ def _segmented(
         table = drain(segmenter.steps(prior, trust=options.trust), show)
     table.provenance.update(pixel_size_from=size.source, inverted=options.invert)
     if prior is not None:
-        _say_fit(table, frame, size.value, prior, options)
+        _say_fit(table, frame, size.value, prior, sizes, options)
     return _inferred_kept(table, frame.name, options.inferred == "keep")
 
 
 def _say_fit(
-    table: AtomTable, frame: Micrograph, pixel_size: float, prior: Prior, options: argparse.Namespace
+    table: AtomTable,
+    frame: Micrograph,
+    pixel_size: float,
+    prior: Prior,
+    sizes: PixelSizes,
+    options: argparse.Namespace,
 ) -> None:
     """Say where the lattice does not fit, or not without doubt."""
     if table.provenance.get("prior_fits") is False:
         inverted = "" if options.invert else _fits_inverted(frame, pixel_size, prior)
         _say(
             f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
-            f"{inverted or _better_pixel_size(frame, pixel_size, prior)}."
+            f"{inverted or _better_pixel_size(frame, pixel_size, sizes)}."
         )
     for sentence in table.provenance.get("reservations", ()):
         _say(f"{frame.name}: fits with a reservation: {sentence}")
@@ -229,13 +234,10 @@ def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     )
 
 
-def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
+def _better_pixel_size(frame: Micrograph, pixel_size: float, sizes: PixelSizes) -> str:
     """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
-    try:
-        size = lattice_pixel_size(replace(frame, pixel_size=pixel_size), prior)
-    except StempriorError:  # it fits nowhere near, so there is nothing to advise
-        return ""
-    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
+    size = sizes.better(frame, pixel_size)
+    return "" if size is None else f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
 
 
 def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:
