@@ -240,6 +240,35 @@ def test_a_prior_that_does_not_fit_is_said(
     assert (tmp_path / "out" / "flake.csv").exists()
 
 
+def test_no_pixel_size_is_looked_for_twice(
+    fake: type[FakeSegmenter],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "flake.tif"
+    calibration = {"unit": "nm", "spacing": 0.02}
+    frames = np.stack([lattice_image(), 255 - lattice_image()])
+    asked: list[float] = []
+
+    def fit(image: np.ndarray, prior: StructurePrior, *, guess: float) -> tuple[float, Pose]:
+        asked.append(guess)
+        raise RegistrationError("no lattice")
+
+    monkeypatch.setattr(napari_stemprior.registration, "fit_pixel_size", fit)
+    options = ("--prior", "W [111]", "--pixel-size", "lattice", "-o", tmp_path / "out")
+    for count in (1, 2):
+        tifffile.imwrite(
+            path, frames[:count], imagej=True, resolution=(1 / 0.02, 1 / 0.02), metadata=calibration
+        )
+        asked.clear()
+        assert run("segment", path, *options) == 0
+        said = capsys.readouterr().err
+        assert said.count("fits at no pixel size, so the file's 0.2") == 1
+        assert said.count("does not fit") == count
+        assert asked == pytest.approx([0.2] * count), "a second frame is another image"
+
+
 def test_a_reservation_is_said_and_written(
     fake: type[FakeSegmenter],
     picture: Path,

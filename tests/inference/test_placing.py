@@ -1,17 +1,18 @@
 """Placing a prior: grains, ties and what does not fit."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference import Segmenter, placing
 from napari_stemprior.inference.placing import Placement, _with_grains, place
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
 from napari_stemprior.optics.reference import reference_image
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import Pose, fit_pose_field, register
 from napari_stemprior.structure import StructurePrior, built_in
 
 PIXEL = 0.15
@@ -75,13 +76,39 @@ def test_a_pose_that_is_given_is_believed(prior: StructurePrior, image: np.ndarr
     assert placed.pose is given
 
 
+def test_a_given_pose_leaves_room_for_other_grains_only_where_it_is_not_seen(
+    monkeypatch: pytest.MonkeyPatch, prior: StructurePrior, grains: TwoGrains, image: np.ndarray
+) -> None:
+    asked = []
+
+    def watched(*arguments: Any, **options: Any) -> list[Pose]:
+        asked.append(arguments)
+        return register(*arguments, **options)
+
+    monkeypatch.setattr(placing, "register", watched)
+    pose = Pose.from_angle(25.0, PIXEL, (9.0, 2.0))
+    placed = place(image, PIXEL, prior, pose)
+    assert placed is not None
+    assert len(asked) == 1
+    inner = ((grains.positions > 25) & (grains.positions < 295)).all(axis=1)
+    assert share_found(placed.positions, grains.positions[inner]) > 0.9
+
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
+    whole = NoiseChain(dose=1e4).apply(ideal, PIXEL, np.random.default_rng(0))
+    placed = place(whole, PIXEL, prior, pose)
+    assert placed is not None
+    assert len(asked) == 1, "its lattice is seen everywhere, so there is nothing to look for"
+    field = fit_pose_field(whole, PIXEL, prior, pose)
+    expected = field.columns(prior, SHAPE, placing.MARGIN / PIXEL)
+    np.testing.assert_array_equal(placed.positions, expected[0])
+    np.testing.assert_array_equal(placed.index, expected[1])
+
+
 def test_a_prior_that_does_not_fit_is_not_placed(image: np.ndarray) -> None:
     assert place(image, PIXEL, built_in("Si [110]")) is None
 
 
 def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, prior: StructurePrior) -> None:
-    from napari_stemprior.inference import placing
-
     right = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97), log_likelihood=40.0)
     wrong = Pose(right.affine, right.origin + 6.0, 0.975, log_likelihood=30.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
@@ -94,8 +121,6 @@ def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, pr
 def test_what_the_image_does_not_tell_is_a_reservation(
     monkeypatch: pytest.MonkeyPatch, prior: StructurePrior
 ) -> None:
-    from napari_stemprior.inference import placing
-
     first = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.975), log_likelihood=31.0)
     turned = replace(Pose.from_angle(188.0, PIXEL, (9.0, 11.0), score=0.97), log_likelihood=32.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, first)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -78,6 +79,22 @@ def test_one_layer_alone_is_named_as_the_layer_that_it_is(stack: Stack, segmente
     rows = segmenter.segment(stack).rows
     assert (rows["layer"] == 0).mean() > 0.98
     assert set(rows["element"]) <= {"Mo", "Se", "X"}
+
+
+def test_a_stack_that_was_refused_is_not_registered_again(
+    stack: Stack, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _ = drawn(stack, (0,))
+    segmenter.set_image(image, PIXEL)
+    assert not stack_placing.register_stack(image, PIXEL, stack)[0].is_fit
+    whole = segmenter.segment(stack)
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("the stack was refused already")
+
+    monkeypatch.setattr(stack_placing, "register_stack", never)
+    again = drain(segmenter.steps(stack, together=False))
+    pd.testing.assert_frame_equal(again.rows, whole.rows)
 
 
 def test_a_stack_that_fits_nowhere_does_no_harm(segmenter: Segmenter) -> None:

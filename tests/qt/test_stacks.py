@@ -24,9 +24,10 @@ CHOICE = SegmentSettings("small")
 class StackSegmenter(FakeSegmenter):
     """Answers with the columns of all layers of a stack, or of the lower one where no place is given."""
 
-    def steps(self, prior, *, trust=1.0, pose=None):
+    def steps(self, prior, *, trust=1.0, pose=None, together=True):
         yield Progress(0, 1, "Segmenting")
         assert isinstance(prior, Stack)
+        assert together != (pose is None), "the desk has looked for the layers together"
         poses = pose.poses if pose is not None else (None, BELOW)
         self.pose = poses[0] or poses[1]
         parts = [

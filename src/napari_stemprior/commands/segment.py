@@ -19,7 +19,7 @@ from napari_stemprior.errors import (
     telling_out_of_memory,
 )
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
-from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes, lattice_pixel_size
+from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes
 
 if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
                         size = sizes.of(frame, frame.name)
                         while sizes.remarks:
                             _say(sizes.remarks.pop(0))
-                        table = _segmented(operations, frame, size, prior, options)
+                        table = _segmented(operations, frame, size, sizes, options)
                         _write(table, folder / names.claim(path, suffix), recorded, options.format)
                 except StempriorError as error:
                     _say(_naming(error, recorded.name))
@@ -152,7 +152,7 @@ def _segmented(
     operations: Operations,
     frame: Micrograph,
     size: PixelSize,
-    prior: Prior | None,
+    sizes: PixelSizes,
     options: argparse.Namespace,
 ) -> AtomTable:
     from tqdm import tqdm
@@ -161,6 +161,7 @@ def _segmented(
     from napari_stemprior.recording import remarks
     from napari_stemprior.workflow.segment import SegmentSettings, segment
 
+    prior = sizes.prior
     micrograph = replace(frame, pixel_size=size.value)
     settings = SegmentSettings(options.model, options.device, options.trust)
     with tqdm(
@@ -178,19 +179,24 @@ def _segmented(
     table = result.table
     table.provenance["pixel_size_from"] = size.source
     if prior is not None:
-        _say_fit(table, frame, size.value, prior, options)
+        _say_fit(table, frame, size.value, prior, sizes, options)
     return _inferred_kept(table, frame.name, options.inferred == "keep")
 
 
 def _say_fit(
-    table: AtomTable, frame: Micrograph, pixel_size: float, prior: Prior, options: argparse.Namespace
+    table: AtomTable,
+    frame: Micrograph,
+    pixel_size: float,
+    prior: Prior,
+    sizes: PixelSizes,
+    options: argparse.Namespace,
 ) -> None:
     """Say where the lattice does not fit, or not without doubt."""
     if table.provenance.get("prior_fits") is False:
         inverted = "" if options.invert else _fits_inverted(frame, pixel_size, prior)
         _say(
             f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
-            f"{inverted or _better_pixel_size(frame, pixel_size, prior)}."
+            f"{inverted or _better_pixel_size(frame, pixel_size, sizes)}."
         )
     for sentence in table.provenance.get("reservations", ()):
         _say(f"{frame.name}: fits with a reservation: {sentence}")
@@ -231,13 +237,10 @@ def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     )
 
 
-def _better_pixel_size(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
+def _better_pixel_size(frame: Micrograph, pixel_size: float, sizes: PixelSizes) -> str:
     """Say where the lattice would fit, since a nominal field of view is often off by a tenth."""
-    try:
-        size = lattice_pixel_size(replace(frame, pixel_size=pixel_size), prior)
-    except StempriorError:  # it fits nowhere near, so there is nothing to advise
-        return ""
-    return f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
+    size = sizes.better(frame, pixel_size)
+    return "" if size is None else f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
 
 
 def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:

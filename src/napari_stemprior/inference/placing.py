@@ -103,12 +103,22 @@ def place(
     prior : StructurePrior
     pose : Pose, optional
         Believed where it is given; otherwise the lattice is registered. Other grains are looked for
-        either way.
+        either way, where its lattice is not seen.
+
+    Raises
+    ------
+    RegistrationError
+        If a pose is given and the image is too small to hold a lattice.
+    PixelSizeError
+        If the pixel size does not suit the prior and the image.
     """
     image = prepare(image)
+    given = None if pose is None else _placement(image, pixel_size, prior, pose)
+    if given is not None and (given.reliability >= MIN_RELIABILITY).all():
+        return given  # another grain would have nowhere to be
     placements = [_placement(image, pixel_size, prior, p) for p in _fitting_poses(image, pixel_size, prior)]
-    if pose is not None:
-        first = _placement(image, pixel_size, prior, pose)
+    if given is not None:
+        first = given
     elif placements:
         first = _preferred(placements, prior)
     else:

@@ -142,7 +142,12 @@ class Segmenter:
         return drain(self.steps(prior, trust=trust, pose=pose))
 
     def steps(
-        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
+        self,
+        prior: Prior | None,
+        *,
+        trust: float = 1.0,
+        pose: Pose | StackPose | None = None,
+        together: bool = True,
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
@@ -155,6 +160,9 @@ class Segmenter:
         pose : Pose or StackPose, optional
             Where the lattice lies, or each lattice of a stack, if a person or an earlier fit knows;
             otherwise it is fitted. A pose that is given is believed even if its score is low.
+        together : bool
+            False where `register_stack` has refused the stack on this image already: its layers are then
+            looked for one by one only. Without effect on another prior or with a `StackPose`.
 
         Raises
         ------
@@ -170,10 +178,10 @@ class Segmenter:
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         with telling_out_of_memory():
-            return (yield from self._steps(prior, trust, pose))
+            return (yield from self._steps(prior, trust, pose, together))
 
     def _steps(
-        self, prior: Prior | None, trust: float, pose: Pose | StackPose | None
+        self, prior: Prior | None, trust: float, pose: Pose | StackPose | None, together: bool
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
@@ -184,7 +192,7 @@ class Segmenter:
             yield Progress(0, 1, "fitting the lattice")
             given = (self.prepared, self._pixel_size)
             if isinstance(prior, Stack):
-                placement = place_stack(*given, prior, pose)
+                placement = place_stack(*given, prior, pose, together=together)
             else:
                 first = pose.poses[0] if isinstance(pose, StackPose) else pose
                 placement = place(*given, prior, first)

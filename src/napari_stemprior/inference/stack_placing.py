@@ -22,6 +22,8 @@ def place_stack(
     pixel_size: float,
     stack: Stack,
     pose: Pose | StackPose | None = None,
+    *,
+    together: bool = True,
 ) -> Placement | None:
     """Place a stack on a micrograph; where one layer alone is seen, that one; None where nothing fits.
 
@@ -33,22 +35,30 @@ def place_stack(
     stack : Stack
     pose : Pose or StackPose, optional
         Of the first layer, or of all layers; believed where it is given.
+    together : bool
+        Look for all layers together first; False where `register_stack` has refused them on this image.
 
     Returns
     -------
     Placement or None
         Its `index` counts through the columns of all layers.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixel size does not suit the layers and the image.
     """
     image = prepare(image)
     if isinstance(pose, StackPose):
         return _of_all(image, pixel_size, stack, pose)
-    try:
-        best = register_stack(image, pixel_size, stack, candidates=2)[0]
-    except RegistrationError:
-        return None
-    if best.is_fit:
-        poses = best.poses if pose is None else (pose, *best.poses[1:])
-        return _of_all(image, pixel_size, stack, StackPose(poses, best.score))
+    if together:
+        try:
+            best = register_stack(image, pixel_size, stack, candidates=2)[0]
+        except RegistrationError:
+            return None
+        if best.is_fit:
+            poses = best.poses if pose is None else (pose, *best.poses[1:])
+            return _of_all(image, pixel_size, stack, StackPose(poses, best.score))
     alone = []
     for number, layer in enumerate(stack.layers):
         given = pose if number == 0 else None

@@ -34,7 +34,12 @@ class SegmenterLike(Protocol):
         """Take the image in."""
 
     def steps(
-        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
+        self,
+        prior: Prior | None,
+        *,
+        trust: float = 1.0,
+        pose: Pose | StackPose | None = None,
+        together: bool = True,
     ) -> Generator[Progress, None, AtomTable]:
         """Segment it, yielding progress."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError, StempriorError
@@ -56,6 +56,7 @@ class PixelSizes:
         #: What there is to say about the fits, in sentences, since it was last asked.
         self.remarks: list[str] = []
         self._fitted: dict[float | None, PixelSize] = {}
+        self._refused: list[Micrograph] = []
 
     def of(self, frame: Micrograph, name: object) -> PixelSize:
         """Return the pixel size of a frame.
@@ -79,6 +80,28 @@ class PixelSizes:
             self._fitted[stated] = self._fit(frame, name)
         return self._fitted[stated]
 
+    def better(self, frame: Micrograph, pixel_size: float) -> float | None:
+        """Return the pixel size at which the lattice fits a frame that it does not fit at the one given.
+
+        Parameters
+        ----------
+        frame : Micrograph
+        pixel_size : float
+            Å per pixel.
+
+        Returns
+        -------
+        float or None
+            Å per pixel; None where it fits nowhere near, or there is no prior.
+        """
+        asked = replace(frame, pixel_size=pixel_size)
+        if self.prior is None or any(_is_same(asked, other) for other in self._refused):
+            return None
+        try:
+            return lattice_pixel_size(asked, self.prior)
+        except StempriorError:
+            return None
+
     def _fit(self, frame: Micrograph, name: object) -> PixelSize:
         stated, advice = frame.pixel_size, "give --pixel-size in Å per pixel."
         unknown = f"{name}: the file does not say its pixel size"
@@ -90,6 +113,7 @@ class PixelSizes:
             if stated is None:
                 message = f"{unknown} and the lattice of {self.prior.name} does not tell it; {advice}"
                 raise PixelSizeError(message) from error
+            self._refused.append(frame)
             self.remarks.append(
                 f"{name}: the lattice of {self.prior.name} fits at no pixel size, so the file's "
                 f"{stated:.5g} Å/px is kept."
@@ -103,6 +127,12 @@ class PixelSizes:
                 f"{stated:.5g}."
             )
         return PixelSize(found, LATTICE)
+
+
+def _is_same(first: Micrograph, second: Micrograph) -> bool:
+    import numpy as np
+
+    return first.pixel_size == second.pixel_size and np.array_equal(first.image, second.image)
 
 
 def lattice_pixel_size(frame: Micrograph, prior: Prior) -> float:

@@ -112,14 +112,19 @@ def segment(
     if prior is not None:
         for layer in layers_of(prior):
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
+    refused = False
     if isinstance(prior, Stack) and pose is None:
         fit = yield from fit_lattice(operations, micrograph, prior)
-        pose = fit.whole_pose if fit.pose.is_fit else None
+        refused = not fit.pose.is_fit
+        pose = None if refused else fit.whole_pose
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device)
     yield Progress(0, 0, "Preparing the recording")
     segmenter.set_image(micrograph.image, pixel_size)
-    table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
+    if refused:  # the layers need not be looked for together again
+        table = yield from segmenter.steps(prior, trust=settings.trust, together=False)
+    else:
+        table = yield from segmenter.steps(prior, trust=settings.trust, pose=pose)
     table.provenance["inverted"] = micrograph.is_inverted
     # where a stack does not fit, the segmenter may have placed one layer alone: no place of the stack
     found = pose if isinstance(prior, Stack) else segmenter.pose
