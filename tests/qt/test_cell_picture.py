@@ -4,7 +4,7 @@ from qtpy.QtCore import QRectF
 from qtpy.QtGui import QImage, QPainter, QPalette
 
 from napari_stemprior.qt.cell_picture import CellPicture, draw_cell
-from napari_stemprior.qt.layers import element_colour
+from napari_stemprior.qt.palette import element_colour
 from napari_stemprior.structure import built_in, names
 
 

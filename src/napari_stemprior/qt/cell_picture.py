@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_stemprior.qt.lattice_overlay import layer_colour
-from napari_stemprior.qt.layers import element_colour
+from napari_stemprior.qt.palette import element_colour
 from napari_stemprior.structure import StructurePrior
 
 _HEIGHT = 150

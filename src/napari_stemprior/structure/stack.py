@@ -85,11 +85,6 @@ class Stack:
         counts = [len(layer.columns) for layer in self.layers]
         return tuple(int(n) for n in np.cumsum([0, *counts[:-1]]))
 
-    @cached_property
-    def column_layers(self) -> NDArray[np.int64]:
-        """(N,) layer of each of `columns`."""
-        return np.array([column.layer for column in self.columns], dtype=np.int64)
-
     @property
     def zone_axis(self) -> str:
         """That of the first layer."""
