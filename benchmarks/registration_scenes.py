@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.optics.incoherent import probe_transfer, render_columns
+from napari_stemprior.optics.incoherent import probe_transfer, render_columns, scattered_intensity
 from napari_stemprior.optics.instrument import PRESETS, Instrument
 from napari_stemprior.optics.noise import NoiseChain
-from napari_stemprior.optics.reference import column_intensity
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import Column, StructurePrior
+from napari_stemprior.structure.elements import ATOMIC_NUMBERS
 
 Floats = NDArray[np.float64]
 SCENES = ("perfect", "strain", "hole", "grains")
@@ -149,6 +149,11 @@ def _bend(pixel_size: float, rng: np.random.Generator):  # type: ignore[no-untyp
     return bend
 
 
+def _scattered(column: Column, repeats: float) -> float:
+    """Return what a column scatters, in fraction of the beam times Å²."""
+    return sum(scattered_intensity(ATOMIC_NUMBERS[s], count * repeats) for s, count in column.composition)
+
+
 def crystal_image(
     prior: StructurePrior,
     places: Floats,
@@ -160,7 +165,7 @@ def crystal_image(
     repeats = max(1.0, round(THICKNESS / prior.period)) if prior.period else 1.0
     margin = int(np.ceil(6.0 / pixel_size))
     field = (shape[0] + 2 * margin, shape[1] + 2 * margin)
-    intensity = np.array([column_intensity(column, repeats) for column in prior.columns])[index]
+    intensity = np.array([_scattered(column, repeats) for column in prior.columns])[index]
     if instrument_for(prior) == PRESETS["60 kV MAADF"]:
         intensity = intensity * MAADF_GAIN
     image = render_columns(

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import image_distance
 
 #: Two lattices whose scales differ by less than this are one within the calibration that `register` bears,
 #: which is 6 %, and 1 % of drift; their shapes may differ by the drift.
@@ -55,8 +56,6 @@ def _covers(one: StructurePrior, two: StructurePrior, linear: np.ndarray) -> boo
     inverse = np.linalg.inv(two.cell)
     for start in two.positions:
         gap = (moved - moved[0] + start)[:, None] - two.positions[None]
-        fraction = gap @ inverse
-        fraction -= np.round(fraction)
-        if np.linalg.norm(fraction @ two.cell, axis=-1).min(1).max() < gate:
+        if image_distance(gap @ inverse, two.cell).min(1).max() < gate:
             return True
     return False

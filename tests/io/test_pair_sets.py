@@ -112,7 +112,7 @@ def test_a_set_of_version_1_is_read_and_grows(version_1):
     assert '"version": 2' in (version_1 / "dataset.json").read_text()
     assert [e.revision for e in again.entries()] == [1, 1, 2, 3, 1]
     assert again.entries()[3].source_id == again.entries()[0].source_id
-    assert len(again.latest()[0].vacancies) == 2
+    assert len(next(iter(again)).vacancies) == 2
     assert {p: p.read_bytes() for p in before} == before
 
 
@@ -185,7 +185,7 @@ def test_merging_keeps_everything_once(tmp_path):
     merged = TrainingPairDataset(tmp_path / "c")
     assert [e.hash for e in merged.entries()] == [e.hash for e in first.entries() + second.entries()]
     assert [e.revision for e in merged.entries()] == [1, 1, 1, 2]
-    assert len(merged.latest()[0].vacancies) == 2
+    assert len(next(iter(merged)).vacancies) == 2
     assert not [f for f in validate(merged) if f.fatal]
     with pytest.raises(DatasetError, match="no such folder"):
         merge([tmp_path / "nowhere"], tmp_path / "d")

@@ -115,7 +115,7 @@ def test_a_correction_is_a_new_revision(tmp_path):
     assert [e.hash for e in entries] == hashes
     assert [e.revision for e in entries] == [1, 1, 2]
     assert entries[0].image_id == entries[2].image_id != entries[1].image_id
-    latest = dataset.latest()
+    latest = list(dataset)
     assert len(dataset) == len(latest) == 2
     assert_same(latest[0], second)
     assert_same(latest[1], other)
@@ -176,7 +176,7 @@ def test_unfinished_line_is_passed_over_and_then_replaced(tmp_path):
 def test_new_and_empty_folders(tmp_path):
     for folder in (tmp_path, tmp_path / "new"):
         dataset = TrainingPairDataset(folder)
-        assert dataset.entries() == dataset.latest() == dataset.classes == []
+        assert dataset.entries() == list(dataset) == dataset.classes == []
         assert len(dataset) == 0
     assert not list(tmp_path.iterdir())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemprior.optics import PRESETS, Instrument
-from napari_stemprior.optics.object_function import atom_amplitude, object_function
+from napari_stemprior.optics.object_function import _amplitude, object_function
 
 HAADF = PRESETS["200 kV HAADF"]
 FREQUENCIES = np.linspace(0, 1.6, 9)
@@ -24,7 +24,7 @@ def test_heavier_elements_scatter_more_between_the_first_and_the_second_power() 
 
 def test_a_small_phase_is_borns_approximation() -> None:
     # hydrogen at 300 kV: the amplitude is i lambda gamma f(q), f(0) = 0.529 Å (Lobato and Van Dyck, table 1)
-    q, amplitude = atom_amplitude(1, 300.0)
+    q, amplitude = _amplitude(1, 300.0)
     born = HAADF.__class__(beam_energy=300.0).wavelength * (1 + 300 / 510.999) * 0.529
     assert q[0] == 0
     assert abs(amplitude[0]) == pytest.approx(born, rel=0.01)

@@ -3,7 +3,7 @@ import pytest
 from qtpy.QtCore import QRectF
 from qtpy.QtGui import QImage, QPainter, QPalette
 
-from napari_stemprior.qt.layers.atom_layers import element_colour
+from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.cell_picture import CellPicture, draw_cell
 from napari_stemprior.structure import built_in, names
 

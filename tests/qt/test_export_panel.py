@@ -46,7 +46,7 @@ def test_vacancies_and_provenance_leave_with_the_atoms(panel, tmp_path):
     assert read_atoms(tmp_path / "a.csv").rows["status"].tolist() == ["ok", "ok", "vacancy"]
     panel.write_pair(tmp_path / "pairs")
     panel.wait()
-    (pair,) = TrainingPairDataset(tmp_path / "pairs").latest()
+    (pair,) = TrainingPairDataset(tmp_path / "pairs")
     assert len(pair.atoms) == 2
     assert len(pair.vacancies) == 1
     assert pair.reviewed.shape == SHAPE
@@ -67,5 +67,5 @@ def test_atoms_that_the_threshold_hides_leave_files_but_not_pairs(panel, tmp_pat
     assert "ok" not in read_atoms(tmp_path / "a.csv").rows["status"].tolist()
     panel.write_pair(tmp_path / "pairs")
     panel.wait()
-    (pair,) = TrainingPairDataset(tmp_path / "pairs").latest()
+    (pair,) = TrainingPairDataset(tmp_path / "pairs")
     assert len(pair.atoms) == 2

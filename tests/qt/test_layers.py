@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, picture
-from napari.layers import Image, Points, Shapes
+from desk_fakes import PIXEL_SIZE, SHAPE, add_image, picture
+from napari.layers import Image, Shapes
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
@@ -9,7 +9,6 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.layers import atom_layers as layers
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.drawing import draw
-from napari_stemprior.structure import built_in
 
 
 @pytest.mark.parametrize(
@@ -99,19 +98,6 @@ def test_a_writer_needs_a_length_and_leaves_rejected_atoms_out():
     table = layers.table_from_layer_data(points, meta)
     assert table.pixel_size == pytest.approx(0.2)
     assert table.rows["element"].tolist() == ["Mo"]
-
-
-def test_lattice_and_reference_lie_right(viewer):
-    image = add_image(viewer)
-    prior = built_in("MoS2")
-    lattice = layers.lattice_layer(image, prior, POSE, PIXEL_SIZE)
-    assert isinstance(lattice, Points)
-    np.testing.assert_allclose(lattice.data, POSE.columns(prior, SHAPE)[0])
-    assert set(lattice.features["element"]) == {"Mo", "S"}
-    reference = layers.reference_layer(image, prior, picture(), PIXEL_SIZE)
-    np.testing.assert_allclose(reference.scale, image.scale)
-    assert reference.translate[1] > SHAPE[1] * PIXEL_SIZE  # beside, not over it
-    assert reference.translate[0] == image.translate[0]
 
 
 def test_a_region_is_what_was_drawn(viewer):

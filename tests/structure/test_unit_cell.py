@@ -8,7 +8,8 @@ import pytest
 
 from napari_stemprior.structure import built_in, names
 from napari_stemprior.structure.elements import SYMBOLS
-from napari_stemprior.structure.projection import MERGE_DISTANCE
+from napari_stemprior.structure.periodic import image_distance
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 
 @pytest.mark.parametrize("name", names())
@@ -24,8 +25,7 @@ def test_the_atoms_make_up_the_columns(name: str) -> None:
     cells = abs(np.linalg.det(unit.lattice[:2, :2])) / prior.area
     assert cells == pytest.approx(round(cells), abs=1e-6)
     for column in prior.columns:
-        delta = places - column.position
-        near = np.linalg.norm((delta - np.round(delta)) @ prior.cell, axis=1) < MERGE_DISTANCE
+        near = image_distance(places - column.position, prior.cell) < MERGE_DISTANCE
         found: Counter[str] = Counter()
         for z, part in zip(unit.atomic_numbers[near], unit.occupancy[near], strict=True):
             found[SYMBOLS[z]] += part / cells

@@ -225,10 +225,6 @@ class TrainingPairDataset:
             newest[entry.image_id] = entry
         return list(newest.values())
 
-    def latest(self) -> list[TrainingPair]:
-        """Return the newest revision of each micrograph."""
-        return list(self)
-
     def __iter__(self) -> Iterator[TrainingPair]:
         return (self.load(entry.hash) for entry in self.latest_entries())
 

@@ -12,7 +12,6 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.instrument import Instrument
@@ -43,49 +42,6 @@ _MOST_PRISM_VALUES = 6e7
 _GATHER = 0.01
 # A rectangle of more cells than this is too large to simulate.
 _MOST_CELLS = 24.5
-
-
-def multislice_image(
-    atoms: Atoms,
-    instrument: Instrument,
-    pixel_size: float,
-    shape: tuple[int, int],
-    *,
-    angle: float = 0.0,
-    origin: ArrayLike = (0.0, 0.0),
-    phonons: int = 0,
-    seed: int = 0,
-) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Simulate the HAADF image of a crystal on a pixel grid, source size included.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        Periodic across z; the electrons come from its top (high z).
-    instrument : Instrument
-    pixel_size : float
-        Å/px.
-    shape : (int, int)
-        Rows and columns.
-    angle : float
-        Degrees from the image's x axis towards its y axis, to the x axis of the atoms.
-    origin : (2,) array-like
-        Pixel (y, x) of the origin of the atoms.
-    phonons, seed : int
-        As in `scan`.
-
-    Yields
-    ------
-    Progress
-
-    Returns
-    -------
-    (H, W) array of float32
-        Fraction of the beam on the detector, no noise.
-    """
-    box, turn = orthogonal(atoms)
-    cell = yield from scan(box, instrument, phonons=phonons, seed=seed)
-    return cell.blurred(instrument.source_size).image(pixel_size, shape, angle=angle + turn, origin=origin)
 
 
 def scan(

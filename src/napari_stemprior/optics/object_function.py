@@ -120,29 +120,9 @@ def _object_function(
     return result
 
 
-def atom_amplitude(
-    atomic_number: int, beam_energy: float
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """Return the amplitude that one atom scatters out of a plane wave.
-
-    Parameters
-    ----------
-    atomic_number : int
-    beam_energy : float
-        keV.
-
-    Returns
-    -------
-    q : (M,) array of float
-        1/Å.
-    amplitude : (M,) array of complex
-        Å²; its squared modulus integrated over d²q is a cross-section.
-    """
-    return _amplitude(int(atomic_number), float(beam_energy))
-
-
 @cache
 def _amplitude(atomic_number: int, energy: float) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """Return q in 1/Å and the amplitude in Å² that one atom scatters out of a plane wave at `energy` keV."""
     a, b = _scattering_factor(atomic_number)
     # distances lie densely where the potential is steep
     x = (np.arange(1600) + 0.5) / 1600

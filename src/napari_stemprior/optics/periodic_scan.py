@@ -61,31 +61,6 @@ class PeriodicScan:
         # a cubic spline on a grid some eight times finer than Nyquist adds about 1e-5
         return np.asarray(map_coordinates(fine, [rows, columns], order=3, mode="grid-wrap"))
 
-    def image(
-        self, pixel_size: float, shape: tuple[int, int], *, angle: float = 0.0, origin: ArrayLike = (0.0, 0.0)
-    ) -> NDArray[np.float32]:
-        """Draw the scan on a pixel grid.
-
-        Parameters
-        ----------
-        pixel_size : float
-            Å/px.
-        shape : (int, int)
-            Rows and columns.
-        angle : float
-            Degrees from the image's x axis towards its y axis, to the specimen's x axis.
-        origin : (2,) array-like
-            Pixel (y, x) of the specimen's origin.
-
-        Returns
-        -------
-        (H, W) array of float32
-        """
-        t = np.deg2rad(angle)
-        y, x = np.indices(shape) - np.asarray(origin, float)[:, None, None]
-        turned = np.stack([np.cos(t) * x + np.sin(t) * y, np.cos(t) * y - np.sin(t) * x], -1)
-        return self.at(turned * pixel_size).astype(np.float32)
-
 
 def _oversampled(intensity: NDArray[np.float64], cell: tuple[float, float]) -> NDArray[np.float64]:
     """Interpolate by zero-padding the spectrum, to 0.05 Å or finer."""

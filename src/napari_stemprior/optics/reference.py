@@ -13,12 +13,11 @@ from torch import Tensor
 
 from napari_stemprior.errors import InstrumentError
 from napari_stemprior.optics.channelling import background, column_gain, focus_depth
-from napari_stemprior.optics.incoherent import probe_transfer, scattered_intensity
+from napari_stemprior.optics.incoherent import probe_transfer
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
 from napari_stemprior.optics.specimen import scatterers
-from napari_stemprior.structure import Column, StructurePrior
-from napari_stemprior.structure.elements import ATOMIC_NUMBERS
+from napari_stemprior.structure import StructurePrior
 
 
 class Placed(Protocol):
@@ -38,13 +37,6 @@ _FOCUS_STEP = 5.0
 _FREQUENCY_STEP = 0.08
 #: Å: how thick a crystal that fills its cell is taken to be where nobody says.
 DEFAULT_THICKNESS = 100.0
-
-
-def column_intensity(column: Column, repeats: float = 1.0) -> float:
-    """Return the scattered intensity of a column, in fraction of the beam times Å²."""
-    return sum(
-        scattered_intensity(ATOMIC_NUMBERS[symbol], count * repeats) for symbol, count in column.composition
-    )
 
 
 def reference_image(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.object_function import Scatterer
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
+from napari_stemprior.structure.periodic import image_distance
 from napari_stemprior.structure.prior import Column, StructurePrior
 from napari_stemprior.structure.unit_cell import UnitCell
 
@@ -161,8 +162,7 @@ def _owners(prior: StructurePrior) -> NDArray[np.int64] | None:
     if unit is None or (prior.period > 0 and abs(abs(unit.lattice[2, 2]) - prior.period) > 1e-3):
         return None
     places = unit.positions[:, :2] @ np.linalg.inv(prior.cell)
-    delta = places[:, None] - prior.fractional[None]
-    distance = np.linalg.norm((delta - np.round(delta)) @ prior.cell, axis=-1)
+    distance = image_distance(places[:, None] - prior.fractional[None], prior.cell)
     present = np.array(
         [[SYMBOLS[z] in dict(c.composition) for c in prior.columns] for z in unit.atomic_numbers], dtype=bool
     )

@@ -58,11 +58,6 @@ class PreparedImage:
         return columns_are_dark(self.image, self.valid)
 
     @property
-    def is_unchanged(self) -> bool:
-        """Whether the recording was fit as it was."""
-        return bool(self.valid.all()) and not self.mended.any() and not self.row_offsets.any()
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.image.shape[0]), int(self.image.shape[1])

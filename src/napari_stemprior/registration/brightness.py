@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from napari_stemprior.registration.reciprocal import EXPONENTS, Nodes, column_weights
 from napari_stemprior.registration.spectrum import BACKGROUND_WIDTH
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import nearest_distance
 
 #: Transfer of a column: exp(-2 a g - 2 (pi b g)²), with a (Å) for the probe, whose transfer falls nearly
 #: straight from the origin, and b (Å) for its source and the thermal motion.
@@ -229,10 +230,7 @@ def _contrast(prior: StructurePrior, best: _Solution) -> float:
 
 def _distances(prior: StructurePrior, fractional: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (m, k) distances in Å from places to the nearest image of each column."""
-    gap = fractional[:, None] - prior.fractional[None]
-    gap -= np.round(gap)
-    cells = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1)), -1).reshape(-1, 1, 1, 2)
-    return np.asarray(np.linalg.norm((gap + cells) @ prior.cell, axis=-1).min(0))
+    return nearest_distance(fractional[:, None] - prior.fractional[None], prior.cell)
 
 
 def _real(values: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -167,8 +167,3 @@ def same_lattice(
     return bool(
         np.abs(change - np.round(change)).max() < tolerance and abs(round(np.linalg.det(change))) == 1
     )
-
-
-def distortion(linear: NDArray[np.float64]) -> float:
-    """Largest strain of a linear map: how far its stretches are from 1."""
-    return float(np.abs(np.linalg.svd(linear, compute_uv=False) - 1).max())

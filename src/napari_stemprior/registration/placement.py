@@ -25,6 +25,7 @@ from napari_stemprior.registration.score import Evidence, evidence, explained_sh
 from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, flatten, prepared_image
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import image_distance
 
 #: Scales that the sweep tries: pixel sizes in files are often 5 % off.
 SCALES = np.geomspace(0.935, 1.07, 11)
@@ -255,9 +256,7 @@ def _equivalent(first: Placement, second: Placement, prior: StructurePrior) -> b
     own = prior.positions @ first.linear.T + first.origin
     inverse = np.linalg.inv(second.linear @ prior.cell.T)
     fraction = (own - second.origin) @ inverse.T
-    gap = fraction[:, None] - prior.fractional[None]
-    gap -= np.round(gap)
-    distance = np.linalg.norm(gap @ prior.cell, axis=-1)
+    distance = image_distance(fraction[:, None] - prior.fractional[None], prior.cell)
     nearest = distance.argmin(1)
     same = np.abs(prior.z_weights[nearest] / prior.z_weights - 1) < 1e-3
     return bool(same.all() and distance.min(1).max() < 0.15)

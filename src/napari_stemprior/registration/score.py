@@ -13,6 +13,7 @@ from napari_stemprior.registration.criteria import BY_NAME, credit
 from napari_stemprior.registration.reciprocal import EXPONENTS, Nodes
 from napari_stemprior.registration.spectrum import Spectrum
 from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior
+from napari_stemprior.structure.periodic import image_distance
 
 #: Extra Gaussian widths in Å that the image's columns may have over the expected; the best is taken,
 #: since neither the probe nor the defocus is known.
@@ -286,8 +287,8 @@ class Peaks:
     def on(self, linear: NDArray[np.float64], prior: StructurePrior) -> NDArray[np.bool_]:
         """Tell which peaks lie on nodes of a lattice."""
         indices = self.k @ linear @ prior.cell.T
-        miss = (indices - np.round(indices)) @ np.linalg.inv(linear @ prior.cell.T)
-        return np.asarray(np.linalg.norm(miss, axis=1) < 1.6 / self.length)
+        reciprocal = np.asarray(np.linalg.inv(linear @ prior.cell.T), np.float64)
+        return image_distance(indices, reciprocal) < 1.6 / self.length
 
     def from_scan(self, on: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Tell which peaks the scan may have made: on the slow-scan axis, or smeared from a stronger node."""

@@ -15,6 +15,7 @@ from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries
 from napari_stemprior.registration.view import View
 from napari_stemprior.registration.waves import Waves
 from napari_stemprior.structure import Stack
+from napari_stemprior.structure.periodic import image_distance
 
 #: A twist is searched this many degrees around the stated one.
 TWIST_RANGE = 1.2
@@ -191,8 +192,7 @@ def _same(first: Start, second: Start, stack: Stack) -> bool:
         inverse = np.linalg.inv(second.linear[number])
         places = layer.positions @ first.linear[number].T + first.origin[number]
         fraction = (places - second.origin[number]) @ inverse.T @ np.linalg.inv(layer.cell)
-        gap = fraction[:, None] - layer.fractional[None]
-        distance = np.linalg.norm((gap - np.round(gap)) @ layer.cell, axis=-1)
+        distance = image_distance(fraction[:, None] - layer.fractional[None], layer.cell)
         nearest = distance.argmin(1)
         same = np.abs(layer.z_weights[nearest] / layer.z_weights - 1) < 1e-3
         alike = same_lattice(first.linear[number], second.linear[number], layer.cell)

@@ -196,18 +196,3 @@ class StructurePrior:
     def renamed(self, name: str) -> Self:
         """Return the same prior under another name."""
         return replace(self, name=name)
-
-    def tiled(self, n_first: int, n_second: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Repeat the cell.
-
-        Returns
-        -------
-        positions : (M, 2) array
-            Positions in Å as (x, y).
-        index : (M,) array of int
-            The column of the prior that each position belongs to.
-        """
-        ij = np.stack(np.meshgrid(np.arange(n_first), np.arange(n_second), indexing="ij"), -1)
-        fractional = (ij.reshape(-1, 1, 2) + self.fractional[None]).reshape(-1, 2)
-        index = np.tile(np.arange(len(self.columns)), n_first * n_second)
-        return fractional @ self.cell, index

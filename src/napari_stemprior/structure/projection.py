@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
+from napari_stemprior.structure.periodic import image_distance, minimum_image, nearest_distance
 from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
 from napari_stemprior.structure.translations import smallest_cell, wrapped
 from napari_stemprior.structure.unit_cell import UnitCell
@@ -269,12 +270,8 @@ def _bonded(
     above = above[depth[above] > depth[below].min() - reach]
     below = below[depth[below] < depth[above].max() + reach] if above.size else below
     delta = (xy[above][:, None] - xy[below][None]) @ np.linalg.inv(plane)
-    delta -= np.round(delta)
-    neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-    lateral = np.linalg.norm((delta[:, :, None] + neighbours) @ plane, axis=-1)
-    distance = np.hypot(lateral, (depth[above][:, None] - depth[below][None])[:, :, None])
-    bond = BOND_FACTOR * (radii[above][:, None] + radii[below][None])
-    return bool((distance < bond[:, :, None]).any())
+    distance = np.hypot(nearest_distance(delta, plane), depth[above][:, None] - depth[below][None])
+    return bool((distance < BOND_FACTOR * (radii[above][:, None] + radii[below][None])).any())
 
 
 def _reduced(plane: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -314,7 +311,7 @@ def _merge(
     groups: list[list[int]] = []
     centres = np.empty((0, 2))
     for index in np.lexsort((depth, layer, -np.round(weights, 6))):
-        near = _distances(centres, frac[index], plane)
+        near = image_distance(centres - frac[index], plane)
         if near.size and near.min() < MERGE_DISTANCE:
             group = groups[int(near.argmin())]
             group.append(int(index))
@@ -341,17 +338,9 @@ def _merge(
     return columns
 
 
-def _distances(
-    places: NDArray[np.float64], place: NDArray[np.float64], plane: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    delta = places - place
-    distance: NDArray[np.float64] = np.linalg.norm((delta - np.round(delta)) @ plane, axis=-1)
-    return distance
-
-
 def _centre(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    delta = places - places[0]
-    centre: NDArray[np.float64] = places[0] + np.average(delta - np.round(delta), axis=0, weights=weights)
+    delta = minimum_image(places - places[0])
+    centre: NDArray[np.float64] = places[0] + np.average(delta, axis=0, weights=weights)
     return centre
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS
+from napari_stemprior.structure.periodic import image_distance
 from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
 
 #: Van der Waals gap in Å between the facing planes of two layers: 2.9 in MoS2, 3.35 in graphite. Only
@@ -84,11 +85,6 @@ class Stack:
         """Number, in `columns`, of each layer's first column."""
         counts = [len(layer.columns) for layer in self.layers]
         return tuple(int(n) for n in np.cumsum([0, *counts[:-1]]))
-
-    @cached_property
-    def column_layers(self) -> NDArray[np.int64]:
-        """(N,) layer of each of `columns`."""
-        return np.array([column.layer for column in self.columns], dtype=np.int64)
 
     @property
     def zone_axis(self) -> str:
@@ -305,8 +301,7 @@ def overlaid(stack: Stack) -> StructurePrior:
         turn, shift = stack.carried(number)
         for xy, column in zip(layer.positions @ turn.T + shift, layer.columns, strict=True):
             place = xy @ inverse
-            apart = np.array(places).reshape(-1, 2) - place
-            distance = np.linalg.norm((apart - np.round(apart)) @ cell, axis=1)
+            distance = image_distance(np.array(places).reshape(-1, 2) - place, cell)
             if len(places) and distance.min() < MERGE_DISTANCE:
                 groups[int(distance.argmin())].append(column)
             else:

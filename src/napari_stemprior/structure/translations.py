@@ -8,6 +8,8 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.structure.periodic import image_distance, minimum_image
+
 
 def smallest_cell(
     lattice: NDArray[np.float64],
@@ -73,8 +75,7 @@ def _gathered(
     head_places, head_labels = np.empty_like(places), np.empty_like(label)
     for index, place in enumerate(places):
         count = len(heads)
-        delta = head_places[:count] - place
-        near = np.linalg.norm((delta - np.round(delta)) @ lattice, axis=1) < reach
+        near = image_distance(head_places[:count] - place, lattice) < reach
         found = np.flatnonzero(near & (head_labels[:count] == label[index]))
         if len(found):
             members[found[0]].append(index)
@@ -85,13 +86,8 @@ def _gathered(
     return heads, members
 
 
-def _length(delta: NDArray[np.float64], lattice: NDArray[np.float64]) -> float:
-    return float(np.linalg.norm((delta - np.round(delta)) @ lattice))
-
-
 def _mean_place(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    delta = places - places[0]
-    mean: NDArray[np.float64] = places[0] + (delta - np.round(delta)).mean(axis=0)
+    mean: NDArray[np.float64] = places[0] + minimum_image(places - places[0]).mean(axis=0)
     return mean
 
 
@@ -114,7 +110,7 @@ def _translation(
         for order in orders:
             numerator = np.round(order * shift).astype(np.int64)
             if (
-                _length(shift - numerator / order, lattice) < tolerance
+                image_distance(shift - numerator / order, lattice) < tolerance
                 and gcd(order, *numerator.tolist()) == 1
             ):
                 break
@@ -128,12 +124,7 @@ def _translation(
 def _maps(
     places: NDArray[np.float64], shift: NDArray[np.float64], lattice: NDArray[np.float64], tolerance: float
 ) -> bool:
-    for place in places + shift:
-        delta = places - place
-        delta -= np.round(delta)
-        if np.linalg.norm(delta @ lattice, axis=1).min() > tolerance:
-            return False
-    return True
+    return all(image_distance(places - place, lattice).min() <= tolerance for place in places + shift)
 
 
 def _hermite(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:

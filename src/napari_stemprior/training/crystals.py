@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.structure.periodic import nearest_distance
+
 Floats = NDArray[np.float64]
 #: Elements that random crystals are made of: those that people image, light to heavy.
 _ATOMIC_NUMBERS = np.setdiff1d(np.arange(3, 84), [4, 10, 18, 21, 36, 37, 43, 54, *range(59, 72), 76, 80, 81])
@@ -136,7 +138,7 @@ def random_crystal(rng: np.random.Generator) -> Crystal:
         place = np.array([1 / 3, 2 / 3]) * rng.integers(0, 3) if rng.random() < 0.3 else rng.random(2)
         if rng.random() < 0.25:
             place = rng.integers(0, 4, 2) / 4
-        if all(_distance(place - q, cell) > max(_MIN_DISTANCE, 0.7 * density) for q in places):
+        if all(nearest_distance(place - q, cell) > max(_MIN_DISTANCE, 0.7 * density) for q in places):
             places.append(np.mod(place, 1.0))
         if len(places) == wanted:
             break
@@ -153,9 +155,3 @@ def random_crystal(rng: np.random.Generator) -> Crystal:
     # a layer has heights, a crystal that repeats along the beam has none
     heights = rng.uniform(0, 3, n) if rng.random() < 0.5 else np.zeros(n)
     return Crystal("random", cell, np.array(places), numbers, counts, heights, np.zeros(n, dtype=np.int64))
-
-
-def _distance(delta: Floats, cell: Floats) -> float:
-    delta = delta - np.round(delta)
-    shifts = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-    return float(np.linalg.norm((delta + shifts) @ cell, axis=1).min())

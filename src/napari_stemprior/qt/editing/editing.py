@@ -185,7 +185,7 @@ class AtomEditor:
 
     # --- edits --------------------------------------------------------------------------------
     def take_prediction(self, table: AtomTable, *, frame: Frame | None = None, inside: Any = None) -> Merged:
-        """Replace the untouched atoms by a new segmentation; edits stay (see `qt.merge`).
+        """Replace the untouched atoms by a new segmentation; edits stay (see `workflow.merge_edits`).
 
         Parameters
         ----------

@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from napari_stemprior.atoms import COLUMNS, AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
-from napari_stemprior.qt.layers.palette import element_colour
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
 
 #: The key under which our layers keep what they are in ``layer.metadata``.
 KEY = "stemprior"
@@ -226,48 +223,6 @@ def table_from_layer_data(data: Any, meta: dict[str, Any]) -> AtomTable:
     rows = kept["rows"] if kept.get("rows") is not None else rows_from_layer(layer)
     table = AtomTable(rows, pixel_size, dict(kept.get("provenance", {})))
     return table.where(table.rows["status"] != "rejected")
-
-
-def lattice_layer(image: Image, prior: StructurePrior, pose: Pose, pixel_size: float) -> Points:
-    """Draw the columns of a posed prior over an image, as small crosses in the colour of the element."""
-    yx, index = pose.columns(prior, shape_of(image))
-    colours = np.array([(*element_colour(c.element), 1.0) for c in prior.columns])
-    return Points(
-        yx,
-        name=f"{prior.name} lattice",
-        features={
-            "site": [prior.columns[i].site for i in index],
-            "element": [prior.columns[i].element for i in index],
-        },
-        symbol="cross",
-        size=0.35 * prior.neighbour_distance / pixel_size,
-        face_color=colours[index] if len(index) else "white",
-        border_width=0,
-        opacity=0.7,
-        metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
-        **placed_like(image),
-    )
-
-
-def reference_layer(
-    image: Image, prior: StructurePrior, reference: NDArray[np.float32], pixel_size: float
-) -> Image:
-    """Lay a simulated image beside its micrograph, at the same scale."""
-    _, width = shape_of(image)
-    place = placed_like(image)
-    gap = 0.04 * width * pixel_size
-    scale = float(image.scale[-1])
-    place["translate"] = (
-        place["translate"][0],
-        place["translate"][1] + width * scale + gap * scale / pixel_size,
-    )
-    return Image(
-        reference,
-        name=f"{prior.name} reference",
-        colormap="gray",
-        metadata={KEY: {"role": "reference", "image": layer_id(image)}},
-        **place,
-    )
 
 
 def left_out_layer(image: Image, mask: NDArray[np.uint8]) -> Labels:

@@ -6,7 +6,8 @@ import numpy as np
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
-from napari_stemprior.qt.layers.atom_layers import KEY, element_colour, layer_id, placed_like, shape_of
+from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
+from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.workflow.lattice_fit import Lattice, LatticeFit
 
 #: Symbols of the layers of a prior, entrance first.

@@ -10,8 +10,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemprior.qt.layers.atom_layers import element_colour
 from napari_stemprior.qt.layers.lattice_overlay import layer_colour
+from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.structure import StructurePrior
 
 _HEIGHT = 150

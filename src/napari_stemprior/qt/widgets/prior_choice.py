@@ -25,7 +25,6 @@ from superqt import QSearchableComboBox
 _FILES = "Structures (*.cif *.vasp POSCAR* CONTCAR* *.extxyz *.xyz *.json *.traj *.res *.pdb);;All files (*)"
 #: How the layers of a stack lie: what a person reads, and what the name of a stack says.
 _TWIST, _AA, _AB = "twist", "AA", "AB"
-_SAMPLES = "Samples"
 
 
 class PriorCombo(QSearchableComboBox):
