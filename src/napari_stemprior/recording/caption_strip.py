@@ -15,6 +15,11 @@ _LONGER = 3.0
 #: ... or the row changes its value this much more seldom than they do: letters of a tenth of the width of the
 #: image cross a row some 70 times, noise some 300.
 _SELDOM = 0.5
+#: ... or it has no more values than this where nearly all rows of the image have more: letters are black and
+#: white, and in an image of few counts the ground alone tells nothing, since most of its pixels hold none.
+_TWO = 2
+#: Rows of the image that may have the two values of a strip by chance.
+_OTHERWISE = 0.02
 #: A strip ends at once: the rows after it change so many times as often as its last ones. Where vacuum or a
 #: wedge begins they do not.
 _ABRUPT = 2.0
@@ -45,6 +50,8 @@ def caption_strip(image: Image, valid: Mask) -> Mask:
                 continue
             if _has_letters(image[strip], valid[strip], tolerance):
                 mask[strip] = True
+                if not tolerance:
+                    mask[_more_of(image, valid, rows[::-1] if edge else rows, height)] = True
         if mask.any():
             break
     return mask & valid
@@ -64,7 +71,18 @@ def _flat(
     seldom = changes < _SELDOM * float(np.percentile(changes[middle], 5))
     least = max(_RUN_SHARE * width, _RUN)
     flat = (runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual)))
+    if not tolerance:
+        number = _values(image, valid, rows)
+        flat |= (number <= _TWO) & (float(np.percentile(number[middle], 5)) > _TWO)
     return flat, changes
+
+
+def _values(image: Image, valid: Mask, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Count the different values of each row."""
+    ordered = np.sort(np.where(valid, image, np.inf)[rows], axis=1)
+    known = np.isfinite(ordered)
+    new = (ordered[:, 1:] != ordered[:, :-1]) & known[:, 1:]
+    return np.asarray(new.sum(axis=1) + known[:, 0])
 
 
 def _height(flat: NDArray[np.bool_]) -> int:
@@ -77,6 +95,23 @@ def _height(flat: NDArray[np.bool_]) -> int:
         if is_flat:
             height = number + 1
     return height if height and flat[:height].mean() > 0.7 else 0
+
+
+def _more_of(image: Image, valid: Mask, rows: NDArray[np.intp], height: int) -> NDArray[np.intp]:
+    """Return the rows after a strip that hold nothing but its ground and letters of one value."""
+    values = np.unique(image[rows[:height]][valid[rows[:height]]])
+    if len(values) == 1:  # what was found is bare ground, and letters may follow
+        after = rows[height : height + _ROWS]
+        ink, count = np.unique(image[after][valid[after] & (image[after] != values[0])], return_counts=True)
+        values = np.append(values, ink[count.argmax()] if len(ink) else values[:0])
+    if len(values) > _TWO:
+        return rows[:0]
+    drawn: NDArray[np.bool_] = np.asarray((np.isin(image[rows], values) | ~valid[rows]).all(axis=1))
+    middle = slice(len(rows) // 4, -(len(rows) // 4) or None)
+    if drawn[middle].mean() > _OTHERWISE:
+        return rows[:0]
+    following = drawn[height:]
+    return rows[height : height + (len(following) if following.all() else int(np.argmin(following)))]
 
 
 def _has_letters(strip: Image, valid: Mask, tolerance: float) -> bool:

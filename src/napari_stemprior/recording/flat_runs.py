@@ -80,6 +80,24 @@ def longest_chance_run(image: Image, valid: Mask, tolerance: float = 0.0) -> int
     return int(np.ceil(np.log(CHANCE / image.size) / np.log(share))) + 2
 
 
+def chance_run(image: Image, valid: Mask, value: float) -> float:
+    """Return how many neighbours of one given value chance makes in a row of an image.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Without the run that is asked about.
+    valid : (H, W) array of bool
+    value : float
+    """
+    same = (image == value) & valid
+    count = int(same.sum())
+    share = int((same[:, 1:] & same[:, :-1]).sum()) / max(count, 1)
+    if not 0 < share < 1:
+        return 3.0
+    return 3.0 + max(0.0, float(np.log(CHANCE / count) / np.log(share)))  # so many pixels may start one
+
+
 #: Digits that a picture which was saved compressed spans at least; fewer are counted electrons.
 _PICTURE = 100
 

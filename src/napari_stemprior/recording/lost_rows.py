@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label
 
 from napari_stemprior.recording.flat_runs import (
-    CHANCE,
     JPEG_DIGITS,
     Image,
     Mask,
     Runs,
+    chance_run,
     is_eight_bit,
     longest_chance_run,
 )
@@ -72,7 +72,10 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
     flat = held & (low == high)
     if (flat & ~constant).any():
         # constant rows in an image with many equal pixels: longer than chance makes them
-        constant |= flat & (count >= longest_chance_run(image, valid & ~flat[:, None]))
+        for value_of_rows in np.unique(low[flat]):
+            own = flat & (low == value_of_rows)
+            others = held & ~flat
+            constant |= own & (count >= chance_run(image[others], valid[others], float(value_of_rows)))
     rough = _roughness(image, valid) if constant.any() else 0.0
     for group in _groups(np.flatnonzero(constant)):
         # rows between the columns of a crystal are clipped to black gradually, a broken row is by itself
@@ -193,12 +196,7 @@ def _unusual(image: Image, valid: Mask, runs: Runs, long: Runs, tolerance: float
         own = long.value == value
         others = lines.copy()
         others[long.row[own]] = False
-        same = (image[others] == value) & valid[others]
-        pairs = int((same[:, 1:] & same[:, :-1]).sum())
-        share = pairs / max(int(same.sum()), 1)
-        chance = 3.0
-        if 0 < share < 1:  # so many pixels of the value may start a run
-            chance += max(0.0, np.log(CHANCE / float(same.sum())) / np.log(share))
+        chance = chance_run(image[others], valid[others], float(value))
         longest = runs.where(runs.value == value).longest(len(image))[lines]
         fewest = max(chance, _LONGER * float(np.percentile(longest, _MOST)))
         keep |= own & (long.length >= fewest)
@@ -213,8 +211,12 @@ def _roughness(image: Image, valid: Mask) -> float:
 
 
 def _rectangles(runs: Runs, tolerance: float) -> list[tuple[int, int, int, int, float]]:
-    """Join runs in neighbouring rows that start and end together."""
-    slack = 2 if tolerance else 0
+    """Join runs in neighbouring rows that start and end together.
+
+    A pixel of the image that has the value of a bar by chance makes the run beside it longer: of runs of
+    exactly one value the bar is what all have in common.
+    """
+    slack = 2
     open_: list[tuple[int, int, int, int, float]] = []
     done: list[tuple[int, int, int, int, float]] = []
     for row, start, length, value in zip(runs.row, runs.start, runs.length, runs.value, strict=True):
@@ -226,7 +228,8 @@ def _rectangles(runs: Runs, tolerance: float) -> list[tuple[int, int, int, int, 
                 and abs(r - right) <= slack
                 and abs(v - value) <= tolerance
             ):
-                open_[number] = (t, top + 1, min(l_, left), max(r, right), v)
+                ends = (min(l_, left), max(r, right)) if tolerance else (max(l_, left), min(r, right))
+                open_[number] = (t, top + 1, *ends, v)
                 break
         else:
             done += [o for o in open_ if o[1] < top]
