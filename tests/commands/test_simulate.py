@@ -11,7 +11,7 @@ import tifffile
 
 from napari_stemprior.commands import main as cli
 from napari_stemprior.io import read_micrograph
-from napari_stemprior.optics import PRESETS, scan_cache
+from napari_stemprior.optics import PRESETS, multislice, multislice_reference, scan_cache
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
@@ -134,6 +134,43 @@ def test_bad_input_is_one_sentence(
     assert len(captured.err.strip().splitlines()) == 1
     assert said in captured.err
     assert not (tmp_path / "a.tif").exists()
+
+
+def test_the_waves_of_a_series_go_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    real = multislice.scan_series
+    monkeypatch.setattr(
+        multislice_reference, "scan_series", lambda *a, **k: passes.append(k["depths"]) or real(*a, **k)
+    )
+    quick = ("--engine", "multislice", "--preview", "--convergence", 12, "--detector", 20, 50, "--phonons", 1)
+    series = (
+        "Si [110]",
+        *SMALL,
+        *quick,
+        "--thickness",
+        8,
+        16,
+        "--defocus",
+        0,
+        30,
+        "--seed",
+        3,
+        "--dose",
+        1e9,
+    )
+    assert run(*series, "-o", tmp_path / "series") == 0
+    period = built_in("Si [110]").period
+    assert passes == [[2 * period, 4 * period]]
+    paths = sorted((tmp_path / "series").iterdir())
+    read = [read_micrograph(path) for path in paths]
+    assert [r.metadata["thickness_angstrom"] for r in read] == [16, 16, 8, 8]
+    assert [r.metadata["seed"] for r in read] == [3] * 4
+    assert sorted(r.metadata["noise_seed"] for r in read) == [3, 4, 5, 6]
+    assert run("Si [110]", *SMALL, *quick, "--thickness", 16, "--seed", 3, "-o", tmp_path / "one.tif") == 0
+    alone = read_micrograph(tmp_path / "one.tif").image.ravel()
+    same = next(r for r in read if r.metadata["noise_seed"] == 5)
+    assert (same.metadata["thickness_angstrom"], same.metadata["defocus_angstrom"]) == (16, 0)
+    assert np.corrcoef(same.image.ravel(), alone)[0, 1] > 0.99
 
 
 @pytest.fixture

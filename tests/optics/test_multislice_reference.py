@@ -16,6 +16,7 @@ from napari_stemprior.optics.multislice import orthogonal, scan_series
 from napari_stemprior.optics.multislice_reference import cell_series, multislice_reference
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.optics.specimen import atoms_of, scatterers
+from napari_stemprior.optics.wave_passes import slice_count
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in, project
@@ -160,3 +161,18 @@ def test_what_cannot_be_simulated_is_said_so() -> None:
     )
     with pytest.raises(StructureError, match="no small rectangle"):
         drain(multislice_reference(skewed, HAADF, 0.2, (20, 20)))
+
+
+def test_a_thin_crystal_of_a_series_looks_as_it_does_alone():
+    prior = built_in("SrTiO3 [001]")
+    lens = replace(HAADF, convergence_semi_angle=12.0, detector_inner=40.0, detector_outer=90.0)
+
+    def means(*thicknesses):
+        made = drain(cell_series(prior, lens, thicknesses, [0.0], quality="preview", cache=False))
+        return [row[0].scan.intensity.mean() for row in made]
+
+    thin, thick = means(12.0, 50.0)
+    assert thin == pytest.approx(means(12.0)[0], rel=0.02)
+    assert thick == pytest.approx(means(50.0)[0], rel=0.02)
+    assert slice_count(13 * prior.period, prior.period) == 26, "two for each repeat, not 25"
+    assert slice_count(50.0) == 25

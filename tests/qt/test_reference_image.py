@@ -13,7 +13,7 @@ from napari_stemprior.io import read_micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.optics.montage import Montage
 from napari_stemprior.optics.reference import reference_image
-from napari_stemprior.optics.reference_jobs import ReferenceJob, render
+from napari_stemprior.optics.reference_jobs import ReferenceJob
 from napari_stemprior.progress import drain
 from napari_stemprior.qt.layers.montage_layers import corners_of, montage_layers
 from napari_stemprior.qt.widgets.montage_form import numbers
@@ -100,7 +100,7 @@ def test_a_stack_looks_the_same_from_the_desk_and_from_the_command_line():
     wanted = ReferenceSettings(stack.name, stack.layers, poses, lens, 0.2, (40, 50), 50.0)
     desk = drain(reference(Operations(), wanted, None))
     job = ReferenceJob(stack, lens, 0.2, (40, 50), poses, thickness=50.0)
-    np.testing.assert_array_equal(desk.clean, render(job))
+    np.testing.assert_array_equal(desk.clean, drain(job.steps()))
     flat = sum(
         reference_image(layer, lens, 0.2, (40, 50), pose)
         for layer, pose in zip(stack.layers, poses, strict=True)

@@ -124,8 +124,8 @@ def _references(
             name = _file_name(prior.name)
             name += f"_{t:g}A" if len(thick) > 1 else ""
             names.append(name + (f"_df{d:g}A" if len(defoci) > 1 else ""))
-    # images of a series that differ in nothing but the seed's draw would share their noise
-    jobs = [replace(job, seed=job.seed + number) for number, job in enumerate(jobs)]
+    # images of one specimen, but each with a noise of its own
+    jobs = [replace(job, noise_seed=job.seed + number) for number, job in enumerate(jobs)]
     places = _places(options.output, names)
 
     def keep(number: int, image: NDArray[np.float32]) -> None:
@@ -264,6 +264,7 @@ def _metadata(job: ReferenceJob) -> dict[str, Any]:
     if job.noise is None:
         del values["dose_per_square_angstrom"]
     else:
+        values["noise_seed"] = job.noise_seed
         values |= {f"noise_{name}": value for name, value in _flat(asdict(job.noise)).items()}
     return values
 

@@ -20,12 +20,12 @@ from napari_stemprior.optics.periodic_scan import PeriodicScan
 from napari_stemprior.optics.wave_passes import (
     MAX_SAMPLING,
     PROBE_REACH,
-    SLICE_THICKNESS,
     Potential,
     grid_of,
     prism_pass,
     probe_pass,
     quiet,
+    slice_count,
 )
 from napari_stemprior.progress import Progress
 
@@ -93,6 +93,7 @@ def scan_series(
     *,
     depths: Sequence[float] | None = None,
     defoci: Sequence[float] | None = None,
+    period: float = 0.0,
     phonons: int = 0,
     displacement: float | Mapping[str, float] = THERMAL_DISPLACEMENT,
     seed: int = 0,
@@ -109,6 +110,9 @@ def scan_series(
         Å of crystal after which the intensity is taken, ascending; the whole crystal by default.
     defoci : sequence of float, optional
         Å; that of the instrument by default.
+    period : float, optional
+        Å after which the crystal repeats along the beam. Each repeat is then cut into the same slices: depths
+        of whole repeats are exact, and planes of atoms keep their distance, which atoms at rest need.
     sampling : float
         Coarsest grid of the wave in Å; coarser is quicker and less exact.
     prism : bool, optional
@@ -142,7 +146,7 @@ def scan_series(
         for length in lengths[:2]
     ]
     defocused = [replace(instrument, defocus=d) for d in (defoci or [instrument.defocus])]
-    slices = max(1, round(crystal.cell.lengths()[2] / SLICE_THICKNESS))
+    slices = slice_count(float(crystal.cell.lengths()[2]), period)
     exits = _exit_slices(depths, slices, crystal.cell.lengths()[2])
     if prism is None:
         prism = _prism_pays(crystal, instrument, steps, slices, len(exits), len(defocused), sampling)
@@ -154,7 +158,7 @@ def scan_series(
     for configuration in range(configurations):
         moved = _shaken(crystal, displacement, rng) if phonons else crystal
         with quiet():
-            potential = Potential.of(moved, instrument, sampling)
+            potential = Potential.of(moved, instrument, sampling, slices)
         method = prism_pass if prism else probe_pass
         for part in method(potential, defocused, steps, step, exits):
             if isinstance(part, Progress):
@@ -237,7 +241,8 @@ def _entrance_first(atoms: Atoms) -> Atoms:
     gap, bottom = _gap(atoms)
     z = np.mod(out.positions[:, 2] - bottom + 1e-9, period)
     height = float(z.max()) + 2.0 if gap > VACUUM_GAP else period
-    out.positions[:, 2] = (z.max() - z) + (1.0 if gap > VACUUM_GAP else 0.0)
+    # no plane of atoms on the border of two slices or repeats, where rounding noise would choose its side
+    out.positions[:, 2] = (z.max() - z) + (1.0 if gap > VACUUM_GAP else 0.5 * gap)
     out.set_cell([*atoms.cell.lengths()[:2], height])
     out.pbc = True
     return out

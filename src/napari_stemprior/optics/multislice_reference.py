@@ -25,7 +25,7 @@ from napari_stemprior.structure import StructurePrior
 Quality = Literal["preview", "final"]
 
 #: Raised when the engine gives other numbers, so that old scans are not taken for new ones.
-_ENGINE = 1
+_ENGINE = 2
 #: Å; the wave's grid of a preview.
 _PREVIEW_SAMPLING = 0.08
 #: mrad; a preview counts electrons up to here and scales for the rest.
@@ -200,6 +200,7 @@ def cell_series(
             used,
             depths=[r * prior.period for r in repeats] if prior.period else None,
             defoci=list(defoci),
+            period=prior.period,
             phonons=phonons,
             seed=seed,
             sampling=sampling,

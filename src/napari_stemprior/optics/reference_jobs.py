@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import InstrumentError, StempriorError, StructureError
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.multislice_reference import Quality, multislice_reference
+from napari_stemprior.optics.multislice_reference import Quality, cell_series
 from napari_stemprior.optics.noise import NoiseChain
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.stack_reference import stack_reference
@@ -58,8 +58,10 @@ class ReferenceJob:
     noise : NoiseChain, optional
         None leaves the image as fraction of the beam.
     seed : int
-        Of noise and phonons.
+        Of phonons, and of which atoms sit on shared sites.
     cache : bool
+    noise_seed : int, optional
+        That of `seed` by default. Images of one specimen with one noise would look alike where they differ.
     """
 
     prior: Prior
@@ -74,6 +76,7 @@ class ReferenceJob:
     noise: NoiseChain | None = field(default=None)
     seed: int = 0
     cache: bool = True
+    noise_seed: int | None = None
 
     def steps(self) -> Generator[Progress, None, NDArray[np.float32]]:
         """Simulate it, yielding progress; returns the (H, W) image.
@@ -83,39 +86,96 @@ class ReferenceJob:
         StempriorError
             If the engine cannot do the prior or the detector.
         """
-        layers = layers_of(self.prior)
-        poses = self.poses or (None,) * len(layers)
-        if self.engine == "multislice":
-            if isinstance(self.prior, Stack):
-                raise StructureError(
-                    f"{self.prior.name}: layers that share no cell have no periodic cell for multislice; "
-                    "use the fast engine."
-                )
-            image = yield from multislice_reference(
-                self.prior,
-                self.instrument,
-                self.pixel_size,
-                self.shape,
-                poses[0],
-                thickness=self.thickness,
-                phonons=self.phonons,
-                quality=self.quality,
-                seed=self.seed,
-                cache=self.cache,
-            )
-        else:
-            yield Progress(0, 1, "reference")
-            image = stack_reference(
-                layers, self.instrument, self.pixel_size, self.shape, poses, thickness=self.thickness
-            )
-        if self.noise is not None:
-            image = self.noise.apply(image, self.pixel_size, np.random.default_rng(self.seed))
-        return image
+        return (yield from series_steps([self]))[0]
+
+    def recorded(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a (H, W) reference as the noise leaves it."""
+        if self.noise is None:
+            return image
+        seed = self.seed if self.noise_seed is None else self.noise_seed
+        return self.noise.apply(image, self.pixel_size, np.random.default_rng(seed))
 
 
-def render(job: ReferenceJob) -> NDArray[np.float32]:
-    """Do one job and return its (H, W) image."""
-    return drain(job.steps())
+def series_of(jobs: Sequence[ReferenceJob]) -> list[list[int]]:
+    """Put together the jobs whose waves can go through one crystal once.
+
+    Parameters
+    ----------
+    jobs : sequence of ReferenceJob
+
+    Returns
+    -------
+    list of list of int
+        Numbers of jobs: by multislice, those that differ in nothing but thickness, defocus, noise and where
+        the image lies; any other job alone.
+    """
+    found: dict[ReferenceJob | int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        lens = replace(job.instrument, defocus=0.0)
+        specimen = replace(
+            job,
+            instrument=lens,
+            thickness=0.0,
+            pixel_size=1.0,
+            shape=(1, 1),
+            poses=(),
+            noise=None,
+            noise_seed=0,
+        )
+        found.setdefault(specimen if job.engine == "multislice" else number, []).append(number)
+    return list(found.values())
+
+
+def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list[NDArray[np.float32]]]:
+    """Simulate one of the series of `series_of`, yielding progress; returns an (H, W) image for each job.
+
+    Parameters
+    ----------
+    jobs : sequence of ReferenceJob
+
+    Raises
+    ------
+    StempriorError
+        If the engine cannot do the prior or the detector.
+    """
+    first = jobs[0]
+    if first.engine != "multislice":
+        yield Progress(0, 1, "reference")
+        return [job.recorded(_fast(job)) for job in jobs]
+    if isinstance(first.prior, Stack):
+        raise StructureError(
+            f"{first.prior.name}: layers that share no cell have no periodic cell for multislice; "
+            "use the fast engine."
+        )
+    thicknesses = list(dict.fromkeys(job.thickness for job in jobs))
+    defoci = list(dict.fromkeys(job.instrument.defocus for job in jobs))
+    series = yield from cell_series(
+        first.prior,
+        first.instrument,
+        thicknesses,
+        defoci,
+        phonons=first.phonons,
+        quality=first.quality,
+        seed=first.seed,
+        cache=first.cache,
+    )
+    images = []
+    for job in jobs:
+        cell = series[thicknesses.index(job.thickness)][defoci.index(job.instrument.defocus)]
+        pose = job.poses[0] if job.poses else None
+        images.append(job.recorded(cell.draw(first.prior, job.pixel_size, job.shape, pose)))
+    return images
+
+
+def _fast(job: ReferenceJob) -> NDArray[np.float32]:
+    layers = layers_of(job.prior)
+    poses = job.poses or (None,) * len(layers)
+    return stack_reference(layers, job.instrument, job.pixel_size, job.shape, poses, thickness=job.thickness)
+
+
+def render_series(jobs: Sequence[ReferenceJob]) -> list[NDArray[np.float32]]:
+    """Do a series of jobs and return their (H, W) images."""
+    return drain(series_steps(jobs))
 
 
 def render_all(
@@ -123,7 +183,7 @@ def render_all(
     keep: Callable[[int, NDArray[np.float32]], None],
     scheduler: str | None = None,
 ) -> Generator[Progress, None, None]:
-    """Do all jobs, handing over each image as soon as it is there.
+    """Do all jobs, handing over each image as soon as it is there; the waves of a series are sent once.
 
     Parameters
     ----------
@@ -136,7 +196,7 @@ def render_all(
     Yields
     ------
     Progress
-        In jobs done; of a single job in its own steps. Closing the generator cancels the rest.
+        In jobs done; of a single job or series in its own steps. Closing the generator cancels the rest.
 
     Raises
     ------
@@ -145,28 +205,32 @@ def render_all(
     StempriorError
         What the first job that failed had to say.
     """
+    series = series_of(jobs)
+    done = 0
     if scheduler is None:
-        for number, job in enumerate(jobs):
-            work = job.steps()
+        for numbers in series:
+            work = series_steps([jobs[n] for n in numbers])
             while True:
                 try:
                     progress = next(work)
                 except StopIteration as stop:
-                    keep(number, stop.value)
+                    images = stop.value
                     break
-                if len(jobs) == 1:
-                    yield progress
-                else:
-                    yield Progress(number, len(jobs), progress.stage)
+                yield progress if len(series) == 1 else Progress(done, len(jobs), progress.stage)
+            for number, image in zip(numbers, images, strict=True):
+                keep(number, image)
+            done += len(numbers)
         yield Progress(len(jobs), len(jobs), "done")
         return
     with _client(scheduler) as client, client.as_current():
         # the seed is in the job: the same job gives the same image, yet images need not be remembered
-        futures = client.map(render, jobs, pure=False)
+        futures = client.map(render_series, [[jobs[n] for n in numbers] for numbers in series], pure=False)
         try:
             yield Progress(0, len(jobs), "spread over the cluster")
-            for done, (number, image) in enumerate(_finished(futures), start=1):
-                keep(number, image)
+            for which, images in _finished(futures):
+                for number, image in zip(series[which], images, strict=True):
+                    keep(number, image)
+                done += len(images)
                 yield Progress(done, len(jobs), "spread over the cluster")
         finally:
             client.cancel(futures)
@@ -189,13 +253,13 @@ def _client(address: str) -> Any:
         ) from error
 
 
-def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, NDArray[np.float32]]]:
+def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, list[NDArray[np.float32]]]]:
     from distributed import as_completed
 
     numbers = {future.key: number for number, future in enumerate(futures)}
     for future in as_completed(futures):
         try:
-            image = future.result()
+            images = future.result()
         except StempriorError:
             raise
         except Exception as error:  # whatever went wrong on the other machine, its versions included
@@ -203,7 +267,7 @@ def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, NDArray[np.float32]
                 f"A reference failed on the cluster ({type(error).__name__}: {error}); see that its "
                 "machines have the same napari-stemprior."
             ) from error
-        yield numbers[future.key], image
+        yield numbers[future.key], images
 
 
 def with_thickness(job: ReferenceJob, thickness: float, defocus: float) -> ReferenceJob:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROBE_REACH = 5.0
 #: Thickness of a slice in Å.
 SLICE_THICKNESS = 2.0
+# Å; a repeat along the beam is cut into the fewest slices that are no thicker.
+_THICKEST_SLICE = 2.4
 #: Coarsest grid of the wave in Å; at 0.08 equal heavy columns differ by a tenth, at 0.05 by one per cent.
 MAX_SAMPLING = 0.05
 # How much finer than the wave's grid the potential is built.
@@ -50,7 +52,13 @@ class Potential:
     sampling: NDArray[np.float64]
 
     @classmethod
-    def of(cls, atoms: Atoms, instrument: Instrument, sampling: float = MAX_SAMPLING) -> Potential:
+    def of(
+        cls,
+        atoms: Atoms,
+        instrument: Instrument,
+        sampling: float = MAX_SAMPLING,
+        slices: int | None = None,
+    ) -> Potential:
         """Slice the potential of atoms in an orthogonal cell.
 
         Parameters
@@ -60,12 +68,14 @@ class Potential:
             Decides the grid.
         sampling : float
             Coarsest grid in Å.
+        slices : int, optional
+            Some `SLICE_THICKNESS` each by default.
         """
         import abtem
 
         lengths = np.array(atoms.cell.lengths())
         gpts = grid_of(lengths[:2], instrument, sampling)
-        slices = max(1, round(lengths[2] / SLICE_THICKNESS))
+        slices = slices or slice_count(float(lengths[2]))
         # abTEM sets atoms off the grid by linear interpolation, which makes heavy columns differ by several
         # per cent with their place on the grid: build finely, then keep the low frequencies
         fine = abtem.Potential(
@@ -92,6 +102,21 @@ class Potential:
             slice_thickness=self.thickness[slices],
             sampling=tuple(float(s) for s in self.sampling),
         )
+
+
+def slice_count(height: float, period: float = 0.0) -> int:
+    """Return into how many slices a crystal is cut; each repeat into equally many.
+
+    Parameters
+    ----------
+    height : float
+        Å.
+    period : float, optional
+        Å; 0 for what does not repeat along the beam.
+    """
+    if not period:
+        return max(1, round(height / SLICE_THICKNESS))
+    return max(1, round(height / period)) * int(np.ceil(period / _THICKEST_SLICE))
 
 
 def grid_of(
