@@ -15,7 +15,7 @@ from napari_stemprior.recording.flat_runs import Image, Mask, is_eight_bit
 #: Standard deviation of a line over that of the median line below which it is flat. JPEG of quality 60 leaves
 #: 0.11 on a border and 0.16 on a dead row beside an image of full contrast.
 _FLAT = 0.2
-#: The lines beside have at least this much of it; beside borders of 20 px of six specimens it was 0.55 to 1.1.
+#: The lines beside have at least this much of it; beside borders of 20 px it was 0.55 to 1.1.
 _SUDDEN = 0.45
 #: A smeared border is at most as thick as a block of the compression, and so are lost rows.
 _BLOCK = 8
