@@ -128,10 +128,18 @@ def test_a_pixel_size_in_the_file_is_found_although_napari_did_not_read_it(make,
     assert desk.session.pixel_size == pytest.approx(0.31)
 
 
-def test_an_image_that_is_no_micrograph_is_explained(make, viewer):
+@pytest.mark.parametrize(
+    ("data", "words"), [(np.zeros(SHAPE), "same value"), (np.eye(*SHAPE, dtype=bool), "is boolean")]
+)
+def test_an_image_that_is_no_micrograph_is_explained(make, viewer, data, words):
     desk = make()
-    viewer.add_layer(Image(np.zeros(SHAPE), scale=(0.2, 0.2), units=("angstrom", "angstrom")))
-    assert "same value" in desk.image_panel.note.text()
+    viewer.add_layer(Image(data, scale=(0.2, 0.2), units=("angstrom", "angstrom")))
+    assert words in desk.image_panel.note.text()
+    from napari_stemprior.structure import built_in
+
+    desk.session.set_prior(built_in("MoS2"))
+    desk.image_panel.start_fit()
+    assert said()[-1] == desk.image_panel.note.text()
 
 
 def test_the_lattice_is_fitted_and_drawn(make, viewer):
