@@ -268,6 +268,19 @@ def test_a_line_is_on_the_disk_within_a_second(desk, monkeypatch):
         time.sleep(0.01)
 
 
+def test_edits_are_offered_on_a_drive_without_locks(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    desk = Desk(tmp_path / "a")
+    desk.mark()
+    desk.keeper.close()
+    assert len(earlier_journals(IMAGE, [tmp_path / "a"])) == 1
+
+
 def test_a_journal_never_overwrites(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("mine")
