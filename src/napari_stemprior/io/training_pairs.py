@@ -21,8 +21,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +31,8 @@ from typing import Any
 import numpy as np
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
-from napari_stemprior.io.atomic_write import replaced
 from napari_stemprior.io.exporters import export_atoms, read_atoms
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
@@ -294,25 +292,16 @@ class TrainingPairDataset:
         if place.exists():
             self.load(digest)  # the same content: it must still be whole
             return
-        beside = place.with_name(f".{digest}.{secrets.token_hex(4)}")
-        beside.mkdir(parents=True)
-        try:
+        with replaced_folder(place) as beside:
+            beside.mkdir()
             np.save(beside / "image.npy", pair.micrograph.image, allow_pickle=False)
             np.save(beside / "reviewed.npy", pair.reviewed, allow_pickle=False)
-            names = list(_FILES)
             export_atoms(pair.atoms, beside / "atoms.parquet")
             if len(pair.vacancies):
                 export_atoms(pair.vacancies, beside / _VACANCIES)
-                names.append(_VACANCIES)
             meta = {"version": VERSION, "image_id": pair.image_id, **pair.description()}
             text = json.dumps(meta, indent=1, allow_nan=False)
             (beside / "meta.json").write_text(text + "\n", encoding="utf-8")
-            for name in names:
-                with (beside / name).open("rb+") as file:
-                    os.fsync(file.fileno())
-            beside.rename(place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)  # gone already if it was renamed
 
     def _append(self, entry: ManifestEntry) -> None:
         line = json.dumps(vars(entry)).encode() + b"\n"

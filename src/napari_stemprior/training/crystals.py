@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.atomic_write import replaced
+
 Floats = NDArray[np.float64]
 #: Elements that random crystals are made of: those that people image, light to heavy.
 _ATOMIC_NUMBERS = np.setdiff1d(np.arange(3, 84), [4, 10, 18, 21, 36, 37, 43, 54, *range(59, 72), 76, 80, 81])
@@ -106,12 +108,19 @@ def crystal_from_prior(prior: object) -> Crystal:
 
 
 def save_bank(crystals: list[Crystal], path: Path) -> None:
-    """Write crystals as one ``.npz`` of plain arrays."""
+    """Write crystals as one ``.npz`` of plain arrays.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
     arrays: dict[str, NDArray[np.generic]] = {"names": np.array([c.name for c in crystals])}
     for i, c in enumerate(crystals):
         for name in ("cell", "fractional", "numbers", "counts", "heights", "layers"):
             arrays[f"{i}.{name}"] = getattr(c, name)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    with replaced(path) as beside, beside.open("wb") as file:  # savez would add a suffix to a path
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_bank(path: Path) -> list[Crystal]:
