@@ -289,6 +289,7 @@ def test_a_journal_never_overwrites(tmp_path):
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 def test_nothing_is_lost_when_a_process_is_killed_at_any_moment(tmp_path):
     """Kill a real process 50 times; what comes back is what it did last, or was about to do."""

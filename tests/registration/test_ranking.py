@@ -24,6 +24,7 @@ def _image(name, dose=3000, pixel=PIXEL, angle=31.0, mirrored=False):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     name=st.sampled_from(["MoS2", "SrTiO3 [001]", "Si [110]"]),

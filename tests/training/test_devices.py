@@ -42,6 +42,7 @@ def test_without_fabric_the_message_says_what_to_install(monkeypatch: pytest.Mon
         start_fabric(TrainingConfig(device="cpu", devices=2))
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     pytest.importorskip("lightning_fabric")
     config = tmp_path / "tiny.toml"
