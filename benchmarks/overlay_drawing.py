@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from napari_stemprior.io.atomic_write import replaced
+from napari_stemprior.atomic_write import replaced
 from overlay_marks import (
     BOTH,
     EMPTY,

@@ -24,9 +24,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from napari_stemprior.atomic_write import replaced
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.io.atomic_write import replaced
 from napari_stemprior.structure import built_in
 from real_recordings import MICROGRAPHS, ROOT, VARIANTS, counts, find, variant
 from recording_artefacts import CLEAN, NAMES, STRENGTHS, TOGETHER, WEAK, recorded

@@ -266,6 +266,19 @@ def test_a_line_is_forced_to_the_disk_unasked_and_its_wait_is_short(desk, monkey
     assert journal._SYNC_AFTER < 1.0, "the second that the journal promises"
 
 
+def test_edits_are_offered_on_a_drive_without_locks(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    desk = Desk(tmp_path / "a")
+    desk.mark()
+    desk.keeper.close()
+    assert len(earlier_journals(IMAGE, [tmp_path / "a"])) == 1
+
+
 def test_a_journal_never_overwrites(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("mine")
@@ -274,6 +287,7 @@ def test_a_journal_never_overwrites(tmp_path):
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 def test_nothing_is_lost_when_a_process_is_killed_at_any_moment(tmp_path):
     """Kill a real process 50 times; what comes back is what it did last, or was about to do."""

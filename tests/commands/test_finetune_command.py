@@ -209,23 +209,50 @@ def test_too_little_to_judge_by_is_said(tmp_path, weights):
         room.lessons_from(tmp_path / "pairs")
 
 
+#: The command, which says that 25 steps are done and then waits for a signal, so that it cannot end before.
+STOPS_AT_25 = """
+import sys, time
+from contextlib import contextmanager
+from napari_stemprior import cli, finetune
+
+say, catch, signals = finetune._tell_json, finetune._stop_between_steps, []
+
+@contextmanager
+def catch_and_show():
+    with catch() as noted:
+        signals.append(noted)
+        yield noted
+
+def say_and_wait(progress):
+    say(progress)
+    while progress.done == 25 and hasattr(progress, "loss") and not signals[0]:
+        time.sleep(0.01)
+
+finetune._tell_json, finetune._stop_between_steps = say_and_wait, catch_and_show
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_leaves_nothing_half_written_and_goes_on(folder, weights, tmp_path, how):
     output = tmp_path / "new.safetensors"
     words = [str(folder), "-o", str(output), "--model", str(weights), "--steps", "60", "--device", "cpu"]
-    call = [sys.executable, "-m", "napari_stemprior", "finetune", *words, "--json-progress"]
-    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
+    call = ["finetune", *words, "--json-progress"]
+    waiting = [sys.executable, "-c", STOPS_AT_25, *call]
+    with subprocess.Popen(waiting, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if json.loads(line).get("done", 0) >= 25:
                 process.send_signal(how)
                 break
-        rest = process.communicate(timeout=60)[0]
+        rest = process.communicate(timeout=900)[0]
     assert "path" not in rest
     assert process.returncode == (130 if how == signal.SIGTERM else -signal.SIGKILL)
     left = sorted(p.name for p in tmp_path.iterdir())
     assert left == [".new.unfinished.safetensors", "pairs"]
-    done = subprocess.run([*call, "--resume"], capture_output=True, text=True, timeout=120, check=True)
+    again = [sys.executable, "-m", "napari_stemprior", *call, "--resume"]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=900, check=True)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     assert next(s for s in steps if "loss" in s)["done"] >= 21  # it did not begin anew
     assert "path" in steps[-1]

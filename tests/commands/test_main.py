@@ -6,7 +6,6 @@ import dataclasses
 import io
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -523,20 +522,21 @@ def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
 
 def stemprior(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "napari_stemprior", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_the_version_answers_at_once() -> None:
-    started = time.perf_counter()
+    """It imports nothing that takes long; ``benchmarks/response.py`` measures the time."""
     answer = stemprior("--version")
-    assert time.perf_counter() - started < 1.5  # about 0.2 s, on a busy machine more
     assert answer.stdout.split() == ["stemprior", napari_stemprior.__version__]
     loaded = (
-        "import sys, napari_stemprior.commands.main; "
-        "print({'numpy', 'torch', 'ase', 'pandas'} & set(sys.modules))"
+        "import atexit, sys\n"
+        "atexit.register(lambda: print({'numpy', 'scipy', 'torch', 'ase', 'pandas'} & set(sys.modules)))\n"
+        "from napari_stemprior.commands.main import main\n"
+        "main(['--version'])"
     )
     answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "set()"
+    assert answer.stdout.splitlines()[1:] == ["set()"]
 
 
 def test_help_shows_examples() -> None:

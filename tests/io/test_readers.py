@@ -161,8 +161,17 @@ def test_what_is_no_image_is_refused(tmp_path, shape, units, navigate):
 
 def test_complex_image_is_refused(tmp_path, image):
     path = hspy_file(tmp_path / "a.hspy", image + 1j, [1, 1], ["nm", "nm"], [False, False])
-    with pytest.raises(MicrographError, match="no image"):
+    with pytest.raises(MicrographError, match=r"a\.hspy: the image is complex, .*; .* take the magnitude"):
         read_micrographs(path)
+
+
+def test_a_complex_image_beside_a_good_one_is_left_out(tmp_path, image, monkeypatch):
+    transform = signal(np.fft.fft2(image), [1, 1], ["nm", "nm"], [False, False], "FFT")
+    micrograph = signal(image, [0.2, 0.2], ["nm", "nm"], [False, False], "HAADF")
+    monkeypatch.setattr(signal_files, "_file_reader", lambda *_: [transform, micrograph])
+    (tmp_path / "a.dm3").write_bytes(b"x")
+    (found,) = read_micrographs(tmp_path / "a.dm3")
+    np.testing.assert_array_equal(found.image, image)
 
 
 def test_berkeley_emd(tmp_path, image):

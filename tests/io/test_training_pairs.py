@@ -1,18 +1,23 @@
 """What a person corrected comes back exactly, and is never lost."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import DatasetError, StructureError
-from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset
+from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset, training_pairs
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
 from napari_stemprior.structure.prior import Column, StructurePrior
 
@@ -98,7 +103,12 @@ def test_layout(tmp_path):
     assert entry["name"] == "flake 0"
     files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     expected = ["atoms.parquet", "image.npy", "meta.json", "reviewed.npy"]
-    assert files == ["dataset.json", "manifest.jsonl", *(f"pairs/{digest}/{name}" for name in expected)]
+    assert files == [
+        ".lock",
+        "dataset.json",
+        "manifest.jsonl",
+        *(f"pairs/{digest}/{name}" for name in expected),
+    ]
     image = np.load(tmp_path / "pairs" / digest / "image.npy", allow_pickle=False)
     np.testing.assert_array_equal(image, make_pair().micrograph.image)
 
@@ -259,3 +269,71 @@ def test_prior_as_json():
     for damage in ({"columns": [{}]}, {"cell": [[1, 2]]}, {"cell": "x"}, {"period": None}, {"columns": 3}):
         with pytest.raises(StructureError):
             prior_from_dict({**json.loads(text), **damage})
+
+
+def test_two_processes_that_add_at_once_lose_nothing(tmp_path):
+    """The pairs are revisions of one micrograph, with an element each: every number must come out right."""
+    child, number = Path(__file__).with_name("pair_child.py"), 12
+    calls = [
+        [sys.executable, str(child), str(tmp_path / "set"), str(k * number), str(number)] for k in (0, 1)
+    ]
+    processes = [
+        subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for call in calls
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=600)
+        assert process.returncode == 0
+    dataset = TrainingPairDataset(tmp_path / "set")
+    entries = dataset.entries()
+    assert sorted(entry.name for entry in entries) == sorted(f"flake {k}" for k in range(2 * number))
+    assert [entry.revision for entry in entries] == list(range(1, 2 * number + 1))
+    assert sorted(dataset.classes) == sorted(f"X{k}" for k in range(2 * number))
+    for entry in entries:
+        dataset.load(entry.hash)
+
+
+def test_who_waits_in_vain_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_pairs, "PATIENCE", 0.01)
+    dataset = TrainingPairDataset(tmp_path)
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(DatasetError, match=r"another program .*; try again when it is done\.$"),
+    ):
+        dataset.save(make_pair())
+    assert dataset.entries() == []
+    dataset.save(make_pair())
+    assert len(dataset) == 1
+
+
+def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_pairs, "PATIENCE", 0.01)
+    code = "import sys, os, filelock; filelock.FileLock(sys.argv[1]).acquire(); os._exit(1)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / ".lock")], check=False, timeout=600)
+    TrainingPairDataset(tmp_path).save(make_pair())
+    assert len(TrainingPairDataset(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_gets_a_marker(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(training_pairs, "PATIENCE", 0.01)
+    dataset = TrainingPairDataset(tmp_path)
+    dataset.save(make_pair())
+    marker = tmp_path / ".lock-marker"
+    assert not marker.exists()
+    marker.write_text(f"{os.getppid()}\nelsewhere\n")
+    with pytest.raises(DatasetError, match=r"or delete .*\.lock-marker if none runs\.$"):
+        dataset.save(make_pair(1))
+    marker.unlink()
+    dataset.save(make_pair(1))
+    assert len(dataset) == 2

@@ -8,6 +8,17 @@ from qtpy.QtWidgets import QApplication
 NONE = Qt.KeyboardModifier.NoModifier
 
 
+def settled(bot, reading):
+    """Wait until something read from a window has stayed the same for some rounds of the event loop."""
+    seen = []
+
+    def same():
+        seen.append(reading())
+        return len(seen) > 5 and all(one == seen[-1] for one in seen[-5:])
+
+    bot.waitUntil(same, timeout=60_000)
+
+
 class Hands:
     """Presses keys and moves the mouse on the canvas."""
 
@@ -19,6 +30,10 @@ class Hands:
     def key(self, key, modifiers=NONE):
         QTest.keyClick(self.native, key, modifiers)
         self.bot.wait(20)
+
+    def view_settled(self):
+        """Wait until the canvas shows what the camera asks for."""
+        settled(self.bot, lambda: (self.canvas.native.size(), self.on_screen((0, 0)), self.on_screen((9, 9))))
 
     def on_screen(self, yx):
         y, x = self.editor.layer.data_to_world(yx)

@@ -34,7 +34,7 @@ class Bench:
         self.viewer, self.bot = viewer, qtbot
         self.desk = StempriorDesk(viewer, fake_operations())
         qtbot.addWidget(self.desk)
-        qtbot.waitUntil(lambda: not self.desk.segment_panel._lister.busy, timeout=5000)
+        qtbot.waitUntil(lambda: not self.desk.segment_panel._lister.busy, timeout=60_000)
         notification_manager.records.clear()
         self.session, self.panel = self.desk.session, self.desk.correct_panel
 
@@ -388,7 +388,7 @@ def test_a_segmentation_comes_to_the_frame_that_was_segmented(bench):
     panel.alone.setChecked(True)
     panel.segment.click()
     bench.viewer.dims.set_current_step(0, 1)
-    bench.bot.waitUntil(lambda: not bench.desk.runner.busy, timeout=5000)
+    bench.bot.waitUntil(lambda: not bench.desk.runner.busy, timeout=60_000)
     assert bench.editor.frame == (1,)
     assert len(bench.editor.rows) == 0
     assert bench.editor.frames == [(0,)]
@@ -404,7 +404,7 @@ def test_a_rectangle_is_segmented_again_and_edits_stay(bench):
     panel.part.click()
     rectangle = bench.viewer.layers["rectangle to segment again"]
     rectangle.add_rectangles(corners)
-    bench.bot.waitUntil(lambda: editor.undo_label == "segmentation", timeout=5000)
+    bench.bot.waitUntil(lambda: editor.undo_label == "segmentation", timeout=60_000)
     assert rectangle not in bench.viewer.layers
     assert not panel.part.isChecked()
     ids = editor.rows["atom_id"]

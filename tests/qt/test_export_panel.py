@@ -27,7 +27,7 @@ def panel(viewer, session, qtbot):
     runner = JobRunner()
     panel = ExportPanel(session, runner)
     qtbot.addWidget(panel)
-    panel.wait = lambda: qtbot.waitUntil(lambda: not runner.busy, timeout=5000)
+    panel.wait = lambda: qtbot.waitUntil(lambda: not runner.busy, timeout=60_000)
     return panel
 
 

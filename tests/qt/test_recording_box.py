@@ -38,7 +38,7 @@ def make(qtbot, viewer):
             runners += [panel.recording.runner for panel in made if isinstance(panel, ImagePanel)]
             return not any(runner.busy for runner in runners)
 
-        qtbot.waitUntil(idle, timeout=5000)
+        qtbot.waitUntil(idle, timeout=60_000)
 
     build.finish = finish
     yield build
@@ -92,17 +92,17 @@ def test_the_window_does_not_wait_for_it(make, viewer, qtbot):
 
     def slow(image):
         seen.append(threading.current_thread())
-        gate.wait(5)
+        gate.wait(60)
         return with_border(image)
 
     box = make(prepare=slow).recording
     add_image(viewer)  # comes back at once
-    qtbot.waitUntil(lambda: bool(seen), timeout=5000)
+    qtbot.waitUntil(lambda: bool(seen), timeout=60_000)
     assert box.recorded is None
     second = add_image(viewer, name="second")
     box.session.choose_image(second)
     gate.set()
-    qtbot.waitUntil(lambda: len(seen) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(seen) == 2, timeout=60_000)
     make.finish()
     assert threading.main_thread() not in seen
     assert box.recorded is not None

@@ -37,7 +37,7 @@ def make(qtbot, viewer):
         return panel
 
     def finish(panel):
-        qtbot.waitUntil(lambda: not panel.runner.busy, timeout=5000)
+        qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
 
     build.finish = finish
     yield build
@@ -118,7 +118,7 @@ def test_suggesting_can_be_cancelled(make, viewer, qtbot):
 
     def slow(image, size, priors):
         yield Progress(0, 2, "Ranking")
-        gate.wait(5)
+        gate.wait(60)
         yield Progress(1, 2, "Ranking")
         return []
 
@@ -126,7 +126,7 @@ def test_suggesting_can_be_cancelled(make, viewer, qtbot):
     add_image(viewer)
     panel.suggest.click()
     assert panel.job.ours
-    qtbot.waitUntil(lambda: "Ranking" in panel.job.stage.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "Ranking" in panel.job.stage.text(), timeout=60_000)
     panel.job.cancel.click()
     assert not panel.job.cancel.isEnabled()
     gate.set()

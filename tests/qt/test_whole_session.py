@@ -42,6 +42,7 @@ def desk(make_napari_viewer_proxy, models) -> Iterator[StempriorDesk]:
     desk.close()
 
 
+@pytest.mark.slow
 def test_from_the_micrograph_to_a_better_network(desk, qtbot, tmp_path, models):
     viewer = desk.session.viewer
     shots = Path(os.environ.get("STEMPRIOR_SHOTS", tmp_path / "shots"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 from desk_fakes import PIXEL_SIZE, POSE, add_image, fake_operations
+from hands import settled
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
@@ -20,14 +21,13 @@ def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
     for button in (desk.prior_panel.fit, desk.reference_panel.simulate, desk.segment_panel.segment):
         assert button.isEnabled(), button.toolTip()
         button.click()
-        qtbot.waitUntil(lambda: not desk.runner.busy, timeout=10_000)
+        qtbot.waitUntil(lambda: not desk.runner.busy, timeout=60_000)
     assert [layer.name for layer in viewer.layers][-1] == "specimen atoms"
     desk.correct_panel.next.click()
     assert len(desk.session.editor.layer.selected_data) == 1
     # nothing is clipped: the steps ask for no more width than they get
-    qtbot.wait(100)
     inner = desk.scroll.widget()
-    assert inner.minimumSizeHint().width() <= desk.scroll.viewport().width()
+    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= desk.scroll.viewport().width(), timeout=60_000)
     assert desk.minimumWidth() >= 320
     assert image in viewer.layers
 
@@ -39,7 +39,7 @@ def test_the_dock_can_be_closed_and_opened_again(make_napari_viewer_proxy, qtbot
     dock = viewer.window.add_dock_widget(desk, area="right", name="desk")
     desk.prior_panel.pick("MoS2")
     desk.segment_panel.segment.click()
-    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=60_000)
     desk.session.editor.layer.add((4, 4))
     rows = desk.session.editor.rows
     viewer.window.remove_dock_widget(dock)
@@ -50,7 +50,7 @@ def test_the_dock_can_be_closed_and_opened_again(make_napari_viewer_proxy, qtbot
     again.session.editor.layer.add((8, 8))
     assert len(again.session.editor.rows) == len(rows) + 1
     assert np.isfinite(again.session.editor.layer.data).all()
-    qtbot.waitUntil(lambda: not again.segment_panel._lister.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not again.segment_panel._lister.busy, timeout=60_000)
 
 
 def drag(canvas, start, end):
@@ -82,7 +82,7 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     desk.prior_panel.pick("MoS2")
     session.set_pose(POSE, session.prior)
     desk.prior_panel.hand.drag.click()
-    qtbot.wait(50)
+    settled(qtbot, lambda: (camera.center, camera.zoom, canvas.native.size()))
     centre = camera.center
     start = canvas.native.rect().center()
     drag(canvas.native, start, start + QPoint(3, 0))
@@ -97,7 +97,7 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     assert viewer.layers.selection.active.name == image.name
 
     desk.reference_panel.simulate.click()
-    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=60_000)
     reference = desk.reference_panel.comparison.layer
     views = canvas.grid_views
     assert len(views) == 2
@@ -105,4 +105,4 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     assert canvas.layer_to_visual[image].node.parent is views[0].scene
     viewer.layers.remove(reference)
     assert not viewer.canvas.grid.enabled
-    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=60_000)

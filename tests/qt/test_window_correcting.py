@@ -25,11 +25,11 @@ def hands(make_napari_viewer_proxy, qtbot):
     real.window.resize(1366, 768)
     desk.prior_panel.pick("MoS2")
     desk.segment_panel.segment.click()
-    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=10_000)
-    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not desk.runner.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=60_000)
     real.reset_view()
-    qtbot.wait(100)
     hands = Hands(real, desk.session.editor, qtbot)
+    hands.view_settled()
     hands.desk, hands.panel = desk, desk.correct_panel
     yield hands
     desk.close()
@@ -50,7 +50,7 @@ def test_a_person_corrects_with_keys_and_mouse(hands):
     assert len(panel.review.waiting()) == waiting - 1
 
     viewer.reset_view()
-    hands.bot.wait(50)
+    hands.view_settled()
     hands.key(Qt.Key.Key_Q)
     centre = np.array(picture().shape) / 2
     row = int(np.argmin(np.hypot(*(editor.yx - centre).T)))

@@ -25,7 +25,7 @@ def runner(qtbot):
 
 
 def finish(qtbot, runner):
-    qtbot.waitUntil(lambda: not runner.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not runner.busy, timeout=60_000)
 
 
 def counting(n, failure=None):
@@ -88,7 +88,7 @@ def test_a_second_job_is_refused_while_one_runs(qtbot, runner):
 def waiting(gate, closed=None):
     try:
         yield Progress(0, 2, "Waiting")
-        gate.wait(5)
+        gate.wait(60)
         yield Progress(1, 2, "Waited")
         return "done"
     finally:
@@ -99,7 +99,7 @@ def waiting(gate, closed=None):
 def test_a_cancelled_job_calls_nobody_and_cleans_up(qtbot, runner):
     gate, closed = threading.Event(), threading.Event()
     runner.start(waiting(gate, closed), runner.recorder.results.append)
-    qtbot.waitUntil(lambda: bool(runner.recorder.progress), timeout=5000)
+    qtbot.waitUntil(lambda: bool(runner.recorder.progress), timeout=60_000)
     runner.cancel()
     assert runner.cancelling
     gate.set()
@@ -127,6 +127,9 @@ def test_nothing_is_held_after_a_job(qtbot, runner):
     runner.start(holding(heavy), runner.recorder.results.append)
     del heavy
     finish(qtbot, runner)
-    qtbot.wait(20)
-    gc.collect()
-    assert held() is None
+
+    def gone():
+        gc.collect()
+        return held() is None
+
+    qtbot.waitUntil(gone, timeout=60_000)

@@ -6,7 +6,7 @@ from gaussian_scene import counted, render, worst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.errors import MicrographError, PixelSizeError
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.polish import polish
 from napari_stemprior.structure import built_in
@@ -59,7 +59,7 @@ def test_far_from_the_lattice_there_is_no_fit():
 
 def test_bad_input_is_refused():
     prior = built_in("MoS2")
-    with pytest.raises(RegistrationError, match="No pixel"):
+    with pytest.raises(MicrographError, match="No pixel"):
         polish(np.full(SHAPE, np.nan), PIXEL, prior, Pose.from_angle(0, PIXEL))
     with pytest.raises(PixelSizeError, match="positive"):
         polish(np.eye(100), 0.0, prior, Pose.from_angle(0, PIXEL))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gaussian_scene import counted, misplaced, render
 
-from napari_stemprior.errors import RegistrationError
+from napari_stemprior.errors import MicrographError
 from napari_stemprior.registration import Pose, fit_pose_field, register
 from napari_stemprior.structure import built_in
 
@@ -96,5 +96,5 @@ def test_fine_pixels_give_displacements_in_their_own_pixels():
 
 def test_an_image_without_numbers_is_refused():
     image = np.full(SHAPE, np.nan)
-    with pytest.raises(RegistrationError, match="No pixel"):
+    with pytest.raises(MicrographError, match="No pixel"):
         fit_pose_field(image, PIXEL, built_in("MoS2"), Pose.from_angle(0, PIXEL))

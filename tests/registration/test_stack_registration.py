@@ -97,6 +97,7 @@ def test_the_other_layers_are_taken_out() -> None:
         assert abs(likeness(parts[other].image, expected[number].image)) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MoS2/WS2 twist 3.1", "MoS2/MoS2 twist 21.79", "MoS2/WS2"])
 def test_one_layer_is_no_stack(name: str) -> None:
     stack = a_stack(name)
@@ -105,6 +106,7 @@ def test_one_layer_is_no_stack(name: str) -> None:
         assert not register_stack(image, PIXEL, stack)[0].is_fit
 
 
+@pytest.mark.slow
 def test_noise_and_other_materials_are_no_stack() -> None:
     stack = a_stack("MoS2/WS2 twist 3.1")
     noise = np.random.default_rng(2).poisson(20, SHAPE).astype(np.float32)
@@ -150,6 +152,7 @@ def test_a_hand_on_one_layer_makes_no_stack() -> None:
         assert not polish_stack(image, PIXEL, stack, true).is_fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MoS2/WS2 twist 3.1", "WS2/MoS2 twist 57", "MoS2/WS2"])
 def test_a_real_monolayer_is_no_stack(name: str) -> None:
     sample = Path(__file__).parents[2] / "sample_data" / "example_Se_implanted_MoS2.dm3"

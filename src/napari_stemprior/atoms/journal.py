@@ -20,8 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 import pandas as pd
+from filelock import lock_descriptor
 
-from napari_stemprior.atoms.file_lock import lock
 from napari_stemprior.atoms.history import AtomHistory, Step, now
 from napari_stemprior.atoms.table import COLUMNS, AtomTable
 from napari_stemprior.errors import JournalError
@@ -104,7 +104,8 @@ class Journal:
         self.path = path
         self._file: IO[bytes] = open(path, "xb", buffering=0)  # noqa: SIM115
         self._identity = _identity(os.fstat(self._file.fileno()))
-        lock(self._file)
+        with contextlib.suppress(OSError):  # a drive without locks; where there are, it ends with the process
+            lock_descriptor(self._file.fileno(), blocking=False)
         #: The frames of which it has the beginning.
         self.frames: set[Frame] = set()
         self._torn = False

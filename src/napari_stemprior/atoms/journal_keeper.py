@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_stemprior.atoms.file_lock import is_locked
+from filelock import lock_descriptor
+
 from napari_stemprior.atoms.history import AtomHistory, Step
 from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, count_edits, read_head
 from napari_stemprior.errors import JournalError
@@ -178,6 +179,15 @@ def earlier_journals(image: dict[str, Any], stems: Sequence[Path]) -> list[Path]
                 if path.name.startswith(stem.name + _MARK) and path.suffix == _SUFFIX:
                     found.append(path)
     return sorted((p for p in set(found) if _is_about(p, image)), key=_modified, reverse=True)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a running process writes to a journal; never on a drive that knows no locks."""
+    try:
+        with open(path, "rb+") as file:
+            return not lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
+        return False  # read-only or gone: nobody writes there
 
 
 def put_away(path: Path) -> Path:

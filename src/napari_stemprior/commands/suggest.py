@@ -149,7 +149,7 @@ def draw_overlay(
     from ase.data.colors import jmol_colors
     from PIL import Image, ImageDraw
 
-    from napari_stemprior.io.atomic_write import replaced
+    from napari_stemprior.atomic_write import replaced
     from napari_stemprior.registration import fit_pose_field
 
     factor = max(1, math.ceil(700 / max(image.shape)))

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.atomic_write import replaced, replaced_folder
 from napari_stemprior.io.formats.rasters import write_mask_tiff
 from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.formats.tables import FILE_COLUMNS, read_atoms, to_frame

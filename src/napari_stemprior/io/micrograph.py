@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.errors import MicrographError, PixelSizeError
+from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.recording import inverted
+from napari_stemprior.recording.image_check import LEAST_SIDE, checked_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +32,8 @@ class Micrograph:
     Raises
     ------
     MicrographError
-        If the image is not two-dimensional, is smaller than 16 pixels on a side, is constant,
-        or has no finite pixel.
+        If it is no two-dimensional image of real numbers, is smaller than 16 pixels on a side, is constant,
+        or has no finite pixel; see `recording.checked_image`.
     PixelSizeError
         If the pixel size is not a positive finite number.
     """
@@ -43,34 +45,16 @@ class Micrograph:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        image = np.asarray(self.image)
-        if image.ndim != 2:
-            raise MicrographError(f"{self.name}: the image has shape {image.shape}; give a single 2-D image.")
-        if min(image.shape) < 16:
-            raise MicrographError(
-                f"{self.name}: the image is {image.shape[1]} x {image.shape[0]} pixels; "
-                "at least 16 x 16 are needed to see a lattice."
-            )
-        if np.iscomplexobj(image):
-            raise MicrographError(f"{self.name}: the image is complex; give its real intensity.")
-        image = np.ascontiguousarray(image, dtype=np.float32)
+        image = checked_image(self.image, self.name, LEAST_SIDE)
         finite = np.isfinite(image)
-        if not finite.any():
-            raise MicrographError(f"{self.name}: the image has no finite pixel.")
         if not finite.all():  # dead pixels: fill with the median so that no filter spreads them
             image = np.where(finite, image, np.median(image[finite])).astype(np.float32)
-        if float(image.max()) == float(image.min()):
-            raise MicrographError(
-                f"{self.name}: every pixel has the same value, so there is nothing to segment."
-            )
         object.__setattr__(self, "image", image)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", checked_pixel_size(self.pixel_size, self.name))
 
     def inverted(self) -> Micrograph:
         """Return it with bright and dark exchanged, so that dark columns (ABF, bright field) are bright."""
-        from napari_stemprior.recording import inverted
-
         metadata = {**self.metadata, "inverted": not self.is_inverted}
         return replace(self, image=inverted(self.image), metadata=metadata)
 

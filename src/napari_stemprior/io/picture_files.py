@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from napari_stemprior.io.raw_image import RawImage, described_pixel_size, grey
+from napari_stemprior.io.raw_image import RawImage, described_pixel_size
+from napari_stemprior.recording.image_check import grey
 
 #: Modes whose single channel is the intensity.
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -34,7 +35,7 @@ def read_picture(path: Path) -> list[RawImage]:
         described = (described_pixel_size(picture.info.get(k)) for k in ("Description", "comment", "Comment"))
         size = next((value for value in described if value is not None), None)
         if picture.mode in _GREY_MODES:
-            pixels = np.asarray(picture).astype(np.float32)
+            pixels = np.array(picture)
         else:  # palette, CMYK, YCbCr, LA, RGBA and so on
             pixels = grey(np.asarray(picture.convert("RGB")), path.name, alpha=False)
     return [RawImage(pixels[None], pixel_size=(size, size))]

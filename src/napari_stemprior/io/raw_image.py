@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
@@ -21,7 +20,7 @@ class RawImage:
     Parameters
     ----------
     frames : (N, H, W) array
-        Any real dtype; N = 1 for a single image.
+        Any type; `Micrograph` refuses what is no image. N = 1 for a single image.
     stacked : bool
         Whether the file has a frame axis, even of length 1.
     pixel_size : (float or None, float or None)
@@ -37,31 +36,6 @@ class RawImage:
     pixel_size: tuple[float | None, float | None] = (None, None)
     title: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
-
-
-def grey(channels: NDArray[Any], name: str, *, alpha: bool) -> NDArray[Any]:
-    """Reduce a (..., H, W, C) image to grey if its colours carry nothing.
-
-    Parameters
-    ----------
-    channels : (..., H, W, C) array
-    name : str
-    alpha : bool
-        Whether the last channel is opacity; it is left out.
-
-    Raises
-    ------
-    MicrographError
-        If the channels differ.
-    """
-    colours = channels[..., :-1] if alpha else channels
-    first: NDArray[Any] = colours[..., 0]
-    if any(not np.array_equal(first, colours[..., i]) for i in range(1, colours.shape[-1])):
-        raise MicrographError(
-            f"{name}: this is a colour image; save the grey micrograph itself, without colour map, "
-            "scale bar or labels."
-        )
-    return first
 
 
 def readable(images: Sequence[Callable[[], RawImage]]) -> list[RawImage]:

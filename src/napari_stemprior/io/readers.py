@@ -139,8 +139,8 @@ def _micrographs(
 
 
 def _plain(frame: np.ndarray) -> np.ndarray:
-    """Return a native, contiguous float32 copy that holds on to no file."""
-    return np.array(frame, dtype=np.float32)
+    """Return a copy that holds on to no file."""
+    return np.array(frame)
 
 
 def _release(error: BaseException | None) -> None:

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_stemprior import __version__
-from napari_stemprior.io.atomic_write import replaced
+from napari_stemprior.atomic_write import replaced
 
 
 def write_reference(path: Path, image: NDArray[np.float32], metadata: Mapping[str, Any]) -> None:

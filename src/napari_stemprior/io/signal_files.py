@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.length_units import to_angstrom
-from napari_stemprior.io.raw_image import RawImage, grey, readable
+from napari_stemprior.io.raw_image import RawImage, readable
+from napari_stemprior.recording.image_check import complex_image, grey
 
 #: The RosettaSciIO reader of each suffix and the arguments that it needs.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -69,7 +70,10 @@ def read_signals(path: Path) -> list[RawImage]:
     module, options = READERS[path.suffix.lower()]
     signals = _file_reader(module, path, options)
     try:
-        images = [signal for signal in signals if _signal_axes(signal)]
+        shown = [signal for signal in signals if _signal_axes(signal)]
+        images = [signal for signal in shown if signal["data"].dtype.kind != "c"]
+        if shown and not images:
+            raise complex_image(path.name)
         if not images:
             kinds = ", ".join("x".join(map(str, signal["data"].shape)) for signal in signals) or "nothing"
             raise MicrographError(
@@ -104,7 +108,7 @@ def _axes(signal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _signal_axes(signal: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return which dimensions are y and x, or None if the signal is neither an image nor a stack of them."""
     data, axes = signal["data"], _axes(signal)
-    if data.dtype.kind == "c" or data.ndim < 2 or len(axes) != data.ndim or _is_spectral(signal):
+    if data.ndim < 2 or len(axes) != data.ndim or _is_spectral(signal):
         return None
     found = [i for i, axis in enumerate(axes) if not axis.get("navigate", False)]
     if len(found) != 2:

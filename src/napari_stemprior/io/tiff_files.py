@@ -15,7 +15,8 @@ from PIL import Image
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.length_units import to_angstrom
-from napari_stemprior.io.raw_image import RawImage, described_pixel_size, described_values, grey, readable
+from napari_stemprior.io.raw_image import RawImage, described_pixel_size, described_values, readable
+from napari_stemprior.recording.image_check import grey
 
 #: Å/px above which a resolution tag speaks of a print: 300 dpi is 8e5 Å/px.
 _PRINT_RESOLUTION = 100.0

@@ -5,6 +5,7 @@ Layout, version 2::
     dataset.json          schema, version, classes
     manifest.jsonl        one line for each saving; lines are only ever added
     pairs/<hash>/         image.npy  atoms.parquet  vacancies.parquet  reviewed.npy  meta.json
+    .lock                 held by the process that adds a pair; it may stay behind, empty
 
 Version 1 had neither vacancies nor the source of an image. It is read as it is, and the first saving makes
 it version 2: a pair without vacancies has the same hash in both, so nothing that was saved is touched.
@@ -17,20 +18,21 @@ file that the image came from and ties the frames and regions of one exposure to
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
-from napari_stemprior.io.atomic_write import replaced
 from napari_stemprior.io.exporters import export_atoms, read_atoms
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
@@ -42,6 +44,10 @@ VERSION = 2
 _READABLE = (1, 2)
 _FILES = ("image.npy", "atoms.parquet", "reviewed.npy", "meta.json")
 _VACANCIES = "vacancies.parquet"
+#: What a drive says that knows no locks, as some network drives do.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+#: How long a saving waits for another process that adds a pair, s.
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,14 @@ class TrainingPairDataset:
         Raises
         ------
         DatasetError
-            If the folder is damaged or cannot be written.
+            If the folder is damaged, cannot be written, or another process adds pairs all the time.
         """
         return self.add(pair, datetime.now(UTC).isoformat(timespec="milliseconds"))
 
     def add(self, pair: TrainingPair, time: str, source_id: str | None = None) -> str:
         """Add a pair that was made at another time or place, as `save` does.
+
+        One process adds at a time. A saving that is there already (pair and time) is not repeated.
 
         Parameters
         ----------
@@ -125,20 +133,24 @@ class TrainingPairDataset:
         source_id : str, optional
             As its manifest had it; by default found from the file of the image, or from its pixels.
         """
-        entries = self.entries()
         digest, image_id = pair.hash, pair.image_id
         try:
-            self._write_header(pair)
-            self._write_pair(pair, digest)
-            entry = ManifestEntry(
-                hash=digest,
-                image_id=image_id,
-                revision=1 + sum(e.image_id == image_id for e in entries),
-                time=time,
-                name=pair.micrograph.name,
-                source_id=source_id or _source_id(pair, entries),
-            )
-            self._append(entry)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _alone(self.folder):
+                entries = self.entries()
+                if any((e.hash, e.time) == (digest, time) for e in entries):
+                    return digest
+                self._write_header(pair)
+                self._write_pair(pair, digest)
+                entry = ManifestEntry(
+                    hash=digest,
+                    image_id=image_id,
+                    revision=1 + sum(e.image_id == image_id for e in entries),
+                    time=time,
+                    name=pair.micrograph.name,
+                    source_id=source_id or _source_id(pair, entries),
+                )
+                self._append(entry)
         except ExportError as error:
             raise DatasetError(str(error)) from error
         except OSError as error:
@@ -276,34 +288,67 @@ class TrainingPairDataset:
         if place.exists():
             self.load(digest)  # the same content: it must still be whole
             return
-        beside = place.with_name(f".{digest}.{secrets.token_hex(4)}")
-        beside.mkdir(parents=True)
-        try:
+        with replaced_folder(place) as beside:
+            beside.mkdir()
             np.save(beside / "image.npy", pair.micrograph.image, allow_pickle=False)
             np.save(beside / "reviewed.npy", pair.reviewed, allow_pickle=False)
-            names = list(_FILES)
             export_atoms(pair.atoms, beside / "atoms.parquet")
             if len(pair.vacancies):
                 export_atoms(pair.vacancies, beside / _VACANCIES)
-                names.append(_VACANCIES)
             meta = {"version": VERSION, "image_id": pair.image_id, **pair.description()}
             text = json.dumps(meta, indent=1, allow_nan=False)
             (beside / "meta.json").write_text(text + "\n", encoding="utf-8")
-            for name in names:
-                with (beside / name).open("rb+") as file:
-                    os.fsync(file.fileno())
-            beside.rename(place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)  # gone already if it was renamed
 
     def _append(self, entry: ManifestEntry) -> None:
         line = json.dumps(vars(entry)).encode() + b"\n"
         path = self.folder / "manifest.jsonl"
-        with path.open("ab+") as file:
+        with path.open("ab+") as file:  # it only grows: the lines of others must stay
             _drop_unfinished_line(file)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a dataset, which ends with the process; on a drive without locks, a marker file.
+
+    The marker of a dead process of this computer is taken over.
+
+    Raises
+    ------
+    DatasetError
+        If another process holds it for longer than `PATIENCE`.
+    """
+    lock, advice = _lock(folder)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout as error:
+        raise DatasetError(
+            f"{folder}: another program has been adding pairs for {PATIENCE:g} s; try again when it is done"
+            f"{advice}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(folder: Path) -> tuple[BaseFileLock, str]:
+    """Return the lock of a dataset, and what else to do where nobody holds it any more."""
+    path = folder / ".lock"
+    native = FileLock(path, fallback_to_soft=False)
+    try:
+        native.acquire(blocking=False)
+        native.release()
+    except Timeout:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        marker = folder / ".lock-marker"
+        return SoftFileLock(marker), f", or delete {marker} if none runs"
+    return native, ""
 
 
 def _drop_unfinished_line(file: Any) -> None:

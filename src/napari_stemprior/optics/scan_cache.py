@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
+
+from napari_stemprior.atomic_write import replaced
+from napari_stemprior.errors import ExportError
 
 #: Environment variable that names another folder.
 FOLDER_VARIABLE = "STEMPRIOR_CACHE"
@@ -67,15 +69,10 @@ def store(key: str, arrays: Arrays) -> None:
     arrays : dict of arrays
     """
     place = folder()
-    beside = place / f".{key}.{secrets.token_hex(4)}.npz"
     # the cache saves time and nothing else: a full or read-only disk is no reason to lose the result
-    with suppress(OSError):
-        place.mkdir(parents=True, exist_ok=True)
-        try:
+    with suppress(OSError, ExportError):
+        with replaced(place / f"{key}.npz") as beside:
             np.savez_compressed(beside, allow_pickle=False, **arrays)
-            os.replace(beside, place / f"{key}.npz")
-        finally:
-            beside.unlink(missing_ok=True)
         _trim(place)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import distance_transform_edt
 
+from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import scan_cache
 from napari_stemprior.qt.desk import StempriorDesk
@@ -238,7 +239,8 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     viewer.reset_view()
     settle()
     overlay = output / "overlay.png"
-    viewer.export_figure(str(overlay), scale_factor=1.5, flash=False)
+    with replaced(overlay) as beside:
+        viewer.export_figure(str(beside), scale_factor=1.5, flash=False)
     correction = correct_one(desk, editor)
     print(f"Corrected: {correction}.")
 
@@ -251,7 +253,8 @@ def run(viewer: napari.Viewer, desk: StempriorDesk, output: Path) -> None:
     look_at(viewer, editor, y, x)
     dismiss()
     screenshot = output / "screenshot.png"
-    viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
+    with replaced(screenshot) as beside:
+        viewer.screenshot(str(beside), canvas_only=False, flash=False)
     print(f"It took {time.monotonic() - started:.0f} s. Look at:")
     for path in (screenshot, overlay, output / "atoms.csv", output / "training_pairs"):
         print(f"  {path.resolve()}")

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
+from napari_stemprior.recording.image_check import real_image
+
 #: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken
 #: away.
 _FINE = (1.5, 2.5, 4.0, 6.0)
@@ -79,8 +81,13 @@ def inverted(image: ArrayLike) -> NDArray[np.float32]:
     -------
     (H, W) array of float32
         It spans the same range of values.
+
+    Raises
+    ------
+    MicrographError
+        If it is no two-dimensional image of real numbers.
     """
-    array = np.asarray(image, np.float32)
+    array = real_image(image)
     finite = np.isfinite(array)
     if not finite.any():
         return array.copy()

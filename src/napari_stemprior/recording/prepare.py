@@ -8,17 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.errors import MicrographError
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
 from napari_stemprior.recording.contrast import columns_are_dark
+from napari_stemprior.recording.image_check import LEAST_SIDE, checked_image, without_contrast
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.row_offsets import row_offsets
 from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 
 Mask = NDArray[np.bool_]
-
-#: Rows and columns of the smallest image in which anything but NaN is looked for: less is no recording.
-_LEAST_SIDE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +136,8 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Any unit and dtype; NaN and infinity are bad pixels. What is prepared already is returned as it is.
+        Any unit and real type; NaN and infinity are bad pixels. What is prepared already is returned as
+        it is.
 
     Returns
     -------
@@ -148,12 +146,12 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     Raises
     ------
     MicrographError
-        If it is not a two-dimensional image of real numbers or without contrast.
+        If it is no two-dimensional image of real numbers, see `image_check`, or without contrast.
     """
     if isinstance(image, PreparedImage):
         return image
-    array = _checked(image)
-    if min(array.shape) < _LEAST_SIDE:
+    array = checked_image(image).copy()
+    if min(array.shape) < LEAST_SIDE:  # nothing but NaN is looked for
         finite = np.isfinite(array)
         areas = [] if finite.all() else [BadArea("pixels that are no numbers", ~finite)]
     else:
@@ -162,11 +160,9 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     for area in areas:
         valid &= ~area.mask
     if not valid.any() or np.ptp(array[valid]) == 0:
-        raise MicrographError(
-            "Every pixel of the image has the same value, so it shows nothing; open another image."
-        )
+        raise without_contrast()
     filled = inpaint(array, valid)
-    if min(array.shape) < _LEAST_SIDE:
+    if min(array.shape) < LEAST_SIDE:
         nothing = np.zeros(array.shape, bool)
         return PreparedImage(filled, valid, nothing, np.zeros(len(array), np.float32), tuple(areas))
     spoiled = lone_pixels(filled, valid)
@@ -180,18 +176,3 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     if streaks.any() or (offsets.any() and not valid.all()):
         filled = inpaint(filled, valid & ~mended)
     return PreparedImage(filled, valid, mended, offsets, tuple(areas))
-
-
-def _checked(image: ArrayLike) -> NDArray[np.float32]:
-    array = np.asarray(image)
-    if array.ndim != 2:
-        raise MicrographError(f"The image has shape {array.shape}; give a single 2-D image.")
-    if np.iscomplexobj(array):
-        raise MicrographError("The image is complex; give its real intensity.")
-    if array.dtype.kind not in "biuf":
-        raise MicrographError("The pixels of the image are not numbers; give an image of real numbers.")
-    with np.errstate(over="ignore"):  # beyond the range of single precision is infinite, so a bad pixel
-        array = array.astype(np.float32)
-    if not np.isfinite(array).any():
-        raise MicrographError("No pixel of the image is a number; open another image.")
-    return array

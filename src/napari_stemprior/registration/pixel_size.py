@@ -176,8 +176,10 @@ def fit_pixel_size(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image cannot hold a lattice, or none is found at any pixel size.
+        If it is too small for a lattice, or none is found at any pixel size.
     PixelSizeError
         If the guess is not a positive number.
     """

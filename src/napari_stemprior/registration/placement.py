@@ -74,8 +74,10 @@ def register(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If the pixel size is not positive, or shows less than three unit cells,
         or less than three pixels a unit cell.

@@ -49,8 +49,10 @@ def polish(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structure
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If a pixel size is not positive or does not suit the prior and the image.
     """

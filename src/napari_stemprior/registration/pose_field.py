@@ -125,8 +125,10 @@ def fit_pose_field(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """

@@ -101,8 +101,10 @@ def rank_priors(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If the pixel size is not positive.
     """

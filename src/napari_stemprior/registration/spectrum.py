@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from napari_stemprior.errors import MicrographError, PixelSizeError, RegistrationError
+from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording.image_check import LEAST_SIDE, too_small
 from napari_stemprior.structure import StructurePrior
 
 #: Pixels finer than this (Å) are binned: they hold nothing below 0.6 Å.
@@ -62,18 +63,14 @@ def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
 
     Raises
     ------
+    MicrographError
+        If it is no two-dimensional image of real numbers, or constant.
     RegistrationError
-        If it is not a 2-D image of real numbers, too small, or constant.
+        If it is too small to see a lattice.
     """
-    try:
-        prepared = prepare(image)
-    except MicrographError as error:
-        raise RegistrationError(str(error)) from error
-    if min(prepared.shape) < 16:
-        raise RegistrationError(
-            f"The image is {prepared.shape[1]} x {prepared.shape[0]} pixels; at least 16 x 16 are needed "
-            "to see a lattice."
-        )
+    prepared = prepare(image)
+    if min(prepared.shape) < LEAST_SIDE:
+        raise RegistrationError(too_small(*prepared.shape).capitalize())
     return prepared
 
 

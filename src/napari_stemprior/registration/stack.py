@@ -92,8 +92,10 @@ def register_stack(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If the pixel size does not suit the layers and the image.
     """
@@ -147,8 +149,10 @@ def polish_stack(
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If a pixel size is not positive or does not suit the layers and the image.
     """

@@ -35,8 +35,10 @@ def verdict(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structur
 
     Raises
     ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
     RegistrationError
-        If the image is not 2-D, too small, or constant.
+        If it is too small.
     PixelSizeError
         If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
     """

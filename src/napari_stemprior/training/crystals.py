@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.atomic_write import replaced
 from napari_stemprior.structure.periodic import nearest_distance
 
 Floats = NDArray[np.float64]
@@ -108,12 +109,19 @@ def crystal_from_prior(prior: object) -> Crystal:
 
 
 def save_bank(crystals: list[Crystal], path: Path) -> None:
-    """Write crystals as one ``.npz`` of plain arrays."""
+    """Write crystals as one ``.npz`` of plain arrays.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
     arrays: dict[str, NDArray[np.generic]] = {"names": np.array([c.name for c in crystals])}
     for i, c in enumerate(crystals):
         for name in ("cell", "fractional", "numbers", "counts", "heights", "layers"):
             arrays[f"{i}.{name}"] = getattr(c, name)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    with replaced(path) as beside, beside.open("wb") as file:  # savez would add a suffix to a path
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_bank(path: Path) -> list[Crystal]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from napari_stemprior.atomic_write import replaced
 
 
 def append_losses(
@@ -26,7 +27,7 @@ def append_losses(
         Each part of the loss, its mean since the last row.
     """
     fresh = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="") as file:  # it only grows; a resumed run drops what is too much
         writer = csv.writer(file)
         if fresh:
             writer.writerow(["step", "samples", "seconds", "learning_rate", *means])
@@ -43,7 +44,5 @@ def forget_after(path: Path, step: int) -> None:
     kept = [row for row in rows if int(row[0]) <= step]
     if len(kept) == len(rows):
         return
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", newline="") as file:
+    with replaced(path) as beside, beside.open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])
-    os.replace(beside, path)

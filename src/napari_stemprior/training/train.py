@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
@@ -96,7 +97,8 @@ class Trainer:
         """Train to the last step, yielding after every one; returns the path of the weights."""
         if self._writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
+            with replaced(self.folder / "config.json") as beside:
+                beside.write_text(json.dumps(self.config.to_dict(), indent=2), encoding="utf-8")
         stream = ExampleStream(
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,

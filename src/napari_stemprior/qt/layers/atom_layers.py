@@ -17,8 +17,9 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
-from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
+from napari_stemprior.errors import ExportError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.recording.image_check import grey
 
 #: The key under which our layers keep what they are in ``layer.metadata``.
 KEY = "stemprior"
@@ -91,12 +92,8 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
     """
     data = layer.data[0] if layer.multiscale else layer.data
     if layer.rgb:
-        channels = np.asarray(data)[..., :3]
-        if (channels != channels[..., :1]).any():
-            raise MicrographError(
-                f"{layer.name}: this is a colour image; split its channels and take one of them."
-            )
-        data = channels[..., 0]  # a grey picture that a program saved in colour
+        channels = np.asarray(data)  # grey, where a program saved a grey picture in colour
+        data = grey(channels, layer.name, alpha=channels.shape[-1] == 4)
     if data.ndim > 2:
         leading = [min(max(int(i), 0), n - 1) for i, n in zip(step, data.shape[:-2], strict=False)]
         data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all: everything that the package writes goes through here."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
-            with beside.open("rb+") as file:
-                os.fsync(file.fileno())
+            _forced(beside)
             os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
@@ -79,6 +78,9 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
+            for file in beside.rglob("*"):
+                if file.is_file():
+                    _forced(file)
             if path.exists():
                 path.rename(old)
             beside.rename(path)
@@ -89,6 +91,12 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 _removed(leftover)
     except OSError as error:
         raise _refusal(path, error) from error
+
+
+def _forced(path: Path) -> None:
+    """Force a file to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _removed(folder: Path) -> None:
