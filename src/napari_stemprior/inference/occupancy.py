@@ -19,6 +19,7 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
+from napari_stemprior.inference.vacancy_share import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.recording.inpainting import inpaint
 
@@ -42,6 +43,10 @@ _DIMMEST, _BRIGHTEST = 0.5, 1.6
 _VARIETY = 0.35
 #: A log-likelihood ratio beyond this is as good as certain.
 _CERTAIN = 12.0
+#: What the misfit exceeds its own noise by before it counts.
+_EXCESS = 1.1
+#: How often the scatter of the columns and which of them are there are learned from each other.
+_ROUNDS = 2
 #: Median of the square of a standard normal variable.
 _CHI_SQUARE_MEDIAN = 0.4549
 #: Of a median, in units of that of a mean (normal errors).
@@ -130,13 +135,18 @@ def occupancy(
         test[mine] /= bright
         usual = _usual(test[mine], yx[mine], None if column is None else column[mine])
         delta = test[mine] - usual
-        spread = max(1.4826 * float(np.median(np.abs(delta - np.median(delta)))), 1e-3)
-        spreads[mine] = spread
-        # counts would scatter less than recordings do: the same ratio, over-dispersed; where the profiles do
-        # not describe the image, what they leave over between the columns is left over on them, too
-        error = np.maximum(spread**2, excess * asked.variance[mine] / bright**2)
-        scale = asked.information[mine] / error
-        llr[mine] = np.clip(scale * (test[mine] - asked.even[mine] * usual), -_CERTAIN, _CERTAIN)
+        noise = excess / _EXCESS * asked.variance[mine] / bright**2
+        there = np.ones(len(mine))
+        for _ in range(_ROUNDS):  # vacancies are no scatter of the columns
+            middle = _weighted_median(delta, there)
+            spread = max(1.4826 * _weighted_median(np.abs(delta - middle), there), 1e-3)
+            # counts would scatter less than recordings do: the same ratio, over-dispersed; where the profiles
+            # do not describe the image, what they leave over between columns is left over on them, too
+            scale = asked.information[mine] / np.maximum(spread**2, noise)
+            ratio = np.clip(scale * (test[mine] - asked.even[mine] * usual), -_CERTAIN, _CERTAIN)
+            empty = empty_share(ratio)
+            there = 1 / (1 + np.exp(-ratio) * empty / (1 - empty))
+        spreads[mine], llr[mine] = spread, ratio
     return share, llr, spreads
 
 
@@ -331,6 +341,12 @@ class _Heights:
         # the pull acted on the column itself as well: take it back
         held = (self._diagonal + self._pull) / np.maximum(self._diagonal, 1e-30)
         return np.asarray(1 + (solution - 1) * held), np.asarray(solution)
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order[min(int(np.searchsorted(reached, 0.5 * reached[-1])), len(values) - 1)]])
 
 
 def _usual(share: Floats, yx: Floats, column: Integers | None) -> Floats:

@@ -7,12 +7,12 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from PIL import Image as Picture
 
-from napari_stemprior import cli
+from napari_stemprior.commands import main as cli
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.io import Micrograph, read_micrographs
 from napari_stemprior.qt import readers
-from napari_stemprior.qt.layers import micrograph_from_layer
+from napari_stemprior.qt.layers.atom_layers import micrograph_from_layer
 from napari_stemprior.recording import checked_image, inverted, prepare
 from napari_stemprior.registration import register
 from napari_stemprior.structure import built_in
