@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter, placing
-from napari_stemprior.inference.placing import Placement, _with_grains, place
+from napari_stemprior.inference.placing import Placement, _preferred, _with_grains, place
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -173,3 +173,18 @@ def test_a_grain_gets_the_basis_once_and_the_way_the_image_shows_it() -> None:
     mine = placed.positions[placed.positions[:, 1] > 170]
     assert cKDTree(truth).query(mine)[0].max() < 1e-6
     assert len(mine) == np.count_nonzero(truth[:, 1] > 170)
+
+
+def test_the_likelihood_of_the_image_outweighs_a_score() -> None:
+    rutile = built_in("TiO2 rutile [001]")
+    shape = (160, 160)
+
+    def at(angle: float, score: float, likelihood: float) -> Placement:
+        pose = replace(Pose.from_angle(angle, 0.12, (3.0, 5.0), score=score), log_likelihood=likelihood)
+        positions, index = pose.columns(rutile, shape)
+        return Placement(pose, positions, index, np.ones(len(positions)))
+
+    best, quarter, grain = at(8.0, 0.595, 100.0), at(98.0, 0.502, 300.0), at(30.0, 0.5, 500.0)
+    assert _preferred([best, quarter], rutile) is quarter
+    assert _preferred([best, at(98.0, 0.502, 110.0)], rutile) is best
+    assert _preferred([best, grain], rutile) is best  # another lattice: a grain, no rival

@@ -34,6 +34,9 @@ _CLEARLY = 2.0
 #: Poses whose scores differ by less are told apart by the likelihood of the image: half a turn of a bilayer
 #: hardly changes the score.
 _SCORE_TIE = 0.01
+#: Nats by which the image prefers another way to lay the prior on its lattice, whatever the scores say: these
+#: know the criteria alone, and a lattice that fits with a reservation may have the better one by chance.
+_BEYOND_DOUBT = 20.0
 #: Nats below which the image does not tell two placements apart: odds of 20 to 1.
 _UNDECIDED = 3.0
 #: Placements that share more than this part of their columns are one.
@@ -138,7 +141,15 @@ def _preferred(placements: list[Placement], prior: StructurePrior) -> Placement:
     Where it does not tell which, that is said as a reservation.
     """
     best = placements[0]
-    rivals = [p for p in placements if p.pose.score >= best.pose.score - _SCORE_TIE]
+    rivals = [
+        p
+        for p in placements
+        if p.pose.score >= best.pose.score - _SCORE_TIE
+        or (
+            p.pose.log_likelihood - best.pose.log_likelihood > _BEYOND_DOUBT
+            and same_lattice(p.pose.affine, best.pose.affine, prior.cell)
+        )
+    ]
     if len(rivals) == 1:
         return best
     likely = np.array([p.pose.log_likelihood for p in rivals])
