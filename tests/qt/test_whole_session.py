@@ -121,7 +121,7 @@ def test_from_the_micrograph_to_a_better_network(desk, qtbot, tmp_path, models):
     assert len(TrainingPairDataset(pairs)) == 1
 
     learn = desk.finetune_panel
-    desk.show_step("7 Teach")
+    desk.show_step("7 Fine-tune")
     learn.name.setText("after one pair")
     learn.minutes.setValue(0.5)
     assert learn.start_button.isEnabled(), learn.start_button.toolTip()

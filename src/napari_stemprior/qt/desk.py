@@ -65,7 +65,7 @@ class StempriorDesk(QWidget):
         self._step("4 Segment", self.segment_panel)
         self._step("5 Correct", self.correct_panel)
         self._step("6 Export", self.export_panel)
-        self._step("7 Teach", self.finetune_panel, expanded=False)
+        self._step("7 Fine-tune", self.finetune_panel, expanded=False)
         self._steps.addStretch(1)
         self.scroll = QScrollArea()
         self.scroll.setWidgetResizable(True)

@@ -129,7 +129,7 @@ class FinetunePanel(Panel):
         )
         allow(
             self.start_button,
-            f"Teach a copy of the network '{self.parent_model}' with the pairs of the folder, in a process "
+            f"Fine-tune a copy of the network '{self.parent_model}' on the pairs of the folder, in a process "
             "of its own. It is judged before and after on a part of the pairs that is held out.",
             "It is running." if busy else "",
             "" if self.folder.text().strip() else "Save a training pair in step 6, or choose a folder.",

@@ -37,7 +37,7 @@ from napari_stemprior.workflow.manual_fit import (
 )
 
 _DRAG = "Drag the lattice"
-_POLISH = "Polish the fit"
+_POLISH = "Refine the fit"
 
 
 class HandPanel(QWidget):
@@ -169,7 +169,7 @@ class HandPanel(QWidget):
         self._before = placed
         if self.runner.start(work, self._on_polished):
             self.started.emit()
-            self.polish.setText("Polishing…")
+            self.polish.setText("Refining…")
 
     def _on_polished(self, placed: LatticeFit) -> None:
         before, self._before = self._before, None
@@ -178,7 +178,7 @@ class HandPanel(QWidget):
             return
         at = (np.array(shape_of(session.image)) - 1) / 2
         changed = what_changed(before.pose, placed.pose, session.pixel_size, at)
-        self.result.setText(f"Polished: {changed}.")
+        self.result.setText(f"Refined: {changed}.")
         self._polished = placed
         session.set_placed(placed)
         name = (placed.stack or placed.prior).name

@@ -353,7 +353,7 @@ def _folded(angle: float, placed: LatticeFit) -> float:
 def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
     """Say in words how well and how a lattice lies."""
     if placed.by_hand:
-        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Polish the fit</b> to judge it."
+        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Refine the fit</b> to judge it."
     below = ""
     if placed.stack is not None and placed.pose.is_fit:
         others = ", ".join(
