@@ -21,7 +21,7 @@ from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.stemprior_net import NetworkOutput, StructurePromptedNet
 from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.examples import Example, collate, make_example
-from napari_stemprior.training.prompting import PromptKind
+from napari_stemprior.training.prompt_sampling import PromptKind
 
 #: Far from the seeds of training and calibration.
 _SEED = 30_000_000

@@ -24,7 +24,7 @@ from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
 from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import library_crystals
-from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.prompt_sampling import PromptOdds
 from napari_stemprior.training.train import Trainer
 from rendered_prior import RenderedPriorNet
 

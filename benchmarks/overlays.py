@@ -22,7 +22,7 @@ from napari_stemprior.atomic_write import replaced
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.placing import place
+from napari_stemprior.inference.site_prediction import place
 from napari_stemprior.io import read_micrograph
 from napari_stemprior.registration import Pose, fit_pixel_size
 from napari_stemprior.structure import StructurePrior, built_in

@@ -134,13 +134,13 @@ def test_thinned_counts_keep_their_mean_and_gain_noise():
 def test_a_single_pair_is_cut_in_two_and_several_are_kept_whole(tmp_path):
     dataset = TrainingPairDataset(tmp_path / "one")
     dataset.save(saved_pair())
-    (lesson,) = room.lessons_from(tmp_path / "one")
+    (lesson,) = room.held_out_splits(tmp_path / "one")
     assert not (lesson.teach & lesson.examine).any()
     assert (lesson.teach | lesson.examine).all()
     assert lesson.examine.mean() == pytest.approx(room.HELD_PART, abs=0.01)
     assert lesson.examine[:, -1].all()  # across the longer side
     dataset.save(saved_pair(1))
-    both = room.lessons_from(tmp_path / "one")
+    both = room.held_out_splits(tmp_path / "one")
     assert sorted(one.teach.any() for one in both) == [False, True]
     assert all(one.teach.any() != one.examine.any() for one in both)
 
@@ -186,8 +186,8 @@ def test_the_command_writes_a_network_with_its_parentage(folder, weights, tmp_pa
 
 
 def test_a_worse_network_is_offered_with_that_said(folder, weights, tmp_path, monkeypatch, capsys):
-    answers = iter([command.Examination(0.9, 90, 10, 10), command.Examination(0.8, 80, 20, 20)])
-    monkeypatch.setattr(command.Examination, "of", lambda scores: next(answers))
+    answers = iter([command.EvaluationResult(0.9, 90, 10, 10), command.EvaluationResult(0.8, 80, 20, 20)])
+    monkeypatch.setattr(command.EvaluationResult, "of", lambda scores: next(answers))
     monkeypatch.setenv("STEMPRIOR_MODELS", str(tmp_path / "mine"))
     path = new_model_path("my flakes")
     assert main(["finetune", str(folder), "-o", str(path), "--model", str(weights), *STEPS]) == 0
@@ -206,7 +206,7 @@ def test_too_little_to_judge_by_is_said(tmp_path, weights):
     mask[60:70, 60:75] = True
     TrainingPairDataset(tmp_path / "pairs").save(saved_pair(reviewed=mask))
     with pytest.raises(TrainingError, match="review a larger region"):
-        room.lessons_from(tmp_path / "pairs")
+        room.held_out_splits(tmp_path / "pairs")
 
 
 #: The command, which says that 25 steps are done and then waits for a signal, so that it cannot end before.

@@ -10,7 +10,7 @@ from napari_stemprior.inference.calibration import (
     deviations,
     fit_logistic,
     log_odds,
-    usual_heights,
+    reference_heights,
 )
 
 
@@ -46,7 +46,7 @@ def test_a_vacancy_stands_out_among_its_equals() -> None:
     vacant = np.full(8, 0.6)
     height = np.concatenate([equal, vacant])
     kind = np.zeros(len(height), np.int64)
-    usual = usual_heights(height, kind)
+    usual = reference_heights(height, kind)
     assert usual[0][0] == pytest.approx(2.0, abs=0.15)
     found = deviations(height, kind, usual)
     assert found[100:].max() < -4
@@ -54,6 +54,6 @@ def test_a_vacancy_stands_out_among_its_equals() -> None:
 
 
 def test_few_sites_tell_nothing() -> None:
-    usual = usual_heights(np.full(5, 0.9), np.zeros(5, np.int64))
+    usual = reference_heights(np.full(5, 0.9), np.zeros(5, np.int64))
     assert usual == {}
     np.testing.assert_array_equal(deviations(np.array([0.1]), np.array([0]), usual), [0.0])

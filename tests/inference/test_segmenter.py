@@ -18,8 +18,8 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference import Segmenter, available_models
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
-from napari_stemprior.inference.placing import Placement
 from napari_stemprior.inference.segmenter import _labels
+from napari_stemprior.inference.site_prediction import Placement
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain

@@ -74,7 +74,7 @@ def fake_pose_field(image, pixel_size, prior, pose):
     return PoseField(pose, rows, columns, displacement, np.array([[1.0, 1.0, 0.0]] * 2), 0.01)
 
 
-def fake_polish(image, pixel_size, prior, pose):
+def fake_refine_pose(image, pixel_size, prior, pose):
     return Pose(pose.affine, pose.origin + np.array((0.0, 1.0)), 0.8)
 
 
@@ -107,7 +107,7 @@ def fake_operations(**changes) -> Operations:
         "register": fake_register,
         "fit_pixel_size": fake_fit_pixel_size,
         "pose_field": fake_pose_field,
-        "polish": fake_polish,
+        "refine_pose": fake_refine_pose,
         "rank_priors": fake_rank_priors,
         "multislice_reference": fake_multislice,
         "montage": fake_montage,

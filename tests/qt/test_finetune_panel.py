@@ -11,10 +11,10 @@ from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.desk import StempriorDesk
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.finetune_process import FinetuneProcess
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets.loss_plot import LossPlot, smoothed
 from napari_stemprior.workflow.segment import Segmentation
 
@@ -50,7 +50,7 @@ def build(session, qtbot, tmp_path):
         script = tmp_path / "child.py"
         script.write_text(CHILD)
         process = FinetuneProcess(command=(sys.executable, str(script), str(tmp_path / "asked"), mode))
-        panel = FinetunePanel(session, JobRunner(), Surroundings(session), process)
+        panel = FinetunePanel(session, JobRunner(), ImageContext(session), process)
         panel.take_folder(tmp_path / "pairs")
         panel.name.setText("mine")
         qtbot.addWidget(panel)

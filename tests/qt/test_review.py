@@ -4,8 +4,8 @@ from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
 from napari_stemprior.workflow.lattice_fit import LatticeFit
@@ -22,7 +22,7 @@ def review(viewer, session):
         status=["review", "review", "review", "ok"],
     )
     session.editor.take_prediction(table)
-    return Review(Surroundings(session))
+    return Review(ImageContext(session))
 
 
 def selected(review):

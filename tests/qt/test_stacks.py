@@ -129,12 +129,12 @@ def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
     session, _ = bench()
     asked = []
 
-    def polish_stack(image, size, stack, poses):
+    def refine_stack_poses(image, size, stack, poses):
         asked.append((stack, poses))
         return StackPose(poses, 0.3)
 
     hand = LatticeFit(POSE, session.prior, stack=session.stack, lower=(BELOW,), by_hand=True)
-    operations = fake_operations(polish_stack=polish_stack)
+    operations = fake_operations(refine_stack_poses=refine_stack_poses)
     placed = drain(refine_pose(operations, session.micrograph(), hand))
     assert asked == [(session.stack, (POSE, BELOW))]
     assert not placed.by_hand

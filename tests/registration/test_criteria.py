@@ -15,7 +15,7 @@ from napari_stemprior.registration import Pose, register
 from napari_stemprior.registration.brightness import Brightness
 from napari_stemprior.registration.criteria import BY_NAME, CRITERIA, MOST_CREDIT, credit
 from napari_stemprior.registration.diagnosis import objection, reservations
-from napari_stemprior.registration.score import RESERVED_SCORE, Evidence, Peaks, explained_share
+from napari_stemprior.registration.score import RESERVED_SCORE, Evidence, Peaks, explained_power
 from napari_stemprior.structure import built_in
 
 PIXEL, SHAPE = 0.2, (224, 240)
@@ -140,9 +140,9 @@ def test_peaks_that_the_scan_makes_speak_neither_for_nor_against() -> None:
     k = np.array([node, [node[0] + 0.11, node[1]], [0.4, 0.001], [node[0] + 0.05, node[1] + 0.13]])
     strengths = np.array([30.0, 8.0, 9.0, 9.0])
     peaks = Peaks(k[:3], strengths[:3], 100.0)
-    assert explained_share(peaks, linear, prior) == pytest.approx(1.0)
+    assert explained_power(peaks, linear, prior) == pytest.approx(1.0)
     with_another = Peaks(k, strengths, 100.0)
-    assert explained_share(with_another, linear, prior) < 0.9
+    assert explained_power(with_another, linear, prior) < 0.9
 
 
 def test_row_jitter_and_row_offsets_do_not_refuse_a_lattice() -> None:

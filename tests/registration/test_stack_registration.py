@@ -11,7 +11,7 @@ from gaussian_scene import counted, render
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.io import read_micrograph
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose, polish_stack, register_stack, separated
+from napari_stemprior.registration.stack import StackPose, refine_stack_poses, register_stack, separated
 from napari_stemprior.structure import Stack, load_prior
 
 PIXEL = 0.16
@@ -137,7 +137,7 @@ def test_a_hand_is_polished_to_a_tenth(name: str, mirrored: bool) -> None:
     turn = 1.015 * np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
     hand = [Pose(turn @ p.affine, turn @ (p.origin - 160) + 160 + 2.0) for p in true]
     assert farthest(stack, StackPose(tuple(hand), 0.0), true) > 1.0
-    best = polish_stack(image, PIXEL, stack, hand)
+    best = refine_stack_poses(image, PIXEL, stack, hand)
     assert best.is_fit
     assert farthest(stack, best, true) < 0.15
     for own, given in zip(best.poses, true, strict=True):
@@ -149,7 +149,7 @@ def test_a_hand_on_one_layer_makes_no_stack() -> None:
     stack = a_stack("MoS2/WS2 twist 3.1")
     for keep in ((0,), (1,)):
         image, true = scene(stack, keep=keep)
-        assert not polish_stack(image, PIXEL, stack, true).is_fit
+        assert not refine_stack_poses(image, PIXEL, stack, true).is_fit
 
 
 @pytest.mark.slow
@@ -162,4 +162,4 @@ def test_a_real_monolayer_is_no_stack(name: str) -> None:
     stack = a_stack(name)
     best = register_stack(part, micrograph.pixel_size, stack)[0]
     assert not best.is_fit
-    assert not polish_stack(part, micrograph.pixel_size, stack, best.poses).is_fit
+    assert not refine_stack_poses(part, micrograph.pixel_size, stack, best.poses).is_fit

@@ -10,7 +10,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.training.crystals import Crystal, library_crystals
 from napari_stemprior.training.disordered import amorphous_film, apart, isolated_atoms
 from napari_stemprior.training.examples import make_example
-from napari_stemprior.training.prompting import PromptKind
+from napari_stemprior.training.prompt_sampling import PromptKind
 from napari_stemprior.training.scenes import disordered_scene, random_scene
 
 SIZE = 96

@@ -12,11 +12,11 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.scan_distortion import ScanDistortion
+from napari_stemprior.training.acquisition import acquire
 from napari_stemprior.training.config import TrainingConfig
 from napari_stemprior.training.crystals import Crystal, library_crystals
 from napari_stemprior.training.examples import make_example
-from napari_stemprior.training.exposure import expose
-from napari_stemprior.training.prompting import PromptKind
+from napari_stemprior.training.prompt_sampling import PromptKind
 from napari_stemprior.training.recording import Recording, draw_recording, filled, moved_with_beam, sampled
 from napari_stemprior.training.scenes import random_scene
 
@@ -55,7 +55,7 @@ def test_no_target_lies_on_a_filled_pixel(bank: list[Crystal]) -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         scene = random_scene(rng, bank, SIZE + 32)
-        exposure = expose(scene, rng, recorded=1.0)
+        exposure = acquire(scene, rng, recorded=1.0)
         example = make_example(np.random.default_rng(seed), bank, SIZE, PromptKind.ABSENT, recorded=1.0)
         np.testing.assert_array_equal(example.image[0, 0].numpy(), exposure.image[16:-16, 16:-16])
         area = exposure.filled[16:-16, 16:-16]

@@ -8,10 +8,10 @@ from scipy.stats import kstest
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.training import scenes
+from napari_stemprior.training.acquisition import acquire
 from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank, random_crystal, save_bank
 from napari_stemprior.training.examples import collate, make_example, targets
-from napari_stemprior.training.exposure import expose
-from napari_stemprior.training.prompting import PromptKind, _half_turned, prompt_for
+from napari_stemprior.training.prompt_sampling import PromptKind, _half_turned, prompt_for
 from napari_stemprior.training.scenes import Lattice, _boundary, random_affine, random_scene
 
 SIZE = 96
@@ -122,8 +122,8 @@ def test_targets_point_at_the_columns() -> None:
 
 def test_the_dose_decides_the_noise(bank: list[Crystal]) -> None:
     scene = random_scene(np.random.default_rng(3), bank, SIZE)
-    noisy = expose(scene, np.random.default_rng(1), electrons=2.0).image
-    clean = expose(scene, np.random.default_rng(1), electrons=1e5).image
+    noisy = acquire(scene, np.random.default_rng(1), electrons=2.0).image
+    clean = acquire(scene, np.random.default_rng(1), electrons=1e5).image
 
     def roughness(image: np.ndarray) -> float:
         return float(np.std(np.diff(image, axis=1)) / np.std(image))

@@ -16,7 +16,7 @@ from napari_stemprior.progress import drain
 from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.crystals import Crystal, library_crystals
 from napari_stemprior.training.examples import ExampleStream, collate, make_example
-from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.prompt_sampling import PromptOdds
 from napari_stemprior.training.train import Trainer
 
 TINY = NetworkConfig(widths=(8, 8, 16, 16), token_width=16, embedding_width=8, heads=2)

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, fit_logistic
 from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_answers
-from napari_stemprior.inference.prompting import equal_columns
+from napari_stemprior.inference.prompt_encoding import equivalent_columns
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig
@@ -25,7 +25,7 @@ from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.examples import Example, make_example
-from napari_stemprior.training.prompting import PromptKind
+from napari_stemprior.training.prompt_sampling import PromptKind
 
 #: Canonical pixels on a side of a scene, and around it where truth may be cut off.
 _SIDE, _BORDER = 192, 5
@@ -123,7 +123,7 @@ def _sites(example: Example) -> Sites:
     valid = prompt.site_mask[0]
     column = prompt.site_index[0][valid]
     hidden = prompt.columns[0, column, -1] > 0.5  # the last feature of a column says that it lies below
-    kind = equal_columns(prompt.columns)[column.numpy()]
+    kind = equivalent_columns(prompt.columns)[column.numpy()]
     places = prompt.sites[0][valid].numpy().astype(float)
     return Sites(places, kind, hidden.numpy(), column=column.numpy())
 

@@ -23,11 +23,11 @@ from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.placing import Placement, place
-from napari_stemprior.inference.prompting import hidden_columns, placed_prompt
-from napari_stemprior.inference.stack_placing import place_stack
+from napari_stemprior.inference.prompt_encoding import hidden_columns, placed_prompt
+from napari_stemprior.inference.site_prediction import Placement, place
+from napari_stemprior.inference.stack_site_prediction import place_stack
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
-from napari_stemprior.io.pair_sets import opened, split
+from napari_stemprior.io.pair_dataset_tools import opened, split
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.recording import PreparedImage, prepare
@@ -50,7 +50,7 @@ _THINNED = (0.6, 0.35)
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class HeldOutSplit:
     """A pair, with the parts of its reviewed region that teach and that examine.
 
     Parameters
@@ -65,7 +65,7 @@ class Lesson:
     examine: Mask
 
 
-def lessons_from(folder: Path) -> list[Lesson]:
+def held_out_splits(folder: Path) -> list[HeldOutSplit]:
     """Read the newest revision of every pair and divide them into lessons and examinations.
 
     Whole source images are held out where there are several, else a quarter of each reviewed region.
@@ -95,18 +95,18 @@ def lessons_from(folder: Path) -> list[Lesson]:
     return lessons
 
 
-def divided(dataset: TrainingPairDataset) -> list[Lesson]:
-    """Divide the pairs of a dataset; see `lessons_from`."""
+def divided(dataset: TrainingPairDataset) -> list[HeldOutSplit]:
+    """Divide the pairs of a dataset; see `held_out_splits`."""
     train, held = split(dataset.latest_entries())
     if not train or not held:
         pairs = [dataset.load(entry.hash) for entry in train or held]
-        return [Lesson(pair, *cut(pair.reviewed, HELD_PART)) for pair in pairs]
+        return [HeldOutSplit(pair, *cut(pair.reviewed, HELD_PART)) for pair in pairs]
     lessons = []
     for entries, teaches in ((train, True), (held, False)):
         for pair in (dataset.load(entry.hash) for entry in entries):
             nothing = np.zeros_like(pair.reviewed)
             parts = (pair.reviewed, nothing) if teaches else (nothing, pair.reviewed)
-            lessons.append(Lesson(pair, *parts))
+            lessons.append(HeldOutSplit(pair, *parts))
     return lessons
 
 
@@ -147,7 +147,7 @@ def within(yx: Floats, mask: Mask) -> Mask:
     return np.asarray(inside)
 
 
-def examined(lesson: Lesson) -> int:
+def examined(lesson: HeldOutSplit) -> int:
     """Count the atoms by which a lesson judges."""
     pixel_size = lesson.pair.micrograph.pixel_size or 1.0
     counted = deep_inside(lesson.examine, BORDER / pixel_size)
@@ -187,7 +187,7 @@ def region_score(found: AtomTable, pair: TrainingPair, region: Mask) -> Score:
     )
 
 
-def examine(segmenter: Segmenter, lessons: Sequence[Lesson]) -> list[Score]:
+def examine(segmenter: Segmenter, lessons: Sequence[HeldOutSplit]) -> list[Score]:
     """Segment every held-out part as the desk would, and score it."""
     scores = []
     for lesson in lessons:

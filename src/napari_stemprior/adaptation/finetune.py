@@ -29,7 +29,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.examples import Example, collate, make_example
 from napari_stemprior.training.losses import losses
-from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.prompt_sampling import PromptOdds
 
 #: Apart from the seeds of training and of calibration.
 _REPLAY, _CROPS = 31_000_000, 32_000_000

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemprior.adaptation.corrected_dataset import Lesson, examine, lessons_from, view_of
+from napari_stemprior.adaptation.corrected_dataset import HeldOutSplit, examine, held_out_splits, view_of
 from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner, TrainingProgress
 from napari_stemprior.atoms.metrics import Score
 from napari_stemprior.errors import TrainingError
@@ -36,7 +36,7 @@ _OVERHEAD = 0.3
 
 
 @dataclass(frozen=True)
-class Examination:
+class EvaluationResult:
     """What the held-out regions say, all of them together.
 
     Parameters
@@ -52,7 +52,7 @@ class Examination:
     fn: int
 
     @classmethod
-    def of(cls, scores: Sequence[Score]) -> Examination:
+    def of(cls, scores: Sequence[Score]) -> EvaluationResult:
         """Add up the counts of several regions."""
         total = Score(0.0, sum(s.tp for s in scores), sum(s.fp for s in scores), sum(s.fn for s in scores))
         return cls(total.f1, total.tp, total.fp, total.fn)
@@ -65,13 +65,13 @@ class Outcome:
     Parameters
     ----------
     path : pathlib.Path
-    before, after : Examination
+    before, after : EvaluationResult
         Of the parent and of the new network on the same held-out regions.
     """
 
     path: Path
-    before: Examination
-    after: Examination
+    before: EvaluationResult
+    after: EvaluationResult
 
     @property
     def worse(self) -> bool:
@@ -120,7 +120,7 @@ def finetune(
     if output.exists():
         raise TrainingError(f"{output}: there is a file already; choose another name.")
     yield Progress(0, 0, "reading the pairs")
-    lessons = lessons_from(folder)
+    lessons = held_out_splits(folder)
     segmenter = Segmenter(model, device)
     output.parent.mkdir(parents=True, exist_ok=True)
     tuned = yield from tuned_network(segmenter, lessons, config, state=unfinished(output), resume=resume)
@@ -134,17 +134,17 @@ def finetune(
 class Tuned:
     """What `tuned_network` did, for the notes of the network."""
 
-    before: Examination
-    after: Examination
+    before: EvaluationResult
+    after: EvaluationResult
     config: FinetuneConfig
     steps: int
     seconds: float
-    lessons: Sequence[Lesson]
+    lessons: Sequence[HeldOutSplit]
 
 
 def tuned_network(
     segmenter: Segmenter,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[HeldOutSplit],
     config: FinetuneConfig,
     *,
     state: Path | None = None,
@@ -156,7 +156,7 @@ def tuned_network(
     ----------
     segmenter : Segmenter
         With the parent.
-    lessons : sequence of Lesson
+    lessons : sequence of HeldOutSplit
     config : FinetuneConfig
     state : pathlib.Path, optional
         Where the unfinished run is kept.
@@ -164,7 +164,7 @@ def tuned_network(
     """
     start = time.monotonic()
     yield Progress(0, 0, "judging the network as it is")
-    before = Examination.of(examine(segmenter, lessons))
+    before = EvaluationResult.of(examine(segmenter, lessons))
     rng = np.random.default_rng(config.seed)
     teaching = [lesson for lesson in lessons if lesson.teach.any()]
     views = []
@@ -182,7 +182,7 @@ def tuned_network(
     )
     segmenter.network = yield from tuner.run()
     yield Progress(tuner.step, tuner.steps, "judging the new network")
-    after = Examination.of(examine(segmenter, lessons))
+    after = EvaluationResult.of(examine(segmenter, lessons))
     return Tuned(before, after, config, tuner.step, time.monotonic() - start, lessons)
 
 

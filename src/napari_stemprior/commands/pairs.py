@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from napari_stemprior.io.pair_sets import VALIDATION, merge, opened, split, validate, write_split
+from napari_stemprior.io.pair_dataset_tools import VALIDATION, merge, opened, split, validate, write_split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

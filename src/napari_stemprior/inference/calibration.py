@@ -82,7 +82,7 @@ def log_odds(probability: ArrayLike) -> Floats:
     return np.log(p / (1 - p))
 
 
-def usual_heights(height: Floats, kind: NDArray[np.int64]) -> dict[int, tuple[float, float]]:
+def reference_heights(height: Floats, kind: NDArray[np.int64]) -> dict[int, tuple[float, float]]:
     """Say what is usual among sites of one kind.
 
     Parameters

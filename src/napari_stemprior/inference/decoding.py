@@ -14,12 +14,12 @@ from napari_stemprior.inference.calibration import (
     Calibration,
     deviations,
     log_odds,
-    usual_heights,
+    reference_heights,
 )
 from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
-from napari_stemprior.inference.vacancy_share import occupied_odds
+from napari_stemprior.inference.vacancy_prior import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 
@@ -54,7 +54,7 @@ class Sites:
     ----------
     yx : (M, 2) array
     kind : (M,) array of int
-        Sites of one kind hold like columns, see `equal_columns`.
+        Sites of one kind hold like columns, see `equivalent_columns`.
     hidden : (M,) array of bool
         Whether it lies below the entrance layer.
     closest : float
@@ -318,8 +318,8 @@ def found_peaks(
     at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
     support = _support(alone)
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
-    usual = usual_heights(maximum_filter(heat, 5)[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
-    usual_alone = usual_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
+    usual = reference_heights(maximum_filter(heat, 5)[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
+    usual_alone = reference_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
     features[:, 1] = deviations(height, kind, usual)
     features[:, 2] = log_odds(supported)
     features[:, 3] = deviations(supported, kind, usual_alone)

@@ -19,7 +19,7 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
-from napari_stemprior.inference.vacancy_share import empty_share
+from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.recording.inpainting import inpaint
 

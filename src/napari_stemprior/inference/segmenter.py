@@ -23,10 +23,10 @@ from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, Sites, decode
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.placing import Placement, place
-from napari_stemprior.inference.prompting import equal_columns, hidden_columns, placed_prompt
+from napari_stemprior.inference.prompt_encoding import equivalent_columns, hidden_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
-from napari_stemprior.inference.stack_placing import place_stack
+from napari_stemprior.inference.site_prediction import Placement, place
+from napari_stemprior.inference.stack_site_prediction import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
@@ -204,7 +204,7 @@ class Segmenter:
             weight = trust
             places = self._canonical.to_canonical(placement.positions)
             hidden = hidden_columns(prior)[placement.index]
-            kinds = equal_columns(prompt.columns)[placement.index]
+            kinds = equivalent_columns(prompt.columns)[placement.index]
             sites = Sites(places, kinds, hidden, prior.closest_in_layer, placement.index)
         alone = self._alone.probability.numpy()
         probability = weight * answer.probability.numpy() + (1 - weight) * alone

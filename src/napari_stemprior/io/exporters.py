@@ -17,8 +17,8 @@ from napari_stemprior.errors import ExportError
 from napari_stemprior.io.formats.rasters import write_mask_tiff
 from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.formats.tables import FILE_COLUMNS, read_atoms, to_frame
+from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.label_mask import label_mask
-from napari_stemprior.io.plain_values import plain
 
 __all__ = [
     "FILE_COLUMNS",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_stemprior.registration.reciprocal import Nodes
-from napari_stemprior.registration.spectrum import Flattened
+from napari_stemprior.registration.spectrum import NormalizedImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Fringes:
 class Demodulator:
     """Keeps the transform of an image, so that fringes for many lattices are cheap."""
 
-    def __init__(self, flat: Flattened) -> None:
+    def __init__(self, flat: NormalizedImage) -> None:
         self.flat = flat
         height, width = flat.image.shape
         pad = round(30.0 / flat.pixel_size)

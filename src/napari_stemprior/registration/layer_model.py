@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.spectrum import BACKGROUND_WIDTH, Flattened
+from napari_stemprior.registration.spectrum import BACKGROUND_WIDTH, NormalizedImage
 from napari_stemprior.structure import StructurePrior
 
 #: Standard deviations in Å of a column's image that are tried.
@@ -37,12 +37,12 @@ class LayerModel:
 
     Parameters
     ----------
-    flat : Flattened
+    flat : NormalizedImage
     width : float, optional
         Standard deviation in Å of a column's image; without it the best of `WIDTHS` is found first.
     """
 
-    def __init__(self, flat: Flattened, width: float | None = None) -> None:
+    def __init__(self, flat: NormalizedImage, width: float | None = None) -> None:
         self.flat = flat
         self.width = width
         self._pad = int(np.ceil(3 * BACKGROUND_WIDTH / flat.pixel_size))

@@ -16,14 +16,14 @@ from napari_stemprior.registration.displacement import (
     track,
 )
 from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries
-from napari_stemprior.registration.score import togetherness
+from napari_stemprior.registration.score import coherence
 from napari_stemprior.structure import StructurePrior
 
 #: Gaussian in Å of the demodulation.
 WIDTH = 6.0
 #: Further Gaussian in Å when the displacement is followed for good.
 _SMOOTH = 6.0
-#: Below this togetherness the phases are followed from place to place as well.
+#: Below this coherence the phases are followed from place to place as well.
 _LOOSE = 0.95
 _FOLLOW_ROUNDS = 5
 #: A lattice that is seen over less of the image than this is a grain, or surrounds a hole.
@@ -60,7 +60,7 @@ class Straight:
         return float((np.abs(self.values.sum((1, 2))) ** 2 / noise).sum())
 
 
-def straighten(
+def refine_phases(
     demodulator: Demodulator,
     found: Nodes,
     noise: NDArray[np.float64],
@@ -104,7 +104,7 @@ def _taken_out(
     field = track(fringes, templated(fringes, origin, noise), noise, smooth=smooth)
     waves = np.exp(2j * np.pi * (np.einsum("na,yxa->nyx", fringes.k, field.shift + origin)))
     values = fringes.values * waves
-    together = togetherness(values, values.sum((1, 2)), noise * fringes.effective)
+    together = coherence(values, values.sum((1, 2)), noise * fringes.effective)
     return Straight(linear, origin, fringes, values, field, together)
 
 

@@ -14,8 +14,8 @@ from napari_stemprior.registration.lattice_search import Lattice, refine_power, 
 from napari_stemprior.registration.placement import Placement, place, register, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import has_mirror, nodes
-from napari_stemprior.registration.score import explained_share
-from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.score import explained_power
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -76,7 +76,7 @@ def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
         part = image.cropped(*(slice(c, c + s) for c, s in zip(corner.tolist(), side.tolist(), strict=True)))
         if not part.valid.any() or np.ptp(part.image[part.valid]) == 0:
             part, corner = image, np.zeros(2, dtype=int)
-        bands.append(Band(first, last, middle, corner, view(flatten(part, middle))))
+        bands.append(Band(first, last, middle, corner, view(preprocess(part, middle))))
     return bands
 
 
@@ -130,7 +130,7 @@ def _placed(start: Lattice, band: Band, prior: StructurePrior, *, hopeful: bool)
     found = nodes(prior, band.view.resolution)
     lattice = refine_power(band.view.blurred, found, start, strain=0.012, evaluations=70)
     lattice = refine_power(band.view.whole, found, lattice, strain=0.004, evaluations=110)
-    if not hopeful and explained_share(band.view.peaks, lattice.linear, prior) < _FEW_FRINGES:
+    if not hopeful and explained_power(band.view.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
     for placement in place(band.view, found, prior, lattice.linear):

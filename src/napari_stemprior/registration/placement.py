@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.beyond import share_beyond
 from napari_stemprior.registration.brightness import brightness, log_likelihood
 from napari_stemprior.registration.demodulation import match_origin
 from napari_stemprior.registration.diagnosis import reservations
@@ -18,11 +17,17 @@ from napari_stemprior.registration.lattice_search import (
     same_lattice,
     sweep,
 )
-from napari_stemprior.registration.phase_locking import rotated, straighten
+from napari_stemprior.registration.phase_locking import refine_phases, rotated
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, has_mirror, lattice_symmetries, nodes
-from napari_stemprior.registration.score import Evidence, evidence, explained_share
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.score import Evidence, evidence, explained_power
+from napari_stemprior.registration.spectrum import (
+    NormalizedImage,
+    check_pixel_size,
+    prepared_image,
+    preprocess,
+)
+from napari_stemprior.registration.superlattice import superlattice_share
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.structure.periodic import image_distance
@@ -84,11 +89,11 @@ def register(
     """
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
-    flat = flatten(array, size)
+    flat = preprocess(array, size)
     return [to_pose(p, flat, prior) for p in register_placements(flat, prior)[: max(1, candidates)]]
 
 
-def register_placements(flat: Flattened, prior: StructurePrior) -> list[Placement]:
+def register_placements(flat: NormalizedImage, prior: StructurePrior) -> list[Placement]:
     """Register a flattened image; every placement, best first. See `register`."""
     return register_view(view(flat), prior)
 
@@ -123,7 +128,7 @@ def _excused(groups: list[list[Placement]], seen: View, prior: StructurePrior) -
     judged: list[Placement] = []
     for group in groups:
         if several and len(rest.k):
-            share = explained_share(rest, group[0].linear, prior)
+            share = explained_power(rest, group[0].linear, prior)
             group = ranked([replace(p, evidence=replace(p.evidence, explained=share)) for p in group])
         judged += group
         if group[0].evidence.score > 0.5:
@@ -229,16 +234,16 @@ def lock(seen: View, found: Nodes, prior: StructurePrior, linear: NDArray[np.flo
     """Bring the phases of a lattice in line over the whole image."""
     demodulator = seen.demodulator
     noise = seen.whole.noise(found.g @ np.linalg.inv(linear))
-    best = straighten(demodulator, found, noise, prior, linear)
+    best = refine_phases(demodulator, found, noise, prior, linear)
     measured = best.values.sum((1, 2))
     places = best.fringes.places
     step = places[1, 0, 0] * places[0, 1, 1] / demodulator.flat.pixel_size**2
     measured *= step / best.fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
-    explained = explained_share(seen.peaks, best.linear, prior)
+    explained = explained_power(seen.peaks, best.linear, prior)
     pixels = demodulator.flat.image.size
     extent = float(np.sqrt(np.prod(demodulator.flat.extent)))
     shift = best.displacement.shift + best.origin
-    beyond = share_beyond(seen, prior, best.fringes, best.values, shift, best.displacement.match)
+    beyond = superlattice_share(seen, prior, best.fringes, best.values, shift, best.displacement.match)
     return Locked(
         prior,
         found,
@@ -264,7 +269,7 @@ def _equivalent(first: Placement, second: Placement, prior: StructurePrior) -> b
     return bool(same.all() and distance.min(1).max() < 0.15)
 
 
-def to_pose(placement: Placement, flat: Flattened, prior: StructurePrior) -> Pose:
+def to_pose(placement: Placement, flat: NormalizedImage, prior: StructurePrior) -> Pose:
     """Carry a placement in Å on the flattened image to pixels of the original."""
     proof = placement.evidence
     pose = Pose(placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, proof.score)
@@ -272,7 +277,7 @@ def to_pose(placement: Placement, flat: Flattened, prior: StructurePrior) -> Pos
     return replace(pose.scaled(flat.binning), reservations=doubts, log_likelihood=proof.log_likelihood)
 
 
-def from_pose(pose: Pose, flat: Flattened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def from_pose(pose: Pose, flat: NormalizedImage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the linear map and the origin of a pose in Å on the flattened image."""
     binned = pose.scaled(1 / flat.binning)
     return binned.affine * flat.pixel_size, binned.origin * flat.pixel_size

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.bending import bend, is_small
 from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.displacement import Displacement, match_at, templated, track
 from napari_stemprior.registration.placement import from_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image, spectrum
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess, spectrum
+from napari_stemprior.registration.spline_displacement import bend, is_small
 from napari_stemprior.structure import StructurePrior
 
 #: Standard deviation in Å of the finest window that displacements are taken from.
@@ -133,7 +133,7 @@ def fit_pose_field(
         If the pixel size does not suit the prior and the image.
     """
     array = prepared_image(image)
-    flat = flatten(array, check_pixel_size(array.shape, pixel_size, prior))
+    flat = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
     linear, origin = from_pose(pose, flat)
     resolution = max(0.85, 2.1 * flat.pixel_size)
     found = nodes(prior, resolution)

@@ -16,7 +16,7 @@ from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_pl
 from napari_stemprior.registration.placement import register_view, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
@@ -113,7 +113,7 @@ def rank_priors(
     found: list[_Found] = []
     if pixel_size is not None:
         yield Progress(0, len(priors), "transforming the image")
-        seen = view(flatten(array, pixel_size))
+        seen = view(preprocess(array, pixel_size))
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(seen, array.shape, pixel_size, prior)

@@ -170,11 +170,11 @@ def evidence(
     linear : (2, 2) array
         From (x, y) in Å of the prior to (y, x) in Å of the image.
     explained : float
-        From `explained_share`.
+        From `explained_power`.
     beyond : float
-        From `share_beyond`.
+        From `superlattice_share`.
     together : float
-        From `togetherness`.
+        From `coherence`.
     extent : float
         Side in Å of a square of the image's area.
     """
@@ -234,7 +234,7 @@ def _breadth(
     return second(seen) / max(second(expected), 1e-6)
 
 
-def togetherness(
+def coherence(
     straight: NDArray[np.complex128], measured: NDArray[np.complex128], variance: NDArray[np.float64]
 ) -> float:
     """Tell whether nodes are strong in the same places, from 0 to 1.
@@ -318,7 +318,7 @@ def find_peaks(whole: Spectrum) -> Peaks:
     return Peaks((places[order] - centre) * whole.step, strength[order], whole.length)
 
 
-def explained_share(peaks: Peaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:
+def explained_power(peaks: Peaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:
     """Share of the amplitude of a spectrum's peaks that a lattice, or the scan, explains; NaN without peaks.
 
     A peak counts by how far its amplitude exceeds that of noise. Jitter of the rows smears every reflection

@@ -28,7 +28,7 @@ MOST_TILES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Flattened:
+class NormalizedImage:
     """An image without background, of even contrast, binned where its pixels are fine.
 
     Parameters
@@ -100,7 +100,7 @@ def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: Structure
     return size
 
 
-def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Flattened:
+def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> NormalizedImage:
     """Bin fine pixels, clip outliers, take away the background and even out the contrast.
 
     Pixels that are not valid come out as 0, so they lend no power to the spectrum; background and contrast
@@ -143,7 +143,7 @@ def flatten(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> Fl
     data = data / np.maximum(contrast, 0.5 * usual + 1e-6)
     if weight is not None:
         data = data * weight
-    return Flattened(data.astype(np.float32), pixel_size, binning, weight, row_noise)
+    return NormalizedImage(data.astype(np.float32), pixel_size, binning, weight, row_noise)
 
 
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
@@ -238,12 +238,12 @@ class Spectrum:
         return Spectrum(ratio, self.step, self.limit, self.background, length, self.on_axis)
 
 
-def spectrum(flat: Flattened, resolution: float) -> Spectrum:
+def spectrum(flat: NormalizedImage, resolution: float) -> Spectrum:
     """Average the power over overlapping tiles and divide by its radial median.
 
     Parameters
     ----------
-    flat : Flattened
+    flat : NormalizedImage
     resolution : float
         Finest spacing in Å that is needed.
     """

@@ -18,7 +18,12 @@ from napari_stemprior.registration.layer_model import Layer, LayerModel
 from napari_stemprior.registration.placement import Placement, from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import Nodes, lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import Flattened, check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.spectrum import (
+    NormalizedImage,
+    check_pixel_size,
+    prepared_image,
+    preprocess,
+)
 from napari_stemprior.registration.stack_search import Start, joint_power, orientations, origins, unfolded
 from napari_stemprior.registration.view import View, view
 from napari_stemprior.registration.waves import Waves
@@ -101,7 +106,7 @@ def register_stack(
     """
     array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
-    flat = flatten(array, size)
+    flat = preprocess(array, size)
     seen = view(flat)
     found = [nodes(layer, seen.resolution) for layer in stack.layers]
     waves = Waves(flat)
@@ -124,7 +129,7 @@ def register_stack(
     return results[: max(1, candidates)]
 
 
-def polish_stack(
+def refine_stack_poses(
     image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
 ) -> StackPose:
     """Fit the lattices of a stack near poses that a person has set.
@@ -159,7 +164,7 @@ def polish_stack(
     array = prepared_image(image)
     for layer in stack.layers:
         check_pixel_size(array.shape, pixel_size, layer)
-    flat = flatten(array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers))
+    flat = preprocess(array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers))
     seen = view(flat)
     found = [nodes(layer, seen.resolution) for layer in stack.layers]
     linear, _ = from_pose(poses[0], flat)
@@ -198,7 +203,7 @@ def separated(
     binning : int
         Pixels of the image along one side of theirs.
     """
-    flat = flatten(prepared_image(image), pixel_size)
+    flat = preprocess(prepared_image(image), pixel_size)
     layers = [
         Layer(layer, pose.scaled(1 / flat.binning)) for layer, pose in zip(stack.layers, poses, strict=True)
     ]
@@ -307,7 +312,7 @@ def _nearest(
     return best if float(np.abs(best - linear).max()) < _NEAR else linear
 
 
-def _layers(stack: Stack, result: StackPose, flat: Flattened) -> list[Layer]:
+def _layers(stack: Stack, result: StackPose, flat: NormalizedImage) -> list[Layer]:
     return [
         Layer(layer, pose.scaled(1 / flat.binning))
         for layer, pose in zip(stack.layers, result.poses, strict=True)

@@ -9,7 +9,7 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.diagnosis import objection, reservations
 from napari_stemprior.registration.placement import Placement, register_view
 from napari_stemprior.registration.reciprocal import lattice_symmetries
-from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -43,7 +43,7 @@ def verdict(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structur
         If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
     """
     array = prepared_image(image)
-    flat = flatten(array, check_pixel_size(array.shape, pixel_size, prior))
+    flat = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
     seen = view(flat)
     placements = register_view(seen, prior)
     best = placements[0]

@@ -8,7 +8,7 @@ from napari_stemprior.registration.demodulation import Demodulator
 from napari_stemprior.registration.lattice_search import CAPTURE
 from napari_stemprior.registration.reciprocal import RESOLUTION
 from napari_stemprior.registration.score import Peaks, find_peaks
-from napari_stemprior.registration.spectrum import Flattened, Spectrum, spectrum
+from napari_stemprior.registration.spectrum import NormalizedImage, Spectrum, spectrum
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class View:
 
     Parameters
     ----------
-    flat : Flattened
+    flat : NormalizedImage
     whole : Spectrum
         Coherent over the tiles.
     blurred : Spectrum
@@ -29,7 +29,7 @@ class View:
         Finest spacing in Å that is looked for.
     """
 
-    flat: Flattened
+    flat: NormalizedImage
     whole: Spectrum
     blurred: Spectrum
     peaks: Peaks
@@ -37,7 +37,7 @@ class View:
     resolution: float
 
 
-def view(flat: Flattened) -> View:
+def view(flat: NormalizedImage) -> View:
     """Transform a flattened image."""
     resolution = max(RESOLUTION, 2.1 * flat.pixel_size)
     whole = spectrum(flat, resolution)

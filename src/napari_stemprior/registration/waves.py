@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.registration.reciprocal import RESOLUTION
-from napari_stemprior.registration.spectrum import Flattened
+from napari_stemprior.registration.spectrum import NormalizedImage
 
 #: Side in Å of the part of the image on which waves are fitted: a twist of 1 degree slips by 1 Å over it.
 FIELD = 64.0
@@ -17,10 +17,10 @@ class Waves:
 
     Parameters
     ----------
-    flat : Flattened
+    flat : NormalizedImage
     """
 
-    def __init__(self, flat: Flattened) -> None:
+    def __init__(self, flat: NormalizedImage) -> None:
         pixel = flat.pixel_size
         side = [min(n, round(FIELD / pixel)) for n in flat.image.shape]
         start = [(n - m) // 2 for n, m in zip(flat.image.shape, side, strict=True)]

@@ -9,9 +9,9 @@ from typing import Any
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import NetworkConfig
-from napari_stemprior.training.exposure import RECORDED
+from napari_stemprior.training.acquisition import RECORDED
 from napari_stemprior.training.losses import LossWeights
-from napari_stemprior.training.prompting import PromptOdds
+from napari_stemprior.training.prompt_sampling import PromptOdds
 from napari_stemprior.training.scenes import DISORDERED
 
 _FOLDER = Path(__file__).parent

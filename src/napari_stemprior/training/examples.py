@@ -13,9 +13,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.training.acquisition import RECORDED, acquire
 from napari_stemprior.training.crystals import Crystal
-from napari_stemprior.training.exposure import RECORDED, expose
-from napari_stemprior.training.prompting import PromptKind, PromptOdds, prompt_for
+from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, prompt_for
 from napari_stemprior.training.scenes import DISORDERED, random_scene
 
 #: Å: width of the target around a column.
@@ -74,7 +74,7 @@ def make_example(
     `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
     without a crystal. Columns in what was filled in are no targets.
     """
-    exposure = expose(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
+    exposure = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
     scene, image = exposure.scene, exposure.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)

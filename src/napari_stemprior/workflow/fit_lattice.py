@@ -82,9 +82,9 @@ def refine_pose(
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Refining the lattice")
     if fit.stack is not None:
-        found = operations.polish_stack(micrograph.image, size, fit.stack, fit.poses)
+        found = operations.refine_stack_poses(micrograph.image, size, fit.stack, fit.poses)
         return LatticeFit.of(fit.stack, found)
-    pose = operations.polish(micrograph.image, size, fit.prior, fit.pose)
+    pose = operations.refine_pose(micrograph.image, size, fit.prior, fit.pose)
     return (yield from follow_strain(operations, micrograph, replace(fit, pose=pose, by_hand=False)))
 
 

@@ -107,10 +107,10 @@ def _pose_field(
     return fit_pose_field(image, pixel_size, prior, pose)
 
 
-def _polish(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
-    from napari_stemprior.registration.polish import polish
+def _refine_pose(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
+    from napari_stemprior.registration.refine_pose import refine_pose
 
-    return polish(image, pixel_size, prior, pose)
+    return refine_pose(image, pixel_size, prior, pose)
 
 
 def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -> list[Any]:
@@ -119,12 +119,12 @@ def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -
     return list(register_stack(image, pixel_size, stack))
 
 
-def _polish_stack(
+def _refine_stack_poses(
     image: NDArray[np.float32], pixel_size: float, stack: Any, poses: Sequence[Pose]
 ) -> StackPose:
-    from napari_stemprior.registration.stack import polish_stack
+    from napari_stemprior.registration.stack import refine_stack_poses
 
-    return polish_stack(image, pixel_size, stack, poses)
+    return refine_stack_poses(image, pixel_size, stack, poses)
 
 
 def _rank_priors(
@@ -240,8 +240,8 @@ class Operations:
     register: Callable[[NDArray[np.float32], float, StructurePrior], list[Pose]] = _register
     register_stack: Callable[..., list[Any]] = _register_stack
     pose_field: Callable[..., PoseField] = _pose_field
-    polish: Callable[[NDArray[np.float32], float, StructurePrior, Pose], Pose] = _polish
-    polish_stack: Callable[..., StackPose] = _polish_stack
+    refine_pose: Callable[[NDArray[np.float32], float, StructurePrior, Pose], Pose] = _refine_pose
+    refine_stack_poses: Callable[..., StackPose] = _refine_stack_poses
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
     fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior import __version__
 from napari_stemprior.io.formats.subject import VACANCY, ExportSubject
-from napari_stemprior.io.plain_values import plain
+from napari_stemprior.io.json_values import plain
 
 #: Version of the layout.
 _LAYOUT = "3.3"

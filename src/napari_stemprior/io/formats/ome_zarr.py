@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.io.formats.subject import ExportSubject
+from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.label_mask import disk_radius, label_mask
-from napari_stemprior.io.plain_values import plain
 
 _VERSION = "0.4"
 _CHUNK = 1024

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from napari_stemprior.atoms.table import COLUMNS, AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io.formats.subject import ExportSubject
-from napari_stemprior.io.plain_values import plain
+from napari_stemprior.io.json_values import plain
 
 #: Columns of a CSV or Parquet file, in this order. x runs along the columns of the image, y along its rows.
 FILE_COLUMNS: tuple[str, ...] = (

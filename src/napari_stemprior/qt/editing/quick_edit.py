@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_stemprior.qt.editing.editing import AtomEditor
-from napari_stemprior.qt.surroundings import REACH, Surroundings
+from napari_stemprior.qt.image_context import REACH, ImageContext
 
 Floats = NDArray[np.float64]
 
@@ -25,13 +25,13 @@ class QuickEdit:
 
     Parameters
     ----------
-    surroundings : Surroundings
+    surroundings : ImageContext
     """
 
     #: It was switched on or off.
     toggled = Signal(bool)
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ImageContext) -> None:
         self.around = surroundings
         self._layer: Points | None = None
 

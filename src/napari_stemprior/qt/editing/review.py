@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 
 from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
 from napari_stemprior.qt.editing.editing import AtomEditor
-from napari_stemprior.qt.surroundings import Surroundings
+from napari_stemprior.qt.image_context import ImageContext
 
 #: Screen pixels for 1 Å at which a single atom can be judged.
 _USEFUL_ZOOM = 28.0
@@ -20,10 +20,10 @@ class Review:
 
     Parameters
     ----------
-    surroundings : Surroundings
+    surroundings : ImageContext
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ImageContext) -> None:
         self.around = surroundings
         self.queue = ReviewQueue()
         self.pace = Pace()

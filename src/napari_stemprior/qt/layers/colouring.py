@@ -9,8 +9,8 @@ import pandas as pd
 from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.layers.palette import CATEGORIES, Colour, element_colour
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets.drawing import by_element
 
 Floats = NDArray[np.float64]
@@ -70,10 +70,10 @@ class Colouring:
 
     Parameters
     ----------
-    surroundings : Surroundings
+    surroundings : ImageContext
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ImageContext) -> None:
         self.around = surroundings
         self.quantity = ELEMENT
         self.limits = (0.0, 1.0)

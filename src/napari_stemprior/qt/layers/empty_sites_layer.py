@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.lattice_sites import LatticeSites
 from napari_stemprior.atoms.review_queue import empty
+from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
-from napari_stemprior.qt.surroundings import REACH, Surroundings
 
 #: More empty sites than this say that the lattice does not fit, and are not drawn.
 LIMIT = 5000
@@ -19,15 +19,15 @@ _SEEN = 0.5
 _NAME = "empty sites"
 
 
-class Ghosts:
+class EmptySitesLayer:
     """A layer with the empty sites, kept in step with the atoms.
 
     Parameters
     ----------
-    surroundings : Surroundings
+    surroundings : ImageContext
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ImageContext) -> None:
         self.around = surroundings
         self.wanted = False
         #: Indices of the drawn sites into `sites`.

@@ -14,14 +14,14 @@ from napari_stemprior.qt.editing.editing import AtomEditor
 from napari_stemprior.qt.editing.history_list import HistoryBox
 from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.journal_service import Safekeeping
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.empty_sites_layer import Ghosts, hint
+from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer, hint
 from napari_stemprior.qt.layers.point_culling import WorkingView
 from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets import shortcuts
 from napari_stemprior.qt.widgets.atom_counts import count_atoms
 from napari_stemprior.qt.widgets.display_box import SeeBox
@@ -41,9 +41,9 @@ class CorrectPanel(Panel):
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
         self._generation: tuple[object, ...] | None = None
-        self.around = Surroundings(session)
+        self.around = ImageContext(session)
         self.review = Review(self.around)
-        self.ghosts = Ghosts(self.around)
+        self.ghosts = EmptySitesLayer(self.around)
         self.quick_edit = QuickEdit(self.around)
         self.working_view = WorkingView(session, self)
         self.safekeeping = Safekeeping(session, self)

@@ -20,13 +20,13 @@ from qtpy.QtWidgets import (
 from napari_stemprior.atoms.next_region import Region, doubt_of, most_doubtful
 from napari_stemprior.atoms.review_queue import empty, settled
 from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.finetune_process import FinetuneProcess
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import region_mask
 from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets.loss_plot import LossPlot
 
 #: Doubt about a lattice site without an atom: missed, or a vacancy?
@@ -44,7 +44,7 @@ class FinetunePanel(Panel):
     ----------
     session : Session
     runner : JobRunner
-    around : Surroundings
+    around : ImageContext
         Knows the empty lattice sites.
     process : FinetuneProcess, optional
         Replaced in tests.
@@ -57,7 +57,7 @@ class FinetunePanel(Panel):
         self,
         session: Session,
         runner: JobRunner,
-        around: Surroundings,
+        around: ImageContext,
         process: FinetuneProcess | None = None,
     ) -> None:
         super().__init__(session, runner)

@@ -70,7 +70,7 @@ class HandPanel(QWidget):
         )
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")
-        self.polish = QPushButton(_POLISH)
+        self.refine_pose = QPushButton(_POLISH)
         for box in (self.x, self.y):  # side by side there is no room for steppers
             box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.result = small_label()
@@ -85,7 +85,7 @@ class HandPanel(QWidget):
         form.addRow("Offset x, y", place)
         form.addRow("Scale", self.scale)
         buttons = QHBoxLayout()
-        buttons.addWidget(self.polish, 1)
+        buttons.addWidget(self.refine_pose, 1)
         buttons.addWidget(self.mirrored)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -100,7 +100,7 @@ class HandPanel(QWidget):
         for box in (self.angle, self.x, self.y, self.scale):
             box.valueChanged.connect(self._on_typed)
         self.mirrored.clicked.connect(self._on_typed)
-        self.polish.clicked.connect(self.start_polish)
+        self.refine_pose.clicked.connect(self.start_refining)
         runner.busy_changed.connect(self.refresh)
         for signal in (session.image_changed, session.prior_changed, session.pose_changed):
             signal.connect(self.refresh)
@@ -127,7 +127,7 @@ class HandPanel(QWidget):
         allow(self.drag, "Move, turn and scale the lattice on the image with the mouse.", *obstacles, busy)
         no_pose = "" if session.placed is not None else "Fit or drag the lattice first."
         allow(
-            self.polish,
+            self.refine_pose,
             "Find the best fit near where the lattice lies now.",
             *obstacles,
             no_pose,
@@ -150,13 +150,13 @@ class HandPanel(QWidget):
                 box.blockSignals(False)
             self.mirrored.setChecked(pose.mirrored)
         if not busy:
-            self.polish.setText(_POLISH)
+            self.refine_pose.setText(_POLISH)
 
     def stop(self, *_: Any) -> None:
         """Leave the mode in which a drag moves the lattice."""
         self.drag.setChecked(False)
 
-    def start_polish(self) -> None:
+    def start_refining(self) -> None:
         """Refine the pose in a worker."""
         placed = self.session.placed
         if placed is None:
@@ -169,7 +169,7 @@ class HandPanel(QWidget):
         self._before = placed
         if self.runner.start(work, self._on_polished):
             self.started.emit()
-            self.polish.setText("Refining…")
+            self.refine_pose.setText("Refining…")
 
     def _on_polished(self, placed: LatticeFit) -> None:
         before, self._before = self._before, None

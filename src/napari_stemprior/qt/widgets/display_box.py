@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabe
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qdebounced
 
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.layers.atom_layers import role_of
 from napari_stemprior.qt.layers.colouring import QUANTITIES, Colouring, Legend, scale_colours
 from napari_stemprior.qt.layers.palette import Colour
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.panels.section import small_label
-from napari_stemprior.qt.surroundings import Surroundings
 from napari_stemprior.qt.widgets import shortcuts
 
 _BAR_HEIGHT = 12
@@ -28,10 +28,10 @@ class SeeBox(QWidget):
 
     Parameters
     ----------
-    surroundings : Surroundings
+    surroundings : ImageContext
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ImageContext) -> None:
         super().__init__()
         self.around = surroundings
         self.colouring = Colouring(surroundings)

@@ -11,8 +11,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter, stack_placing
-from napari_stemprior.inference.prompting import described, hidden_columns
+from napari_stemprior.inference import Segmenter, stack_site_prediction
+from napari_stemprior.inference.prompt_encoding import described, hidden_columns
 from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.stack import StackPose
@@ -86,13 +86,13 @@ def test_a_stack_that_was_refused_is_not_registered_again(
 ) -> None:
     image, _ = drawn(stack, (0,))
     segmenter.set_image(image, PIXEL)
-    assert not stack_placing.register_stack(image, PIXEL, stack)[0].is_fit
+    assert not stack_site_prediction.register_stack(image, PIXEL, stack)[0].is_fit
     whole = segmenter.segment(stack)
 
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the stack was refused already")
 
-    monkeypatch.setattr(stack_placing, "register_stack", never)
+    monkeypatch.setattr(stack_site_prediction, "register_stack", never)
     again = drain(segmenter.steps(stack, together=False))
     pd.testing.assert_frame_equal(again.rows, whole.rows)
 
@@ -122,7 +122,7 @@ def test_the_places_of_all_layers_are_believed(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the layers were placed already")
 
-    monkeypatch.setattr(stack_placing, "register_stack", never)
+    monkeypatch.setattr(stack_site_prediction, "register_stack", never)
     image, poses = drawn(stack, (0, 1))
     segmenter.set_image(image, PIXEL)
     rows = drain(segmenter.steps(stack, pose=StackPose(tuple(poses), 0.2))).rows

@@ -7,10 +7,10 @@ import pytest
 from gaussian_scene import counted, render
 
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.beyond import absent_nodes
 from napari_stemprior.registration.placement import register_placements
 from napari_stemprior.registration.reciprocal import nodes
-from napari_stemprior.registration.spectrum import flatten
+from napari_stemprior.registration.spectrum import preprocess
+from napari_stemprior.registration.superlattice import absent_nodes
 from napari_stemprior.structure import built_in
 
 PIXEL = 0.2
@@ -31,7 +31,7 @@ def test_dark_nodes_are_no_bright_ones_and_are_simple_fractions(name):
 @pytest.mark.parametrize(("shown", "subset"), [("SrTiO3 [001]", "Al [100]"), ("SrTiO3 [110]", "Pt [110]")])
 def test_a_lattice_that_takes_every_other_fringe_is_refused(shown, subset):
     image = counted(render(built_in(shown), Pose.from_angle(27, PIXEL, (5, 9)), SHAPE, PIXEL), 3000, PIXEL)
-    flat = flatten(image, PIXEL)
+    flat = preprocess(image, PIXEL)
     right, wrong = (register_placements(flat, built_in(n))[0].evidence for n in (shown, subset))
     assert right.beyond < 0.02
     assert right.score > 0.9
@@ -44,6 +44,6 @@ def test_another_grain_does_not_speak_against_a_lattice():
     first = render(prior, Pose.from_angle(10, PIXEL, (1, 2)), SHAPE, PIXEL)
     second = render(prior, Pose.from_angle(37, PIXEL, (1, 2)), SHAPE, PIXEL)
     image = counted(np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, first, second), 3000, PIXEL)
-    best = register_placements(flatten(image, PIXEL), prior)[0]
+    best = register_placements(preprocess(image, PIXEL), prior)[0]
     assert best.evidence.beyond < 0.02
     assert best.evidence.score > 0.8

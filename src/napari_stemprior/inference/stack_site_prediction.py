@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import RegistrationError
-from napari_stemprior.inference.placing import MARGIN, MIN_RELIABILITY, Placement, place
+from napari_stemprior.inference.site_prediction import MARGIN, MIN_RELIABILITY, Placement, place
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field
 from napari_stemprior.registration.stack import StackPose, register_stack, separated

@@ -142,7 +142,7 @@ def test_polishing_tells_what_changed(make, viewer, qtbot):
     session.set_pose(POSE, session.prior)
     panel.angle.setValue(9.0)
     notification_manager.records.clear()
-    panel.polish.click()
+    panel.refine_pose.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
     assert session.pose.score == 0.8
     assert not session.placed.by_hand
@@ -152,14 +152,14 @@ def test_polishing_tells_what_changed(make, viewer, qtbot):
     assert f"moved by {PIXEL_SIZE:.2f} Å" in message
     assert not panel.result.isHidden()
     assert f"moved by {PIXEL_SIZE:.2f} Å" in panel.result.text()
-    panel.polish.click()
+    panel.refine_pose.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
 
 
 def test_a_polish_that_fails_says_what_to_do(make, viewer, qtbot):
-    panel = make(polish=lambda image, size, prior, pose: Pose(pose.affine, pose.origin, 0.1))
+    panel = make(refine_pose=lambda image, size, prior, pose: Pose(pose.affine, pose.origin, 0.1))
     panel.session.set_pose(POSE, panel.session.prior)
-    panel.polish.click()
+    panel.refine_pose.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
     assert "does not fit there" in notification_manager.records[-1].message
     assert panel.session.placed.field is None

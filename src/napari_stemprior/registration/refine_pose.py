@@ -16,7 +16,7 @@ from napari_stemprior.registration.lattice_search import (
 from napari_stemprior.registration.placement import from_pose, lock, to_pose
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, flatten, prepared_image
+from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
 from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
@@ -25,7 +25,9 @@ TURN = 4.0
 SCALE = 0.04
 
 
-def polish(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
+def refine_pose(
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose
+) -> Pose:
     """Fit the lattice near a pose that a person has set.
 
     The rotation is fitted within some 4 degrees, the scale within 4 % and the strain within a few percent
@@ -58,7 +60,7 @@ def polish(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structure
     """
     array = prepared_image(image)
     check_pixel_size(array.shape, pixel_size, prior)
-    flat = flatten(array, check_pixel_size(array.shape, pose.pixel_size, prior))
+    flat = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
     linear, _ = from_pose(pose, flat)
     seen = view(flat)
     found = nodes(prior, seen.resolution)

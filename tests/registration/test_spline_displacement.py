@@ -7,7 +7,7 @@ import pytest
 from gaussian_scene import counted, misplaced, render
 
 from napari_stemprior.registration import Pose, fit_pose_field
-from napari_stemprior.registration.bending import Bend, is_small
+from napari_stemprior.registration.spline_displacement import Bend, is_small
 from napari_stemprior.structure import built_in
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter, placing
-from napari_stemprior.inference.placing import Placement, _preferred, _with_grains, place
+from napari_stemprior.inference import Segmenter, site_prediction
+from napari_stemprior.inference.site_prediction import Placement, _preferred, _with_grains, place
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -85,7 +85,7 @@ def test_a_given_pose_leaves_room_for_other_grains_only_where_it_is_not_seen(
         asked.append(arguments)
         return register(*arguments, **options)
 
-    monkeypatch.setattr(placing, "register", watched)
+    monkeypatch.setattr(site_prediction, "register", watched)
     pose = Pose.from_angle(25.0, PIXEL, (9.0, 2.0))
     placed = place(image, PIXEL, prior, pose)
     assert placed is not None
@@ -99,7 +99,7 @@ def test_a_given_pose_leaves_room_for_other_grains_only_where_it_is_not_seen(
     assert placed is not None
     assert len(asked) == 1, "its lattice is seen everywhere, so there is nothing to look for"
     field = fit_pose_field(whole, PIXEL, prior, pose)
-    expected = field.columns(prior, SHAPE, placing.MARGIN / PIXEL)
+    expected = field.columns(prior, SHAPE, site_prediction.MARGIN / PIXEL)
     np.testing.assert_array_equal(placed.positions, expected[0])
     np.testing.assert_array_equal(placed.index, expected[1])
 
@@ -112,7 +112,7 @@ def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, pr
     right = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97), log_likelihood=40.0)
     wrong = Pose(right.affine, right.origin + 6.0, 0.975, log_likelihood=30.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
-    monkeypatch.setattr(placing, "register", lambda *_, **__: [wrong, right])
+    monkeypatch.setattr(site_prediction, "register", lambda *_, **__: [wrong, right])
     placed = place(ideal, PIXEL, prior)
     assert placed is not None
     assert placed.pose is right
@@ -124,13 +124,13 @@ def test_what_the_image_does_not_tell_is_a_reservation(
     first = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.975), log_likelihood=31.0)
     turned = replace(Pose.from_angle(188.0, PIXEL, (9.0, 11.0), score=0.97), log_likelihood=32.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, first)
-    monkeypatch.setattr(placing, "register", lambda *_, **__: [first, turned])
+    monkeypatch.setattr(site_prediction, "register", lambda *_, **__: [first, turned])
     placed = place(ideal, PIXEL, prior)
     assert placed is not None
     np.testing.assert_array_equal(placed.pose.origin, first.origin)
     assert "other way round, turned by 180°" in placed.pose.reservations[0]
     twin = replace(first, score=0.97, log_likelihood=30.0)
-    monkeypatch.setattr(placing, "register", lambda *_, **__: [first, twin])
+    monkeypatch.setattr(site_prediction, "register", lambda *_, **__: [first, twin])
     clean = place(ideal, PIXEL, prior)
     assert clean is not None
     assert clean.pose.reservations == ()

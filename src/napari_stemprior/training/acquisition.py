@@ -28,7 +28,7 @@ RECORDED = 0.65
 
 
 @dataclass(eq=False)
-class Exposure:
+class Acquisition:
     """A scene as it was recorded.
 
     Parameters
@@ -63,9 +63,9 @@ def random_instrument(rng: np.random.Generator) -> tuple[Instrument, Astigmatism
     return instrument, Astigmatism(abs(rng.normal(0, 12)), rng.uniform(0, np.pi))
 
 
-def expose(
+def acquire(
     scene: Scene, rng: np.random.Generator, electrons: float | None = None, recorded: float = 0.0
-) -> Exposure:
+) -> Acquisition:
     """Record a scene at a random dose on a random pixel grid, brought to the canonical one.
 
     Parameters
@@ -143,4 +143,4 @@ def expose(
     counts = torch.from_numpy(frame)
     if grid != size:
         counts = fourier_resample(counts, (size, size))
-    return Exposure(counts.numpy().astype(np.float32), scene, hidden)
+    return Acquisition(counts.numpy().astype(np.float32), scene, hidden)

@@ -21,7 +21,7 @@ REACH = 0.4
 _SPACING = 2.5
 
 
-class Surroundings:
+class ImageContext:
     """Answers questions about image and lattice; what is dear is remembered while they stay the same.
 
     Parameters

@@ -54,7 +54,7 @@ def absent_nodes(prior: StructurePrior, resolution: float) -> Nodes:
     return Nodes(sixths[keep], g[keep], ones[0], ones)
 
 
-def share_beyond(
+def superlattice_share(
     seen: View,
     prior: StructurePrior,
     fringes: Fringes,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.placing import Placement
+from napari_stemprior.inference.site_prediction import Placement
 from napari_stemprior.network.prompt import LIKENESS_FEATURES, StructurePrompt, describe_columns
 from napari_stemprior.structure import Prior, Stack, layers_of
 
@@ -44,7 +44,7 @@ def hidden_columns(prior: Prior) -> NDArray[np.bool_]:
     return np.concatenate([layer.layers for layer in layers_of(prior)]) > 0
 
 
-def equal_columns(columns: Tensor) -> NDArray[np.int64]:
+def equivalent_columns(columns: Tensor) -> NDArray[np.int64]:
     """Number the columns of a prompt so that those of like atoms in one depth share a number.
 
     What is usual among equals is learned from the micrograph: the more equals, the better. Columns of one

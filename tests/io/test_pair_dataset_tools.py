@@ -16,7 +16,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.commands.main import main
 from napari_stemprior.errors import DatasetError
 from napari_stemprior.io import ManifestEntry, TrainingPairDataset, pair_provenance
-from napari_stemprior.io.pair_sets import merge, opened, split, validate, write_split
+from napari_stemprior.io.pair_dataset_tools import merge, opened, split, validate, write_split
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
 from napari_stemprior.structure import load_prior
 

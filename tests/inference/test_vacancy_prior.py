@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_stemprior.inference.vacancy_share import empty_share, occupied_odds
+from napari_stemprior.inference.vacancy_prior import empty_share, occupied_odds
 
 
 def ratios(rng: np.random.Generator, n: int, share: float, distance: float) -> tuple[np.ndarray, np.ndarray]:
