@@ -15,8 +15,10 @@ from napari_stemprior.recording.flat_runs import Image, Mask, is_eight_bit
 #: Standard deviation of a line over that of the median line below which it is flat. JPEG of quality 60 leaves
 #: 0.11 on a border and 0.16 on a dead row beside an image of full contrast.
 _FLAT = 0.2
-#: The lines beside have at least this much of it; beside borders of 20 px it was 0.55 to 1.1.
-_SUDDEN = 0.45
+#: The lines beside have at least this much of it, ...
+_SUDDEN = 0.6
+#: ... and that beside a border, which has but one, this: beside borders of 20 px it was 0.55 to 1.1.
+_SUDDEN_EDGE = 0.45
 #: A smeared border is at most as thick as a block of the compression, and so are lost rows.
 _BLOCK = 8
 #: Lost rows are at most this share of an image.
@@ -65,7 +67,8 @@ def _flat_lines(data: Image, good: Mask) -> tuple[NDArray[np.bool_], NDArray[np.
     for start in starts:
         stop = start + int(np.argmin(np.append(flat[start:], False)))
         beside = [n for n in (start - 1, stop) if 0 <= n < len(data) and held[n]]
-        sudden = bool(beside) and all(spread[n] > _SUDDEN * usual for n in beside)
+        least = _SUDDEN if len(beside) == 2 else _SUDDEN_EDGE
+        sudden = bool(beside) and all(spread[n] > least * usual for n in beside)
         if stop - start > _BLOCK or not sudden:
             return np.zeros(len(data), bool), np.zeros(len(data), bool)  # rows between aligned columns
         (edge if len(beside) < 2 else inside)[start:stop] = True
