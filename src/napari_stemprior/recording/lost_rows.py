@@ -20,6 +20,8 @@ from napari_stemprior.recording.flat_runs import (
 _WHOLE = 0.9
 #: ... namely by this factor at the median.
 _OTHERS = 3.0
+#: A value that more pixels than this have makes longer runs where the specimen is dark.
+_COMMON = 0.3
 #: The row beside such rows shares their value in less than this part of it; counting images of 0.4
 #: electrons a pixel hold 0.67 zeros, so that dead rows may be seen in them.
 _GRADUAL, _GRADUAL_WHOLE = 0.6, 0.9
@@ -75,7 +77,10 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
         for value_of_rows in np.unique(low[flat]):
             own = flat & (low == value_of_rows)
             others = held & ~flat
-            constant |= own & (count >= chance_run(image[others], valid[others], float(value_of_rows)))
+            chance = chance_run(image[others], valid[others], float(value_of_rows))
+            if ((image == value_of_rows) & valid)[others].mean() > _COMMON:  # dark lines between columns
+                chance = max(chance, longest_chance_run(image, valid & ~flat[:, None]))
+            constant |= own & (count >= chance)
     rough = _roughness(image, valid) if constant.any() else 0.0
     for group in _groups(np.flatnonzero(constant)):
         # rows between the columns of a crystal are clipped to black gradually, a broken row is by itself
