@@ -100,6 +100,8 @@ def chance_run(image: Image, valid: Mask, value: float) -> float:
 
 #: Digits that a picture which was saved compressed spans at least; fewer are counted electrons.
 _PICTURE = 100
+#: ... and how many different ones it has; fewer are counted electrons, too, stretched to 8 bits.
+_VALUES = 16
 
 
 def is_eight_bit(image: Image, valid: Mask) -> bool:
@@ -109,4 +111,4 @@ def is_eight_bit(image: Image, valid: Mask) -> bool:
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 255 or not (some == np.round(some)).all():
         return False
-    return float(np.ptp(np.percentile(some, (1, 99)))) >= _PICTURE
+    return float(np.ptp(np.percentile(some, (1, 99)))) >= _PICTURE and len(np.unique(some)) >= _VALUES
