@@ -213,7 +213,8 @@ def test_too_little_to_judge_by_is_said(tmp_path, weights):
 STOPS_AT_25 = """
 import sys, time
 from contextlib import contextmanager
-from napari_stemprior import cli, finetune
+from napari_stemprior.commands import finetune
+from napari_stemprior.commands import main as cli
 
 say, catch, signals = finetune._tell_json, finetune._stop_between_steps, []
 

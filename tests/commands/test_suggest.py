@@ -15,7 +15,7 @@ from napari_stemprior.commands.suggest import remarks, reservations
 from napari_stemprior.registration import Pose, Suggestion
 from napari_stemprior.structure import built_in
 
-SAMPLE = Path(__file__).resolve().parents[1] / "sample_data" / "simulated_WS2_vacancies_1000e.tif"
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_data" / "simulated_WS2_vacancies_1000e.tif"
 FEW = ("graphene", "WS2", "MoSe2", "SrTiO3 [001]", "Au [110]")
 
 

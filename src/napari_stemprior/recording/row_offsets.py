@@ -27,7 +27,7 @@ _SLOWEST = 6
 #: Standard deviations by which the power on the axis must exceed that beside it. The median of n
 #: exponential powers scatters by 1 / (log 2 sqrt(n)) = 1.44 / sqrt(n); a quarter of the frequencies is
 #: independent, because negative ones repeat the positive ones and the window blurs two into one.
-_PRESENT, _SCATTER, _INDEPENDENT = 4.0, 1.44, 0.25
+_PRESENT, _SCATTER, _INDEPENDENT = 5.0, 1.44, 0.25
 #: Least offsets, rms over the standard deviation of the image: below, they harm nothing, and the side lobes
 #: of the window (-92 dB) of the strongest fringes are no offsets.
 _LEAST = 0.01
