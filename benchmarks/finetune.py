@@ -75,9 +75,9 @@ def measure(model: str, names: list[str], counts: list[int], steps: int, seed: i
             if count:
                 rng = np.random.default_rng(seed)
                 pairs = [corrected(name, number) for number in range(count)]
-                lessons = [view_of(pair, pair.reviewed, rng) for pair in pairs]
+                views = [view_of(pair, pair.reviewed, rng) for pair in pairs]
                 config = FinetuneConfig(steps=steps, seed=seed)
-                segmenter.network = drain(FineTuner(segmenter.network, lessons, bank, config).run())
+                segmenter.network = drain(FineTuner(segmenter.network, views, bank, config).run())
             seconds = time.process_time() - start if count else 0.0
             found = unseen(segmenter, name)
             kept = original(segmenter, views) if count else parent

@@ -134,15 +134,15 @@ def test_thinned_counts_keep_their_mean_and_gain_noise():
 def test_a_single_pair_is_cut_in_two_and_several_are_kept_whole(tmp_path):
     dataset = TrainingPairDataset(tmp_path / "one")
     dataset.save(saved_pair())
-    (lesson,) = room.held_out_splits(tmp_path / "one")
-    assert not (lesson.teach & lesson.examine).any()
-    assert (lesson.teach | lesson.examine).all()
-    assert lesson.examine.mean() == pytest.approx(room.HELD_PART, abs=0.01)
-    assert lesson.examine[:, -1].all()  # across the longer side
+    (split,) = room.held_out_splits(tmp_path / "one")
+    assert not (split.training & split.held_out).any()
+    assert (split.training | split.held_out).all()
+    assert split.held_out.mean() == pytest.approx(room.HELD_PART, abs=0.01)
+    assert split.held_out[:, -1].all()  # across the longer side
     dataset.save(saved_pair(1))
     both = room.held_out_splits(tmp_path / "one")
-    assert sorted(one.teach.any() for one in both) == [False, True]
-    assert all(one.teach.any() != one.examine.any() for one in both)
+    assert sorted(one.training.any() for one in both) == [False, True]
+    assert all(one.training.any() != one.held_out.any() for one in both)
 
 
 def test_the_score_of_a_region_is_the_strict_one(weights):

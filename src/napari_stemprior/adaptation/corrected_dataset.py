@@ -1,4 +1,4 @@
-"""Corrected pairs as lessons for the network, and as its examination.
+"""Corrected pairs, divided into what the network learns from and what it is judged on.
 
 Here the room `io`, which keeps pairs, meets `inference`, which places priors, and `training`, which learns
 from tensors alone; only the command line and the benchmarks call it.
@@ -51,22 +51,22 @@ _THINNED = (0.6, 0.35)
 
 @dataclass(frozen=True, eq=False)
 class HeldOutSplit:
-    """A pair, with the parts of its reviewed region that teach and that examine.
+    """A pair, with the part of its reviewed region to train on and the part that is held out.
 
     Parameters
     ----------
     pair : TrainingPair
-    teach, examine : (H, W) array of bool
+    training, held_out : (H, W) array of bool
         They share no pixel.
     """
 
     pair: TrainingPair
-    teach: Mask
-    examine: Mask
+    training: Mask
+    held_out: Mask
 
 
 def held_out_splits(folder: Path) -> list[HeldOutSplit]:
-    """Read the newest revision of every pair and divide them into lessons and examinations.
+    """Read the newest revision of every pair and divide each into training and held out.
 
     Whole source images are held out where there are several, else a quarter of each reviewed region.
 
@@ -75,24 +75,24 @@ def held_out_splits(folder: Path) -> list[HeldOutSplit]:
     DatasetError
         If the folder is no dataset of training pairs.
     TrainingError
-        If a pair has no pixel size, or nothing is left to learn from or to examine.
+        If a pair has no pixel size, or nothing is left to learn from or to hold out.
     """
     dataset = opened(folder)
-    lessons = divided(dataset)
-    for lesson in lessons:
-        if lesson.pair.micrograph.pixel_size is None:
+    splits = divided(dataset)
+    for held in splits:
+        if held.pair.micrograph.pixel_size is None:
             raise TrainingError(
-                f"{folder}: the pixel size of {lesson.pair.micrograph.name} is unknown; "
+                f"{folder}: the pixel size of {held.pair.micrograph.name} is unknown; "
                 "type it in the desk and save the pair again."
             )
-    if not any(lesson.teach.any() for lesson in lessons):
+    if not any(held.training.any() for held in splits):
         raise TrainingError(f"{folder}: no pixel is marked as reviewed; review a region and save it again.")
-    if not any(examined(lesson) for lesson in lessons):
+    if not any(held_out_atoms(held) for held in splits):
         raise TrainingError(
             f"{folder}: there is no atom in the part that is held out to judge the network; "
             "review a larger region, or a second image."
         )
-    return lessons
+    return splits
 
 
 def divided(dataset: TrainingPairDataset) -> list[HeldOutSplit]:
@@ -101,13 +101,13 @@ def divided(dataset: TrainingPairDataset) -> list[HeldOutSplit]:
     if not train or not held:
         pairs = [dataset.load(entry.hash) for entry in train or held]
         return [HeldOutSplit(pair, *cut(pair.reviewed, HELD_PART)) for pair in pairs]
-    lessons = []
-    for entries, teaches in ((train, True), (held, False)):
+    splits = []
+    for entries, trains in ((train, True), (held, False)):
         for pair in (dataset.load(entry.hash) for entry in entries):
             nothing = np.zeros_like(pair.reviewed)
-            parts = (pair.reviewed, nothing) if teaches else (nothing, pair.reviewed)
-            lessons.append(HeldOutSplit(pair, *parts))
-    return lessons
+            parts = (pair.reviewed, nothing) if trains else (nothing, pair.reviewed)
+            splits.append(HeldOutSplit(pair, *parts))
+    return splits
 
 
 def cut(reviewed: Mask, part: float) -> tuple[Mask, Mask]:
@@ -147,11 +147,11 @@ def within(yx: Floats, mask: Mask) -> Mask:
     return np.asarray(inside)
 
 
-def examined(lesson: HeldOutSplit) -> int:
-    """Count the atoms by which a lesson judges."""
-    pixel_size = lesson.pair.micrograph.pixel_size or 1.0
-    counted = deep_inside(lesson.examine, BORDER / pixel_size)
-    return int(within(lesson.pair.atoms.atoms.yx, counted).sum())
+def held_out_atoms(held: HeldOutSplit) -> int:
+    """Count the atoms of the part that is held out."""
+    pixel_size = held.pair.micrograph.pixel_size or 1.0
+    counted = deep_inside(held.held_out, BORDER / pixel_size)
+    return int(within(held.pair.atoms.atoms.yx, counted).sum())
 
 
 def region_score(found: AtomTable, pair: TrainingPair, region: Mask) -> Score:
@@ -187,16 +187,16 @@ def region_score(found: AtomTable, pair: TrainingPair, region: Mask) -> Score:
     )
 
 
-def examine(segmenter: Segmenter, lessons: Sequence[HeldOutSplit]) -> list[Score]:
+def evaluate(segmenter: Segmenter, splits: Sequence[HeldOutSplit]) -> list[Score]:
     """Segment every held-out part as the desk would, and score it."""
     scores = []
-    for lesson in lessons:
-        if lesson.examine.any():
-            pair = lesson.pair
+    for held in splits:
+        if held.held_out.any():
+            pair = held.pair
             assert pair.micrograph.pixel_size is not None
             segmenter.set_image(pair.micrograph.image, pair.micrograph.pixel_size)
             found = segmenter.segment(pair.prior, pose=known_pose(pair))
-            scores.append(region_score(found, pair, lesson.examine))
+            scores.append(region_score(found, pair, held.held_out))
     return scores
 
 

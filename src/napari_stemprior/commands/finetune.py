@@ -1,6 +1,6 @@
 """Fine-tune a network on corrected pairs: ``stemprior finetune``.
 
-The parent is examined on what is held out, learns from the rest, and is examined again in the same way; the
+The parent is evaluated on what is held out, learns from the rest, and is evaluated again in the same way; the
 new network is written only together with both numbers and with where it comes from.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemprior.adaptation.corrected_dataset import HeldOutSplit, examine, held_out_splits, view_of
+from napari_stemprior.adaptation.corrected_dataset import HeldOutSplit, evaluate, held_out_splits, view_of
 from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner, TrainingProgress
 from napari_stemprior.atoms.metrics import Score
 from napari_stemprior.errors import TrainingError
@@ -31,7 +31,7 @@ from napari_stemprior.network.checkpoint import save_network
 from napari_stemprior.progress import Progress
 from napari_stemprior.training.crystals import library_crystals
 
-#: Share of the minutes that the examinations and the preparation may take.
+#: Share of the minutes that the evaluations and the preparation may take.
 _OVERHEAD = 0.3
 
 
@@ -120,10 +120,10 @@ def finetune(
     if output.exists():
         raise TrainingError(f"{output}: there is a file already; choose another name.")
     yield Progress(0, 0, "reading the pairs")
-    lessons = held_out_splits(folder)
+    splits = held_out_splits(folder)
     segmenter = Segmenter(model, device)
     output.parent.mkdir(parents=True, exist_ok=True)
-    tuned = yield from tuned_network(segmenter, lessons, config, state=unfinished(output), resume=resume)
+    tuned = yield from tuned_network(segmenter, splits, config, state=unfinished(output), resume=resume)
     notes = _notes(tuned, segmenter, model, folder)
     save_network(segmenter.network.cpu(), output, notes)
     unfinished(output).unlink(missing_ok=True)
@@ -139,24 +139,24 @@ class Tuned:
     config: FinetuneConfig
     steps: int
     seconds: float
-    lessons: Sequence[HeldOutSplit]
+    splits: Sequence[HeldOutSplit]
 
 
 def tuned_network(
     segmenter: Segmenter,
-    lessons: Sequence[HeldOutSplit],
+    splits: Sequence[HeldOutSplit],
     config: FinetuneConfig,
     *,
     state: Path | None = None,
     resume: bool = False,
 ) -> Generator[Progress, None, Tuned]:
-    """Examine, train and examine again; the network of the segmenter is changed in place.
+    """Evaluate, train and evaluate again; the network of the segmenter is changed in place.
 
     Parameters
     ----------
     segmenter : Segmenter
         With the parent.
-    lessons : sequence of HeldOutSplit
+    splits : sequence of HeldOutSplit
     config : FinetuneConfig
     state : pathlib.Path, optional
         Where the unfinished run is kept.
@@ -164,13 +164,13 @@ def tuned_network(
     """
     start = time.monotonic()
     yield Progress(0, 0, "judging the network as it is")
-    before = EvaluationResult.of(examine(segmenter, lessons))
+    before = EvaluationResult.of(evaluate(segmenter, splits))
     rng = np.random.default_rng(config.seed)
-    teaching = [lesson for lesson in lessons if lesson.teach.any()]
+    taught = [split for split in splits if split.training.any()]
     views = []
-    for number, lesson in enumerate(teaching):
-        yield Progress(number, len(teaching), "placing the prior on the pairs")
-        views.append(view_of(lesson.pair, lesson.teach, rng))
+    for number, split in enumerate(taught):
+        yield Progress(number, len(taught), "placing the prior on the pairs")
+        views.append(view_of(split.pair, split.training, rng))
     tuner = FineTuner(
         segmenter.network,
         views,
@@ -182,8 +182,8 @@ def tuned_network(
     )
     segmenter.network = yield from tuner.run()
     yield Progress(tuner.step, tuner.steps, "judging the new network")
-    after = EvaluationResult.of(examine(segmenter, lessons))
-    return Tuned(before, after, config, tuner.step, time.monotonic() - start, lessons)
+    after = EvaluationResult.of(evaluate(segmenter, splits))
+    return Tuned(before, after, config, tuner.step, time.monotonic() - start, splits)
 
 
 def _notes(tuned: Tuned, segmenter: Segmenter, model: str | Path, folder: Path) -> dict[str, Any]:
@@ -192,8 +192,8 @@ def _notes(tuned: Tuned, segmenter: Segmenter, model: str | Path, folder: Path) 
     record = {
         "parent": {"name": segmenter.name, "sha256": file_hash(model_path(model))},
         "pairs": [
-            {"hash": one.pair.hash, "name": one.pair.micrograph.name, "teaches": bool(one.teach.any())}
-            for one in tuned.lessons
+            {"hash": one.pair.hash, "name": one.pair.micrograph.name, "teaches": bool(one.training.any())}
+            for one in tuned.splits
         ],
         "dataset": folder.name,
         "settings": asdict(tuned.config) | {"steps": tuned.steps},

@@ -1,4 +1,4 @@
-"""Step 6: the atoms as files, and as a lesson for the network."""
+"""Step 6: the atoms as files, and as training pairs for the network."""
 
 from __future__ import annotations
 
