@@ -1,0 +1,47 @@
+"""An image made ready for registration, once for all priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_stemprior.registration.fourier.lattice_search import CAPTURE
+from napari_stemprior.registration.fourier.normalized_image import NormalizedImage
+from napari_stemprior.registration.fourier.padded_transform import PaddedTransform
+from napari_stemprior.registration.fourier.peak_search import Peaks, find_peaks
+from napari_stemprior.registration.fourier.power_spectrum import PowerSpectrum, power_spectrum
+from napari_stemprior.registration.fourier.reflections import RESOLUTION
+
+
+@dataclass(frozen=True)
+class FourierFeatures:
+    """Spectrum, peaks and transform of an image: what every prior asks of it.
+
+    Parameters
+    ----------
+    flat : NormalizedImage
+    whole : PowerSpectrum
+        Coherent over the tiles.
+    blurred : PowerSpectrum
+        Coherent over the capture length of the search only.
+    peaks : Peaks
+        Of the spectrum.
+    transform : PaddedTransform
+    resolution : float
+        Finest spacing in Å that is looked for.
+    """
+
+    flat: NormalizedImage
+    whole: PowerSpectrum
+    blurred: PowerSpectrum
+    peaks: Peaks
+    transform: PaddedTransform
+    resolution: float
+
+
+def fourier_features(flat: NormalizedImage) -> FourierFeatures:
+    """Transform a normalised image."""
+    resolution = max(RESOLUTION, 2.1 * flat.pixel_size)
+    whole = power_spectrum(flat, resolution)
+    return FourierFeatures(
+        flat, whole, whole.blurred(0.35 / CAPTURE), find_peaks(whole), PaddedTransform(flat), resolution
+    )
