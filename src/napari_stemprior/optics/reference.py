@@ -18,6 +18,7 @@ from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
 from napari_stemprior.optics.specimen import scatterers
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.lattice_points import lattice_points
 
 
 class Placed(Protocol):
@@ -209,11 +210,6 @@ def _unrotated(
     """Lay the cell's first vector along x, the origin in the middle of the field."""
     first = prior.cell[0] / np.linalg.norm(prior.cell[0])
     turn = np.array([first, [-first[1], first[0]]])  # rows: new x, new y
-    size = np.array(field) * pixel_size
-    reach = int(np.ceil(np.linalg.norm(size) / min(np.linalg.norm(prior.cell, axis=1)))) + 2
-    ij = np.stack(np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1), indexing="ij"), -1)
-    places = (ij.reshape(-1, 1, 2) + prior.fractional[None]).reshape(-1, 2) @ prior.cell @ turn.T
-    yx = places[:, ::-1] / pixel_size + np.array(field) / 2
-    index = np.tile(np.arange(len(prior.columns)), (2 * reach + 1) ** 2)
-    inside = ((yx > 0) & (yx < np.array(field) - 1)).all(axis=1)
-    return yx[inside], index[inside].astype(np.int64)
+    middle = np.array(field) / 2
+    low, high = np.zeros(2), np.array(field) - 1.0
+    return lattice_points(prior.fractional, prior.cell, turn[::-1] / pixel_size, middle, low, high)

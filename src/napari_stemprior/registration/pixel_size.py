@@ -105,11 +105,11 @@ def scaled_placements(
     for band in bands:
         if not _shows(shape, band.middle, prior):
             continue
-        found = list_reflections(prior, band.features.resolution)
+        reflections = list_reflections(prior, band.features.resolution)
         count = int(np.ceil(np.log(band.high / band.low) / _STEP)) + 1
         # a lattice that looks larger than the prior by s means pixels smaller by s
         scales = band.middle / np.geomspace(band.low, band.high, count)
-        lattices = sweep(band.features.blurred, found, scales, mirrors=mirrors, keep=8)
+        lattices = sweep(band.features.blurred, reflections, scales, mirrors=mirrors, keep=8)
         starts += [(lattice, band) for lattice in lattices]
     starts.sort(key=lambda start: -start[0].significance)
     results: list[Scaled] = []
@@ -133,13 +133,13 @@ def merit(placement: Placement) -> float:
 
 def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
     """Refine and place a lattice; none if few fringes lie on it, unless it is the `hopeful` first."""
-    found = list_reflections(prior, band.features.resolution)
-    lattice = refine_power(band.features.blurred, found, start, strain=0.012, evaluations=70)
-    lattice = refine_power(band.features.whole, found, lattice, strain=0.004, evaluations=110)
+    reflections = list_reflections(prior, band.features.resolution)
+    lattice = refine_power(band.features.blurred, reflections, start, strain=0.012, evaluations=70)
+    lattice = refine_power(band.features.whole, reflections, lattice, strain=0.004, evaluations=110)
     if not hopeful and explained_power(band.features.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
-    for placement in place(band.features, found, prior, lattice.linear):
+    for placement in place(band.features, reflections, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
         free = replace(placement, quality=replace(placement.quality, scale=0.0))
         inner = to_pose(free, band.features.flat, prior)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
+from skimage.feature import peak_local_max
 
 from napari_stemprior.registration.fourier.power_spectrum import PowerSpectrum
 from napari_stemprior.structure import StructurePrior
@@ -15,6 +15,8 @@ from napari_stemprior.structure.periodic import image_distance
 #: Power over the background from which a peak of the spectrum is not noise: of some 5,000 independent
 #: samples, exponential noise exceeds it in one image of 200.
 PEAK_RATIO = 14.0
+#: The most peaks that are kept, the strongest.
+_MOST_PEAKS = 60
 #: What jitter of the rows smears along the slow axis has less than this share of a reflection's amplitude.
 _SMEARED = 0.35
 #: Amplitude over the noise that is given to every lattice beforehand: one weak peak alone refutes none.
@@ -62,15 +64,16 @@ class Peaks:
 
 def find_peaks(whole: PowerSpectrum) -> Peaks:
     """List the peaks that noise does not make, strongest first."""
-    ratio = whole.ratio
-    centre = ratio.shape[0] // 2
+    centre = whole.ratio.shape[0] // 2
     reach = max(1, round(1.0 / whole.length / whole.step))
-    peaks = (ratio == maximum_filter(ratio, 2 * reach + 1)) & (ratio > PEAK_RATIO)
-    places = np.argwhere(peaks)
-    places = places[: len(places) // 2]  # the other half are the Friedel mates
-    strength = np.sqrt(ratio[places[:, 0], places[:, 1]]).astype(float)
-    order = np.argsort(-strength)[:60]
-    return Peaks((places[order] - centre) * whole.step, strength[order], whole.length)
+    places = peak_local_max(
+        whole.ratio, min_distance=reach, threshold_abs=PEAK_RATIO, exclude_border=False, p_norm=np.inf
+    )
+    offset = places - centre
+    # the other half are the Friedel mates
+    offset = offset[(offset[:, 0] < 0) | ((offset[:, 0] == 0) & (offset[:, 1] < 0))][:_MOST_PEAKS]
+    strength = np.sqrt(whole.ratio[offset[:, 0] + centre, offset[:, 1] + centre]).astype(float)
+    return Peaks(offset * whole.step, strength, whole.length)
 
 
 def explained_power(peaks: Peaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:

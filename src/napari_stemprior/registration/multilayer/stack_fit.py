@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.placement import Judge, Placement, to_pose
@@ -309,7 +310,7 @@ def _needed(
             alone = max(alone, model.explained_variance([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
     gain = (together - alone) / max(together, 1e-6) / expected
-    needed = float(1 / (1 + np.exp(-(gain - _GAIN) / 0.05)))
+    needed = float(expit((gain - _GAIN) / 0.05))
     # a fit stays one, reservation or not, as long as more layers than one are needed
     score = 0.5 + (result.score - 0.5) * needed if needed > 0.5 else result.score * needed
     return StackPose(result.poses, score)
