@@ -74,8 +74,10 @@ def register(
     """
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
-    flat = preprocess(array, size)
-    return [to_pose(p, flat, prior) for p in register_placements(flat, prior)[: max(1, candidates)]]
+    normalized = preprocess(array, size)
+    return [
+        to_pose(p, normalized, prior) for p in register_placements(normalized, prior)[: max(1, candidates)]
+    ]
 
 
 def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior) -> str:
@@ -108,9 +110,9 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
     return diagnosis(register_features(features, prior), features.peaks, prior, pixel_size)
 
 
-def register_placements(flat: NormalizedImage, prior: StructurePrior) -> list[Placement]:
+def register_placements(normalized: NormalizedImage, prior: StructurePrior) -> list[Placement]:
     """Register a normalised image; every placement, best first. See `register`."""
-    return register_features(fourier_features(flat), prior)
+    return register_features(fourier_features(normalized), prior)
 
 
 def register_features(features: FourierFeatures, prior: StructurePrior) -> list[Placement]:

@@ -142,7 +142,7 @@ def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopef
     for placement in place(band.features, reflections, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
         free = replace(placement, quality=replace(placement.quality, scale=0.0))
-        inner = to_pose(free, band.features.flat, prior)
+        inner = to_pose(free, band.features.normalized, prior)
         pose = replace(inner, origin=inner.origin + band.corner)
         results.append(Scaled(pose.pixel_size, pose, free))
     return results

@@ -158,7 +158,7 @@ def _at_stated_size(
         return []
     placed = []
     for placement in register_features(features, prior):
-        pose = to_pose(placement, features.flat, prior)
+        pose = to_pose(placement, features.normalized, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
         # heavy tails: a magnification may be off by a tenth, and then says little
         trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)

@@ -65,9 +65,9 @@ def refine_pose(
     """
     array = prepared_image(image)
     check_pixel_size(array.shape, pixel_size, prior)
-    flat = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
-    linear, _ = flat.in_angstrom(pose)
-    features = fourier_features(flat)
+    normalized = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
+    linear, _ = normalized.in_angstrom(pose)
+    features = fourier_features(normalized)
     reflections = list_reflections(prior, features.resolution)
     weight = robust_weight(reflections)
     trials = np.array(
@@ -80,7 +80,7 @@ def refine_pose(
     locked = lock_in(features, reflections, prior, start.linear)
     # which way round the basis lies is kept as the hand has set it
     placement = Judge(features, locked).nearest(linear)
-    best = to_pose(placement, flat, prior)
+    best = to_pose(placement, normalized, prior)
     cells = best.to_angstrom(pose.origin) @ np.linalg.inv(prior.cell)
     return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score, best.reservations)
 

@@ -22,7 +22,6 @@ from napari_stemprior.registration.decision.criteria import (
 from napari_stemprior.registration.decision.fit_quality import RESERVED_SCORE, FitQuality
 from napari_stemprior.registration.decision.intensities import ColumnIntensities
 from napari_stemprior.registration.decision.sentences import objection, reservations
-from napari_stemprior.registration.fourier.peak_search import Peaks, explained_power
 from napari_stemprior.structure import built_in
 
 PIXEL, SHAPE = 0.2, (224, 240)
@@ -138,25 +137,6 @@ def test_a_pixel_size_up_to_a_fifth_off_is_placed_and_said(wrong) -> None:
     assert not pose.is_clean
     assert pose.pixel_size == pytest.approx(PIXEL, rel=0.01)
     assert f"{PIXEL * wrong:.4g}" in pose.reservations[0]
-
-
-def test_peaks_that_the_scan_makes_speak_neither_for_nor_against() -> None:
-    prior = built_in("MoS2")
-    linear = np.array([[0.0, 1.0], [1.0, 0.0]])
-    reflection = np.array([1, 0]) @ np.linalg.inv(prior.cell).T @ np.linalg.inv(linear)
-    k = np.array(
-        [
-            reflection,
-            [reflection[0] + 0.11, reflection[1]],
-            [0.4, 0.001],
-            [reflection[0] + 0.05, reflection[1] + 0.13],
-        ]
-    )
-    strengths = np.array([30.0, 8.0, 9.0, 9.0])
-    peaks = Peaks(k[:3], strengths[:3], 100.0)
-    assert explained_power(peaks, linear, prior) == pytest.approx(1.0)
-    with_another = Peaks(k, strengths, 100.0)
-    assert explained_power(with_another, linear, prior) < 0.9
 
 
 def test_row_jitter_and_row_offsets_do_not_refuse_a_lattice() -> None:

@@ -1,4 +1,4 @@
-"""Both lattices of a stack, also where their nodes are not resolved, and none where there is one layer."""
+"""Both lattices of a stack, also where reflections are not resolved, and none where there is one layer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def farthest(stack: Stack, found: StackPose, true: list[Pose]) -> float:
     ],
 )
 def test_every_layer_is_found_to_a_tenth(name: str, mirrored: bool, off: float) -> None:
-    """At 3.1 degrees the strongest nodes lie 0.02 / Å apart, which 51 Å do not resolve."""
+    """At 3.1 degrees the strongest reflections lie 0.02 / Å apart, which 51 Å do not resolve."""
     stack = a_stack(name)
     image, true = scene(stack, mirrored=mirrored, off=off)
     best = register_stack(image, PIXEL, stack)[0]
@@ -135,7 +135,7 @@ def test_too_small_a_field_is_said_of_the_layer() -> None:
 
 
 @pytest.mark.parametrize(("name", "mirrored"), [("MoS2/WS2 twist 3.1", False), ("MoSe2/WS2 twist 57", True)])
-def test_a_hand_is_polished_to_a_tenth(name: str, mirrored: bool) -> None:
+def test_a_hand_is_refined_to_a_tenth(name: str, mirrored: bool) -> None:
     stack = a_stack(name)
     image, true = scene(stack, mirrored=mirrored)
     t = np.deg2rad(1.7)

@@ -7,21 +7,23 @@ import numpy as np
 from napari_stemprior.registration.decision.placement import Placement
 from napari_stemprior.registration.decision.sentences import objection, reservations
 from napari_stemprior.registration.fourier.lattice_symmetries import lattice_symmetries
-from napari_stemprior.registration.fourier.peak_search import Peaks
+from napari_stemprior.registration.fourier.peak_search import SpectralPeaks
 from napari_stemprior.structure import StructurePrior
 
 #: Two fits whose rotations differ by less (degrees) are one grain.
 _ONE_GRAIN = 1.0
 
 
-def diagnosis(placements: list[Placement], peaks: Peaks, prior: StructurePrior, pixel_size: float) -> str:
+def diagnosis(
+    placements: list[Placement], peaks: SpectralPeaks, prior: StructurePrior, pixel_size: float
+) -> str:
     """Say whether the lattice of a prior fits, and if not, why.
 
     Parameters
     ----------
     placements : list of Placement
         Every placement on the image, best first.
-    peaks : Peaks
+    peaks : SpectralPeaks
         Of the image's power spectrum.
     prior : StructurePrior
     pixel_size : float

@@ -61,7 +61,7 @@ class Judge:
         self.locked = locked
         self._explained_power = explained_power(features.peaks, locked.linear, locked.prior)
         self._superlattice = superlattice_share(features, locked.prior, locked.phases)
-        self._extent = float(np.sqrt(np.prod(features.flat.extent)))
+        self._extent = float(np.sqrt(np.prod(features.normalized.extent)))
 
     def placement(self, symmetry: NDArray[np.float64]) -> Placement:
         """Turn the basis by a symmetry of the lattice, (2, 2), and find its origin."""
@@ -120,9 +120,15 @@ def equivalent(first: Placement, second: Placement, prior: StructurePrior) -> bo
     return bool(same.all() and distance.min(1).max() < 0.15)
 
 
-def to_pose(placement: Placement, flat: NormalizedImage, prior: StructurePrior) -> Pose:
+def to_pose(placement: Placement, normalized: NormalizedImage, prior: StructurePrior) -> Pose:
     """Carry a placement in Å on the normalised image to pixels of the original."""
     quality = placement.quality
-    pose = Pose(placement.linear / flat.pixel_size, placement.origin / flat.pixel_size, quality.score)
-    doubts = reservations(quality, prior.name, flat.pixel_size / flat.binning) if pose.is_fit else ()
-    return replace(pose.scaled(flat.binning), reservations=doubts, log_likelihood=quality.log_likelihood)
+    pose = Pose(
+        placement.linear / normalized.pixel_size, placement.origin / normalized.pixel_size, quality.score
+    )
+    doubts = (
+        reservations(quality, prior.name, normalized.pixel_size / normalized.binning) if pose.is_fit else ()
+    )
+    return replace(
+        pose.scaled(normalized.binning), reservations=doubts, log_likelihood=quality.log_likelihood
+    )

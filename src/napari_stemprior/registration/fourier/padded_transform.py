@@ -17,11 +17,11 @@ class PaddedTransform:
 
     Parameters
     ----------
-    flat : NormalizedImage
+    normalized : NormalizedImage
 
     Attributes
     ----------
-    flat : NormalizedImage
+    normalized : NormalizedImage
     size : (int, int)
         Rows and columns with the padding.
     image : (size) complex array
@@ -30,16 +30,16 @@ class PaddedTransform:
         Transform of the share that is valid; None where all is.
     """
 
-    def __init__(self, flat: NormalizedImage) -> None:
-        self.flat = flat
-        height, width = flat.image.shape
-        pad = round(_PADDING / flat.pixel_size)
+    def __init__(self, normalized: NormalizedImage) -> None:
+        self.normalized = normalized
+        height, width = normalized.image.shape
+        pad = round(_PADDING / normalized.pixel_size)
         self.size: tuple[int, int] = (
             fft.next_fast_len(height + min(pad, height)),
             fft.next_fast_len(width + min(pad, width)),
         )
         # not the half plane alone: patches around a reflection cross its edge
-        self.image: NDArray[np.complexfloating] = fft.fft2(flat.image, self.size)
+        self.image: NDArray[np.complexfloating] = fft.fft2(normalized.image, self.size)
         self.weight: NDArray[np.complexfloating] | None = (
-            None if flat.weight is None else fft.fft2(flat.weight, self.size)
+            None if normalized.weight is None else fft.fft2(normalized.weight, self.size)
         )

@@ -24,7 +24,7 @@ _DOUBT = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Peaks:
+class SpectralPeaks:
     """The peaks of a spectrum, one of each Friedel pair.
 
     Parameters
@@ -56,13 +56,13 @@ class Peaks:
         smeared = (beside & (_SMEARED * self.strength[on][None] > self.strength[:, None])).any(axis=1)
         return np.asarray(~on & (on_axis | smeared))
 
-    def without(self, linear: NDArray[np.float64], prior: StructurePrior) -> Peaks:
+    def without(self, linear: NDArray[np.float64], prior: StructurePrior) -> SpectralPeaks:
         """Return the peaks that a lattice does not explain."""
         rest = ~self.on(linear, prior)
-        return Peaks(self.k[rest], self.strength[rest], self.length)
+        return SpectralPeaks(self.k[rest], self.strength[rest], self.length)
 
 
-def find_peaks(whole: PowerSpectrum) -> Peaks:
+def find_peaks(whole: PowerSpectrum) -> SpectralPeaks:
     """List the peaks that noise does not make, strongest first."""
     centre = whole.ratio.shape[0] // 2
     reach = max(1, round(1.0 / whole.length / whole.step))
@@ -73,10 +73,10 @@ def find_peaks(whole: PowerSpectrum) -> Peaks:
     # the other half are the Friedel mates
     offset = offset[(offset[:, 0] < 0) | ((offset[:, 0] == 0) & (offset[:, 1] < 0))][:_MOST_PEAKS]
     strength = np.sqrt(whole.ratio[offset[:, 0] + centre, offset[:, 1] + centre]).astype(float)
-    return Peaks(offset * whole.step, strength, whole.length)
+    return SpectralPeaks(offset * whole.step, strength, whole.length)
 
 
-def explained_power(peaks: Peaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:
+def explained_power(peaks: SpectralPeaks, linear: NDArray[np.float64], prior: StructurePrior) -> float:
     """Share of the amplitude of a spectrum's peaks that a lattice, or the scan, explains; NaN without peaks.
 
     A peak counts by how far its amplitude exceeds that of noise. Jitter of the rows smears every reflection

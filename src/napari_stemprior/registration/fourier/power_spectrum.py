@@ -67,16 +67,16 @@ class PowerSpectrum:
         return PowerSpectrum(ratio, self.step, self.limit, self.background, length, self.on_axis)
 
 
-def power_spectrum(flat: NormalizedImage, resolution: float) -> PowerSpectrum:
+def power_spectrum(normalized: NormalizedImage, resolution: float) -> PowerSpectrum:
     """Average the power over overlapping tiles and divide by its radial median.
 
     Parameters
     ----------
-    flat : NormalizedImage
+    normalized : NormalizedImage
     resolution : float
         Finest spacing in Å that is needed.
     """
-    image, pixel = flat.image, flat.pixel_size
+    image, pixel = normalized.image, normalized.pixel_size
     side = min(*image.shape, max(32, round(TILE / pixel)))
     window = np.hanning(side + 2)[1:-1].astype(np.float32)
     taper = np.outer(window, window)
@@ -101,7 +101,7 @@ def power_spectrum(flat: NormalizedImage, resolution: float) -> PowerSpectrum:
     radius = np.hypot(*np.meshgrid(np.arange(-m, m + 1), np.arange(-m, m + 1), indexing="ij"))
     background = _radial_median(full, radius, size / side)
     # an offset is the same along a row: all its power lies in the main lobe of the window
-    on_axis = float(flat.row_noise**2 * window.sum() ** 2 / (window**2).sum())
+    on_axis = float(normalized.row_noise**2 * window.sum() ** 2 / (window**2).sum())
     lobe = _main_lobe(np.arange(-m, m + 1) * step * side * pixel)
     ratio = full / (np.interp(radius, np.arange(len(background)), background) + on_axis * lobe[None])
     # within this radius there is only what is left of the background

@@ -66,15 +66,16 @@ def demodulate(
     width : float
         At most some 10 Å, or the padding lets opposite borders see each other.
     """
-    flat, padded = transform.flat, transform.size
-    pixel = flat.pixel_size
+    normalized, padded = transform.normalized, transform.size
+    pixel = normalized.pixel_size
     sigma = width / pixel
     k = reflections.g @ np.linalg.inv(linear) * pixel
     # even grids of about one sample per sigma
     grid = tuple(2 * max(2, int(np.ceil(n / sigma / 2))) for n in padded)
     grid = tuple(min(m, n - n % 2) for m, n in zip(grid, padded, strict=True))
     keep = tuple(
-        int(np.ceil(image / size * m)) for image, size, m in zip(flat.image.shape, padded, grid, strict=True)
+        int(np.ceil(image / size * m))
+        for image, size, m in zip(normalized.image.shape, padded, grid, strict=True)
     )
     axes = [np.arange(m) * n / m for m, n in zip(grid, padded, strict=True)]
     values = np.empty((len(k), *keep), dtype=np.complex128)
@@ -82,7 +83,7 @@ def demodulate(
         values[index] = _patch(transform.image, wave, sigma, grid, axes)[: keep[0], : keep[1]]
     inner = [axis[:n] for axis, n in zip(axes, keep, strict=True)]
     if transform.weight is None:
-        area = _area(flat.image.shape, sigma, inner)
+        area = _area(normalized.image.shape, sigma, inner)
     else:
         valid = _patch(transform.weight, np.zeros(2), sigma, grid, axes)[: keep[0], : keep[1]]
         area = np.maximum(valid.real, 0.0)

@@ -66,6 +66,6 @@ def lock_in(
     phases = refine_phases(features.transform, reflections, noise, prior, linear)
     measured = phases.values.sum((1, 2))
     places = phases.fringes.places
-    step = places[1, 0, 0] * places[0, 1, 1] / features.flat.pixel_size**2
+    step = places[1, 0, 0] * places[0, 1, 1] / features.normalized.pixel_size**2
     measured *= step / phases.fringes.effective / 2  # Gaussian of unit peak sums to 2 pi sigma²
-    return PhaseLockedLattice(prior, reflections, phases, measured, noise * features.flat.image.size)
+    return PhaseLockedLattice(prior, reflections, phases, measured, noise * features.normalized.image.size)

@@ -125,7 +125,7 @@ def _grown(
     linear, origin = start
     fringes = demodulate(transform, reflections, linear, WIDTH)
     # grow the window: each round must only bear the phase that the last has left
-    reach = float(np.linalg.norm(transform.flat.extent))
+    reach = float(np.linalg.norm(transform.normalized.extent))
     radius: float | None = 25.0
     while True:
         # the strongest reflections hold nearly all that is known of the affine map

@@ -138,12 +138,12 @@ def fit_pose_field(
         If the pixel size does not suit the prior and the image.
     """
     array = prepared_image(image)
-    flat = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
-    linear, origin = flat.in_angstrom(pose)
-    resolution = max(0.85, 2.1 * flat.pixel_size)
+    normalized = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
+    linear, origin = normalized.in_angstrom(pose)
+    resolution = max(0.85, 2.1 * normalized.pixel_size)
     reflections = list_reflections(prior, resolution)
-    noise = power_spectrum(flat, resolution).noise(reflections.g @ np.linalg.inv(linear))
-    transform = PaddedTransform(flat)
+    noise = power_spectrum(normalized, resolution).noise(reflections.g @ np.linalg.inv(linear))
+    transform = PaddedTransform(normalized)
     coarse = demodulate(transform, reflections, linear, WIDTH)
     matched = templated(coarse, origin, noise)
     for blur in _BLURS:
@@ -162,8 +162,8 @@ def fit_pose_field(
         shift = shift + rest
 
     spline = None
-    if is_small(flat.extent):
-        spline = spline_displacement(coarse, matched, noise, shift, flat.extent)
+    if is_small(normalized.extent):
+        spline = spline_displacement(coarse, matched, noise, shift, normalized.extent)
         error = spline.error
 
     reliability, places = None, coarse.places
@@ -187,8 +187,8 @@ def fit_pose_field(
         if float(np.median(deviation)) < 0.1 * usual:
             break
     assert reliability is not None
-    pixels = (places / flat.pixel_size + 0.5) * flat.binning - 0.5
-    scale = flat.binning / flat.pixel_size
+    pixels = (places / normalized.pixel_size + 0.5) * normalized.binning - 0.5
+    scale = normalized.binning / normalized.pixel_size
     return PoseField(pose, pixels[:, 0, 0], pixels[0, :, 1], moved * scale, reliability, error)
 
 

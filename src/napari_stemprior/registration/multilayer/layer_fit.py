@@ -37,16 +37,16 @@ class LayerModel:
 
     Parameters
     ----------
-    flat : NormalizedImage
+    normalized : NormalizedImage
     width : float, optional
         Standard deviation in Å of a column's image; without it the best of `WIDTHS` is found first.
     """
 
-    def __init__(self, flat: NormalizedImage, width: float | None = None) -> None:
-        self.flat = flat
+    def __init__(self, normalized: NormalizedImage, width: float | None = None) -> None:
+        self.normalized = normalized
         self.width = width
-        self._pad = int(np.ceil(3 * BACKGROUND_WIDTH / flat.pixel_size))
-        self._size = tuple(fft.next_fast_len(n + 2 * self._pad, real=True) for n in flat.image.shape)
+        self._pad = int(np.ceil(3 * BACKGROUND_WIDTH / normalized.pixel_size))
+        self._size = tuple(fft.next_fast_len(n + 2 * self._pad, real=True) for n in normalized.image.shape)
 
     def without_others(self, layers: Sequence[Layer], only: int | None = None) -> list[NDArray[np.float32]]:
         """Take all layers but one from the image.
@@ -63,17 +63,19 @@ class LayerModel:
             One for each layer, or for the one that was asked for.
         """
         height, matrix, owner = self._fitted(layers)
-        target = self.flat.image.ravel()
+        target = self.normalized.image.ravel()
         numbers = range(len(layers)) if only is None else [only]
         return [
-            (target - (height * (owner != number)).astype(np.float32) @ matrix).reshape(self.flat.image.shape)
+            (target - (height * (owner != number)).astype(np.float32) @ matrix).reshape(
+                self.normalized.image.shape
+            )
             for number in numbers
         ]
 
     def explained_variance(self, layers: Sequence[Layer]) -> float:
         """Return the share of the image's variance that the layers explain, 0 to 1."""
         height, matrix, _ = self._fitted(layers)
-        target = self.flat.image.ravel()
+        target = self.normalized.image.ravel()
         left = target - height.astype(np.float32) @ matrix
         return 1 - float((left**2).sum()) / float((target**2).sum())
 
@@ -90,7 +92,7 @@ class LayerModel:
         transforms = [spots for layer in layers for spots in self._spots(layer)]
         counts = [len(layer.prior.columns) for layer in layers]
         owner = np.repeat(np.arange(len(layers)), counts)
-        target = self.flat.image.ravel()
+        target = self.normalized.image.ravel()
         best: tuple[float, float, NDArray[np.float64], NDArray[np.float32]] | None = None
         for width in WIDTHS if self.width is None else (self.width,):
             matrix = self._images(transforms, width)
@@ -127,15 +129,15 @@ class LayerModel:
 
     def _images(self, transforms: list[NDArray[np.complex128]], width: float) -> NDArray[np.float32]:
         """Blur the points to columns and take the background away, as flattening does."""
-        rows = fft.fftfreq(self._size[0], self.flat.pixel_size)[:, None]
-        columns = fft.rfftfreq(self._size[1], self.flat.pixel_size)[None]
+        rows = fft.fftfreq(self._size[0], self.normalized.pixel_size)[:, None]
+        columns = fft.rfftfreq(self._size[1], self.normalized.pixel_size)[None]
         square = -2 * np.pi**2 * (rows**2 + columns**2)
         passed = (np.exp(width**2 * square) * (1 - np.exp(BACKGROUND_WIDTH**2 * square))).astype(np.float32)
         height, wide = self._shape
         inner = (slice(self._pad, self._pad + height), slice(self._pad, self._pad + wide))
         images = np.stack([fft.irfft2(t * passed, self._size)[inner].ravel() for t in transforms])
-        return images if self.flat.weight is None else images * self.flat.weight.ravel()
+        return images if self.normalized.weight is None else images * self.normalized.weight.ravel()
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.flat.image.shape[0], self.flat.image.shape[1]
+        return self.normalized.image.shape[0], self.normalized.image.shape[1]

@@ -17,14 +17,14 @@ class PlaneWaveFit:
 
     Parameters
     ----------
-    flat : NormalizedImage
+    normalized : NormalizedImage
     """
 
-    def __init__(self, flat: NormalizedImage) -> None:
-        pixel = flat.pixel_size
-        side = [min(n, round(FIELD / pixel)) for n in flat.image.shape]
-        start = [(n - m) // 2 for n, m in zip(flat.image.shape, side, strict=True)]
-        part = flat.image[start[0] : start[0] + side[0], start[1] : start[1] + side[1]]
+    def __init__(self, normalized: NormalizedImage) -> None:
+        pixel = normalized.pixel_size
+        side = [min(n, round(FIELD / pixel)) for n in normalized.image.shape]
+        start = [(n - m) // 2 for n, m in zip(normalized.image.shape, side, strict=True)]
+        part = normalized.image[start[0] : start[0] + side[0], start[1] : start[1] + side[1]]
         window = [np.hanning(m + 2)[1:-1] for m in side]
         self.axes = [(np.arange(m) + s) * pixel for m, s in zip(side, start, strict=True)]
         self._tables = [_table(*pair) for pair in zip(self.axes, window, strict=True)]

@@ -115,10 +115,10 @@ def register_stack(
     """
     array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
-    flat = preprocess(array, size)
-    features = fourier_features(flat)
+    normalized = preprocess(array, size)
+    features = fourier_features(normalized)
     reflections = [list_reflections(layer, features.resolution) for layer in stack.layers]
-    waves = PlaneWaveFit(flat)
+    waves = PlaneWaveFit(normalized)
     joints = [
         unfolded(waves, stack, reflections, joint) for joint in orientations(features, stack, reflections)
     ]
@@ -130,7 +130,7 @@ def register_stack(
     ]
     starts.sort(key=lambda start: -start.agreement)
     starts = [s for s in starts if s.agreement > starts[0].agreement - _WORSE][: max(1, candidates)]
-    model = LayerModel(flat)
+    model = LayerModel(normalized)
     results = [_judged(features, model, stack, reflections, start) for start in starts]
     if not any(r.is_fit for r in results):  # lattices that coincide have origins that waves cannot tell apart
         results += [
@@ -177,16 +177,18 @@ def refine_stack_poses(
     array = prepared_image(image)
     for layer in stack.layers:
         check_pixel_size(array.shape, pixel_size, layer)
-    flat = preprocess(array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers))
-    features = fourier_features(flat)
+    normalized = preprocess(
+        array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers)
+    )
+    features = fourier_features(normalized)
     reflections = [list_reflections(layer, features.resolution) for layer in stack.layers]
-    linear, _ = flat.in_angstrom(poses[0])
+    linear, _ = normalized.in_angstrom(poses[0])
     turned = np.array([scale * rotation(angle) @ linear for angle in _ANGLES for scale in _LENGTHS])
     near = turned[int(joint_power(features, stack, reflections, turned).argmax())]
-    waves = PlaneWaveFit(flat)
+    waves = PlaneWaveFit(normalized)
     _, maps = unfolded(waves, stack, reflections, near)
     (start,) = origins(waves, stack, reflections, maps, as_it_lies=True)
-    result = _judged(features, LayerModel(flat), stack, reflections, start)
+    result = _judged(features, LayerModel(normalized), stack, reflections, start)
     placed = []
     for layer, own, hand in zip(stack.layers, result.poses, poses, strict=True):
         cells = np.round(own.to_angstrom(hand.origin) @ np.linalg.inv(layer.cell))
@@ -216,13 +218,14 @@ def separated(
     binning : int
         Pixels of the image along one side of theirs.
     """
-    flat = preprocess(prepared_image(image), pixel_size)
+    normalized = preprocess(prepared_image(image), pixel_size)
     layers = [
-        Layer(layer, pose.scaled(1 / flat.binning)) for layer, pose in zip(stack.layers, poses, strict=True)
+        Layer(layer, pose.scaled(1 / normalized.binning))
+        for layer, pose in zip(stack.layers, poses, strict=True)
     ]
-    valid = None if flat.weight is None else flat.weight > 0.5
-    parts = [PreparedImage.of(part, valid) for part in LayerModel(flat).without_others(layers)]
-    return parts, flat.pixel_size, flat.binning
+    valid = None if normalized.weight is None else normalized.weight > 0.5
+    parts = [PreparedImage.of(part, valid) for part in LayerModel(normalized).without_others(layers)]
+    return parts, normalized.pixel_size, normalized.binning
 
 
 def _judged(
@@ -249,7 +252,7 @@ def _locked(
     one_by_one: bool = False,
 ) -> StackPose:
     """Lock every layer on what the others leave of the image; one by one, on what those before it leave."""
-    flat = features.flat
+    normalized = features.normalized
     linear, origin = list(start.linear), list(start.origin)
     order = list(range(len(linear)))
     placed: dict[int, Placement] = {}
@@ -259,20 +262,23 @@ def _locked(
         for number in order:
             there = [n for n in order if n == number or n in placed or not one_by_one]
             layers = [
-                Layer(stack.layers[n], Pose(linear[n] / flat.pixel_size, origin[n] / flat.pixel_size))
+                Layer(
+                    stack.layers[n],
+                    Pose(linear[n] / normalized.pixel_size, origin[n] / normalized.pixel_size),
+                )
                 for n in there
             ]
             rest = features
             if len(there) > 1:
                 left = model.without_others(layers, only=there.index(number))[0]
-                rest = fourier_features(replace(flat, image=left))
+                rest = fourier_features(replace(normalized, image=left))
             layer = stack.layers[number]
             locked = lock_in(rest, reflections[number], layer, linear[number])
             # which way round the basis lies is kept as the stack has it
             placement = Judge(rest, locked).nearest(linear[number])
             placed[number] = placement
             linear[number], origin[number] = placement.linear, placement.origin
-    poses = tuple(to_pose(placed[n], flat, layer) for n, layer in enumerate(stack.layers))
+    poses = tuple(to_pose(placed[n], normalized, layer) for n, layer in enumerate(stack.layers))
     return StackPose(poses, min(pose.score for pose in poses))
 
 
@@ -287,8 +293,8 @@ def _needed(
 
     Two lattices that lie close can share what one of them has made, so each fits what the other leaves.
     """
-    flat = features.flat
-    layers = _layers(stack, result, flat)
+    normalized = features.normalized
+    layers = _layers(stack, result, normalized)
     together = model.explained_variance(layers)
     power = np.array(
         [
@@ -298,15 +304,15 @@ def _needed(
     )
     alone = 0.0
     for number, layer in enumerate(stack.layers):
-        linear, _ = flat.in_angstrom(result.poses[number])
+        linear, _ = normalized.in_angstrom(result.poses[number])
         # a lone lattice lies between those that share it, in whatever basis they are described
-        others = [_nearest(linear, flat.in_angstrom(pose)[0], layer) for pose in result.poses]
+        others = [_nearest(linear, normalized.in_angstrom(pose)[0], layer) for pose in result.poses]
         for other in others:
             start = (linear + other) / 2
             judge = Judge(features, lock_in(features, reflections[number], layer, start))
             placements = [judge.placement(symmetry) for symmetry in lattice_symmetries(layer)]
             best = max(placements, key=lambda placement: placement.quality.agreement)
-            pose = to_pose(best, flat, layer).scaled(1 / flat.binning)
+            pose = to_pose(best, normalized, layer).scaled(1 / normalized.binning)
             alone = max(alone, model.explained_variance([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
     gain = (together - alone) / max(together, 1e-6) / expected
@@ -327,9 +333,9 @@ def _nearest(
     return best if float(np.abs(best - linear).max()) < _NEAR else linear
 
 
-def _layers(stack: Stack, result: StackPose, flat: NormalizedImage) -> list[Layer]:
+def _layers(stack: Stack, result: StackPose, normalized: NormalizedImage) -> list[Layer]:
     return [
-        Layer(layer, pose.scaled(1 / flat.binning))
+        Layer(layer, pose.scaled(1 / normalized.binning))
         for layer, pose in zip(stack.layers, result.poses, strict=True)
     ]
 
@@ -347,9 +353,9 @@ def _is_homobilayer(stack: Stack) -> bool:
 
 def _both_ways_up(best: StackPose, model: LayerModel, stack: Stack) -> list[StackPose]:
     """Two like layers fit either way up; the brighter one is nearer to the entrance, where less is lost."""
-    flat = model.flat
+    normalized = model.normalized
     layers = [
-        Layer(layer, pose.scaled(1 / flat.binning))
+        Layer(layer, pose.scaled(1 / normalized.binning))
         for layer, pose in zip(stack.layers, best.poses, strict=True)
     ]
     upper, lower = model.brightness(layers)
