@@ -20,7 +20,7 @@ NAMES = ["graphene", "MoS2", "1T-TiSe2", "SrTiO3 [001]", "GaAs [110]", "CaF2 [00
 
 
 def _measured(prior, column, width=0.45, tail=0.0, extra=None):
-    """Amplitudes at the reflections of columns of given brightness, flattened as images are."""
+    """Amplitudes at the reflections of columns of given brightness, preprocessed as images are."""
     found = list_reflections(prior)
     places, column = prior.fractional, np.asarray(column, dtype=float)
     if extra is not None:

@@ -155,7 +155,7 @@ def _solved(
     weights /= weights.max(axis=1, keepdims=True)
     tail, width = (v.ravel() for v in np.meshgrid(_TAILS, _WIDTHS, indexing="ij"))
     transfers = np.exp(-2 * np.outer(tail, radius) - 2 * np.pi**2 * np.outer(width**2, radius**2))
-    # flattening takes away the slow part of every column's image
+    # preprocessing takes away the slow part of every column's image
     transfers *= 1 - np.exp(-2 * (np.pi * BACKGROUND_WIDTH * radius) ** 2)
     products = np.einsum("na,nb->nab", waves.conj(), waves).real
     gram = np.tensordot((transfers / deviation) ** 2, products, 1)

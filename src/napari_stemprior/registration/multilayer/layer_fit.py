@@ -128,7 +128,7 @@ class LayerModel:
         return transforms
 
     def _images(self, transforms: list[NDArray[np.complex128]], width: float) -> NDArray[np.float32]:
-        """Blur the points to columns and take the background away, as flattening does."""
+        """Blur the points to columns and take the background away, as preprocessing does."""
         rows = fft.fftfreq(self._size[0], self.normalized.pixel_size)[:, None]
         columns = fft.rfftfreq(self._size[1], self.normalized.pixel_size)[None]
         square = -2 * np.pi**2 * (rows**2 + columns**2)
