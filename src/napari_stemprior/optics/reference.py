@@ -18,7 +18,7 @@ from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
 from napari_stemprior.optics.specimen import scatterers
 from napari_stemprior.structure import StructurePrior
-from napari_stemprior.structure.lattice_points import lattice_points
+from napari_stemprior.structure.lattice_points import lattice_columns
 
 
 class Placed(Protocol):
@@ -208,8 +208,6 @@ def _unrotated(
     prior: StructurePrior, pixel_size: float, field: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Lay the cell's first vector along x, the origin in the middle of the field."""
-    first = prior.cell[0] / np.linalg.norm(prior.cell[0])
-    turn = np.array([first, [-first[1], first[0]]])  # rows: new x, new y
-    middle = np.array(field) / 2
-    low, high = np.zeros(2), np.array(field) - 1.0
-    return lattice_points(prior.fractional, prior.cell, turn[::-1] / pixel_size, middle, low, high)
+    x, y = prior.cell[0] / np.linalg.norm(prior.cell[0])
+    affine = np.array([[-y, x], [x, y]]) / pixel_size
+    return lattice_columns(prior, affine, np.array(field) / 2, field, -0.5)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.structure import StructurePrior
-from napari_stemprior.structure.lattice_points import lattice_points
+from napari_stemprior.structure.lattice_points import lattice_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +128,4 @@ class Pose:
         index : (M,) array of int
             The column of the prior.
         """
-        low = np.full(2, -0.5 - margin)
-        high = np.array(shape, dtype=np.float64) - 0.5 + margin
-        return lattice_points(prior.fractional, prior.cell, self.affine, self.origin, low, high)
+        return lattice_columns(prior, self.affine, self.origin, shape, margin)

@@ -1,54 +1,52 @@
-"""The points of a lattice with a basis that lie in a rectangle."""
+"""The columns of an endless lattice that fall on a field."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-#: Cells that rounding must not lose, in parts of a cell.
-_ROUNDING = 1e-6
+from napari_stemprior.structure.prior import StructurePrior
 
 
-def lattice_points(
-    fractional: NDArray[np.float64],
-    cell: NDArray[np.float64],
+def lattice_columns(
+    prior: StructurePrior,
     affine: NDArray[np.float64],
     origin: NDArray[np.float64],
-    low: ArrayLike,
-    high: ArrayLike,
+    shape: tuple[int, int],
+    margin: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """List every point of a lattice that falls into a rectangle of an image, cell by cell.
+    """List every column of a prior's lattice that falls on an image.
 
     Parameters
     ----------
-    fractional : (N, 2) array
-        The points of one cell, in units of the cell vectors.
-    cell : (2, 2) array
-        Rows are the cell vectors (x, y) in Å.
+    prior : StructurePrior
     affine : (2, 2) array
-        Carries (x, y) in Å to pixels (y, x).
+        Maps (x, y) in Å of the prior to (y, x) in pixels.
     origin : (2,) array
-        Pixel (y, x) of the lattice's origin.
-    low, high : (2,) array-like
-        First pixel (y, x) of the rectangle, and the first beyond it.
+        Pixel (y, x) of the prior's origin.
+    shape : (int, int)
+        Rows and columns of the image, whose pixel centres lie on integers.
+    margin : float
+        Pixels around the image to include as well; less than 0 to leave some out.
 
     Returns
     -------
     positions : (M, 2) array
-        Pixels (y, x).
-    index : (M,) array of int
-        Which of the N points of the cell.
+        Pixels (y, x), cell by cell.
+    index : (M,) array of int64
+        The column of the prior.
     """
-    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-    corners = np.array([(low[0], low[1]), (low[0], high[1]), (high[0], low[1]), (high[0], high[1])])
-    cells = (corners - origin) @ np.linalg.inv(affine).T @ np.linalg.inv(cell)
-    first = np.floor(cells.min(axis=0) - fractional.max(axis=0) - _ROUNDING).astype(int)
-    last = np.ceil(cells.max(axis=0) - fractional.min(axis=0) + _ROUNDING).astype(int)
-    grid = np.stack(
+    low = np.full(2, -0.5 - margin)
+    high = np.array(shape) - 0.5 + margin
+    corners = np.array([(y, x) for y in (low[0], high[0]) for x in (low[1], high[1])])
+    cells = (corners - origin) @ np.linalg.inv(affine).T @ np.linalg.inv(prior.cell)
+    # a column lies up to one cell from the corner of its own
+    first, last = np.floor(cells.min(0)).astype(int) - 1, np.ceil(cells.max(0)).astype(int) + 1
+    ij = np.stack(
         np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(first, last, strict=True)), indexing="ij"), -1
-    ).reshape(-1, 1, 2)
-    places = (grid + fractional[None]).reshape(-1, 2) @ cell
-    yx = places @ affine.T + origin
-    index = np.tile(np.arange(len(fractional)), len(grid))
+    )
+    places = (ij.reshape(-1, 1, 2) + prior.fractional[None]).reshape(-1, 2)
+    yx = places @ prior.cell @ affine.T + origin
+    index = np.tile(np.arange(len(prior.columns)), ij.shape[0] * ij.shape[1])
     inside = ((yx >= low) & (yx < high)).all(axis=1)
-    return yx[inside], index[inside]
+    return yx[inside], index[inside].astype(np.int64)

@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.smooth_fields import random_cosines
-from napari_stemprior.structure.lattice_points import lattice_points
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 from napari_stemprior.training.crystals import Crystal, random_crystal
 from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
@@ -48,9 +47,17 @@ class Lattice:
 
     def columns(self, size: int) -> tuple[Floats, Integers]:
         """Return the (M, 2) positions in pixels on a field of `size`, and the column of the cell."""
-        crystal = self.crystal
-        low, high = np.full(2, -0.5), np.full(2, size - 0.5)
-        return lattice_points(crystal.fractional, crystal.cell, self.affine, self.origin, low, high)
+        inverse = np.linalg.inv(self.affine).T @ np.linalg.inv(self.crystal.cell)
+        corners = (np.array([(0, 0), (0, size), (size, 0), (size, size)], float) - self.origin) @ inverse
+        low, high = np.floor(corners.min(0)).astype(int) - 1, np.ceil(corners.max(0)).astype(int) + 1
+        grid = np.stack(
+            np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij"), -1
+        )
+        places = (grid.reshape(-1, 1, 2) + self.crystal.fractional[None]).reshape(-1, 2)
+        yx = places @ self.crystal.cell @ self.affine.T + self.origin
+        index = np.tile(np.arange(len(self.crystal.fractional)), len(places) // len(self.crystal.fractional))
+        inside = ((yx >= -0.5) & (yx < size - 0.5)).all(axis=1)
+        return yx[inside], index[inside].astype(np.int64)
 
 
 @dataclass(eq=False)
