@@ -10,7 +10,7 @@ from napari_stemprior.qt.jobs.rerun import Box, _seen_from, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Stack, built_in, load_prior
 from napari_stemprior.workflow.fit_lattice import refine_pose
 from napari_stemprior.workflow.lattice_fit import LatticeFit

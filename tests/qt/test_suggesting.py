@@ -17,8 +17,8 @@ from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
 from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import Pose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.registration.ranking import Suggestion
-from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import built_in, load_prior, names
 from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.prior_groups import prior_groups

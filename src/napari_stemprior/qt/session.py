@@ -26,7 +26,7 @@ from napari_stemprior.qt.layers.image_notes import (
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
 from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
 from napari_stemprior.workflow.operations import Operations
