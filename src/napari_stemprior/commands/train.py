@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_stemprior.progress import drain
     from napari_stemprior.training.config import read_config
     from napari_stemprior.training.crystals import library_crystals, load_bank
-    from napari_stemprior.training.devices import start_fabric
+    from napari_stemprior.training.distributed import start_fabric
     from napari_stemprior.training.train import Trainer
 
     config = read_config(args.config).with_options(
@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(config, args.output, bank, fabric=fabric)
     if args.start_from and trainer.step == 0:
         network, _ = load_network(args.start_from)
-        trainer.network.load_state_dict(network.state_dict())
-        trainer.average.load_state_dict(network.state_dict())
+        trainer.state.start_from(network.state_dict())
     with tqdm(
         total=config.steps,
         initial=trainer.step,
