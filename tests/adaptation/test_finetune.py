@@ -11,14 +11,14 @@ from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
-from napari_stemprior.training.crystals import library_crystals
+from napari_stemprior.training.structure_bank import library_bank
 
 CONFIG = FinetuneConfig(steps=6, batch=2, side=32, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
 def bank():
-    return library_crystals()[:3]
+    return library_bank()[:3]
 
 
 def parent():

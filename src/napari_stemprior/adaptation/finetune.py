@@ -23,7 +23,7 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
-from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.examples import Example, collate, make_example
 from napari_stemprior.training.losses import losses
 from napari_stemprior.training.prompt_sampling import PromptOdds
@@ -98,7 +98,7 @@ class FineTuner:
     network : StructurePromptedNet
         The parent; it is changed.
     views : sequence of CorrectedView
-    bank : list of Crystal
+    bank : list of StructurePrior
         What simulated scenes are made of.
     config : FinetuneConfig
     state : pathlib.Path, optional
@@ -117,7 +117,7 @@ class FineTuner:
         self,
         network: StructurePromptedNet,
         views: Sequence[CorrectedView],
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         config: FinetuneConfig,
         *,
         state: Path | None = None,
@@ -232,7 +232,7 @@ class FineTuner:
         if self.state_path is None or self.step == 0:
             return
         extra = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
-        self.state.save(self.state_path, {"steps": str(self.steps), "identity": self.identity}, extra)
+        self.state.save_to(self.state_path, {"steps": str(self.steps), "identity": self.identity}, extra)
 
     def _resume(self, path: Path) -> None:
         def check(metadata: Mapping[str, str]) -> None:
@@ -243,5 +243,5 @@ class FineTuner:
                 )
             self.steps = int(metadata["steps"])  # the schedule depends on it
 
-        extra, _ = self.state.resume(path, check)
+        extra, _ = self.state.resume_from(path, check)
         self.losses = extra["losses"].tolist()

@@ -33,15 +33,15 @@ def run(args: argparse.Namespace) -> int:
     from napari_stemprior.network.checkpoint import load_network
     from napari_stemprior.progress import drain
     from napari_stemprior.training.config import read_config
-    from napari_stemprior.training.crystals import library_crystals, load_bank
     from napari_stemprior.training.distributed import start_fabric
+    from napari_stemprior.training.structure_bank import library_bank, load_bank
     from napari_stemprior.training.train import Trainer
 
     config = read_config(args.config).with_options(
         steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
         seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
     )  # fmt: skip
-    bank = load_bank(args.bank) if args.bank else library_crystals()
+    bank = load_bank(args.bank) if args.bank else library_bank()
     fabric = start_fabric(config)
     trainer = Trainer(config, args.output, bank, fabric=fabric)
     if args.start_from and trainer.step == 0:

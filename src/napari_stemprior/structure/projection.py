@@ -15,7 +15,13 @@ from scipy.spatial import cKDTree
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
 from napari_stemprior.structure.periodic import image_distance, minimum_image, nearest_distance
-from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
+from napari_stemprior.structure.prior import (
+    HAADF_EXPONENT,
+    MERGE_DISTANCE,
+    Column,
+    StructurePrior,
+    numbered_sites,
+)
 from napari_stemprior.structure.translations import smallest_cell, wrapped
 from napari_stemprior.structure.unit_cell import UnitCell
 
@@ -380,10 +386,4 @@ def _smallest_projected(
 
 def _labelled(columns: list[Column]) -> tuple[Column, ...]:
     """Sort by layer and weight and number the sites of each element."""
-    ordered = sorted(columns, key=lambda c: (c.layer, -round(c.z_weight, 6), c.position))
-    seen: dict[str, int] = defaultdict(int)
-    labelled = []
-    for column in ordered:
-        seen[column.element] += 1
-        labelled.append(replace(column, site=f"{column.element}{seen[column.element]}"))
-    return tuple(labelled)
+    return numbered_sites(sorted(columns, key=lambda c: (c.layer, -round(c.z_weight, 6), c.position)))

@@ -13,8 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.acquisition import RECORDED, acquire
-from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, prompt_for
 from napari_stemprior.training.scenes import DISORDERED, random_scene
 
@@ -61,7 +61,7 @@ class Example:
 
 def make_example(
     rng: np.random.Generator,
-    bank: list[Crystal],
+    bank: list[StructurePrior],
     side: int,
     kind: PromptKind | None = None,
     odds: PromptOdds | None = None,
@@ -151,7 +151,7 @@ class ExampleStream(IterableDataset[Example]):
 
     Parameters
     ----------
-    bank : list of Crystal
+    bank : list of StructurePrior
     side : int
         Pixels of a crop.
     batch : int
@@ -169,7 +169,7 @@ class ExampleStream(IterableDataset[Example]):
 
     def __init__(
         self,
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         side: int,
         batch: int,
         seed: int,

@@ -101,10 +101,10 @@ class RunState(Generic[Network]):
         self._average.update_parameters(self.network)
         self.step += 1
 
-    def save(
+    def save_to(
         self, path: Path, metadata: Mapping[str, str], extra: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Write everything that `resume` needs.
+        """Write everything that `resume_from` needs.
 
         Parameters
         ----------
@@ -132,10 +132,10 @@ class RunState(Generic[Network]):
             path,
         )
 
-    def resume(
+    def resume_from(
         self, path: Path, check: Callable[[Mapping[str, str]], None]
     ) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Go on from what `save` wrote.
+        """Go on from what `save_to` wrote.
 
         Parameters
         ----------

@@ -25,8 +25,8 @@ from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig
-from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.distributed import share_gradients
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.loss_log import append_losses, forget_after
@@ -47,7 +47,7 @@ class Trainer:
     ----------
     config : TrainingConfig
     folder : pathlib.Path
-    bank : list of Crystal
+    bank : list of StructurePrior
         What scenes are made of, beside random crystals.
     build : callable, optional
         Makes the network from its configuration; for rivals that change a part of it.
@@ -60,7 +60,7 @@ class Trainer:
         self,
         config: TrainingConfig,
         folder: Path,
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
         fabric: Fabric | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Trainer:
         )
         self.seconds = 0.0
         if self._state_path.exists():
-            _, metadata = self.state.resume(self._state_path, self._check)
+            _, metadata = self.state.resume_from(self._state_path, self._check)
             self.seconds = float(metadata["seconds"])
             if self._writes:
                 forget_after(self.folder / "log.csv", self.step)
@@ -161,7 +161,7 @@ class Trainer:
 
     def _save(self) -> None:
         metadata = {"seconds": str(self.seconds), "config": self.state.network.config.to_json()}
-        self.state.save(self._state_path, metadata)
+        self.state.save_to(self._state_path, metadata)
         notes = {
             "steps": self.step,
             "samples": self.step * self.config.batch * self._devices,
