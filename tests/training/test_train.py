@@ -115,7 +115,7 @@ def test_a_part_that_is_left_out_has_no_weights() -> None:
         "self_attention": "self_attention.",
         "cell_attention": "cell_attention.",
         "site_attention": "site_",
-        "embeddings": "project_image.",
+        "embeddings": "contrast.",
     }
     for switch, prefix in parts.items():
         left = set(StructurePromptedNet(NetworkConfig(**{switch: False})).state_dict())
