@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes that draw scenes")
     parser.add_argument("--device", help="auto, cpu, cuda or mps")
     parser.add_argument("--devices", type=int, help="how many of them, through Lightning Fabric")
-    parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
+    parser.add_argument(
+        "--bank", type=Path, help="crystals of 'stemprior structures' instead of the built-in ones"
+    )
     parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
 
 
