@@ -1,4 +1,4 @@
-"""Fine-tuning learns, rehearses, stops and goes on."""
+"""Fine-tuning learns, distils the parent, stops and goes on."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_the_loss_on_the_pairs_falls(bank):
     assert np.mean(tuner.losses[-8:]) < 0.8 * np.mean(tuner.losses[:8])
 
 
-def test_half_of_a_batch_is_rehearsed_as_the_parent_knew_it(bank):
+def test_half_of_a_batch_are_scenes_as_the_parent_knew_them(bank):
     tuner = FineTuner(
         parent(), [make_view(known=left_half())], bank, FinetuneConfig(steps=1, batch=4, side=32)
     )

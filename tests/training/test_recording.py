@@ -56,16 +56,16 @@ def test_no_target_lies_on_a_filled_pixel(bank: list[StructurePrior]) -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         scene = random_scene(rng, bank, SIZE + 32)
-        exposure = acquire(scene, rng, recorded=1.0)
+        acquired = acquire(scene, rng, recorded=1.0)
         example = make_example(np.random.default_rng(seed), bank, SIZE, PromptKind.ABSENT, recorded=1.0)
-        np.testing.assert_array_equal(example.image[0, 0].numpy(), exposure.image[16:-16, 16:-16])
-        area = exposure.filled[16:-16, 16:-16]
+        np.testing.assert_array_equal(example.image[0, 0].numpy(), acquired.image[16:-16, 16:-16])
+        area = acquired.filled[16:-16, 16:-16]
         row, column = example.columns[0].round().long().numpy().T
         assert not area[row, column].any()
         heat = example.heat[0].max(dim=0).values.numpy()
         deep = binary_erosion(area, np.ones((5, 5)))
         assert heat[deep].max(initial=0) < 0.35  # nothing but the flank of a column outside
-        hidden += int((~exposure.shows(exposure.scene.true_columns()[0])).sum())
+        hidden += int((~acquired.shows(acquired.scene.true_columns()[0])).sum())
     assert hidden > 100
 
 

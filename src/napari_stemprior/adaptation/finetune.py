@@ -205,13 +205,17 @@ class FineTuner:
         batch.prompt = batch.prompt.to(self.device)
         with mixed_precision(self.device):
             output = self.state.network(batch.image, batch.prompt)
-        self._rehearse(batch)
+        self._distil(batch)
         total = losses(output, batch)["total"]
         self.state.learn(total)
         return float(total.detach())
 
-    def _rehearse(self, batch: Example) -> None:
-        """Ask of the simulated scenes what the parent said of them: that is what must not be forgotten."""
+    def _distil(self, batch: Example) -> None:
+        """Make what the parent says of the simulated scenes their target, so that it is not forgotten.
+
+        Distillation from the network before training: Li and Hoiem, Learning without Forgetting
+        (arXiv:1606.09282).
+        """
         count = self.config.replayed
         if count:
             prompt = StructurePrompt(**{name: value[:count] for name, value in vars(batch.prompt).items()})

@@ -74,12 +74,12 @@ def make_example(
     `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
     without a crystal. Columns in what was filled in are no targets.
     """
-    exposure = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
-    scene, image = exposure.scene, exposure.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    acquired = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
+    scene, image = acquired.scene, acquired.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
     yx, hidden, lattice, index = scene.true_columns()
-    seen = exposure.shows(yx)
+    seen = acquired.shows(yx)
     yx, hidden, lattice, index = yx[seen] - _MARGIN, hidden[seen], lattice[seen], index[seen]
     on_site = (token_of[lattice] >= 0) & (index >= 0)
     token = np.where(on_site, token_of[lattice] + index, -1)
