@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.training.crystals import library_crystals, save_bank
+from napari_stemprior.training.structure_bank import library_bank, save_bank
 from validation_set import DOSES, Item, items
 
 
@@ -44,7 +44,7 @@ def main() -> None:
                 images[name] = item.micrograph(dose, seed)
                 images[f"{name}|pixel_size"] = np.float32([item.pixel_size])
     np.savez_compressed(options.output / "images.npz", **images)
-    save_bank(library_crystals(), options.output / "bank.npz")
+    save_bank(library_bank(), options.output / "bank.npz")
     print(f"{len(images) // 2} micrographs written to {options.output / 'images.npz'}")
 
 

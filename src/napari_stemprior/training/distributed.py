@@ -1,4 +1,4 @@
-"""Where training runs: one device as it is, several through Lightning Fabric."""
+"""Training on several devices at once, through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -13,19 +13,6 @@ from napari_stemprior.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-def training_device(config: TrainingConfig) -> torch.device:
-    """Return the device that a run on a single one takes; ``auto`` is CUDA or else the CPU.
-
-    Raises
-    ------
-    DeviceError
-        If the machine has no such device.
-    """
-    if config.device == "auto":
-        return resolve_device("cuda" if torch.cuda.is_available() else "cpu")
-    return resolve_device(config.device)
 
 
 def start_fabric(config: TrainingConfig) -> Fabric | None:
@@ -51,7 +38,7 @@ def start_fabric(config: TrainingConfig) -> Fabric | None:
         raise TrainingError(
             "Training on several devices needs Lightning Fabric: pip install napari-stemprior[train]."
         ) from error
-    kind = training_device(config).type
+    kind = resolve_device(config.device).type
     if kind == "cuda" and torch.cuda.device_count() < config.devices:
         raise TrainingError(
             f"{config.devices} devices are asked for, this machine has {torch.cuda.device_count()}."

@@ -11,8 +11,10 @@ from torch import nn
 
 from napari_stemprior.errors import DeviceError, TrainingError
 from napari_stemprior.network.checkpoint import load_network
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.training.config import TrainingConfig
-from napari_stemprior.training.devices import share_gradients, start_fabric, training_device
+from napari_stemprior.training.distributed import share_gradients, start_fabric
+from napari_stemprior.training.train import Trainer
 
 
 class FakeFabric:
@@ -32,13 +34,14 @@ def test_gradients_are_averaged_and_parts_that_were_not_reached_get_some() -> No
     torch.testing.assert_close(network["unused"].weight.grad, torch.zeros(1, 4))
 
 
-def test_training_takes_no_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_takes_no_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert training_device(TrainingConfig()) == torch.device("cuda")
-    assert training_device(TrainingConfig(device="cuda:0")) == torch.device("cuda:0")
+    assert resolve_device(TrainingConfig().device) == torch.device("cuda")
     with pytest.raises(DeviceError, match="no device 'cuda:7'"):
-        training_device(TrainingConfig(device="cuda:7"))
+        Trainer(TrainingConfig(device="cuda:7"), tmp_path, [])
+    with pytest.raises(DeviceError, match="no device 'cuda:7'"):
+        start_fabric(TrainingConfig(device="cuda:7", devices=2))
 
 
 def test_one_device_needs_no_fabric() -> None:
