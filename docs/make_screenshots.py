@@ -79,11 +79,11 @@ def choose(
     take(viewer, desk, folder, "2-stack", views, only("2 Lattice prior"))
     panel.own_fold.set_expanded(False)
     demo.pick_prior(desk, "MoS2")
-    panel.hand_fold.set_expanded(True)
-    panel.hand.drag.click()
-    panel.hand.angle.setValue(6.0)
+    panel.manual_fit_fold.set_expanded(True)
+    panel.manual_fit.drag.click()
+    panel.manual_fit.angle.setValue(6.0)
     take(viewer, desk, folder, "2-hand", views, only("2 Lattice prior"), bottom=True)
-    panel.hand_fold.set_expanded(False)
+    panel.manual_fit_fold.set_expanded(False)
     demo.pick_prior(desk, "MoS2")
 
 

@@ -1,4 +1,4 @@
-"""Step 5 on a viewer without a window: keys, mouse, ghosts, colours, frames."""
+"""Step 5 on a viewer without a window: keys, mouse, empty sites, colours, frames."""
 
 from types import SimpleNamespace
 
@@ -106,7 +106,7 @@ def test_the_review_comes_to_the_empty_site_and_one_key_settles_it(bench):
     bench.fill()
     bench.press("N")
     assert "no atom on a site of" in bench.panel.queue.text()
-    assert len(bench.panel.ghosts.layer.data) == 1, "the ghosts show themselves"
+    assert len(bench.panel.empty_sites.layer.data) == 1, "the empty sites are shown"
     n = len(bench.editor.table())
     bench.press("O")
     assert last(bench.editor)["status"] == "vacancy"
@@ -114,11 +114,11 @@ def test_the_review_comes_to_the_empty_site_and_one_key_settles_it(bench):
     np.testing.assert_allclose(bench.editor.vacancies().yx, [bench.site], atol=0.3)
     assert len(bench.editor.table()) == n, "a vacancy is no atom"
     assert len(bench.editor.table(vacancies=True)) == n + 1
-    assert len(bench.panel.ghosts.layer.data) == 0
+    assert len(bench.panel.empty_sites.layer.data) == 0
     assert "1 vacancy" in bench.panel.counts.text()
     assert bench.panel.queue.text() == "Nothing waits for a review."
     bench.press("Ctrl+Z")
-    assert len(bench.panel.ghosts.layer.data) == 1
+    assert len(bench.panel.empty_sites.layer.data) == 1
     bench.press("N")
     bench.press("I")
     row = last(bench.editor)
@@ -241,7 +241,7 @@ def test_a_deleted_vacancy_opens_its_site_again(bench):
     bench.editor.select([len(bench.editor.rows) - 1])
     bench.press("Delete")
     assert not bench.editor.rows["status"].isin(["vacancy", "rejected"]).any()
-    assert len(bench.panel.ghosts.layer.data) == 1
+    assert len(bench.panel.empty_sites.layer.data) == 1
 
 
 def test_quick_edit_ends_with_another_tool_or_the_layer(bench):
@@ -259,7 +259,7 @@ def test_quick_edit_ends_with_another_tool_or_the_layer(bench):
 
 def test_every_quantity_colours_every_atom_and_has_a_legend(bench):
     bench.fill()
-    see = bench.panel.see
+    see = bench.panel.display
     seen = []
     for quantity in QUANTITIES:
         assert see.quantity.currentText() == quantity.name
@@ -277,7 +277,7 @@ def test_every_quantity_colours_every_atom_and_has_a_legend(bench):
 def test_displacement_without_a_lattice_says_so(bench):
     bench.fill()
     bench.session.set_placed(None)
-    see = bench.panel.see
+    see = bench.panel.display
     see.quantity.setCurrentIndex(QUANTITIES.index(DISPLACEMENT))
     assert "Fit the lattice" in see.legend.names.text()
     assert (bench.editor.layer.border_color[:, 3] == 1).all(), "grey, but there"
@@ -291,10 +291,10 @@ def test_a_value_that_is_missing_is_grey():
 
 def test_holding_h_shows_the_image_alone(bench):
     bench.fill()
-    bench.panel.show_ghosts.click()
+    bench.panel.show_empty_sites.click()
     image, atoms = bench.session.image, bench.editor.layer
-    ghosts = bench.panel.ghosts.layer
-    ghosts.visible = False
+    empty_sites = bench.panel.empty_sites.layer
+    empty_sites.visible = False
     held = bench.press("H")
     next(held)
     assert image.visible
@@ -302,7 +302,7 @@ def test_holding_h_shows_the_image_alone(bench):
     with pytest.raises(StopIteration):
         next(held)
     assert atoms.visible
-    assert not ghosts.visible, "what was hidden before stays so"
+    assert not empty_sites.visible, "what was hidden before stays so"
 
 
 def test_the_history_is_a_list_and_a_click_goes_there(bench):
@@ -429,7 +429,7 @@ def test_many_atoms_show_those_in_view(bench):
     grid = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2) * 8.0 + 4
     image = add_image(bench.viewer, shape=(n * 8, n * 8))
     bench.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
-    editor, view = bench.editor, bench.panel.working_view
+    editor, view = bench.editor, bench.panel.point_culling
     bench.viewer.reset_view()
     editor.take_prediction(AtomTable.from_positions(grid, PIXEL_SIZE, element="Mo"))
     assert view.far

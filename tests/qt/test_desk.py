@@ -323,7 +323,7 @@ def test_correcting_by_buttons(make, viewer):
     assert "Se <b>1</b>" in panel.counts.text()
     editor.layer.add((3, 3))
     assert editor.rows.iloc[-1]["element"] == "Se"
-    panel.see.show_rejected.setChecked(True)
+    panel.display.show_rejected.setChecked(True)
     assert editor.layer.shown.all()
 
 
@@ -347,7 +347,7 @@ def test_the_keys_do_what_the_table_says(make, viewer):
 
 def test_the_threshold_slider_hides(make, viewer, qtbot):
     desk = make().segmented()
-    desk.correct_panel.see.threshold.setValue(0.6)
+    desk.correct_panel.display.threshold.setValue(0.6)
     layer = desk.session.editor.layer
     qtbot.waitUntil(lambda: not layer.shown.all(), timeout=60_000)
     assert len(layer.data) == len(desk.session.editor.rows)

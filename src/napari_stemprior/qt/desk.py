@@ -49,7 +49,7 @@ class StempriorDesk(QWidget):
         self.segment_panel = SegmentPanel(self.session, self.runner)
         self.correct_panel = CorrectPanel(self.session, self.runner)
         self.export_panel = ExportPanel(self.session, self.runner)
-        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.around)
+        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
@@ -86,7 +86,7 @@ class StempriorDesk(QWidget):
             self._closed = True
             self.runner.cancel()
             self.finetune_panel.close_process()
-            self.prior_panel.hand.close_mode()
+            self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
         self.session.close()
         super().closeEvent(event)

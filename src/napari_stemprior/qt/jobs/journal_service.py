@@ -29,7 +29,7 @@ _RETRY = 5000
 _DIAMETER = 1.1
 
 
-class Safekeeping(QObject):
+class JournalService(QObject):
     """The journals of the images of one desk.
 
     Parameters

@@ -70,11 +70,11 @@ class Colouring:
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
-    def __init__(self, surroundings: ImageContext) -> None:
-        self.around = surroundings
+    def __init__(self, context: ImageContext) -> None:
+        self.context = context
         self.quantity = ELEMENT
         self.limits = (0.0, 1.0)
         self.problem = ""
@@ -92,7 +92,7 @@ class Colouring:
         if self.quantity.limits is not None:
             self.limits = self.quantity.limits
             return
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         values = None if editor is None else self._values(editor.rows)
         finite = values[np.isfinite(values)] if values is not None else np.empty(0)
         if values is None:
@@ -116,7 +116,7 @@ class Colouring:
 
     def legend(self) -> Legend:
         """Say what the colours mean."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         if self.problem:
             return Legend(problem=self.problem)
         if self.quantity is LAYER:
@@ -132,5 +132,5 @@ class Colouring:
         if self.quantity in (CONFIDENCE, EVIDENCE):
             return rows[self.quantity.name].to_numpy(float)
         if self.quantity is DISPLACEMENT:
-            return self.around.displacement(rows)
-        return self.around.brightness(rows[["y_px", "x_px"]].to_numpy(float))
+            return self.context.displacement(rows)
+        return self.context.brightness(rows[["y_px", "x_px"]].to_numpy(float))

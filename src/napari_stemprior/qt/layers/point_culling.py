@@ -31,7 +31,7 @@ _LARGEST, _DELAY = 2048, 60
 _SMALLEST = 100
 
 
-class WorkingView(QObject):
+class PointCulling(QObject):
     """Chooses the rows that the atoms layer holds, as the camera moves.
 
     Parameters

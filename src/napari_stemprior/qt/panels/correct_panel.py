@@ -15,20 +15,20 @@ from napari_stemprior.qt.editing.history_list import HistoryBox
 from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
-from napari_stemprior.qt.jobs.journal_service import Safekeeping
+from napari_stemprior.qt.jobs.journal_service import JournalService
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer, hint
-from napari_stemprior.qt.layers.point_culling import WorkingView
+from napari_stemprior.qt.layers.point_culling import PointCulling
 from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets import shortcuts
 from napari_stemprior.qt.widgets.atom_counts import count_atoms
-from napari_stemprior.qt.widgets.display_box import SeeBox
+from napari_stemprior.qt.widgets.display_box import DisplayBox
 from napari_stemprior.qt.widgets.frame_box import FrameBox
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
 from napari_stemprior.qt.widgets.inferred_box import InferredBox
-from napari_stemprior.qt.widgets.recovery_box import KeepingBox
+from napari_stemprior.qt.widgets.recovery_box import RecoveryBox
 
 _NO_LATTICE = "Fit the lattice in step 2 first; then its empty sites are known."
 _SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
@@ -41,12 +41,12 @@ class CorrectPanel(Panel):
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
         self._generation: tuple[object, ...] | None = None
-        self.around = ImageContext(session)
-        self.review = Review(self.around)
-        self.ghosts = EmptySitesLayer(self.around)
-        self.quick_edit = QuickEdit(self.around)
-        self.working_view = WorkingView(session, self)
-        self.safekeeping = Safekeeping(session, self)
+        self.context = ImageContext(session)
+        self.review = Review(self.context)
+        self.empty_sites = EmptySitesLayer(self.context)
+        self.quick_edit = QuickEdit(self.context)
+        self.point_culling = PointCulling(session, self)
+        self.journal_service = JournalService(session, self)
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -54,7 +54,7 @@ class CorrectPanel(Panel):
         self.refresh()
 
     def _make_widgets(self) -> None:
-        self.keeping = KeepingBox(self.safekeeping)
+        self.recovery = RecoveryBox(self.journal_service)
         self.counts = small_label()
         self.queue = small_label()
         self.inferred = InferredBox(self.review)
@@ -69,13 +69,13 @@ class CorrectPanel(Panel):
         self.set_species = QPushButton("Set selected")
         self.quick = QPushButton("Quick edit")
         self.quick.setCheckable(True)
-        self.show_ghosts = QPushButton("Empty sites")
-        self.show_ghosts.setCheckable(True)
-        self.ghost_note = small_label()
+        self.show_empty_sites = QPushButton("Empty sites")
+        self.show_empty_sites.setCheckable(True)
+        self.empty_sites_note = small_label()
         self.fill = QPushButton("+ Atom here")
         self.vacancy = QPushButton("◇ Vacancy")
         self.frames = FrameBox(self.session)
-        self.see = SeeBox(self.around)
+        self.display = DisplayBox(self.context)
         self.history_box = HistoryBox()
         self.undo, self.redo = self.history_box.undo, self.history_box.redo
         self.history = self.history_box.list
@@ -83,20 +83,20 @@ class CorrectPanel(Panel):
         self._help: HelpDialog | None = None
 
     def _lay_out(self) -> None:
-        self.add(self.keeping)
+        self.add(self.recovery)
         self.add(self.counts)
         self.add(self.queue)
         self.add(self.inferred)
         self.add(self._row(self.previous, self.next))
         self.add(self._row(self.accept, self.reject))
         self.form().addRow("Species", self._row(self.species, self.set_species))
-        self.add(self._row(self.quick, self.show_ghosts))
-        self.add(self.ghost_note)
+        self.add(self._row(self.quick, self.show_empty_sites))
+        self.add(self.empty_sites_note)
         self.add(self._row(self.fill, self.vacancy))
         self.add(self.frames)
-        self.add(self.see)
+        self.add(self.display)
         self.add(self.history_box)
-        self.add(self.keeping.kept)
+        self.add(self.recovery.kept)
         self.add(self.help)
 
     def _connect(self) -> None:
@@ -108,7 +108,7 @@ class CorrectPanel(Panel):
             (self.reject, self.reject_selected),
             (self.set_species, self._on_set_species),
             (self.quick, self.toggle_quick_edit),
-            (self.show_ghosts, self._on_ghosts),
+            (self.show_empty_sites, self._on_show_empty_sites),
             (self.fill, self.fill_site),
             (self.vacancy, self.mark_vacancy),
             (self.undo, self.undo_edit),
@@ -135,18 +135,18 @@ class CorrectPanel(Panel):
         if generation != self._generation:  # other atoms, perhaps of other elements
             self._generation = generation
             self._fill_species()
-            self.see.fit()
+            self.display.fit()
         none = "" if editor is not None else NO_ATOMS
         self._allow_edits(none)
-        self.ghosts.update()
+        self.empty_sites.update()
         self.frames.refresh()
-        self.see.refresh(none)
+        self.display.refresh(none)
         self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
         self.inferred.refresh()
         self._show_counts(editor)
         self._show_queue()
-        self._show_ghosts()
-        self.keeping.refresh()
+        self._show_empty_sites_note()
+        self.recovery.refresh()
 
     # --- actions, for buttons and keys ----------------------------------------------------------
     def go_next(self, *_: Any) -> None:
@@ -163,7 +163,7 @@ class CorrectPanel(Panel):
         if self.inferred.is_here:
             self.inferred.judge("accepted")
         elif site is not None:
-            self._settle_site(site, self.ghosts.confirm)
+            self._settle_site(site, self.empty_sites.confirm)
         else:
             self._judge("accepted")
 
@@ -173,7 +173,7 @@ class CorrectPanel(Panel):
         if self.inferred.is_here:
             self.inferred.judge("rejected")
         elif site is not None:
-            self._settle_site(site, self.ghosts.fill)
+            self._settle_site(site, self.empty_sites.fill)
         else:
             self._judge("rejected")
 
@@ -183,13 +183,13 @@ class CorrectPanel(Panel):
         if site is None:
             show_info("There is no empty site here: go to one with N, or point at a faint diamond.")
         else:
-            self._settle_site(site, self.ghosts.fill)
+            self._settle_site(site, self.empty_sites.fill)
 
     def mark_vacancy(self, *_: Any) -> None:
         """Mark the empty site at the mouse or under review, else the selected atoms, as a vacancy."""
         site = self._site(mouse=True)
         if site is not None:
-            self._settle_site(site, self.ghosts.confirm)
+            self._settle_site(site, self.empty_sites.confirm)
         else:
             self._judge("vacancy")
 
@@ -256,7 +256,7 @@ class CorrectPanel(Panel):
             self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
             self._bound.restyled.disconnect(self._on_applied)
         self._bound = editor
-        self.working_view.bind(editor)
+        self.point_culling.bind(editor)
         self.quick_edit.follow()
         if editor is None:
             return
@@ -273,15 +273,15 @@ class CorrectPanel(Panel):
             "paste": self.paste,
             "undo": self.undo_edit,
             "redo": self.redo_edit,
-            "hide": self.see.hide_overlays,
-            "colour": self.see.next_quantity,
+            "hide": self.display.hide_overlays,
+            "colour": self.display.next_quantity,
             "help": self.show_help,
         }
-        shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
+        shortcuts.bind(editor.layer, handlers, {"hide": self.display.restore_overlays})
         editor.layer.selected_data.events.items_changed.connect(self._on_selected)
         editor.restyled.connect(self._on_applied)
         self._fill_species()
-        self.see.apply()
+        self.display.apply()
 
     def _go(self, by: int) -> None:
         editor = self.session.editor
@@ -291,9 +291,9 @@ class CorrectPanel(Panel):
         doubt = self.review.step(self.session.viewer, by)
         if doubt is None:
             show_info("Nothing waits for a review.")
-        elif doubt.site >= 0 and not self.ghosts.wanted:
-            self.show_ghosts.setChecked(True)
-            self._on_ghosts(True)
+        elif doubt.site >= 0 and not self.empty_sites.wanted:
+            self.show_empty_sites.setChecked(True)
+            self._on_show_empty_sites(True)
         self._show_queue()
 
     def _judge(self, status: str) -> None:
@@ -313,7 +313,7 @@ class CorrectPanel(Panel):
         """Return the empty site that is meant: the one at the mouse, else the one under review."""
         if mouse and self.quick_edit.active:
             place = self._mouse()
-            at_mouse = None if place is None else self.ghosts.nearest(place)
+            at_mouse = None if place is None else self.empty_sites.nearest(place)
             if at_mouse is not None:
                 return at_mouse
         here, editor = self.review.here, self.session.editor
@@ -330,7 +330,7 @@ class CorrectPanel(Panel):
 
     def _mouse(self) -> Any:
         """Return the pixel under the mouse, or None where it is outside the image."""
-        editor, shape = self.session.editor, self.around.shape
+        editor, shape = self.session.editor, self.context.shape
         if editor is None or shape is None:
             return None
         y, x = editor.layer.world_to_data(self.session.viewer.cursor.position)[-2:]
@@ -341,7 +341,7 @@ class CorrectPanel(Panel):
         self._show_queue()
 
     def _on_lattice(self, *_: Any) -> None:
-        self.see.fit()
+        self.display.fit()
         self.refresh()
 
     def _on_applied(self) -> None:
@@ -351,20 +351,20 @@ class CorrectPanel(Panel):
     def _on_closing(self) -> None:
         """Let go of viewer and files."""
         self.quick_edit.switch(False)
-        self.see.restore_overlays()
-        self.working_view.close()
-        self.safekeeping.close()
+        self.display.restore_overlays()
+        self.point_culling.close()
+        self.journal_service.close()
 
     def _on_quick(self, on: bool) -> None:
         self.quick.setChecked(on)
-        if on and not self.ghosts.wanted and self.ghosts.sites is not None:
-            self.show_ghosts.setChecked(True)
-            self._on_ghosts(True)
+        if on and not self.empty_sites.wanted and self.empty_sites.sites is not None:
+            self.show_empty_sites.setChecked(True)
+            self._on_show_empty_sites(True)
 
-    def _on_ghosts(self, on: bool) -> None:
-        self.ghosts.wanted = on
-        self.ghosts.update()
-        self._show_ghosts()
+    def _on_show_empty_sites(self, on: bool) -> None:
+        self.empty_sites.wanted = on
+        self.empty_sites.update()
+        self._show_empty_sites_note()
 
     def _fill_species(self, *_: Any) -> None:
         editor, prior = self.session.editor, self.session.chosen
@@ -400,8 +400,10 @@ class CorrectPanel(Panel):
         allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
         mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
         allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
-        lattice = "" if none or self.ghosts.sites is not None else _NO_LATTICE
-        allow(self.show_ghosts, "Show the lattice sites without an atom as faint diamonds.", none, lattice)
+        lattice = "" if none or self.empty_sites.sites is not None else _NO_LATTICE
+        allow(
+            self.show_empty_sites, "Show the lattice sites without an atom as faint diamonds.", none, lattice
+        )
         allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
         allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
         no_queue = "" if self.review.waiting() else "Nothing waits for a review."
@@ -416,7 +418,7 @@ class CorrectPanel(Panel):
             self.state_changed.emit("")
             return
         count, text = count_atoms(editor)
-        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.working_view.far else ""))
+        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
         waiting = len(self.review.waiting())
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
 
@@ -432,7 +434,9 @@ class CorrectPanel(Panel):
         self.queue.setText(text)
         self.queue.setVisible(editor is not None)
 
-    def _show_ghosts(self) -> None:
-        visible = self.ghosts.wanted and self.ghosts.sites is not None and self.session.editor is not None
-        self.ghost_note.setVisible(visible)
-        self.ghost_note.setText(hint(len(self.ghosts.index)) if visible else "")
+    def _show_empty_sites_note(self) -> None:
+        visible = (
+            self.empty_sites.wanted and self.empty_sites.sites is not None and self.session.editor is not None
+        )
+        self.empty_sites_note.setVisible(visible)
+        self.empty_sites_note.setText(hint(len(self.empty_sites.index)) if visible else "")

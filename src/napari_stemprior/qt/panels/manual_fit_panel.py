@@ -37,11 +37,11 @@ from napari_stemprior.workflow.manual_fit import (
 )
 
 _DRAG = "Drag the lattice"
-_POLISH = "Refine the fit"
+_REFINE = "Refine the fit"
 
 
-class HandPanel(QWidget):
-    """Moves, turns and scales the lattice of the prior, and polishes it from there.
+class ManualFitPanel(QWidget):
+    """Moves, turns and scales the lattice of the prior, and refines it from there.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class HandPanel(QWidget):
         self.session, self.runner = session, runner
         self._mouse: LatticeMouse | None = None
         self._before: LatticeFit | None = None
-        self._polished: LatticeFit | None = None
+        self._refined: LatticeFit | None = None
         self.drag = QPushButton(_DRAG)
         self.drag.setCheckable(True)
         self.hint = small_label(HINT)
@@ -70,7 +70,7 @@ class HandPanel(QWidget):
         )
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")
-        self.refine_pose = QPushButton(_POLISH)
+        self.refine_pose = QPushButton(_REFINE)
         for box in (self.x, self.y):  # side by side there is no room for steppers
             box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.result = small_label()
@@ -134,7 +134,7 @@ class HandPanel(QWidget):
             busy,
         )
         placed = session.placed
-        self.result.setVisible(placed is not None and placed is self._polished)
+        self.result.setVisible(placed is not None and placed is self._refined)
         for box in (self.angle, self.x, self.y, self.scale, self.mirrored):
             box.setEnabled(placed is not None and session.pixel_size is not None and not busy)
         if placed is not None and session.pixel_size is not None:
@@ -150,7 +150,7 @@ class HandPanel(QWidget):
                 box.blockSignals(False)
             self.mirrored.setChecked(pose.mirrored)
         if not busy:
-            self.refine_pose.setText(_POLISH)
+            self.refine_pose.setText(_REFINE)
 
     def stop(self, *_: Any) -> None:
         """Leave the mode in which a drag moves the lattice."""
@@ -167,11 +167,11 @@ class HandPanel(QWidget):
             tell(error)
             return
         self._before = placed
-        if self.runner.start(work, self._on_polished):
+        if self.runner.start(work, self._on_refined):
             self.started.emit()
             self.refine_pose.setText("Refining…")
 
-    def _on_polished(self, placed: LatticeFit) -> None:
+    def _on_refined(self, placed: LatticeFit) -> None:
         before, self._before = self._before, None
         session = self.session
         if before is None or session.image is None or session.pixel_size is None:
@@ -179,7 +179,7 @@ class HandPanel(QWidget):
         at = (np.array(shape_of(session.image)) - 1) / 2
         changed = what_changed(before.pose, placed.pose, session.pixel_size, at)
         self.result.setText(f"Refined: {changed}.")
-        self._polished = placed
+        self._refined = placed
         session.set_placed(placed)
         name = (placed.stack or placed.prior).name
         if placed.pose.is_fit:
