@@ -12,9 +12,9 @@ from qtpy.QtCore import Qt
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
-from napari_stemprior.qt.widgets.fit_text import placed_text, second_lattice
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
+from napari_stemprior.qt.widgets.fit_text import placed_text, second_lattice
 from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import Pose

@@ -9,7 +9,7 @@ import numpy as np
 from napari_stemprior.atoms import COLUMNS, STATUSES
 
 if TYPE_CHECKING:
-    from napari_stemprior.qt.editing.editing import AtomEditor
+    from napari_stemprior.qt.editing.atom_editor import AtomEditor
 
 #: Columns that a person can change in napari's table of features.
 _FREE_COLUMNS = ("element", "site", "layer", "status")

@@ -10,7 +10,7 @@ from napari.layers import Points
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 
 from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import ImageContext
 
 #: Screen pixels for 1 Å at which a single atom can be judged.

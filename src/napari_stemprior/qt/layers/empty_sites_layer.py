@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.lattice_sites import LatticeSites
 from napari_stemprior.atoms.review_queue import empty
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
@@ -37,6 +38,11 @@ class EmptySitesLayer:
     def sites(self) -> LatticeSites | None:
         """The sites of the lattice, empty or not."""
         return self.context.sites()
+
+    @property
+    def editor(self) -> AtomEditor | None:
+        """The atoms of the chosen image."""
+        return self.context.session.editor
 
     @property
     def layer(self) -> Points | None:

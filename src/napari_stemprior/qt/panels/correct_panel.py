@@ -7,17 +7,16 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
-from napari_stemprior.atoms import UNKNOWN_ELEMENT
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.history_list import HistoryBox
 from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.journal_service import JournalService
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer, hint
+from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer
 from napari_stemprior.qt.layers.point_culling import PointCulling
 from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.panels.section import small_label
@@ -25,12 +24,13 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets import shortcuts
 from napari_stemprior.qt.widgets.atom_counts import count_atoms
 from napari_stemprior.qt.widgets.display_box import DisplayBox
+from napari_stemprior.qt.widgets.empty_sites_box import EmptySitesBox
 from napari_stemprior.qt.widgets.frame_box import FrameBox
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
 from napari_stemprior.qt.widgets.inferred_box import InferredBox
 from napari_stemprior.qt.widgets.recovery_box import RecoveryBox
+from napari_stemprior.qt.widgets.species_box import SpeciesBox
 
-_NO_LATTICE = "Fit the lattice in step 2 first; then its empty sites are known."
 _SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
 
 
@@ -50,7 +50,7 @@ class CorrectPanel(Panel):
         self._make_widgets()
         self._lay_out()
         self._connect()
-        self._fill_species()
+        self.species_box.fill()
         self.refresh()
 
     def _make_widgets(self) -> None:
@@ -62,18 +62,13 @@ class CorrectPanel(Panel):
         self.next = QPushButton("Next ▶")
         self.accept = QPushButton("✓ Accept")
         self.reject = QPushButton("✗ Reject")
-        self.species = QComboBox()
-        self.species.setEditable(True)
-        self.species.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.species.setMinimumContentsLength(4)
-        self.set_species = QPushButton("Set selected")
+        self.species_box = SpeciesBox(self.session)
+        self.species, self.set_species = self.species_box.species, self.species_box.set_selected
         self.quick = QPushButton("Quick edit")
         self.quick.setCheckable(True)
-        self.show_empty_sites = QPushButton("Empty sites")
-        self.show_empty_sites.setCheckable(True)
-        self.empty_sites_note = small_label()
-        self.fill = QPushButton("+ Atom here")
-        self.vacancy = QPushButton("◇ Vacancy")
+        self.empty_sites_box = EmptySitesBox(self.empty_sites)
+        self.show_empty_sites = self.empty_sites_box.shown
+        self.fill, self.vacancy = self.empty_sites_box.fill, self.empty_sites_box.vacancy
         self.frames = FrameBox(self.session)
         self.display = DisplayBox(self.context)
         self.history_box = HistoryBox()
@@ -89,10 +84,9 @@ class CorrectPanel(Panel):
         self.add(self.inferred)
         self.add(self._row(self.previous, self.next))
         self.add(self._row(self.accept, self.reject))
-        self.form().addRow("Species", self._row(self.species, self.set_species))
+        self.form().addRow("Species", self.species_box)
         self.add(self._row(self.quick, self.show_empty_sites))
-        self.add(self.empty_sites_note)
-        self.add(self._row(self.fill, self.vacancy))
+        self.add(self.empty_sites_box)
         self.add(self.frames)
         self.add(self.display)
         self.add(self.history_box)
@@ -108,7 +102,6 @@ class CorrectPanel(Panel):
             (self.reject, self.reject_selected),
             (self.set_species, self._on_set_species),
             (self.quick, self.toggle_quick_edit),
-            (self.show_empty_sites, self._on_show_empty_sites),
             (self.fill, self.fill_site),
             (self.vacancy, self.mark_vacancy),
             (self.undo, self.undo_edit),
@@ -116,10 +109,8 @@ class CorrectPanel(Panel):
             (self.help, self.show_help),
         ):
             button.clicked.connect(action)
-        self.species.currentTextChanged.connect(self._on_species)
         self.quick_edit.toggled.connect(self._on_quick)
         session.atoms_changed.connect(self.refresh)
-        session.prior_changed.connect(self._fill_species)
         session.pose_changed.connect(self._on_lattice)
         session.closing.connect(self._on_closing)
         self.help_key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
@@ -134,7 +125,7 @@ class CorrectPanel(Panel):
         generation = None if editor is None else (id(editor), editor.frame, editor.history.generation)
         if generation != self._generation:  # other atoms, perhaps of other elements
             self._generation = generation
-            self._fill_species()
+            self.species_box.fill()
             self.display.fit()
         none = "" if editor is not None else NO_ATOMS
         self._allow_edits(none)
@@ -145,7 +136,7 @@ class CorrectPanel(Panel):
         self.inferred.refresh()
         self._show_counts(editor)
         self._show_queue()
-        self._show_empty_sites_note()
+        self.empty_sites_box.refresh_note()
         self.recovery.refresh()
 
     # --- actions, for buttons and keys ----------------------------------------------------------
@@ -199,10 +190,8 @@ class CorrectPanel(Panel):
         if editor is None or not editor.selected_rows:
             show_info(_SELECT)
             return
-        names = [self.species.itemText(i) for i in range(self.species.count())]
         present = str(editor.rows["element"].iloc[editor.selected_rows[0]])
-        following = names[(names.index(present) + 1) % len(names)] if present in names else names[0]
-        editor.set_element(editor.selected_rows, following)
+        editor.set_element(editor.selected_rows, self.species_box.following(present))
 
     def delete_selected(self) -> None:
         """Delete the selected atoms."""
@@ -280,7 +269,7 @@ class CorrectPanel(Panel):
         shortcuts.bind(editor.layer, handlers, {"hide": self.display.restore_overlays})
         editor.layer.selected_data.events.items_changed.connect(self._on_selected)
         editor.restyled.connect(self._on_applied)
-        self._fill_species()
+        self.species_box.fill()
         self.display.apply()
 
     def _go(self, by: int) -> None:
@@ -291,9 +280,8 @@ class CorrectPanel(Panel):
         doubt = self.review.step(self.session.viewer, by)
         if doubt is None:
             show_info("Nothing waits for a review.")
-        elif doubt.site >= 0 and not self.empty_sites.wanted:
-            self.show_empty_sites.setChecked(True)
-            self._on_show_empty_sites(True)
+        elif doubt.site >= 0:
+            self.empty_sites_box.show_sites()
         self._show_queue()
 
     def _judge(self, status: str) -> None:
@@ -357,32 +345,8 @@ class CorrectPanel(Panel):
 
     def _on_quick(self, on: bool) -> None:
         self.quick.setChecked(on)
-        if on and not self.empty_sites.wanted and self.empty_sites.sites is not None:
-            self.show_empty_sites.setChecked(True)
-            self._on_show_empty_sites(True)
-
-    def _on_show_empty_sites(self, on: bool) -> None:
-        self.empty_sites.wanted = on
-        self.empty_sites.update()
-        self._show_empty_sites_note()
-
-    def _fill_species(self, *_: Any) -> None:
-        editor, prior = self.session.editor, self.session.chosen
-        elements = list(prior.elements) if prior is not None else []
-        if editor is not None:
-            elements += [e for e in editor.rows["element"].unique() if e not in elements]
-        elements = elements or [UNKNOWN_ELEMENT]
-        chosen = self.species.currentText()
-        self.species.blockSignals(True)
-        self.species.clear()
-        self.species.addItems(elements)
-        self.species.setCurrentText(chosen if chosen in elements else elements[0])
-        self.species.blockSignals(False)
-        self._on_species(self.species.currentText())
-
-    def _on_species(self, text: str) -> None:
-        if self.session.editor is not None:
-            self.session.editor.new_element = text.strip() or UNKNOWN_ELEMENT
+        if on and self.empty_sites.sites is not None:
+            self.empty_sites_box.show_sites()
 
     def _on_set_species(self) -> None:
         editor = self.session.editor
@@ -396,16 +360,10 @@ class CorrectPanel(Panel):
 
     # --- showing ------------------------------------------------------------------------------
     def _allow_edits(self, none: str) -> None:
-        allow(self.species, "Element of atoms that you add, and of <b>Set selected</b>.", none)
-        allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
+        self.species_box.allow(none)
+        self.empty_sites_box.allow(none)
         mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
         allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
-        lattice = "" if none or self.empty_sites.sites is not None else _NO_LATTICE
-        allow(
-            self.show_empty_sites, "Show the lattice sites without an atom as faint diamonds.", none, lattice
-        )
-        allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
-        allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
         no_queue = "" if self.review.waiting() else "Nothing waits for a review."
         for button, action in ((self.previous, "previous"), (self.next, "next")):
             allow(button, shortcuts.tooltip(action), none, no_queue)
@@ -433,10 +391,3 @@ class CorrectPanel(Panel):
             text += " Accept or reject all of them." if here is not None and here.group else ""
         self.queue.setText(text)
         self.queue.setVisible(editor is not None)
-
-    def _show_empty_sites_note(self) -> None:
-        visible = (
-            self.empty_sites.wanted and self.empty_sites.sites is not None and self.session.editor is not None
-        )
-        self.empty_sites_note.setVisible(visible)
-        self.empty_sites_note.setText(hint(len(self.empty_sites.index)) if visible else "")

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from napari_stemprior.atoms import ABSENT
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_edits import AtomEdits
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.display_box import dot
 
 
-def count_atoms(editor: AtomEditor) -> tuple[int, str]:
+def count_atoms(editor: AtomEdits) -> tuple[int, str]:
     """Count the atoms of an editor.
 
     Returns
