@@ -8,6 +8,7 @@ import pytest
 from desk_fakes import PIXEL_SIZE, SHAPE, FakeSegmenter, add_image, fake_operations
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QObject
 
 from napari_stemprior.errors import DeviceError, PixelSizeError
 from napari_stemprior.progress import Progress
@@ -84,17 +85,26 @@ def test_every_disabled_button_says_why(make, viewer):
     assert "Not now" not in desk.segment_panel.segment.toolTip()
 
 
+def test_no_attribute_hides_a_method_of_qt(make):
+    """Such as `size`: Qt's users would find a spin box in place of the method."""
+    desk = make().widget
+    for part in (desk, *desk.findChildren(QObject)):
+        if type(part).__module__.startswith("napari_stemprior."):
+            base = next(c for c in type(part).__mro__ if c.__module__.startswith(("PyQt6", "PySide6")))
+            assert [name for name in vars(part) if hasattr(base, name)] == [], type(part)
+
+
 def test_a_pixel_size_is_typed_in_any_unit(make, viewer):
     desk = make()
     viewer.add_layer(Image(np.random.default_rng(0).random(SHAPE)))
     panel = desk.image_panel
-    assert panel.size.text() == "unknown"
+    assert panel.pixel_size.text() == "unknown"
     assert "does not say" in panel.note.text()
     panel.unit.setCurrentText("pm/px")
-    panel.size.setValue(12.5)
+    panel.pixel_size.setValue(12.5)
     assert desk.session.pixel_size == pytest.approx(0.125)
     panel.unit.setCurrentText("nm/px")
-    assert panel.size.value() == pytest.approx(0.0125)
+    assert panel.pixel_size.value() == pytest.approx(0.0125)
     assert "1.25 × 1.00 nm" in panel.field.text()
     assert desk.sections["1 Image"].state == "0.125 Å/px"
     assert panel.note.isHidden()

@@ -119,12 +119,12 @@ def test_numbers_are_typed(make, viewer):
     session.set_pose(Pose(POSE.affine @ np.array([[1, 0.02], [0, 1]]), POSE.origin, 0.9), session.prior)
     sheared = session.pose
     assert panel.angle.value() == pytest.approx(POSE.angle)
-    assert panel.x.value() == pytest.approx(POSE.origin[1] * PIXEL_SIZE)
+    assert panel.offset_x.value() == pytest.approx(POSE.origin[1] * PIXEL_SIZE)
     panel.angle.setValue(10.0)
     assert session.pose.angle == pytest.approx(10.0)
     panel.scale.setValue(105.0)
     assert session.pose.pixel_size == pytest.approx(PIXEL_SIZE / 1.05)
-    panel.x.setValue(4.0)
+    panel.offset_x.setValue(4.0)
     assert session.pose.origin[1] == pytest.approx(4.0 / PIXEL_SIZE)
     strain = np.linalg.svd(sheared.affine)[1]
     np.testing.assert_allclose(

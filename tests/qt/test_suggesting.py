@@ -77,8 +77,8 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     choice = StackChoice(["MoS2", "WS2"])
     qtbot.addWidget(choice)
     assert not choice.build.isEnabled()
-    choice.upper.setCurrentText("MoS2")
-    choice.lower.setCurrentText("WS2")
+    choice.upper_layer.setCurrentText("MoS2")
+    choice.lower_layer.setCurrentText("WS2")
     choice.twist.setValue(-3.1)
     seen = []
     choice.chosen.connect(seen.append)
@@ -88,7 +88,7 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     choice.how.setCurrentText("AB")
     assert not choice.build.isEnabled()
     assert "one crystal" in choice.build.toolTip()
-    choice.lower.setCurrentText("")
+    choice.lower_layer.setCurrentText("")
     choice.build.click()
     assert set(load_prior(seen[1]).layers) == {0, 1}
 

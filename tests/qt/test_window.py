@@ -26,8 +26,8 @@ def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
     desk.correct_panel.next.click()
     assert len(desk.session.editor.layer.selected_data) == 1
     # nothing is clipped: the steps ask for no more width than they get
-    inner = desk.scroll.widget()
-    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= desk.scroll.viewport().width(), timeout=60_000)
+    inner, seen = desk.scroll_area.widget(), desk.scroll_area.viewport()
+    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= seen.width(), timeout=60_000)
     assert desk.minimumWidth() >= 320
     assert image in viewer.layers
 

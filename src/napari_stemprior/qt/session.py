@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Points, Shapes
+from napari.layers import Image, Layer, Points, Shapes
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from psygnal import Signal
@@ -193,7 +193,8 @@ class Session(ImageSession):
     @property
     def overlay(self) -> Points | None:
         """The layer that shows the lattice over the image."""
-        return self._of_role("lattice")
+        layer = self._of_role("lattice")
+        return layer if isinstance(layer, Points) else None
 
     def show_overlay(self, visible: bool) -> None:
         """Draw the lattice of the placed prior over the image, or take it away."""
@@ -278,7 +279,8 @@ class Session(ImageSession):
 
     def reviewed_region(self) -> Shapes | None:
         """Return the Shapes layer in which the reviewed region is drawn."""
-        return self._of_role("region")
+        layer = self._of_role("region")
+        return layer if isinstance(layer, Shapes) else None
 
     def draw_region(self) -> Shapes | None:
         """Let a person draw the rectangle that was reviewed."""
@@ -303,15 +305,15 @@ class Session(ImageSession):
         assert editor is not None
         return editor
 
-    def _adopt_atoms(self, image: Image) -> None:
-        """Take up the atoms layer of an image, left by an earlier desk or made just now."""
+    def _adopt_atoms(self, image: Image) -> bool:
+        """Take up the atoms layer of an image, left by an earlier desk or made just now, if there is one."""
         specimen = self._specimen()
         if specimen.editor is not None:
             specimen.editor.set_frame(self.frame)
-            return
+            return True
         layer = atom_layers.of_role(self.viewer.layers, "atoms", image)
         if layer is None:
-            return
+            return False
         removed, specimen.removed = specimen.removed, None
         if removed is not None and removed.layer is layer:
             specimen.editor = removed
@@ -322,8 +324,9 @@ class Session(ImageSession):
             specimen.editor.changed.connect(self.atoms_changed.emit)
         if specimen.editor is not None and self._image is image:
             specimen.editor.set_frame(self.frame)
+        return specimen.editor is not None
 
-    def _of_role(self, role: str) -> Any:
+    def _of_role(self, role: str) -> Layer | None:
         return None if self._image is None else atom_layers.of_role(self.viewer.layers, role, self._image)
 
     def _specimen_or_none(self) -> Specimen | None:
@@ -343,8 +346,8 @@ class Session(ImageSession):
     def _on_layers(self, event: Any = None) -> None:
         super()._on_layers(event)
         if self._image is not None and self.editor is None:
-            self._adopt_atoms(self._image)
-            if self.editor is not None:
+            adopted = self._adopt_atoms(self._image)
+            if adopted:
                 self.atoms_changed.emit()
 
     def _on_removed(self, event: Any) -> None:

@@ -187,7 +187,7 @@ class AtomEdits:
         new = AtomTable.from_positions(
             positions, self.pixel_size, atom_id=np.arange(first, first + len(positions)), **given
         ).rows
-        words = f"add {given['element']}" if np.isscalar(given["element"]) else "add"
+        words = f"add {given['element']}" if isinstance(given["element"], str) else "add"
         self.record(_counted(label or words, len(new)), no_rows(), new)
         return np.arange(len(self.history) - len(new), len(self.history))
 

@@ -75,9 +75,10 @@ class PointEvents:
 
     def _removed(self) -> None:
         """Keep removed atoms as rejected ones."""
-        left = self.editor.layer.features["atom_id"].to_numpy() if len(self.editor.layer.data) else []
-        gone = np.flatnonzero(~np.isin(self.editor.drawn["atom_id"].to_numpy(), left))
-        rows = self.editor.to_rows(gone)
+        gone = np.ones(len(self.editor.drawn), bool)
+        if len(self.editor.layer.data):
+            gone = ~self.editor.drawn["atom_id"].isin(self.editor.layer.features["atom_id"]).to_numpy()
+        rows = self.editor.to_rows(np.flatnonzero(gone))
         seen = rows[self.editor.shown[rows]]
         if len(seen):
             self.editor.delete(seen)

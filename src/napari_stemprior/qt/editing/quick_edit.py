@@ -191,5 +191,5 @@ def _pixel(layer: Points, event: Any) -> Floats:
 
 def _draw_path(layer: Points, path: Floats | None) -> None:
     """Draw a line with the box that napari draws around a selection."""
-    layer._highlight_box = path
+    layer._highlight_box = path  # type: ignore[assignment]  # napari types it as the None it starts with
     layer.events.highlight()

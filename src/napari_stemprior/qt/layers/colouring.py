@@ -108,7 +108,7 @@ class Colouring:
             return by_element(rows)
         if self.quantity is LAYER:
             shades = np.array([(*c, 1.0) for c in CATEGORIES])
-            return shades[rows["layer"].to_numpy(int) % len(shades)]
+            return np.asarray(shades[rows["layer"].to_numpy(int) % len(shades)])
         values = self._values(rows)
         if values is None:
             return np.tile(np.asarray(_UNKNOWN, float), (len(rows), 1))
@@ -124,8 +124,8 @@ class Colouring:
             words = {0: "0 (entrance side)"}
             return Legend(tuple((CATEGORIES[i % len(CATEGORIES)], words.get(i, str(i))) for i in layers))
         if self.quantity is ELEMENT:
-            names = [] if editor is None else sorted(pd.unique(editor.history.column("element")))
-            return Legend(tuple((element_colour(e), str(e)) for e in names))
+            names = [] if editor is None else sorted(map(str, pd.unique(editor.history.column("element"))))
+            return Legend(tuple((element_colour(e), e) for e in names))
         return Legend(scale=self.limits, unit=self.quantity.unit)
 
     def _values(self, rows: pd.DataFrame) -> Floats | None:

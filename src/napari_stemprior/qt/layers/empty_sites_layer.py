@@ -52,8 +52,10 @@ class EmptySitesLayer:
             return None
         for layer in self.context.session.viewer.layers:
             kept = layer.metadata.get(KEY, {})
-            if kept.get("role") == _ROLE and kept.get("image") == layer_id(image):
-                return layer
+            ours = kept.get("role") == _ROLE and kept.get("image") == layer_id(image)
+            if ours and isinstance(layer, Points):
+                found: Points = layer
+                return found
         return None
 
     def update(self) -> None:
@@ -115,7 +117,7 @@ class EmptySitesLayer:
         image, editor = session.image, session.editor
         assert image is not None
         assert editor is not None
-        layer = Points(
+        layer: Points = Points(
             np.empty((0, 2)),
             name=_NAME,
             symbol="diamond",

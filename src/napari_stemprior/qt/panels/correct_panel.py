@@ -27,8 +27,8 @@ from napari_stemprior.qt.widgets.display_box import DisplayBox
 from napari_stemprior.qt.widgets.empty_sites_box import EmptySitesBox
 from napari_stemprior.qt.widgets.frame_box import FrameBox
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
-from napari_stemprior.qt.widgets.inferred_box import InferredBox
 from napari_stemprior.qt.widgets.recovery_box import RecoveryBox
+from napari_stemprior.qt.widgets.review_box import NOTHING_WAITS, ReviewBox
 from napari_stemprior.qt.widgets.species_box import SpeciesBox
 
 _SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
@@ -56,12 +56,9 @@ class CorrectPanel(Panel):
     def _make_widgets(self) -> None:
         self.recovery = RecoveryBox(self.journal_service)
         self.counts = small_label()
-        self.queue = small_label()
-        self.inferred = InferredBox(self.review)
-        self.previous = QPushButton("◀ Previous")
-        self.next = QPushButton("Next ▶")
-        self.accept = QPushButton("✓ Accept")
-        self.reject = QPushButton("✗ Reject")
+        self.review_box = box = ReviewBox(self.review)
+        self.queue, self.inferred = box.queue, box.inferred
+        self.previous, self.next, self.accept, self.reject = box.previous, box.next, box.accept, box.reject
         self.species_box = SpeciesBox(self.session)
         self.species, self.set_species = self.species_box.species, self.species_box.set_selected
         self.quick = QPushButton("Quick edit")
@@ -80,10 +77,7 @@ class CorrectPanel(Panel):
     def _lay_out(self) -> None:
         self.add(self.recovery)
         self.add(self.counts)
-        self.add(self.queue)
-        self.add(self.inferred)
-        self.add(self._row(self.previous, self.next))
-        self.add(self._row(self.accept, self.reject))
+        self.add(self.review_box)
         self.form().addRow("Species", self.species_box)
         self.add(self._row(self.quick, self.show_empty_sites))
         self.add(self.empty_sites_box)
@@ -135,7 +129,7 @@ class CorrectPanel(Panel):
         self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
         self.inferred.refresh()
         self._show_counts(editor)
-        self._show_queue()
+        self.review_box.show_queue()
         self.empty_sites_box.refresh_note()
         self.recovery.refresh()
 
@@ -279,10 +273,10 @@ class CorrectPanel(Panel):
         self.session.activate_atoms()
         doubt = self.review.step(self.session.viewer, by)
         if doubt is None:
-            show_info("Nothing waits for a review.")
+            show_info(NOTHING_WAITS)
         elif doubt.site >= 0:
             self.empty_sites_box.show_sites()
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _judge(self, status: str) -> None:
         editor = self.session.editor
@@ -295,7 +289,7 @@ class CorrectPanel(Panel):
         if status == "rejected":
             editor.layer.selected_data = set()
         self.review.judged(self.session.viewer)
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _site(self, *, mouse: bool = False) -> int | None:
         """Return the empty site that is meant: the one at the mouse, else the one under review."""
@@ -314,7 +308,7 @@ class CorrectPanel(Panel):
         if editor is not None:
             action(site)
             self.review.judged(self.session.viewer)
-            self._show_queue()
+            self.review_box.show_queue()
 
     def _mouse(self) -> Any:
         """Return the pixel under the mouse, or None where it is outside the image."""
@@ -326,7 +320,7 @@ class CorrectPanel(Panel):
 
     def _on_selected(self, *_: Any) -> None:
         self.review.look_at_selected()
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _on_lattice(self, *_: Any) -> None:
         self.display.fit()
@@ -334,7 +328,7 @@ class CorrectPanel(Panel):
 
     def _on_applied(self) -> None:
         self._show_counts(self.session.editor)
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _on_closing(self) -> None:
         """Let go of viewer and files."""
@@ -364,11 +358,7 @@ class CorrectPanel(Panel):
         self.empty_sites_box.allow(none)
         mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
         allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
-        no_queue = "" if self.review.waiting() else "Nothing waits for a review."
-        for button, action in ((self.previous, "previous"), (self.next, "next")):
-            allow(button, shortcuts.tooltip(action), none, no_queue)
-        for button, action in ((self.accept, "accept"), (self.reject, "reject")):
-            allow(button, shortcuts.tooltip(action), none)
+        self.review_box.allow(none)
 
     def _show_counts(self, editor: AtomEditor | None) -> None:
         if editor is None:
@@ -379,15 +369,3 @@ class CorrectPanel(Panel):
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
         waiting = len(self.review.waiting())
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
-
-    def _show_queue(self, *_: Any) -> None:
-        editor = self.session.editor
-        progress = "" if editor is None else self.review.progress()
-        here = None if editor is None else self.review.here
-        text = "Nothing waits for a review." if editor is not None else ""
-        if progress:
-            text = f"Review: <b>{progress}</b>"
-            text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
-            text += " Accept or reject all of them." if here is not None and here.group else ""
-        self.queue.setText(text)
-        self.queue.setVisible(editor is not None)

@@ -63,15 +63,17 @@ class ManualFitPanel(QWidget):
         self.hint = small_label(HINT)
         self.hint.hide()
         self.angle = _number(-360, 360, 2, 0.1, "°", "Rotation of the prior's x axis, clockwise on screen.")
-        self.x = _number(-1e5, 1e5, 2, 0.1, " Å", "Where the prior's origin lies, from the left edge.")
-        self.y = _number(-1e5, 1e5, 2, 0.1, " Å", "Where the prior's origin lies, from the upper edge.")
+        self.offset_x = _number(-1e5, 1e5, 2, 0.1, " Å", "Distance of the prior's origin from the left edge.")
+        self.offset_y = _number(
+            -1e5, 1e5, 2, 0.1, " Å", "Distance of the prior's origin from the upper edge."
+        )
         self.scale = _number(
             20, 500, 2, 0.1, " %", "Size of the lattice on the image; 100 % is what the pixel size says."
         )
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")
         self.refine_pose = QPushButton(_REFINE)
-        for box in (self.x, self.y):  # side by side there is no room for steppers
+        for box in (self.offset_x, self.offset_y):  # side by side there is no room for steppers
             box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.result = small_label()
         self.result.hide()
@@ -79,8 +81,8 @@ class ManualFitPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         place = QHBoxLayout()
-        place.addWidget(self.x)
-        place.addWidget(self.y)
+        place.addWidget(self.offset_x)
+        place.addWidget(self.offset_y)
         form.addRow("Angle", self.angle)
         form.addRow("Offset x, y", place)
         form.addRow("Scale", self.scale)
@@ -97,7 +99,7 @@ class ManualFitPanel(QWidget):
         rows.addWidget(self.result)
 
         self.drag.toggled.connect(self._on_drag)
-        for box in (self.angle, self.x, self.y, self.scale):
+        for box in (self.angle, self.offset_x, self.offset_y, self.scale):
             box.valueChanged.connect(self._on_typed)
         self.mirrored.clicked.connect(self._on_typed)
         self.refine_pose.clicked.connect(self.start_refining)
@@ -135,14 +137,14 @@ class ManualFitPanel(QWidget):
         )
         placed = session.placed
         self.result.setVisible(placed is not None and placed is self._refined)
-        for box in (self.angle, self.x, self.y, self.scale, self.mirrored):
+        for box in (self.angle, self.offset_x, self.offset_y, self.scale, self.mirrored):
             box.setEnabled(placed is not None and session.pixel_size is not None and not busy)
         if placed is not None and session.pixel_size is not None:
             pose, size = placed.pose, session.pixel_size
             for box, value in (
                 (self.angle, pose.angle),
-                (self.x, pose.origin[1] * size),
-                (self.y, pose.origin[0] * size),
+                (self.offset_x, pose.origin[1] * size),
+                (self.offset_y, pose.origin[0] * size),
                 (self.scale, 100 * size / pose.pixel_size),
             ):
                 box.blockSignals(True)
@@ -250,7 +252,7 @@ class ManualFitPanel(QWidget):
             angle=self.angle.value(),
             mirrored=self.mirrored.isChecked(),
             scale=self.scale.value() / 100,
-            origin=(self.y.value() / size, self.x.value() / size),
+            origin=(self.offset_y.value() / size, self.offset_x.value() / size),
         )
         if session.overlay is None:
             session.show_overlay(True)

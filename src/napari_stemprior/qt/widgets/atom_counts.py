@@ -25,7 +25,9 @@ def count_atoms(editor: AtomEdits) -> tuple[int, str]:
     present = ~np.isin(status, ABSENT)
     codes, elements = pd.factorize(editor.history.column("element")[present], sort=True)
     numbers = np.bincount(codes)
-    parts = [f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(elements, numbers, strict=True)]
+    parts = [
+        f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(map(str, elements), numbers, strict=True)
+    ]
     hidden, rejected, vacancies = (
         int(np.count_nonzero(which))
         for which in (editor.hidden & present, status == "rejected", status == "vacancy")

@@ -42,7 +42,7 @@ class DisplayBox(QWidget):
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setDecimals(2)
-        self.threshold.setSingleStep(0.01)
+        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt types it as of an int slider
         self.show_rejected = QCheckBox("Show rejected")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -158,5 +158,5 @@ def dot(colour: Colour) -> str:
 def _gradient() -> QPixmap:
     colours = np.rint(255 * scale_colours(np.linspace(0, 1, 256), 0, 1)).astype(np.uint8)
     row = np.ascontiguousarray(colours[None])
-    image = QImage(row.data, 256, 1, 4 * 256, QImage.Format.Format_RGBA8888)
+    image = QImage(row.tobytes(), 256, 1, 4 * 256, QImage.Format.Format_RGBA8888)
     return QPixmap.fromImage(image.copy())
