@@ -1,4 +1,4 @@
-"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a network that learns."""
+"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a fine-tuned network."""
 
 from __future__ import annotations
 

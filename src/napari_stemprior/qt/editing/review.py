@@ -1,4 +1,4 @@
-"""Going through what asks for a look, the most doubtful first."""
+"""The review queue: the doubtful atoms and empty sites of an image, the most doubtful first."""
 
 from __future__ import annotations
 

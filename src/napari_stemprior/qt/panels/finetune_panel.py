@@ -82,7 +82,7 @@ class FinetunePanel(Panel):
         self.minutes.setSingleStep(0.5)
         self.minutes.setValue(2.0)
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("<qt>How long it may take in all. Two minutes do for five regions.</qt>")
+        self.minutes.setToolTip("<qt>Time limit of the whole run. Two minutes suffice for five regions.</qt>")
         self.start_button = QPushButton("Fine-tune")
         self.cancel = QPushButton("Stop")
         self.bar = QProgressBar()
@@ -137,7 +137,7 @@ class FinetunePanel(Panel):
         )
         allow(
             self.cancel,
-            "Stop after the present step; it can be gone on with.",
+            "Stop after the present step; a later run can resume it.",
             "" if busy else "Nothing is running.",
             "It stops after the present step." if self._stopping else "",
         )

@@ -96,7 +96,7 @@ class ImagePanel(Panel):
         )
         allow(
             self.pixel_size,
-            "Side of one pixel on the specimen. Type it if the file does not tell it.",
+            "Side of one pixel on the specimen. Type it if the file does not give it.",
             has_image,
         )
         allow(
@@ -124,7 +124,7 @@ class ImagePanel(Panel):
                     state = f"{session.pixel_size:.4g} Å/px"
                 else:
                     note = (
-                        "The file does not say how large a pixel is. Type the pixel size above, "
+                        "The file gives no pixel size. Type the pixel size above, "
                         "or pick a prior in step 2 and press <b>Fit pixel size</b>."
                     )
                     self._look_into_file()

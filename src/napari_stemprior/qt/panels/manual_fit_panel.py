@@ -68,7 +68,7 @@ class ManualFitPanel(QWidget):
             -1e5, 1e5, 2, 0.1, " Å", "Distance of the prior's origin from the upper edge."
         )
         self.scale = _number(
-            20, 500, 2, 0.1, " %", "Size of the lattice on the image; 100 % is what the pixel size says."
+            20, 500, 2, 0.1, " %", "Size of the lattice on the image; 100 % corresponds to the pixel size."
         )
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")

@@ -143,7 +143,7 @@ class ReferencePanel(Panel):
         repeats = session.prior is None or bool(session.prior.period)
         allow(
             self.thickness,
-            "Of the crystal along the beam.",
+            "Thickness of the crystal along the beam.",
             "" if repeats else "This prior is a layer, which has its own thickness.",
         )
         self.comparison_box.refresh()

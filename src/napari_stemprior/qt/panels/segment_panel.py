@@ -132,9 +132,9 @@ class SegmentPanel(Panel):
         )
         allow(
             self.trust,
-            "How much the prior may say: 1 lets it speak fully, 0 leaves the image alone, and between them "
+            "Weight of the prior: 1 takes it fully, 0 takes the image alone, and between them "
             "the two answers are mixed. Lower it where the crystal may differ from the prior.",
-            "The image speaks alone." if alone else "",
+            "The image is segmented without the prior." if alone else "",
         )
         allow(
             self.cancel,

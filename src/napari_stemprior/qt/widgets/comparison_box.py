@@ -70,7 +70,7 @@ class ComparisonBox(QWidget):
             "Stop the flicker and turn by hand from the micrograph to the reference and back.",
             none,
         )
-        allow(self.save, "Save the reference as a TIFF that says how it was made.", none)
+        allow(self.save, "Save the reference as a TIFF with the settings of its simulation.", none)
         self.mode.setCurrentIndex(self.mode.findData(self.comparison.mode))
         if self.comparison.mode is not ComparisonMode.FLICKER:
             self._timer.stop()

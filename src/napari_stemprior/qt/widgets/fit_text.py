@@ -69,7 +69,7 @@ def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
 def fit_text(
     pose: Pose, pixel_size: float | None = None, more: str = "", reservations: tuple[str, ...] = ()
 ) -> str:
-    """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
+    """Say in words how well and how a lattice lies, and the pixel size (Å/px) of the fit where it differs."""
     reservations = reservations or pose.reservations
     judgement = "Fits" if pose.is_fit else "<b>Does not fit</b>"
     if pose.is_fit and reservations:
@@ -80,7 +80,7 @@ def fit_text(
     if pose.is_fit and abs(stretch) > _STRETCH:
         sign = "more" if stretch > 0 else "less"
         text += (
-            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
-            "step 1 says; check the calibration."
+            f". The fit gives <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
+            "in step 1; check the calibration."
         )
     return text

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_stemprior.qt.widgets.instrument_form import InstrumentForm
 
 _FAST, _MULTISLICE = "Fast", "Multislice (abTEM)"
-_COHERENT = "Bright field needs the multislice engine: the fast one knows no interference."
+_COHERENT = "Bright field needs the multislice engine: the fast one neglects interference."
 
 
 class SimulationForm(QWidget):
@@ -46,7 +46,7 @@ class SimulationForm(QWidget):
         self.thickness.setSuffix(" Å")
         self.thickness.setKeyboardTracking(False)
         self.noise = QCheckBox("Noise at")
-        self.noise.setToolTip("<qt>Show the reference as so many electrons would.</qt>")
+        self.noise.setToolTip("<qt>Add the shot noise of this dose to the reference.</qt>")
         self.dose_box = QDoubleSpinBox()
         self.dose_box.setRange(1, 1e8)
         self.dose_box.setDecimals(0)
@@ -55,7 +55,7 @@ class SimulationForm(QWidget):
         self.dose_box.setGroupSeparatorShown(True)
         self.dose_box.setKeyboardTracking(False)
         self.dose_box.setToolTip(
-            "<qt>Electrons per area of the specimen. The scale of the image does not tell them.</qt>"
+            "<qt>Electrons per area of the specimen. They do not follow from the scale of the image.</qt>"
         )
         noise_row = QHBoxLayout()
         noise_row.addWidget(self.noise)
