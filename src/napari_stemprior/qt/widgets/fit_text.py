@@ -80,7 +80,7 @@ def fit_text(
     if pose.is_fit and abs(stretch) > _STRETCH:
         sign = "more" if stretch > 0 else "less"
         text += (
-            f". The fit gives <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
-            "in step 1; check the calibration."
+            f". The fit gives <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} "
+            "than in step 1; check the calibration."
         )
     return text
