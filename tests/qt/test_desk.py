@@ -47,7 +47,8 @@ def test_no_attribute_hides_a_method_of_qt(make):
     for part in (desk, *desk.findChildren(QObject)):
         if type(part).__module__.startswith("napari_stemprior."):
             base = next(c for c in type(part).__mro__ if c.__module__.startswith(("PyQt6", "PySide6")))
-            assert [name for name in vars(part) if hasattr(base, name)] == [], type(part)
+            own = [name for name, value in vars(part).items() if type(value).__name__ != "SignalInstance"]
+            assert [name for name in own if hasattr(base, name)] == [], type(part)  # PySide6 keeps signals so
 
 
 def test_a_pixel_size_is_typed_in_any_unit(make, viewer):
