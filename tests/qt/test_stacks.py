@@ -125,7 +125,7 @@ def test_another_stack_has_no_place(bench):
     assert session.chosen is session.prior
 
 
-def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
+def test_the_layers_of_a_stack_are_refined_together(bench, viewer):
     session, _ = bench()
     asked = []
 

@@ -1,86 +1,53 @@
-"""Edits of the atoms in a Points layer: each is recorded, and can be undone and redone.
-
-napari tells that points were added, moved or removed; the editor turns that into steps of the
-history (`atoms.history`), and draws what the history says. Atoms are told apart by the row where
-they stand in the table; the layer shows all rows, or those of a window where there are very many.
-"""
+"""Edits of an atom table: each is recorded in the history of its frame, and can be undone and redone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Points
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
 from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT, AtomHistory, AtomTable
 from napari_stemprior.atoms.history import Change
 from napari_stemprior.atoms.inferred import inferred
-from napari_stemprior.qt.editing.point_events import PointEvents
-from napari_stemprior.qt.layers.atom_layers import KEY, rows_from_layer
-from napari_stemprior.qt.widgets.drawing import Colouring, by_element, draw, restyle
 from napari_stemprior.workflow.merge_edits import Merged, matching_gate, merge
 
 Frame = tuple[int, ...]
 Rows = NDArray[np.int64]
 
 
-class AtomEditor:
-    """Keeps a Points layer and the atom table in step, with a history for every frame of a stack.
+class AtomEdits:
+    """The atom tables of one image, with a history for every frame of a stack.
 
     Deleting an atom marks it as rejected: it vanishes from view and from exports, but a later
     segmentation leaves its place empty, and undo brings it back.
 
     Parameters
     ----------
-    layer : napari.layers.Points
-        As `qt.layers.new_atoms_layer` makes it, or one that was saved and opened again.
     pixel_size : float
         Å/px.
     """
 
     #: The atoms, their status or the history have changed.
     changed = Signal()
-    #: Another colouring, threshold or window: the same atoms are shown in another way.
-    restyled = Signal()
     #: A frame began anew with a segmentation, or its history went on; for the journal.
     began = Signal(tuple)
     recorded = Signal(tuple, object)
     went = Signal(tuple, int)
 
-    def __init__(self, layer: Points, pixel_size: float) -> None:
-        self.layer = layer
+    def __init__(self, pixel_size: float) -> None:
         self.pixel_size = pixel_size
         #: Species of atoms that are added by hand.
         self.new_element = UNKNOWN_ELEMENT
         self.threshold = 0.0
-        self.show_rejected = False
         #: Whether atoms that stand on the prior alone are hidden.
         self.hide_inferred = False
-        self.colouring: Colouring = by_element
-        #: Which rows the layer shows; None for all. `choose_window` is asked after every edit.
-        self.window: Rows | None = None
-        self.choose_window: Callable[[], Rows | None] | None = None
         self.frame: Frame = ()
-        self._histories: dict[Frame, AtomHistory] = {}
+        self._histories: dict[Frame, AtomHistory] = {(): AtomHistory(no_rows())}
         self._provenance: dict[Frame, dict[str, Any]] = {}
-        #: Whether the layer is being drawn, so that its events are no edits.
-        self.writing = False
-        self._events = PointEvents(self)
-        self._adopt()
-        self.redraw()
-        self.attach()
-
-    def attach(self) -> None:
-        """Listen to the layer."""
-        self._events.connect()
-
-    def detach(self) -> None:
-        """Let go of the layer; its points and features stay."""
-        self._events.disconnect()
 
     # --- what is there ------------------------------------------------------------------------
     @property
@@ -127,14 +94,9 @@ class AtomEditor:
         """(N,) which atoms are hidden, by the threshold or as inferred; never one that is vouched for."""
         column = self.history.column
         vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
-        hidden = np.asarray((column("confidence") < self.threshold) & ~vouched, bool)
+        confidence = np.asarray(column("confidence"), np.float64)
+        hidden: NDArray[np.bool_] = (confidence < self.threshold) & ~vouched
         return hidden | inferred(self.rows) if self.hide_inferred else hidden
-
-    @property
-    def shown(self) -> NDArray[np.bool_]:
-        """(N,) which rows are to be seen."""
-        rejected = self.history.column("status") == "rejected"
-        return np.asarray(np.where(rejected, self.show_rejected, ~self.hidden), bool)
 
     @property
     def yx(self) -> NDArray[np.float64]:
@@ -168,21 +130,6 @@ class AtomEditor:
         """Return the lattice sites that a person found empty."""
         return self.table(vacancies=True).vacancies
 
-    @property
-    def selected_rows(self) -> list[int]:
-        """The rows of the selected points; napari's box selects hidden ones too, which do not count."""
-        rows = self.to_rows(np.array(sorted(self.layer.selected_data), int))
-        return [int(i) for i in rows[self.shown[rows]]]
-
-    def select(self, rows: Iterable[int]) -> None:
-        """Select rows; those that the layer does not show cannot be."""
-        self.layer.selected_data = set(self._to_points(np.array(sorted(rows), int)).tolist())
-
-    @property
-    def drawn(self) -> pd.DataFrame:
-        """The rows that the layer shows, in the order of its points."""
-        return self.rows.iloc[self._index]
-
     # --- edits --------------------------------------------------------------------------------
     def take_prediction(self, table: AtomTable, *, frame: Frame | None = None, inside: Any = None) -> Merged:
         """Replace the untouched atoms by a new segmentation; edits stay (see `workflow.merge_edits`).
@@ -196,7 +143,7 @@ class AtomEditor:
             Tells for (N, 2) pixels which of them lie in the part that was segmented; all by default.
         """
         frame = self.frame if frame is None else frame
-        history = self._histories.setdefault(frame, AtomHistory(_no_rows()))
+        history = self._histories.setdefault(frame, AtomHistory(no_rows()))
         gate = matching_gate(table.yx, table.pixel_size)
         merged = merge(history.rows, table.rows, gate, history.next_id, inside)
         if inside is None or frame not in self._provenance:
@@ -240,8 +187,8 @@ class AtomEditor:
         new = AtomTable.from_positions(
             positions, self.pixel_size, atom_id=np.arange(first, first + len(positions)), **given
         ).rows
-        words = f"add {given['element']}" if np.isscalar(given["element"]) else "add"
-        self.record(_counted(label or words, len(new)), _no_rows(), new)
+        words = f"add {given['element']}" if isinstance(given["element"], str) else "add"
+        self.record(_counted(label or words, len(new)), no_rows(), new)
         return np.arange(len(self.history) - len(new), len(self.history))
 
     def move(self, rows: Iterable[int], yx: ArrayLike) -> None:
@@ -251,13 +198,6 @@ class AtomEditor:
         before = self.rows.iloc[chosen]
         after = before.assign(y_px=to[:, 0], x_px=to[:, 1], source="manual", status="accepted")
         self.record(_counted("move", len(chosen)), before, after)
-
-    def preview_move(self, row: int, yx: ArrayLike) -> None:
-        """Show an atom elsewhere while it is dragged; `move` then makes it an edit."""
-        points = self._to_points(np.array([row]))
-        if len(points):
-            self.layer.data[points[0], -2:] = np.asarray(yx, float)
-            self.layer.refresh(extent=False)
 
     def delete(self, rows: Iterable[int]) -> None:
         """Reject the atoms at these rows; a mark of a vacancy goes away, so that its site is open again."""
@@ -278,33 +218,13 @@ class AtomEditor:
         """Give the atoms at these rows a species; that also accepts them."""
         self._assign(rows, f"set {element}", element=element, source="manual", status="accepted")
 
-    def paste(self, at: ArrayLike | None = None) -> None:
-        """Paste the copied points as new atoms; napari's own paste tells nobody.
-
-        Parameters
-        ----------
-        at : (2,) array-like, optional
-            Where the middle of the pasted atoms comes to lie, px; where they were by default.
-        """
-        clipboard = getattr(self.layer, "_clipboard", None) or {}
-        yx = np.asarray(clipboard.get("data", ()), float).reshape(-1, self.layer.ndim)[:, -2:]
-        if not len(yx):
-            return
-        if at is not None:
-            yx = yx + np.asarray(at, float) - yx.mean(axis=0)
-        features = clipboard.get("features")
-        known = {
-            c: features[c].to_numpy() for c in ("element", "layer") if features is not None and c in features
-        }
-        self.select(self.add(yx, "paste", **known))
-
     def copy_to_frame(self, frame: Frame) -> int:
         """Copy the atoms of the present frame into another one and return their number.
 
         What the other frame has is kept; only atoms within the gate of none of its atoms are added.
         """
         table = self.table(vacancies=True)
-        history = self._histories.setdefault(frame, AtomHistory(_no_rows()))
+        history = self._histories.setdefault(frame, AtomHistory(no_rows()))
         gate = matching_gate(table.yx, self.pixel_size)
         there = history.rows[history.rows["status"] != "rejected"]
         merged = merge(there.assign(status="accepted"), table.rows, gate, history.next_id)
@@ -313,7 +233,7 @@ class AtomEditor:
             self._provenance.setdefault(frame, self.provenance | {"copied_from_frame": list(self.frame)})
             if not history.steps and not len(history):
                 self.began.emit(frame)
-            self.record(f"copy from frame {_number(self.frame)}", _no_rows(), new, frame=frame)
+            self.record(f"copy from frame {_number(self.frame)}", no_rows(), new, frame=frame)
         return len(new)
 
     def undo(self) -> str:
@@ -336,65 +256,12 @@ class AtomEditor:
         self.went.emit(self.frame, position)
         self._show(self.frame, change)
 
-    # --- view ---------------------------------------------------------------------------------
     def set_frame(self, frame: Frame) -> None:
-        """Show the atoms of another frame of a stack."""
+        """Go to another frame of a stack."""
         if frame != self.frame:
             self.frame = frame
-            self._histories.setdefault(frame, AtomHistory(_no_rows()))
-            self.window = None if self.choose_window is None else self.choose_window()
-            self.redraw()
-            self.changed.emit()
-
-    def set_window(self, rows: Rows | None) -> None:
-        """Show only these rows, ascending, or all."""
-        if rows is None and self.window is None:
-            return
-        if rows is not None and self.window is not None and np.array_equal(rows, self.window):
-            return
-        selected = self.selected_rows
-        self.window = rows
-        self.redraw()
-        self.select(selected)
-
-    def update_shown(self) -> None:
-        """Show the points by the present threshold, colouring and choice of rejected ones."""
-        index = self._index
-        restyle(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
-        self.restyled.emit()
-
-    # --- inside -------------------------------------------------------------------------------
-    @property
-    def _index(self) -> Rows | slice:
-        return slice(None) if self.window is None else self.window
-
-    def to_rows(self, points: Rows) -> Rows:
-        """Return the rows of points of the layer."""
-        return points if self.window is None else self.window[points]
-
-    def _to_points(self, rows: Rows) -> Rows:
-        if self.window is None:
-            return rows
-        at = np.searchsorted(self.window, rows)
-        there = at < len(self.window)
-        there[there] = self.window[at[there]] == rows[there]
-        return at[there].astype(np.int64)
-
-    def _adopt(self) -> None:
-        """Take up the histories that an earlier desk left in the layer, and what was changed since."""
-        kept = self.layer.metadata.setdefault(KEY, {})
-        self._provenance = dict(kept.get("provenances", {})) or {(): dict(kept.get("provenance", {}))}
-        self.frame = kept.get("frame", ())
-        self._histories = {f: h.copy() for f, h in kept.get("histories", {}).items()}
-        if self.frame not in self._histories:
-            self._histories[self.frame] = AtomHistory(rows_from_layer(self.layer))
-
-    def _assign(self, rows: Iterable[int], label: str, **values: Any) -> None:
-        chosen = sorted({int(i) for i in rows})
-        before = self.rows.iloc[chosen]
-        after = before.assign(**values)
-        if len(before) and not after.equals(before):
-            self.record(_counted(label, len(before)), before, after)
+            self._histories.setdefault(frame, AtomHistory(no_rows()))
+            self._show(frame, Change(False))
 
     def record(
         self,
@@ -405,7 +272,7 @@ class AtomEditor:
         frame: Frame | None = None,
         who: str | None = None,
     ) -> None:
-        """Do an edit and remember it; for what this class and the events of the layer have prepared.
+        """Do an edit and remember it; for what this class and the events of a layer have prepared.
 
         Parameters
         ----------
@@ -424,49 +291,21 @@ class AtomEditor:
         self.recorded.emit(frame, history.steps[-1])
         self._show(frame, change)
 
+    # --- inside -------------------------------------------------------------------------------
+    def _assign(self, rows: Iterable[int], label: str, **values: Any) -> None:
+        chosen = sorted({int(i) for i in rows})
+        before = self.rows.iloc[chosen]
+        after = before.assign(**values)
+        if len(before) and not after.equals(before):
+            self.record(_counted(label, len(before)), before, after)
+
     def _show(self, frame: Frame, change: Change) -> None:
-        if frame == self.frame:
-            if not change.same_rows:
-                self.window = None if self.choose_window is None else self.choose_window()
-            self.redraw()
-        self._keep()
+        """Tell that an edit changed the atoms of a frame."""
         self.changed.emit()
 
-    def _keep(self) -> None:
-        """Leave in the layer what another desk needs to go on; copies of a history are cheap."""
-        self.layer.metadata.setdefault(KEY, {}).update(
-            histories=self._histories,
-            provenances=self._provenance,
-            provenance=self.provenance,
-            frame=self.frame,
-            rows=None if self.window is None else self.rows,
-        )
 
-    def redraw(self) -> None:
-        """Make the layer show what the history says; the selection stays."""
-        index = self._index
-        selected = self._selected_ids() if len(self.layer.data) else np.empty(0, np.int64)
-        self.writing = True
-        try:
-            draw(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
-            self._keep()
-            rows = np.flatnonzero(np.isin(self.history.ids, selected)) if len(selected) else selected
-            kept = self._to_points(rows[self.shown[rows]])
-            if set(kept.tolist()) != set(self.layer.selected_data):
-                self.layer.selected_data = set(kept.tolist())
-        finally:
-            self.writing = False
-
-    def _selected_ids(self) -> Rows:
-        """Return the ids of the selected points, as their features have them."""
-        features = self.layer.features
-        chosen = [i for i in self.layer.selected_data if i < len(features)]
-        if not chosen or "atom_id" not in features:
-            return np.empty(0, np.int64)
-        return np.unique(features["atom_id"].to_numpy()[chosen].astype(np.int64))
-
-
-def _no_rows() -> pd.DataFrame:
+def no_rows() -> pd.DataFrame:
+    """Return an atom table without rows."""
     return AtomTable.empty(1.0).rows
 
 
