@@ -17,7 +17,7 @@ import numpy as np
 #: needed one by the needed one. Real micrographs of right crystals had shortfalls of up to 2.5 nats (a column
 #: between the sites of 0.23 of the brightest; a calibration 12 % off with another doubt beside); of 1,400
 #: wrong crystals drawn with two recordings at 300 and 3000 e/Å² nearly all had more than 5
-#: (`benchmarks/registration.py`).
+#: (`benchmarks/registration/registration.py`).
 MOST_CREDIT = 3.0
 _CREDIT_PER_EXCESS = 1.5
 
