@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_stemprior.qt import demo
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.layers.comparison import View
+from napari_stemprior.qt.layers.comparison import ComparisonMode
 
 
 def main() -> None:
@@ -41,12 +41,12 @@ def take_all(options: argparse.Namespace) -> None:
     desk.reference_panel.simulate.click()
     demo.wait(desk)
     take(viewer, desk, options.output, "3-reference", views, only("3 Reference"))
-    difference = desk.reference_panel.view.findData(View.DIFFERENCE)
-    desk.reference_panel.view.activated.emit(difference)
+    difference = desk.reference_panel.mode.findData(ComparisonMode.DIFFERENCE)
+    desk.reference_panel.mode.activated.emit(difference)
     demo.wait(desk)
     viewer.reset_view()
     take(viewer, desk, options.output, "3-difference", views, only("3 Reference"))
-    desk.reference_panel.comparison.set_view(View.ALONE)
+    desk.reference_panel.comparison.set_mode(ComparisonMode.ALONE)
     viewer.layers.remove("MoS2 reference")
     editor = demo.segment(desk)
     viewer.reset_view()
@@ -79,11 +79,11 @@ def choose(
     take(viewer, desk, folder, "2-stack", views, only("2 Lattice prior"))
     panel.own_fold.set_expanded(False)
     demo.pick_prior(desk, "MoS2")
-    panel.hand_fold.set_expanded(True)
-    panel.hand.drag.click()
-    panel.hand.angle.setValue(6.0)
+    panel.manual_fit_fold.set_expanded(True)
+    panel.manual_fit.drag.click()
+    panel.manual_fit.angle.setValue(6.0)
     take(viewer, desk, folder, "2-hand", views, only("2 Lattice prior"), bottom=True)
-    panel.hand_fold.set_expanded(False)
+    panel.manual_fit_fold.set_expanded(False)
     demo.pick_prior(desk, "MoS2")
 
 
@@ -110,7 +110,7 @@ def take(
         viewer.theme = theme
         viewer.window.resize(width, height)
         demo.settle(0.6)
-        bar = desk.scroll.verticalScrollBar()
+        bar = desk.scroll_area.verticalScrollBar()
         bar.setValue(bar.maximum() if bottom else 0)
         demo.settle(0.2)
         path = folder / (f"{name}-{theme}-{width}.png" if len(views) > 1 else f"{name}.png")

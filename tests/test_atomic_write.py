@@ -13,7 +13,7 @@ from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import ExportError
 from napari_stemprior.network import checkpoint
 from napari_stemprior.optics import scan_cache
-from napari_stemprior.training import crystals, loss_log
+from napari_stemprior.training import loss_log, structure_bank
 
 SOURCE = Path(napari_stemprior.__file__).parent
 #: Methods and functions that write the file that they are given, by the last part of their name.
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, what):
     monkeypatch.setenv(scan_cache.FOLDER_VARIABLE, str(tmp_path))
     write = {
         "weights": lambda: checkpoint.save_tensors({"a": torch.zeros(3)}, {}, path),
-        "bank": lambda: crystals.save_bank([], path),
+        "bank": lambda: structure_bank.save_bank([], path),
         "log": lambda: loss_log.forget_after(path, 1),
         "cache": lambda: scan_cache.store("key", {"a": np.zeros(3)}),
     }[what]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.training.crystals import load_bank
 from napari_stemprior.training.examples import ExampleStream
 from napari_stemprior.training.prompt_sampling import PromptOdds
+from napari_stemprior.training.structure_bank import load_bank
 
 Image = NDArray[np.float32]
 #: Finds columns in an (H, W) image of canonical pixels, sides multiples of 16; returns (N, 2) of them (y, x).

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.validation.validation_set import DOSES, Item, items
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.training.crystals import library_crystals, save_bank
+from napari_stemprior.training.structure_bank import library_bank, save_bank
 
 
 def key(item: Item, dose: float, seed: int) -> str:
@@ -45,7 +45,7 @@ def main() -> None:
                 images[name] = item.micrograph(dose, seed)
                 images[f"{name}|pixel_size"] = np.float32([item.pixel_size])
     np.savez_compressed(options.output / "images.npz", **images)
-    save_bank(library_crystals(), options.output / "bank.npz")
+    save_bank(library_bank(), options.output / "bank.npz")
     print(f"{len(images) // 2} micrographs written to {options.output / 'images.npz'}")
 
 

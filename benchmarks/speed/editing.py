@@ -141,7 +141,7 @@ def edits(viewer: object, desk: object, editor: object) -> dict[str, Callable[[]
         "redo": editor.redo,
         "undo of a bulk edit": lambda: editor.undo() if editor.undo_label.startswith("mark") else bulk(),
         "bulk status (10 %)": bulk,
-        "recolour": panel.see.next_quantity,
+        "recolour": panel.display.next_quantity,
         "review step": panel.go_next,
     }
     if len(layer.data):

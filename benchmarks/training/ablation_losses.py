@@ -19,9 +19,9 @@ from tqdm import tqdm
 from benchmarks.training.ablations import VARIANTS
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.stemprior_net import NetworkOutput, StructurePromptedNet
-from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.examples import Example, collate, make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
+from napari_stemprior.training.structure_bank import library_bank
 
 #: Far from the seeds of training and calibration.
 _SEED = 30_000_000
@@ -64,7 +64,7 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
 @torch.inference_mode()
 def measure(networks: dict[str, StructurePromptedNet], scenes: int) -> pd.DataFrame:
     """Show every network the same scenes with every kind of prior; one row a scene, kind and network."""
-    bank = library_crystals()
+    bank = library_bank()
     rows = []
     for number in tqdm(range(scenes // _BATCH), unit="batch", disable=None):
         for kind in PromptKind:

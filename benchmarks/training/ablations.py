@@ -26,8 +26,8 @@ from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
 from napari_stemprior.training.config import TrainingConfig, read_config
-from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.prompt_sampling import PromptOdds
+from napari_stemprior.training.structure_bank import library_bank
 from napari_stemprior.training.train import Trainer
 
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=150, help="for the calibration of each")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     args = parser.parse_args()
-    bank = library_crystals()
+    bank = library_bank()
     for name in args.variants:
         variant = VARIANTS[name]
         trainer = Trainer(settings(variant, args.steps), args.output / name, bank, variant.build)

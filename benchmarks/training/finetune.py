@@ -24,7 +24,7 @@ from napari_stemprior.atoms.metrics import Score, pooled, score
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.io import Micrograph, TrainingPair
 from napari_stemprior.progress import drain
-from napari_stemprior.training.crystals import library_crystals
+from napari_stemprior.training.structure_bank import library_bank
 
 COUNTS = (1, 2, 5, 10)
 #: Views are numbered: corrected ones from 0, unseen ones from here.
@@ -64,7 +64,7 @@ def original(segmenter: Segmenter, views: list[tuple[Item, float]]) -> tuple[flo
 
 def measure(model: str, names: list[str], counts: list[int], steps: int, seed: int) -> pd.DataFrame:
     """Fine-tune for every domain and number of regions, one row each; 0 regions is the parent."""
-    bank = library_crystals()
+    bank = library_bank()
     views = [(item, _ORIGINAL[item.name[:2]]) for item in items() if item.name[:2] in _ORIGINAL]
     rows = []
     parent = original(Segmenter(model, "cpu"), views)

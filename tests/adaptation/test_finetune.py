@@ -1,4 +1,4 @@
-"""Fine-tuning learns, rehearses, stops and goes on."""
+"""Fine-tuning learns, distils the parent, stops and goes on."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
-from napari_stemprior.training.crystals import library_crystals
+from napari_stemprior.training.structure_bank import library_bank
 
 CONFIG = FinetuneConfig(steps=6, batch=2, side=32, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
 def bank():
-    return library_crystals()[:3]
+    return library_bank()[:3]
 
 
 def parent():
@@ -44,7 +44,7 @@ def test_a_resumed_run_is_the_straight_run(bank, tmp_path: Path):
     resumed = drain(second.run())
     assert len(second.losses) == CONFIG.steps
     for (name, a), b in zip(weights(straight).items(), weights(resumed).values(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=name)
+        assert torch.equal(a, b), name
 
 
 def test_another_run_is_not_gone_on_with(bank, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_the_loss_on_the_pairs_falls(bank):
     assert np.mean(tuner.losses[-8:]) < 0.8 * np.mean(tuner.losses[:8])
 
 
-def test_half_of_a_batch_is_rehearsed_as_the_parent_knew_it(bank):
+def test_half_of_a_batch_are_scenes_as_the_parent_knew_them(bank):
     tuner = FineTuner(
         parent(), [make_view(known=left_half())], bank, FinetuneConfig(steps=1, batch=4, side=32)
     )

@@ -15,7 +15,7 @@ from napari_stemprior.inference import Segmenter, stack_site_prediction
 from napari_stemprior.inference.prompt_encoding import described, hidden_columns
 from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Stack, built_in, load_prior
 
 PIXEL, SHAPE = 0.18, (260, 260)

@@ -81,3 +81,17 @@ def test_a_hole_is_many_vacancies_side_by_side() -> None:
     everywhere, around = occupied_odds(llr, kind), occupied_odds(llr, kind, yx)
     assert (around[hole] < 0).mean() > (everywhere[hole] < 0).mean() + 0.1
     assert (around[~hole] < 0).mean() < 0.03
+
+
+def test_a_hole_does_not_make_the_crystal_around_it_doubtful() -> None:
+    rng = np.random.default_rng(8)
+    axis = np.arange(30) * 1.4
+    yx = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    hole = np.linalg.norm(yx - yx.mean(0), axis=1) < 7
+    llr, _ = ratios(rng, len(yx), 0.0, 3.0)
+    perfect = occupied_odds(llr, np.zeros(len(yx)), yx)
+    llr[hole] = -8.0
+    holed = occupied_odds(llr, np.zeros(len(yx)), yx)
+    far = np.linalg.norm(yx - yx.mean(0), axis=1) > 15
+    assert (holed[hole] < 0).all()
+    assert np.abs(holed - perfect)[far].max() < 0.5

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from napari_stemprior.errors import ModelError
-from napari_stemprior.network.checkpoint import load_network, save_network
+from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.fusion import nearest_sites, site_offsets
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
@@ -102,6 +102,22 @@ def test_weights_survive_the_disk(network: StructurePromptedNet, image: torch.Te
     assert notes == {"steps": 3}
     with torch.inference_mode():
         assert_close(loaded(image, prompt()).heat, network(image, prompt()).heat, atol=2e-2, rtol=2e-2)
+
+
+def test_weights_from_before_the_contrast_was_a_part_are_read(
+    network: StructurePromptedNet, image: torch.Tensor, tmp_path: Path
+) -> None:
+    save_network(network, tmp_path / "new.safetensors")
+    tensors, metadata = load_tensors(tmp_path / "new.safetensors")
+    old = {name.removeprefix("contrast."): tensor for name, tensor in tensors.items()}
+    assert {"project_image.weight", "project_structure.bias", "temperature"} <= old.keys()
+    save_tensors(old, metadata, tmp_path / "old.safetensors")
+    with torch.inference_mode():
+        was, now = (
+            load_network(tmp_path / f"{name}.safetensors")[0](image, prompt()) for name in ("old", "new")
+        )
+    assert torch.equal(was.heat, now.heat)
+    assert torch.equal(was.image_embedding, now.image_embedding)
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])

@@ -1,17 +1,14 @@
-"""Step 5 on a viewer without a window: keys, mouse, ghosts, colours, frames."""
-
-from types import SimpleNamespace
+"""Step 5 on a viewer without a window: keys, empty sites, colours, frames."""
 
 import numpy as np
 import pytest
-from desk_fakes import PIXEL_SIZE, SHAPE, add_image, fake_operations, picture
+from correct_bench import Bench, last
+from desk_fakes import PIXEL_SIZE, add_image, picture
 from napari.layers import Image, Points
 from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomHistory, AtomTable
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.editing.quick_edit import enclosed
 from napari_stemprior.qt.layers.atom_layers import (
     layer_from_micrographs,
     new_atoms_layer,
@@ -20,75 +17,6 @@ from napari_stemprior.qt.layers.atom_layers import (
 from napari_stemprior.qt.layers.colouring import DISPLACEMENT, QUANTITIES, scale_colours
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
 from napari_stemprior.qt.widgets.shortcuts import MOUSE, SHORTCUTS
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import built_in
-from napari_stemprior.workflow.lattice_fit import LatticeFit
-
-POSE = Pose.from_angle(0.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
-
-
-class Bench:
-    """A desk with the lattice of MoS2, one atom of it missing at `gap`."""
-
-    def __init__(self, qtbot, viewer):
-        self.viewer, self.bot = viewer, qtbot
-        self.desk = StempriorDesk(viewer, fake_operations())
-        qtbot.addWidget(self.desk)
-        qtbot.waitUntil(lambda: not self.desk.segment_panel._lister.busy, timeout=60_000)
-        notification_manager.records.clear()
-        self.session, self.panel = self.desk.session, self.desk.correct_panel
-
-    def fill(self, image=None):
-        prior = built_in("MoS2")
-        yx, index = POSE.columns(prior, SHAPE)
-        bright = picture() + sum(
-            8 * np.exp(-((np.indices(SHAPE) - at[:, None, None]) ** 2).sum(0) / 8) for at in yx
-        )
-        data, meta, _ = layer_from_micrographs([Micrograph(bright, PIXEL_SIZE, "flake")])[0]
-        image = self.viewer.add_layer(Image(data, **meta)) if image is None else image
-        self.session.set_prior(prior)
-        self.session.set_placed(LatticeFit(POSE, prior))
-        self.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
-        self.gap = int(np.argmin(np.hypot(*(yx - (40, 50)).T)))
-        keep = np.arange(len(yx)) != self.gap
-        element = np.array([prior.columns[i].element for i in index], object)
-        self.site, self.missing = yx[self.gap], element[self.gap]
-        self.editor.take_prediction(
-            AtomTable.from_positions(yx[keep], PIXEL_SIZE, element=element[keep], confidence=0.97)
-        )
-        return self
-
-    @property
-    def editor(self):
-        return self.session.editor
-
-    def press(self, key):
-        keys = {str(k): call for k, call in self.editor.layer.keymap.items()}
-        return keys[key](self.editor.layer)
-
-    def mouse(self, *path, button=1, modifiers=()):
-        """Press at the first pixel, move along the others, let go at the last."""
-        layer = self.editor.layer
-        event = SimpleNamespace(button=button, modifiers=modifiers, handled=False, type="mouse_press")
-
-        def go(yx):
-            event.position = layer.data_to_world(np.asarray(yx, float))
-            event.pos = np.asarray(yx, float)[::-1] * 10
-            event.handled = False
-
-        go(path[0])
-        callback = self.editor.layer.mouse_drag_callbacks[-1]
-        steps = callback(layer, event)
-        handled = []
-        for yx in [None, *path[1:]]:
-            if yx is not None:
-                event.type = "mouse_move"
-                go(yx)
-            next(steps, None)
-            handled.append(event.handled)
-        event.type = "mouse_release"
-        next(steps, None)
-        return handled
 
 
 @pytest.fixture
@@ -98,15 +26,11 @@ def bench(qtbot, viewer):
     bench.desk.close()
 
 
-def last(editor):
-    return editor.rows.iloc[-1]
-
-
 def test_the_review_comes_to_the_empty_site_and_one_key_settles_it(bench):
     bench.fill()
     bench.press("N")
     assert "no atom on a site of" in bench.panel.queue.text()
-    assert len(bench.panel.ghosts.layer.data) == 1, "the ghosts show themselves"
+    assert len(bench.panel.empty_sites.layer.data) == 1, "the empty sites are shown"
     n = len(bench.editor.table())
     bench.press("O")
     assert last(bench.editor)["status"] == "vacancy"
@@ -114,11 +38,11 @@ def test_the_review_comes_to_the_empty_site_and_one_key_settles_it(bench):
     np.testing.assert_allclose(bench.editor.vacancies().yx, [bench.site], atol=0.3)
     assert len(bench.editor.table()) == n, "a vacancy is no atom"
     assert len(bench.editor.table(vacancies=True)) == n + 1
-    assert len(bench.panel.ghosts.layer.data) == 0
+    assert len(bench.panel.empty_sites.layer.data) == 0
     assert "1 vacancy" in bench.panel.counts.text()
     assert bench.panel.queue.text() == "Nothing waits for a review."
     bench.press("Ctrl+Z")
-    assert len(bench.panel.ghosts.layer.data) == 1
+    assert len(bench.panel.empty_sites.layer.data) == 1
     bench.press("N")
     bench.press("I")
     row = last(bench.editor)
@@ -166,100 +90,9 @@ def test_a_selected_atom_that_is_hidden_does_not_count(bench):
     assert len(bench.editor.history.steps) == 1
 
 
-def test_a_click_adds_an_atom_where_the_image_has_one(bench):
-    bench.fill()
-    bench.press("Q")
-    assert bench.panel.quick.isChecked()
-    bench.panel.species.setCurrentText("W")
-    bench.mouse(bench.site + np.array((1.5, -1.5)))
-    row = last(bench.editor)
-    assert row["element"] == "W"
-    assert np.hypot(row["y_px"] - bench.site[0], row["x_px"] - bench.site[1]) < 0.6
-    n = len(bench.editor.rows)
-    bench.mouse(bench.site + 0.5)
-    assert len(bench.editor.rows) == n, "there is an atom now: it is selected"
-    assert bench.editor.selected_rows == [n - 1]
-
-
-def test_a_drag_beside_the_atoms_moves_the_view_and_adds_nothing(bench):
-    bench.fill()
-    bench.press("Q")
-    n = len(bench.editor.rows)
-    handled = bench.mouse(bench.site, bench.site + 5, bench.site + 9)
-    assert not any(handled)
-    assert len(bench.editor.rows) == n
-
-
-def test_a_dragged_atom_moves_once_and_undo_is_exact(bench):
-    bench.fill()
-    bench.press("Q")
-    before, start = bench.editor.rows, bench.editor.yx[7].copy()
-    handled = bench.mouse(start + 0.3, start + 1, start + 2, start + 3.3)
-    assert all(handled)
-    np.testing.assert_allclose(bench.editor.yx[7], start + 3)
-    assert bench.editor.undo_label == "move"
-    bench.press("Ctrl+Z")
-    assert bench.editor.rows.equals(before)
-    np.testing.assert_array_equal(bench.editor.layer.data, before[["y_px", "x_px"]])
-
-
-def test_right_click_deletes_one_and_right_drag_many(bench):
-    bench.fill()
-    bench.press("Q")
-    bench.mouse(bench.editor.yx[7], button=2)
-    assert bench.editor.rows["status"].eq("rejected").sum() == 1
-    row = bench.editor.rows[bench.editor.rows["status"] == "ok"]
-    y = row["y_px"].median()
-    line = row[(row["y_px"] - y).abs() < 1]
-    bench.mouse((y, line["x_px"].min()), (y, line["x_px"].max()), button=2)
-    assert (bench.editor.rows.loc[line.index, "status"] == "rejected").all()
-    assert bench.editor.undo_label == f"delete ({len(line)})", "a stroke is one edit"
-
-
-def test_the_lasso_selects_what_it_encloses(bench):
-    bench.fill()
-    bench.press("Q")
-    corners = [(10, 10), (10, 60), (50, 60), (50, 10)]
-    bench.mouse(*corners, modifiers=("Shift",))
-    inside = ((bench.editor.yx > 10) & (bench.editor.yx < (50, 60))).all(1)
-    assert bench.editor.selected_rows == np.flatnonzero(inside).tolist()
-    bench.press("Delete")
-    assert bench.editor.rows["status"].eq("rejected").to_numpy()[inside].all()
-    assert bench.editor.undo_label == f"delete ({inside.sum()})"
-
-
-def test_a_loop_of_any_shape():
-    star = np.array([(0, 0), (10, 0), (10, 10), (5, 2), (0, 10)], float)
-    yx = np.array([(1, 1), (9, 8), (5, 6), (11, 5), (5, 1)], float)
-    assert enclosed(yx, star).tolist() == [True, True, False, False, True]
-
-
-def test_a_deleted_vacancy_opens_its_site_again(bench):
-    bench.fill()
-    bench.press("N")
-    bench.press("O")
-    bench.editor.select([len(bench.editor.rows) - 1])
-    bench.press("Delete")
-    assert not bench.editor.rows["status"].isin(["vacancy", "rejected"]).any()
-    assert len(bench.panel.ghosts.layer.data) == 1
-
-
-def test_quick_edit_ends_with_another_tool_or_the_layer(bench):
-    bench.fill()
-    bench.press("Q")
-    bench.editor.layer.mode = "add"
-    assert not bench.panel.quick.isChecked()
-    assert bench.panel._on_quick is not None
-    bench.press("Q")
-    layer = bench.editor.layer
-    bench.viewer.layers.remove(layer)
-    assert not bench.panel.quick.isChecked()
-    assert len(layer.mouse_drag_callbacks) <= 1
-
-
 def test_every_quantity_colours_every_atom_and_has_a_legend(bench):
     bench.fill()
-    see = bench.panel.see
+    see = bench.panel.display
     seen = []
     for quantity in QUANTITIES:
         assert see.quantity.currentText() == quantity.name
@@ -277,7 +110,7 @@ def test_every_quantity_colours_every_atom_and_has_a_legend(bench):
 def test_displacement_without_a_lattice_says_so(bench):
     bench.fill()
     bench.session.set_placed(None)
-    see = bench.panel.see
+    see = bench.panel.display
     see.quantity.setCurrentIndex(QUANTITIES.index(DISPLACEMENT))
     assert "Fit the lattice" in see.legend.names.text()
     assert (bench.editor.layer.border_color[:, 3] == 1).all(), "grey, but there"
@@ -291,10 +124,10 @@ def test_a_value_that_is_missing_is_grey():
 
 def test_holding_h_shows_the_image_alone(bench):
     bench.fill()
-    bench.panel.show_ghosts.click()
+    bench.panel.show_empty_sites.click()
     image, atoms = bench.session.image, bench.editor.layer
-    ghosts = bench.panel.ghosts.layer
-    ghosts.visible = False
+    empty_sites = bench.panel.empty_sites.layer
+    empty_sites.visible = False
     held = bench.press("H")
     next(held)
     assert image.visible
@@ -302,7 +135,7 @@ def test_holding_h_shows_the_image_alone(bench):
     with pytest.raises(StopIteration):
         next(held)
     assert atoms.visible
-    assert not ghosts.visible, "what was hidden before stays so"
+    assert not empty_sites.visible, "what was hidden before stays so"
 
 
 def test_the_history_is_a_list_and_a_click_goes_there(bench):
@@ -429,7 +262,7 @@ def test_many_atoms_show_those_in_view(bench):
     grid = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2) * 8.0 + 4
     image = add_image(bench.viewer, shape=(n * 8, n * 8))
     bench.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
-    editor, view = bench.editor, bench.panel.working_view
+    editor, view = bench.editor, bench.panel.point_culling
     bench.viewer.reset_view()
     editor.take_prediction(AtomTable.from_positions(grid, PIXEL_SIZE, element="Mo"))
     assert view.far

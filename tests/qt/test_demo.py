@@ -8,7 +8,7 @@ from desk_fakes import PIXEL_SIZE, add_image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt import demo
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
 
 

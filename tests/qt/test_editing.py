@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from napari.layers.base import ActionType
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
 from napari_stemprior.qt.layers.palette import element_colour
 

@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_stemprior.atoms import AtomTable, journal_keeper
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.jobs.journal_service import Safekeeping, describe
+from napari_stemprior.qt.jobs.journal_service import JournalService, describe
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs, new_atoms_layer
 from napari_stemprior.qt.session import Session
 
@@ -26,7 +26,7 @@ class Desk:
         if path is not None:
             image._source = image.source.model_copy(update={"path": str(path)})
         self.session = Session(self.viewer)
-        self.keeping = Safekeeping(self.session)
+        self.service = JournalService(self.session)
         self.viewer.add_layer(image)
         if segmented:
             self.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
@@ -46,7 +46,7 @@ class Desk:
         return self.editor.rows
 
     def close(self):
-        self.keeping.close()
+        self.service.close()
         self.session.close()
 
 
@@ -66,14 +66,14 @@ def desk(qapp):
 
 def test_the_edits_of_an_earlier_session_are_offered_and_come_back_with_their_history(desk, journals):
     first = desk()
-    assert first.keeping.path is None
+    assert first.service.path is None
     rows = first.edit()
-    assert first.keeping.path.parent == journals
+    assert first.service.path.parent == journals
     first.close()
     again = desk(segmented=False)
-    assert "3 edits of an earlier session" in again.keeping.offer
-    again.keeping.restore()
-    assert again.keeping.offer == ""
+    assert "3 edits of an earlier session" in again.service.offer
+    again.service.restore()
+    assert again.service.offer == ""
     assert again.editor.rows.equals(rows)
     np.testing.assert_array_equal(again.editor.layer.data, rows[["y_px", "x_px"]])
     assert again.editor.redo_label == "delete"
@@ -84,7 +84,7 @@ def test_the_edits_of_an_earlier_session_are_offered_and_come_back_with_their_hi
     assert again.editor.rows["status"].eq("ok").all()
     assert len(list(journals.glob("*.jsonl"))) == 1, "what was restored is in the new journal"
     again.close()
-    assert "edit" in desk(segmented=False).keeping.offer, "and can be restored once more"
+    assert "edit" in desk(segmented=False).service.offer, "and can be restored once more"
 
 
 def test_a_segmentation_before_restoring_loses_nothing(desk):
@@ -92,9 +92,9 @@ def test_a_segmentation_before_restoring_loses_nothing(desk):
     rows = first.edit()
     first.close()
     again = desk()
-    assert again.keeping.offer
+    assert again.service.offer
     again.editor.add([(60, 60)])
-    again.keeping.restore()
+    again.service.restore()
     assert again.editor.rows.equals(rows)
 
 
@@ -103,8 +103,8 @@ def test_an_offer_can_be_put_away_and_stays_on_the_disk(desk, journals):
     first.edit()
     first.close()
     again = desk(segmented=False)
-    again.keeping.discard()
-    assert again.keeping.offer == ""
+    again.service.discard()
+    assert again.service.offer == ""
     assert len(list(journals.glob("*.discarded"))) == 1
 
 
@@ -113,9 +113,9 @@ def test_another_image_gets_no_offer(desk):
     first.edit()
     first.close()
     other = desk(segmented=False)
-    assert other.keeping.offer
+    assert other.service.offer
     other.session.image.data = picture() + 1
-    assert other.keeping.offer == ""
+    assert other.service.offer == ""
 
 
 def test_the_journal_lies_beside_the_image(desk, tmp_path):
@@ -123,30 +123,30 @@ def test_the_journal_lies_beside_the_image(desk, tmp_path):
     path.write_bytes(b"")
     one = desk(path)
     one.edit()
-    assert one.keeping.path == tmp_path / "flake.tif.stemprior-edits.jsonl"
+    assert one.service.path == tmp_path / "flake.tif.stemprior-edits.jsonl"
 
 
 def test_two_viewers_on_one_image_write_two_files(desk):
     first, second = desk(), desk()
     first.edit()
     second.edit()
-    assert first.keeping.path != second.keeping.path
-    assert second.keeping.offer == ""
+    assert first.service.path != second.service.path
+    assert second.service.offer == ""
 
 
 def test_a_removed_and_renamed_layer_goes_on_in_its_journal(desk):
     one = desk()
     one.edit()
-    path, layer = one.keeping.path, one.editor.layer
+    path, layer = one.service.path, one.editor.layer
     layer.name = "something else"
     one.session.image.name = "another"
     one.viewer.layers.remove(layer)
     one.session.restore_atoms()
     one.editor.set_status([2], "rejected")
-    assert one.keeping.path == path
+    assert one.service.path == path
     one.close()
     again = desk(segmented=False)
-    again.keeping.restore()
+    again.service.restore()
     assert again.editor.rows["status"].tolist() == one_status()
 
 
@@ -166,15 +166,15 @@ def test_a_full_disk_is_told_once_and_healed(desk, monkeypatch, journals):
     told = [n.message for n in notification_manager.records]
     assert len(told) == 1
     assert "No space left on device" in told[0]
-    assert "memory only" in one.keeping.problem
-    assert one.keeping._timer.isActive()
+    assert "memory only" in one.service.problem
+    assert one.service._timer.isActive()
     monkeypatch.setattr(journal_keeper, "Journal", real)
-    one.keeping._retry()
-    assert one.keeping.problem == ""
-    assert not one.keeping._timer.isActive()
+    one.service._retry()
+    assert one.service.problem == ""
+    assert not one.service._timer.isActive()
     one.close()
     again = desk(segmented=False)
-    again.keeping.restore()
+    again.service.restore()
     assert again.editor.rows.equals(rows)
 
 

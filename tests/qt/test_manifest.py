@@ -10,7 +10,7 @@ from npe2 import PluginManifest, io_utils
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io import read_atoms
 from napari_stemprior.qt import samples
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer, pixel_size_of
 
 

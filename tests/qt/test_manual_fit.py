@@ -63,7 +63,7 @@ def test_a_drag_moves_turns_or_scales():
     assert np.linalg.norm(near[:2, 0]) <= 2.0, "a drag from the pivot does not blow the lattice up"
 
 
-def test_what_a_polish_changed_is_said():
+def test_what_a_refinement_changed_is_said():
     before = Pose.from_angle(10.0, 0.2, (5.0, 5.0))
     after = Pose.from_angle(10.5, 0.198, (5.0, 6.0), score=0.9)
     text = what_changed(before, after, 0.2, (5.0, 5.0))

@@ -12,7 +12,7 @@ from napari.utils.interactions import (
 from napari.utils.notifications import notification_manager
 
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.panels.manual_fit_panel import HandPanel
+from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
@@ -24,7 +24,7 @@ def make(qtbot, viewer):
 
     def build(**changes):
         session = Session(viewer, fake_operations(**changes))
-        panel = HandPanel(session, JobRunner())
+        panel = ManualFitPanel(session, JobRunner())
         qtbot.addWidget(panel)
         panels.append(panel)
         add_image(viewer)
@@ -119,12 +119,12 @@ def test_numbers_are_typed(make, viewer):
     session.set_pose(Pose(POSE.affine @ np.array([[1, 0.02], [0, 1]]), POSE.origin, 0.9), session.prior)
     sheared = session.pose
     assert panel.angle.value() == pytest.approx(POSE.angle)
-    assert panel.x.value() == pytest.approx(POSE.origin[1] * PIXEL_SIZE)
+    assert panel.offset_x.value() == pytest.approx(POSE.origin[1] * PIXEL_SIZE)
     panel.angle.setValue(10.0)
     assert session.pose.angle == pytest.approx(10.0)
     panel.scale.setValue(105.0)
     assert session.pose.pixel_size == pytest.approx(PIXEL_SIZE / 1.05)
-    panel.x.setValue(4.0)
+    panel.offset_x.setValue(4.0)
     assert session.pose.origin[1] == pytest.approx(4.0 / PIXEL_SIZE)
     strain = np.linalg.svd(sheared.affine)[1]
     np.testing.assert_allclose(
@@ -136,7 +136,7 @@ def test_numbers_are_typed(make, viewer):
     assert session.overlay is not None
 
 
-def test_polishing_tells_what_changed(make, viewer, qtbot):
+def test_refining_tells_what_changed(make, viewer, qtbot):
     panel = make()
     session = panel.session
     session.set_pose(POSE, session.prior)
@@ -146,7 +146,7 @@ def test_polishing_tells_what_changed(make, viewer, qtbot):
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
     assert session.pose.score == 0.8
     assert not session.placed.by_hand
-    assert session.placed.field is not None, "the polished lattice follows strain"
+    assert session.placed.field is not None, "the refined lattice follows strain"
     message = notification_manager.records[-1].message
     assert "score 0.80" in message
     assert f"moved by {PIXEL_SIZE:.2f} Å" in message
@@ -156,7 +156,7 @@ def test_polishing_tells_what_changed(make, viewer, qtbot):
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
 
 
-def test_a_polish_that_fails_says_what_to_do(make, viewer, qtbot):
+def test_a_refinement_that_fails_says_what_to_do(make, viewer, qtbot):
     panel = make(refine_pose=lambda image, size, prior, pose: Pose(pose.affine, pose.origin, 0.1))
     panel.session.set_pose(POSE, panel.session.prior)
     panel.refine_pose.click()

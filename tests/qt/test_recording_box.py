@@ -172,5 +172,5 @@ def test_a_fit_calibrates_the_image_if_that_is_wanted(make, viewer, wanted):
     # the same pixel in the middle, as large as before
     np.testing.assert_allclose(image.world_to_data(camera.center[-2:]), (30, 60))
     assert camera.zoom * image.scale[-1] == pytest.approx(20 * PIXEL_SIZE)
-    panel.size.setValue(0.3)
+    panel.pixel_size.setValue(0.3)
     assert session.pixel_size_from == "given"

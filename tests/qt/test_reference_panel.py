@@ -13,7 +13,7 @@ from napari_stemprior.io import read_micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import KEY
-from napari_stemprior.qt.layers.comparison import View
+from napari_stemprior.qt.layers.comparison import ComparisonMode
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import built_in, load_prior
@@ -62,8 +62,8 @@ def shown(make):
     return panel
 
 
-def choose(panel, view):
-    panel.view.activated.emit(panel.view.findData(view))
+def choose(panel, mode):
+    panel.mode.activated.emit(panel.mode.findData(mode))
     panel.idle()
 
 
@@ -90,41 +90,41 @@ def test_the_reference_is_seen_beside_the_micrograph_with_one_zoom(shown, viewer
     assert positions.count((0, 1)) == 1, "what is added lies on the micrograph"
     viewer.layers.remove(layer)
     assert not grid.enabled
-    assert shown.comparison.view is View.ALONE
-    assert "Simulate a reference first" in shown.view.toolTip()
+    assert shown.comparison.mode is ComparisonMode.ALONE
+    assert "Simulate a reference first" in shown.mode.toolTip()
 
 
 def test_both_are_shown_in_turn(shown, viewer):
-    choose(shown, View.IN_TURN)
+    choose(shown, ComparisonMode.FLICKER)
     image = shown.session.image
-    assert shown._timer.isActive()
+    assert shown.comparison_box._timer.isActive()
     assert not grid_of(viewer).enabled
     shown.turn.click()
-    assert not shown._timer.isActive(), "turning by hand stops the flicker"
+    assert not shown.comparison_box._timer.isActive(), "turning by hand stops the flicker"
     assert not image.visible
     press(viewer)
     assert image.visible
     press(viewer)
-    choose(shown, View.ALONE)
+    choose(shown, ComparisonMode.ALONE)
     assert image.visible
 
 
 def test_the_difference_has_a_diverging_scale_around_zero(shown, viewer):
-    choose(shown, View.DIFFERENCE)
+    choose(shown, ComparisonMode.DIFFERENCE)
     layer = shown.comparison.difference_layer
     low, high = layer.contrast_limits
     assert low == -high < 0
     assert viewer.layers.index(layer) == viewer.layers.index(shown.session.image) + 1
-    assert shown.view.currentData() is View.DIFFERENCE
-    choose(shown, View.BESIDE)
+    assert shown.mode.currentData() is ComparisonMode.DIFFERENCE
+    choose(shown, ComparisonMode.BESIDE)
     assert shown.comparison.difference_layer is None
 
 
 def test_a_removed_reference_takes_its_difference_along(shown, viewer, qtbot):
-    choose(shown, View.DIFFERENCE)
+    choose(shown, ComparisonMode.DIFFERENCE)
     viewer.layers.remove(shown.comparison.layer)
     qtbot.waitUntil(lambda: shown.comparison.difference_layer is None, timeout=60_000)
-    assert shown.comparison.view is View.ALONE
+    assert shown.comparison.mode is ComparisonMode.ALONE
 
 
 def test_a_stack_without_a_place_is_simulated_whole(make):
@@ -137,12 +137,12 @@ def test_a_stack_without_a_place_is_simulated_whole(make):
 
 def test_another_image_ends_the_comparison(shown, viewer):
     first = shown.session.image
-    choose(shown, View.IN_TURN)
+    choose(shown, ComparisonMode.FLICKER)
     shown.comparison.turn()
     second = add_image(viewer, name="second")
     shown.session.choose_image(second)
     assert first.visible
-    assert shown.comparison.view is View.ALONE
+    assert shown.comparison.mode is ComparisonMode.ALONE
     assert shown.comparison.reference is None
     shown.session.choose_image(first)
     assert shown.comparison.reference is not None, "it comes back with its image"

@@ -10,7 +10,7 @@ from napari_stemprior.qt.jobs.rerun import Box, _seen_from, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Stack, built_in, load_prior
 from napari_stemprior.workflow.fit_lattice import refine_pose
 from napari_stemprior.workflow.lattice_fit import LatticeFit
@@ -125,7 +125,7 @@ def test_another_stack_has_no_place(bench):
     assert session.chosen is session.prior
 
 
-def test_the_layers_of_a_stack_are_polished_together(bench, viewer):
+def test_the_layers_of_a_stack_are_refined_together(bench, viewer):
     session, _ = bench()
     asked = []
 

@@ -11,14 +11,15 @@ from qtpy.QtCore import Qt
 
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.panels.prior_panel import PriorPanel, placed_text, second_lattice
+from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
+from napari_stemprior.qt.widgets.fit_text import placed_text, second_lattice
 from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import Pose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.registration.ranking import Suggestion
-from napari_stemprior.registration.stack import StackPose
 from napari_stemprior.structure import built_in, load_prior, names
 from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.prior_groups import prior_groups
@@ -43,7 +44,7 @@ def make(qtbot, viewer):
     yield build
     for panel in panels:
         finish(panel)
-        panel.hand.close_mode()
+        panel.manual_fit.close_mode()
         panel.session.close()
 
 
@@ -76,8 +77,8 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     choice = StackChoice(["MoS2", "WS2"])
     qtbot.addWidget(choice)
     assert not choice.build.isEnabled()
-    choice.upper.setCurrentText("MoS2")
-    choice.lower.setCurrentText("WS2")
+    choice.upper_layer.setCurrentText("MoS2")
+    choice.lower_layer.setCurrentText("WS2")
     choice.twist.setValue(-3.1)
     seen = []
     choice.chosen.connect(seen.append)
@@ -87,7 +88,7 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     choice.how.setCurrentText("AB")
     assert not choice.build.isEnabled()
     assert "one crystal" in choice.build.toolTip()
-    choice.lower.setCurrentText("")
+    choice.lower_layer.setCurrentText("")
     choice.build.click()
     assert set(load_prior(seen[1]).layers) == {0, 1}
 

@@ -26,8 +26,8 @@ def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
     desk.correct_panel.next.click()
     assert len(desk.session.editor.layer.selected_data) == 1
     # nothing is clipped: the steps ask for no more width than they get
-    inner = desk.scroll.widget()
-    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= desk.scroll.viewport().width(), timeout=60_000)
+    inner, seen = desk.scroll_area.widget(), desk.scroll_area.viewport()
+    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= seen.width(), timeout=60_000)
     assert desk.minimumWidth() >= 320
     assert image in viewer.layers
 
@@ -81,7 +81,7 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     canvas = viewer.__wrapped__.window._qt_viewer.canvas  # there is no public way to press a mouse
     desk.prior_panel.pick("MoS2")
     session.set_pose(POSE, session.prior)
-    desk.prior_panel.hand.drag.click()
+    desk.prior_panel.manual_fit.drag.click()
     settled(qtbot, lambda: (camera.center, camera.zoom, canvas.native.size()))
     centre = camera.center
     start = canvas.native.rect().center()
@@ -92,7 +92,7 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     steps = steps @ np.linalg.inv(session.prior.cell)
     np.testing.assert_allclose(steps, np.rint(steps), atol=0.02)
     assert camera.center == centre, "the view stays where it is"
-    desk.prior_panel.hand.drag.click()
+    desk.prior_panel.manual_fit.drag.click()
     assert camera.mouse_pan
     assert viewer.layers.selection.active.name == image.name
 

@@ -101,3 +101,23 @@ def test_a_layer_along_the_rows_stays():
     factor[120:128] = 2.5
     image = counts(crystal(SHAPE) * factor, 300)
     assert not offsets(image)[118:130].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_and_last_rows_fare_no_worse(seed):
+    image = counts(crystal(SHAPE, 17.0), 300)
+    true = white(0.5 * image.mean(), seed)
+    left = true - offsets(image + true[:, None])
+    left = left - np.median(left)
+    for end in (left[:12], left[-12:]):
+        # the median of the 38 rows that are there scatters by 1.25 / sqrt(38) = 0.2
+        assert abs(end.mean()) < 0.6 * true.std()
+        assert end.std() < 0.15 * true.std()
+
+
+def test_hum_that_beats_with_the_rows_is_no_fringe():
+    image = counts(crystal(SHAPE, 17.0), 300)
+    true = white(0.2 * image.mean())
+    hum = 0.2 * image.mean() * np.sin(2 * np.pi * 0.485 * np.arange(SHAPE[0]))
+    left = true + hum - offsets(image + (true + hum)[:, None])
+    assert left.std() < 0.2 * (true + hum).std()

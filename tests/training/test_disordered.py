@@ -7,21 +7,22 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.training.crystals import Crystal, library_crystals
+from napari_stemprior.structure import StructurePrior
 from napari_stemprior.training.disordered import amorphous_film, apart, isolated_atoms
 from napari_stemprior.training.examples import make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
 from napari_stemprior.training.scenes import disordered_scene, random_scene
+from napari_stemprior.training.structure_bank import library_bank
 
 SIZE = 96
 
 
 @pytest.fixture(scope="module")
-def bank() -> list[Crystal]:
-    return library_crystals()
+def bank() -> list[StructurePrior]:
+    return library_bank()
 
 
-def test_a_film_is_scatterers_that_are_no_columns(bank: list[Crystal]) -> None:
+def test_a_film_is_scatterers_that_are_no_columns(bank: list[StructurePrior]) -> None:
     yx, intensity = amorphous_film(np.random.default_rng(0), SIZE)
     assert len(yx) == len(intensity) > 100
     assert intensity.max() < 0.2
@@ -31,7 +32,7 @@ def test_a_film_is_scatterers_that_are_no_columns(bank: list[Crystal]) -> None:
         assert (scene.index == -1).all()
 
 
-def test_the_share_is_that_asked_for(bank: list[Crystal]) -> None:
+def test_the_share_is_that_asked_for(bank: list[StructurePrior]) -> None:
     def without(share: float) -> int:
         scenes = (random_scene(np.random.default_rng(seed), bank, SIZE, share) for seed in range(60))
         return sum(bool((scene.index == -1).all()) for scene in scenes)
@@ -58,7 +59,7 @@ def test_of_those_too_near_the_first_stays() -> None:
 
 
 @pytest.mark.parametrize("kind", list(PromptKind))
-def test_a_prior_for_no_crystal_matches_no_column(kind: PromptKind, bank: list[Crystal]) -> None:
+def test_a_prior_for_no_crystal_matches_no_column(kind: PromptKind, bank: list[StructurePrior]) -> None:
     for seed in range(6):
         example = make_example(np.random.default_rng(seed), bank, 64, kind, disordered=1.0)
         assert np.isfinite(example.image.numpy()).all()

@@ -12,23 +12,24 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.scan_distortion import ScanDistortion
+from napari_stemprior.structure import StructurePrior
 from napari_stemprior.training.acquisition import acquire
 from napari_stemprior.training.config import TrainingConfig
-from napari_stemprior.training.crystals import Crystal, library_crystals
 from napari_stemprior.training.examples import make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
 from napari_stemprior.training.recording import Recording, draw_recording, filled, moved_with_beam, sampled
 from napari_stemprior.training.scenes import random_scene
+from napari_stemprior.training.structure_bank import library_bank
 
 SIZE = 96
 
 
 @pytest.fixture(scope="module")
-def bank() -> list[Crystal]:
-    return library_crystals()
+def bank() -> list[StructurePrior]:
+    return library_bank()
 
 
-def test_scenes_that_are_not_recorded_stay_as_they_were(bank: list[Crystal]) -> None:
+def test_scenes_that_are_not_recorded_stay_as_they_were(bank: list[StructurePrior]) -> None:
     same = 0
     for seed in range(30):
         plain, mixed = (
@@ -42,7 +43,7 @@ def test_scenes_that_are_not_recorded_stay_as_they_were(bank: list[Crystal]) -> 
     assert 5 <= same <= 17  # 35 % of 30, give or take
 
 
-def test_one_seed_one_recording(bank: list[Crystal]) -> None:
+def test_one_seed_one_recording(bank: list[StructurePrior]) -> None:
     for seed in range(6):
         first, again = (make_example(np.random.default_rng(seed), bank, 64, recorded=1.0) for _ in range(2))
         torch.testing.assert_close(first.image, again.image)
@@ -50,25 +51,25 @@ def test_one_seed_one_recording(bank: list[Crystal]) -> None:
         assert bool(torch.isfinite(first.image).all())
 
 
-def test_no_target_lies_on_a_filled_pixel(bank: list[Crystal]) -> None:
+def test_no_target_lies_on_a_filled_pixel(bank: list[StructurePrior]) -> None:
     hidden = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
         scene = random_scene(rng, bank, SIZE + 32)
-        exposure = acquire(scene, rng, recorded=1.0)
+        acquired = acquire(scene, rng, recorded=1.0)
         example = make_example(np.random.default_rng(seed), bank, SIZE, PromptKind.ABSENT, recorded=1.0)
-        np.testing.assert_array_equal(example.image[0, 0].numpy(), exposure.image[16:-16, 16:-16])
-        area = exposure.filled[16:-16, 16:-16]
+        np.testing.assert_array_equal(example.image[0, 0].numpy(), acquired.image[16:-16, 16:-16])
+        area = acquired.filled[16:-16, 16:-16]
         row, column = example.columns[0].round().long().numpy().T
         assert not area[row, column].any()
         heat = example.heat[0].max(dim=0).values.numpy()
         deep = binary_erosion(area, np.ones((5, 5)))
         assert heat[deep].max(initial=0) < 0.35  # nothing but the flank of a column outside
-        hidden += int((~exposure.shows(exposure.scene.true_columns()[0])).sum())
+        hidden += int((~acquired.shows(acquired.scene.true_columns()[0])).sum())
     assert hidden > 100
 
 
-def test_the_targets_move_with_the_image(bank: list[Crystal]) -> None:
+def test_the_targets_move_with_the_image(bank: list[StructurePrior]) -> None:
     scene = random_scene(np.random.default_rng(5), bank, SIZE)
     distortion = ScanDistortion(flyback=0.8, flyback_length=0.15, drift=1.5, shear=0.03)
     field = distortion.displacement((SIZE, SIZE), CANONICAL_PIXEL_SIZE, np.random.default_rng(0))

@@ -7,33 +7,21 @@ from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.structure import StructurePrior
 from napari_stemprior.training import scenes
 from napari_stemprior.training.acquisition import acquire
-from napari_stemprior.training.crystals import Crystal, library_crystals, load_bank, random_crystal, save_bank
 from napari_stemprior.training.examples import collate, make_example, targets
 from napari_stemprior.training.prompt_sampling import PromptKind, _half_turned, prompt_for
+from napari_stemprior.training.random_crystal import random_crystal
 from napari_stemprior.training.scenes import Lattice, _boundary, random_affine, random_scene
+from napari_stemprior.training.structure_bank import library_bank
 
 SIZE = 96
 
 
 @pytest.fixture(scope="module")
-def bank() -> list[Crystal]:
-    return library_crystals()
-
-
-def test_held_out_crystals_are_kept_from_training(bank: list[Crystal]) -> None:
-    train, test = {c.name for c in bank}, {c.name for c in library_crystals(held_out=True)}
-    assert test >= {"WSe2", "GaAs [110]", "SrTiO3 [110]"}
-    assert not train & test
-
-
-def test_bank_survives_the_disk(bank: list[Crystal], tmp_path) -> None:
-    save_bank(bank, tmp_path / "bank.npz")
-    for before, after in zip(bank, load_bank(tmp_path / "bank.npz"), strict=True):
-        assert before.name == after.name
-        np.testing.assert_array_equal(before.fractional, after.fractional)
-        np.testing.assert_array_equal(before.weights(), after.weights())
+def bank() -> list[StructurePrior]:
+    return library_bank()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -45,7 +33,7 @@ def test_random_crystals_keep_their_distance(seed: int) -> None:
     per_column = np.bincount(index)
     assert per_column.max() - per_column.min() < 0.3 * per_column.mean() + 6
     area = abs(np.linalg.det(crystal.cell))
-    assert len(yx) == pytest.approx(len(crystal.fractional) * 60.0**2 / area, rel=0.15)
+    assert len(yx) == pytest.approx(len(crystal.columns) * 60.0**2 / area, rel=0.15)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -61,7 +49,7 @@ def test_a_supercell_describes_the_same_columns(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[Crystal]) -> None:
+def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[StructurePrior]) -> None:
     scene = random_scene(np.random.default_rng(seed), bank, SIZE)
     prompt, token_of = prompt_for(scene, PromptKind.MATCHED, np.random.default_rng(seed), bank, 0, SIZE)
     yx, _, lattice, index = scene.true_columns()
@@ -79,7 +67,7 @@ def test_matched_sites_lie_on_the_true_columns(seed: int, bank: list[Crystal]) -
             assert np.median(cKDTree(sites[tokens == token]).query(inner)[0]) < slack
 
 
-def test_an_adatom_is_a_column_that_no_token_describes(bank: list[Crystal]) -> None:
+def test_an_adatom_is_a_column_that_no_token_describes(bank: list[StructurePrior]) -> None:
     seen = 0
     for seed in range(60):
         scene = random_scene(np.random.default_rng(seed), bank, SIZE)
@@ -120,7 +108,7 @@ def test_targets_point_at_the_columns() -> None:
     assert np.isnan(offset[:, 0, 0]).all()
 
 
-def test_the_dose_decides_the_noise(bank: list[Crystal]) -> None:
+def test_the_dose_decides_the_noise(bank: list[StructurePrior]) -> None:
     scene = random_scene(np.random.default_rng(3), bank, SIZE)
     noisy = acquire(scene, np.random.default_rng(1), electrons=2.0).image
     clean = acquire(scene, np.random.default_rng(1), electrons=1e5).image
@@ -131,13 +119,13 @@ def test_the_dose_decides_the_noise(bank: list[Crystal]) -> None:
     assert roughness(noisy) > 1.5 * roughness(clean)
 
 
-def test_one_seed_one_example(bank: list[Crystal]) -> None:
+def test_one_seed_one_example(bank: list[StructurePrior]) -> None:
     first, again = (make_example(np.random.default_rng(11), bank, 64) for _ in range(2))
     torch.testing.assert_close(first.image, again.image)
     torch.testing.assert_close(first.prompt.sites, again.prompt.sites)
 
 
-def test_examples_of_every_kind_join_into_a_batch(bank: list[Crystal]) -> None:
+def test_examples_of_every_kind_join_into_a_batch(bank: list[StructurePrior]) -> None:
     batch = collate(
         [make_example(np.random.default_rng(i), bank, 64, kind) for i, kind in enumerate(PromptKind)]
     )

@@ -23,9 +23,9 @@ from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.training.crystals import library_crystals
 from napari_stemprior.training.examples import Example, make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
+from napari_stemprior.training.structure_bank import library_bank
 
 #: Canonical pixels on a side of a scene, and around it where truth may be cut off.
 _SIDE, _BORDER = 192, 5
@@ -83,7 +83,7 @@ def calibrate(
     target = resolve_device(device)
     network, notes = load_network(path, build)
     network = network.to(target)
-    bank = library_crystals()
+    bank = library_bank()
     prompted, alone = _Collected(), _Collected()
     for number in range(scenes):
         yield Progress(number, scenes, "calibrating")

@@ -11,25 +11,23 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from napari_stemprior.adaptation.augmentation import CorrectedView
 from napari_stemprior.errors import TrainingError
-from napari_stemprior.network.checkpoint import load_tensors, save_tensors
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
-from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.examples import Example, collate, make_example
 from napari_stemprior.training.losses import losses
 from napari_stemprior.training.prompt_sampling import PromptOdds
+from napari_stemprior.training.run_state import RunState, mixed_precision
 
 #: Apart from the seeds of training and of calibration.
 _REPLAY, _CROPS = 31_000_000, 32_000_000
@@ -93,14 +91,14 @@ class TrainingProgress(Progress):
 
 
 class FineTuner:
-    """One fine-tuning: the network that moves, its average and the optimiser.
+    """One fine-tuning.
 
     Parameters
     ----------
     network : StructurePromptedNet
         The parent; it is changed.
     views : sequence of CorrectedView
-    bank : list of Crystal
+    bank : list of StructurePrior
         What simulated scenes are made of.
     config : FinetuneConfig
     state : pathlib.Path, optional
@@ -119,7 +117,7 @@ class FineTuner:
         self,
         network: StructurePromptedNet,
         views: Sequence[CorrectedView],
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         config: FinetuneConfig,
         *,
         state: Path | None = None,
@@ -131,25 +129,28 @@ class FineTuner:
             raise TrainingError(
                 "No pixel of the training pairs is marked as reviewed; mark what you checked."
             )
-        self.config, self.bank, self.state = config, bank, state
+        self.config, self.bank, self.state_path = config, bank, state
         self.device = torch.device(device)
         self.identity = self._identity(network)
-        self.network = network.to(self.device)
-        self._parent = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network.eval()  # see the module's docstring; nothing else depends on the mode
-        self.average = {n: p.detach().clone().float() for n, p in self.network.named_parameters()}
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=0.0
-        )
+        network = network.to(self.device)
+        self._parent = copy.deepcopy(network).eval().requires_grad_(False)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.eval()  # see the module's docstring; nothing else depends on the mode
         self.steps = config.steps
-        self.step = 0
         self.losses: list[float] = []
+        self.state = RunState(
+            network, config.learning_rate, self._rate_factor, weight_decay=0.0, ema_decay=_EMA_DECAY
+        )
         if resume and state is not None and state.exists():
             self._resume(state)
         # a large image teaches more than a small one, but not in proportion
         area = np.array([np.sqrt(view.known.sum()) for view in self.views])
         self._odds = area / area.sum()
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
 
     def run(self, save_every: int = 20) -> Generator[Progress, None, StructurePromptedNet]:
         """Train to the last step, yielding after each; returns the network with the averaged weights.
@@ -162,11 +163,11 @@ class FineTuner:
                 if done == 1:
                     start = time.monotonic()  # the first step is slower than the rest
                 self.losses.append(self._one_step())
-                self.step += 1
                 done += 1
                 if not self.steps and done == _TIMED:
                     each = (time.monotonic() - start) / (_TIMED - 1)
                     self.steps = max(2 * _TIMED, int(60 * self.config.minutes / each))
+                    self.state.follow(self._rate_factor)
                 total = self.steps
                 if self.step % save_every == 0 and self.step != total:
                     self._save()
@@ -174,10 +175,9 @@ class FineTuner:
         except GeneratorExit:
             self._save()
             raise
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                parameter.copy_(self.average[name])
-        return self.network
+        network = self.state.network
+        network.load_state_dict(self.state.averaged.state_dict())
+        return network
 
     def examples(self, step: int) -> list[Example]:
         """Return the mini-batch of a step; the seed alone decides it."""
@@ -193,44 +193,34 @@ class FineTuner:
                 )
         return made
 
-    def _rate(self) -> float:
+    def _rate_factor(self, step: int) -> float:
         warmup = min(10, max(1, self.steps // 5)) if self.steps else 10
-        if self.step < warmup:
-            return self.config.learning_rate * (self.step + 1) / warmup
-        part = (self.step - warmup) / max(1, self.steps - warmup)
-        return self.config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(part, 1.0)))))
+        if step < warmup:
+            return (step + 1) / warmup
+        part = (step - warmup) / max(1, self.steps - warmup)
+        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(part, 1.0))))
 
     def _one_step(self) -> float:
         batch = collate(self.examples(self.step)).to(self.device)
         batch.prompt = batch.prompt.to(self.device)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
-        with self._mixed():
-            output = self.network(batch.image, batch.prompt)
-        self._rehearse(batch)
+        with mixed_precision(self.device):
+            output = self.state.network(batch.image, batch.prompt)
+        self._distil(batch)
         total = losses(output, batch)["total"]
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        if not bool(torch.isfinite(norm)):
-            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
-        self.optimiser.step()
-        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                self.average[name].lerp_(parameter.float(), 1 - decay)
+        self.state.learn(total)
         return float(total.detach())
 
-    def _rehearse(self, batch: Example) -> None:
-        """Ask of the simulated scenes what the parent said of them: that is what must not be forgotten."""
+    def _distil(self, batch: Example) -> None:
+        """Make what the parent says of the simulated scenes their target, so that it is not forgotten.
+
+        Distillation from the network before training: Li and Hoiem, Learning without Forgetting
+        (arXiv:1606.09282).
+        """
         count = self.config.replayed
         if count:
             prompt = StructurePrompt(**{name: value[:count] for name, value in vars(batch.prompt).items()})
-            with torch.no_grad(), self._mixed():
+            with torch.no_grad(), mixed_precision(self.device):
                 batch.heat[:count] = self._parent(batch.image[:count], prompt).heat.sigmoid()
-
-    def _mixed(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type in ("cpu", "cuda"))
 
     def _identity(self, network: StructurePromptedNet) -> str:
         """Hash everything that decides the run: parent, images, settings."""
@@ -243,36 +233,19 @@ class FineTuner:
         return hashed.hexdigest()
 
     def _save(self) -> None:
-        if self.state is None or self.step == 0:
+        if self.state_path is None or self.step == 0:
             return
-        tensors: dict[str, Tensor] = {f"average.{n}": t for n, t in self.average.items()}
-        for name, parameter in self.network.named_parameters():
-            tensors[f"network.{name}"] = parameter
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"moment.{key}.{name}"] = torch.as_tensor(value)
-        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        metadata = {"step": str(self.step), "steps": str(self.steps), "identity": self.identity}
-        save_tensors({n: t.clone() for n, t in tensors.items()}, metadata, self.state)
+        extra = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
+        self.state.save_to(self.state_path, {"steps": str(self.steps), "identity": self.identity}, extra)
 
     def _resume(self, path: Path) -> None:
-        tensors, metadata = load_tensors(path)
-        if metadata.get("identity") != self.identity:
-            raise TrainingError(
-                f"{path}: this run had other pairs, settings or another parent; "
-                "give the network another name, or start without --resume to begin anew."
-            )
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                parameter.copy_(tensors[f"network.{name}"])
-                self.average[name].copy_(tensors[f"average.{name}"])
-                saved: dict[str, Any] = {
-                    key: tensors[f"moment.{key}.{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"moment.{key}.{name}" in tensors
-                }
-                if saved:
-                    self.optimiser.state[parameter] = {
-                        k: v if k == "step" else v.to(self.device) for k, v in saved.items()
-                    }
-        self.losses = tensors["losses"].tolist()
-        self.step, self.steps = int(metadata["step"]), int(metadata["steps"])
+        def check(metadata: Mapping[str, str]) -> None:
+            if metadata.get("identity") != self.identity:
+                raise TrainingError(
+                    f"{path}: this run had other pairs, settings or another parent; "
+                    "give the network another name, or start without --resume to begin anew."
+                )
+            self.steps = int(metadata["steps"])  # the schedule depends on it
+
+        extra, _ = self.state.resume_from(path, check)
+        self.losses = extra["losses"].tolist()

@@ -29,7 +29,7 @@ from napari_stemprior.inference.models import model_path, unfinished
 from napari_stemprior.io.training_pair import file_hash
 from napari_stemprior.network.checkpoint import save_network
 from napari_stemprior.progress import Progress
-from napari_stemprior.training.crystals import library_crystals
+from napari_stemprior.training.structure_bank import library_bank
 
 #: Share of the minutes that the evaluations and the preparation may take.
 _OVERHEAD = 0.3
@@ -174,7 +174,7 @@ def tuned_network(
     tuner = FineTuner(
         segmenter.network,
         views,
-        library_crystals(),
+        library_bank(),
         config,
         state=state,
         resume=resume,

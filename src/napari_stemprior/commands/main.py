@@ -121,6 +121,7 @@ _SUMMARIES = {
     "priors": "list the built-in lattice priors, or the columns of one",
     "export": "write saved atoms for another program",
     "pairs": "list, check, merge or split training pairs",
+    "structures": "write the crystals of training scenes as one file",
     "train": "train a network on simulated scenes",
     "calibrate": "fit how sure a trained network is",
     "finetune": "fine-tune a network on corrected pairs",

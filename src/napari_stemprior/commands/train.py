@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes that draw scenes")
     parser.add_argument("--device", help="auto, cpu, cuda or mps")
     parser.add_argument("--devices", type=int, help="how many of them, through Lightning Fabric")
-    parser.add_argument("--bank", type=Path, help="structure bank (.npz) instead of the built-in crystals")
+    parser.add_argument(
+        "--bank", type=Path, help="crystals of 'stemprior structures' instead of the built-in ones"
+    )
     parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
 
 
@@ -33,21 +35,20 @@ def run(args: argparse.Namespace) -> int:
     from napari_stemprior.network.checkpoint import load_network
     from napari_stemprior.progress import drain
     from napari_stemprior.training.config import read_config
-    from napari_stemprior.training.crystals import library_crystals, load_bank
-    from napari_stemprior.training.devices import start_fabric
+    from napari_stemprior.training.distributed import start_fabric
+    from napari_stemprior.training.structure_bank import library_bank, load_bank
     from napari_stemprior.training.train import Trainer
 
     config = read_config(args.config).with_options(
         steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
         seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
     )  # fmt: skip
-    bank = load_bank(args.bank) if args.bank else library_crystals()
+    bank = load_bank(args.bank) if args.bank else library_bank()
     fabric = start_fabric(config)
     trainer = Trainer(config, args.output, bank, fabric=fabric)
     if args.start_from and trainer.step == 0:
         network, _ = load_network(args.start_from)
-        trainer.network.load_state_dict(network.state_dict())
-        trainer.average.load_state_dict(network.state_dict())
+        trainer.state.start_from(network.state_dict())
     with tqdm(
         total=config.steps,
         initial=trainer.step,

@@ -34,7 +34,7 @@ from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, Stack
 
 #: Below this evidence an atom stands on the prior alone.

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field, register
-from napari_stemprior.registration.lattice_search import same_lattice
+from napari_stemprior.registration.fourier.lattice_search import same_lattice
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference.site_prediction import MARGIN, MIN_RELIABILITY, Placement, place
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose, fit_pose_field
-from napari_stemprior.registration.stack import StackPose, register_stack, separated
+from napari_stemprior.registration.multilayer.stack_fit import StackPose, register_stack, separated
 from napari_stemprior.structure import Stack
 
 Floats = NDArray[np.float64]

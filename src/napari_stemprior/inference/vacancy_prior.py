@@ -29,6 +29,8 @@ _SOME, _BURDEN = 0.02, 0.7
 #: Å around a site that tell whether it lies in a hole, the shares that a neighbourhood may have there, and
 #: how often it is thought of beforehand.
 _NEAR, _EMPTIER, _A_HOLE = 5.0, (0.3, 0.6, 0.9), 0.01
+#: From this probability on a site lies in a hole.
+_IN_A_HOLE = 0.5
 #: Of the share as a parameter, in units of log-likelihood.
 _COST = 1.0
 #: Log-odds of sites that have too few equals.
@@ -65,21 +67,29 @@ def occupied_odds(llr: ArrayLike, kind: ArrayLike, yx: ArrayLike | None = None) 
             odds[mine] = ratio[mine] + np.log((1 - share) / share)
     asked = np.flatnonzero(np.isfinite(shares))
     if yx is not None and len(asked) > 1:
-        around = _share_around(ratio[asked], shares[asked], np.asarray(yx, float)[asked])
+        places = np.asarray(yx, float)[asked]
+        _, in_hole = _share_around(ratio[asked], shares[asked], places)
+        # the sites of a hole say nothing of the crystal around it
+        for number in np.unique(kinds[asked]):
+            mine = kinds[asked] == number
+            rest = asked[mine & (in_hole < _IN_A_HOLE)]
+            if len(rest) >= MIN_EQUALS:
+                shares[asked[mine]] = empty_share(ratio[rest])
+        around, _ = _share_around(ratio[asked], shares[asked], places)
         odds[asked] = ratio[asked] + np.log((1 - around) / around)
     # in a crystal that has vacancies, an atom that is not there counts twice one that is missed
     odds[shares >= _SOME] -= _BURDEN
     return odds
 
 
-def _share_around(llr: Floats, share: Floats, yx: Floats) -> Floats:
-    """Return the expected share of empty sites around each, at least that of its kind.
+def _share_around(llr: Floats, share: Floats, yx: Floats) -> tuple[Floats, Floats]:
+    """Return the expected share of empty sites around each, and the probability that it lies in a hole.
 
     A neighbourhood is as the whole crystal is, or emptier; the likelihood of its sites says which.
     """
     pairs = cKDTree(yx).query_pairs(_NEAR, output_type="ndarray")
     if not len(pairs):
-        return share
+        return share, np.zeros(len(share))
     likely = [np.full(len(yx), np.log(1 - _A_HOLE))]
     shares = [share]
     usual = np.log(1 - share + share * np.exp(-llr))
@@ -91,7 +101,8 @@ def _share_around(llr: Floats, share: Floats, yx: Floats) -> Floats:
         shares.append(np.maximum(emptier, share))
     weight = np.array(likely)
     weight = np.exp(weight - weight.max(axis=0))
-    return np.asarray((weight * np.array(shares)).sum(axis=0) / weight.sum(axis=0))
+    weight /= weight.sum(axis=0)
+    return np.asarray((weight * np.array(shares)).sum(axis=0)), np.asarray(1 - weight[0])
 
 
 def empty_share(llr: Floats) -> float:

@@ -16,6 +16,9 @@ from napari_stemprior.errors import ModelError
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 
+#: Weights that were saved before they became those of `contrast`.
+_OF_CONTRAST = ("project_image.", "project_structure.", "temperature")
+
 
 def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
     """Write tensors so that a crash leaves the old file whole.
@@ -79,7 +82,14 @@ def load_network(
     tensors, metadata = load_tensors(path)
     try:
         network = build(NetworkConfig.from_json(metadata["config"]))
-        network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
+        network.load_state_dict(
+            {
+                f"contrast.{name}" if name.startswith(_OF_CONTRAST) else name: (
+                    tensor.float() if tensor.is_floating_point() else tensor
+                )
+                for name, tensor in tensors.items()
+            }
+        )
         notes = json.loads(metadata.get("notes", "{}"))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(

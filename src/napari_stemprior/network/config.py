@@ -30,10 +30,10 @@ class NetworkConfig:
     neighbours_fine, neighbours_coarse : int
         How many registered columns a pixel looks at, at full and at quarter resolution.
     self_attention, cell_attention, site_attention : bool
-        Parts that a network may do without: among image tokens, from these to the cell, and from pixels to
-        the registered columns.
+        Parts that a network may do without: among image tokens (`network.self_attention`), from these to the
+        cell, and from pixels to the registered columns (`network.fusion`).
     embeddings : bool
-        Whether whole images and structures are embedded, for a contrast between them.
+        Whether whole images and structures are embedded, for a contrast between them (`network.contrast`).
     """
 
     widths: tuple[int, int, int, int] = (16, 40, 64, 96)

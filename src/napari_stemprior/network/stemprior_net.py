@@ -1,4 +1,8 @@
-"""The network: image branch, structure branch, fusion and heads, read from top to bottom."""
+"""The network: image branch, structure branch, fusion and heads, read from top to bottom.
+
+Which of its parts it has is a choice of `NetworkConfig`; two that the shipped weights do without are in files
+of their own, `self_attention` and `contrast`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE, NetworkConfig
+from napari_stemprior.network.contrast import WholeImageContrast
 from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites, site_offsets
-from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, SelfAttention, normalised
+from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, normalised
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.self_attention import SelfAttention
 from napari_stemprior.network.structure_encoder import StructureEncoder
 
 #: Pixels per side of the blocks in which nearest sites are looked up.
@@ -82,10 +88,7 @@ class StructurePromptedNet(nn.Module):
         self.project_pixel = nn.Conv2d(w0, c.embedding_width, 1)
         self.project_token = nn.Linear(c.token_width, c.embedding_width)
         if c.embeddings:
-            self.project_image = nn.Linear(w3, c.embedding_width)
-            self.project_structure = nn.Linear(c.token_width, c.embedding_width)
-            # log of the inverse, as in CLIP (arXiv:2103.00020)
-            self.temperature = nn.Parameter(torch.tensor(2.3))
+            self.contrast = WholeImageContrast(w3, c.token_width, c.embedding_width)
         with torch.no_grad():  # most pixels hold no column: start from their prior odds
             self.head.bias[:2].fill_(-2.5)  # type: ignore[index]
 
@@ -128,11 +131,7 @@ class StructurePromptedNet(nn.Module):
         x3 = self.level3(x2)
         image_embedding = structure_embedding = None
         if c.embeddings:
-            image_embedding = F.normalize(self.project_image(x3.mean(dim=(2, 3))).float(), dim=-1)
-            image_embedding = image_embedding * self.temperature.exp().clamp(max=50.0)
-            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-            pooled = (tokens * mask[..., None]).sum(dim=1) / count
-            structure_embedding = F.normalize(self.project_structure(pooled).float(), dim=-1)
+            image_embedding, structure_embedding = self.contrast(x3, tokens, mask)
         if c.self_attention:
             x3 = self.self_attention[0](x3)
         if c.cell_attention:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.util import montage
 
 from napari_stemprior.errors import InstrumentError
 from napari_stemprior.optics.instrument import Instrument
@@ -57,17 +58,13 @@ class Montage:
         (H, W) array of float32
         """
         rows, columns, height, width = self.images.shape
-        joined = np.full(
-            (rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan, dtype=np.float32
-        )
-        for i, j in np.ndindex(rows, columns):
-            image = self.images[i, j]
-            if not same_scale:
-                low, high = float(image.min()), float(image.max())
-                image = (image - low) / max(high - low, 1e-12)
-            top, left = i * (height + gap), j * (width + gap)
-            joined[top : top + height, left : left + width] = image
-        return joined
+        tiles = self.images.reshape(-1, height, width)
+        if not same_scale:
+            low, high = tiles.min(axis=(1, 2), keepdims=True), tiles.max(axis=(1, 2), keepdims=True)
+            tiles = (tiles - low) / np.maximum(high - low, np.float32(1e-12))
+        framed = montage(tiles, fill=np.nan, grid_shape=(rows, columns), padding_width=gap)
+        inner = framed[gap : framed.shape[0] - gap, gap : framed.shape[1] - gap]
+        return np.ascontiguousarray(inner, dtype=np.float32)
 
 
 def thickness_defocus_montage(

@@ -178,6 +178,9 @@ def scan_series(
 def orthogonal(atoms: Atoms) -> tuple[Atoms, float]:
     """Find the smallest cell that is rectangular across the beam.
 
+    For a third of the built-in crystals `abtem.orthogonalize_cell` takes cells two or three times as large,
+    and it strains those of which no small cell is rectangular.
+
     Parameters
     ----------
     atoms : ase.Atoms

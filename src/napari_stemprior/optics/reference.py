@@ -18,6 +18,7 @@ from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
 from napari_stemprior.optics.specimen import scatterers
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.lattice_points import lattice_columns
 
 
 class Placed(Protocol):
@@ -207,13 +208,6 @@ def _unrotated(
     prior: StructurePrior, pixel_size: float, field: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Lay the cell's first vector along x, the origin in the middle of the field."""
-    first = prior.cell[0] / np.linalg.norm(prior.cell[0])
-    turn = np.array([first, [-first[1], first[0]]])  # rows: new x, new y
-    size = np.array(field) * pixel_size
-    reach = int(np.ceil(np.linalg.norm(size) / min(np.linalg.norm(prior.cell, axis=1)))) + 2
-    ij = np.stack(np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1), indexing="ij"), -1)
-    places = (ij.reshape(-1, 1, 2) + prior.fractional[None]).reshape(-1, 2) @ prior.cell @ turn.T
-    yx = places[:, ::-1] / pixel_size + np.array(field) / 2
-    index = np.tile(np.arange(len(prior.columns)), (2 * reach + 1) ** 2)
-    inside = ((yx > 0) & (yx < np.array(field) - 1)).all(axis=1)
-    return yx[inside], index[inside].astype(np.int64)
+    x, y = prior.cell[0] / np.linalg.norm(prior.cell[0])
+    affine = np.array([[-y, x], [x, y]]) / pixel_size
+    return lattice_columns(prior, affine, np.array(field) / 2, field, -0.5)

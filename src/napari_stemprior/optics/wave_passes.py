@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from napari_stemprior.optics.abtem_import import load_abtem
 from napari_stemprior.optics.instrument import Instrument
@@ -131,23 +132,11 @@ def grid_of(
     sampling : float
         Coarsest grid in Å.
     """
+    # products of 2, 3 and 5 (`real`): with 7 and 11 FFTW is slower
     # abTEM keeps two thirds of the band; the rest of 0.97 is room for the edge of the detector
     angle = max(instrument.detector_outer, 2 * instrument.convergence_semi_angle)
     spacing = min(0.97 * instrument.wavelength / (3e-3 * angle), sampling)
-    return np.array([_five_smooth(int(np.ceil(length / spacing))) for length in lengths])
-
-
-def _five_smooth(least: int) -> int:
-    """Round up to a product of 2, 3 and 5; with 7 and 11 FFTW is slower."""
-    n = least
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1
+    return np.array([next_fast_len(int(np.ceil(length / spacing)), real=True) for length in lengths])
 
 
 def probe_pass(
@@ -258,7 +247,7 @@ def _scan_block(
     for axis, part in enumerate(block):
         low, high = part.start * step[axis], part.stop * step[axis]
         sampling = potential.sampling[axis]
-        width = _five_smooth(int(np.ceil((high - low + 2 * PROBE_REACH) / sampling)))
+        width = next_fast_len(int(np.ceil((high - low + 2 * PROBE_REACH) / sampling)), real=True)
         if width >= 0.9 * full[axis]:  # the whole box: it closes on itself without a seam
             first, width = 0, full[axis]
         else:

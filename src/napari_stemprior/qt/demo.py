@@ -24,7 +24,7 @@ from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics import scan_cache
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.jobs import journal_service
 
 WINDOW = (1600, 1000)
@@ -181,10 +181,10 @@ def correct_one(desk: StempriorDesk, editor: AtomEditor) -> str:
     supported = atom["evidence"] >= _NO_EVIDENCE
     (panel.accept if supported else panel.reject).click()
     settle()
-    verdict = "accepted" if supported else "rejected"
+    status = "accepted" if supported else "rejected"
     return (
         f"atom {atom['atom_id']} ({atom['element']}, confidence {atom['confidence']:.2f}, "
-        f"evidence {atom['evidence']:.2f}) at x {atom['x_px']:.1f}, y {atom['y_px']:.1f} px {verdict}"
+        f"evidence {atom['evidence']:.2f}) at x {atom['x_px']:.1f}, y {atom['y_px']:.1f} px {status}"
     )
 
 

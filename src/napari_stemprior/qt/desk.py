@@ -1,4 +1,4 @@
-"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a network that learns."""
+"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a fine-tuned network."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class StempriorDesk(QWidget):
         self.segment_panel = SegmentPanel(self.session, self.runner)
         self.correct_panel = CorrectPanel(self.session, self.runner)
         self.export_panel = ExportPanel(self.session, self.runner)
-        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.around)
+        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self.sections: dict[str, Section] = {}
 
-        inner = QWidget()
+        self._inner = inner = QWidget()
         self._steps = QVBoxLayout(inner)
         self._steps.setContentsMargins(2, 2, 2, 2)
         self._steps.setSpacing(3)
@@ -67,39 +67,42 @@ class StempriorDesk(QWidget):
         self._step("6 Export", self.export_panel)
         self._step("7 Fine-tune", self.finetune_panel, expanded=False)
         self._steps.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inner)
+        self.scroll_area = QScrollArea()
+        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll_area.setWidget(inner)
+        bar = self.scroll_area.verticalScrollBar()
+        assert bar is not None
+        self._scroll_bar = bar
         inner.installEventFilter(self)
         self._fit_width()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.scroll)
+        layout.addWidget(self.scroll_area)
         self.destroyed.connect(self.session.close)
         self._closed = False
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
         if not self._closed:
             self._closed = True
             self.runner.cancel()
             self.finetune_panel.close_process()
-            self.prior_panel.hand.close_mode()
+            self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
         self.session.close()
         super().closeEvent(event)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Ask for more width when a larger font or an unfolded step needs it, so that nothing is clipped."""
-        if event.type() == QEvent.Type.LayoutRequest:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._fit_width()
         return super().eventFilter(watched, event)
 
     def _fit_width(self) -> None:
-        bar = self.scroll.verticalScrollBar().sizeHint().width()
-        needed = max(_MINIMUM_WIDTH, self.scroll.widget().minimumSizeHint().width() + bar + 4)
+        bar = self._scroll_bar.sizeHint().width()
+        needed = max(_MINIMUM_WIDTH, self._inner.minimumSizeHint().width() + bar + 4)
         if needed != self.minimumWidth():
             self.setMinimumWidth(needed)
 
@@ -112,7 +115,7 @@ class StempriorDesk(QWidget):
     def _scroller(self, section: Section) -> Callable[[], None]:
         def scroll() -> None:
             if not self._closed:
-                self.scroll.verticalScrollBar().setValue(section.y())
+                self._scroll_bar.setValue(section.y())
 
         return scroll
 

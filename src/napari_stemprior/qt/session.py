@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,20 +13,15 @@ from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_stemprior.errors import PixelSizeError, StempriorError
-from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
+from napari_stemprior.qt.image_session import ImageSession
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.image_notes import (
-    is_inverted,
     note_inverted,
-    note_pixel_size_from,
-    pixel_size_from,
-    same_view,
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
 from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
 from napari_stemprior.workflow.operations import Operations
@@ -44,10 +39,9 @@ class Specimen:
     editor: AtomEditor | None = None
     #: The editor of an atoms layer that was removed from the viewer.
     removed: AtomEditor | None = None
-    micrograph: Micrograph | None = field(default=None, repr=False)
 
 
-class Session:
+class Session(ImageSession):
     """What a person works on in one viewer.
 
     Parameters
@@ -58,10 +52,6 @@ class Session:
         What the other rooms do; replaced in tests.
     """
 
-    #: Another image was chosen, or its pixel size or frame has changed.
-    image_changed = Signal()
-    #: The list of image layers has changed.
-    images_changed = Signal()
     prior_changed = Signal()
     pose_changed = Signal()
     #: The atoms or their history have changed.
@@ -70,8 +60,7 @@ class Session:
     closing = Signal()
 
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
-        # napari hands its plugins a proxy; layers seen through it are never those that events speak of
-        self.viewer: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer)
         self.operations = operations or Operations()
         #: The chosen prior; of a stack its entrance layer. `chosen` is the whole.
         self.prior: StructurePrior | None = None
@@ -81,14 +70,9 @@ class Session:
         self.pivot: NDArray[np.float64] | None = None
         #: Whether a fit of the lattice also calibrates the image.
         self.scale_from_lattice = False
-        self._image: Image | None = None
         self._closed = False
         self._specimens: dict[str, Specimen] = {}
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_removed)
-        viewer.layers.events.reordered.connect(self._on_layers)
-        viewer.dims.events.current_step.connect(self._on_step)
-        self._on_layers()
+        self.listen()
 
     def close(self) -> None:
         """Let go of the viewer; layers and what they hold stay."""
@@ -96,56 +80,15 @@ class Session:
             return
         self._closed = True
         self.closing.emit()
-        events = self.viewer.layers.events
-        events.inserted.disconnect(self._on_layers)
-        events.removed.disconnect(self._on_removed)
-        events.reordered.disconnect(self._on_layers)
-        self.viewer.dims.events.current_step.disconnect(self._on_step)
-        self._forget_image()
+        super().close()
         for specimen in self._specimens.values():
             if specimen.editor is not None:
                 specimen.editor.detach()
         self._specimens.clear()
 
     # --- image --------------------------------------------------------------------------------
-    @property
-    def images(self) -> list[Image]:
-        """Image layers that can be micrographs: all but our own references."""
-        return [
-            lay
-            for lay in self.viewer.layers
-            if isinstance(lay, Image) and atom_layers.role_of(lay) in ("", "micrograph")
-        ]
-
-    @property
-    def image(self) -> Image | None:
-        """The chosen image layer."""
-        return self._image
-
-    def choose_image(self, layer: Image | None) -> None:
-        """Work on another image; its atoms and pose come back if there are any."""
-        if layer is self._image:
-            return
-        self._forget_image()
-        self._image = layer
-        if layer is not None:
-            for emitter in (layer.events.scale, layer.events.units, layer.events.data, layer.events.name):
-                emitter.connect(self._on_image)
-            self._adopt_atoms(layer)
-        self.image_changed.emit()
-        self.pose_changed.emit()
-        self.atoms_changed.emit()
-
-    @property
-    def pixel_size(self) -> float | None:
-        """Pixel size of the chosen image in Å/px, or None where it is unknown or not square."""
-        try:
-            return None if self._image is None else atom_layers.pixel_size_of(self._image)
-        except PixelSizeError:
-            return None
-
     def set_pixel_size(self, value: float, source: str = "given") -> None:
-        """Calibrate the chosen image; layers that belong to it follow, and the view stays.
+        """Calibrate the chosen image (see `ImageSession`); atoms and pose follow, or are forgotten.
 
         Parameters
         ----------
@@ -159,15 +102,9 @@ class Session:
         PixelSizeError
             If the value is not a positive number.
         """
-        image = self._image
-        if image is None:
+        super().set_pixel_size(value, source)
+        if self._image is None:
             return
-        with same_view(self.viewer, image):
-            atom_layers.set_pixel_size(image, value)
-            note_pixel_size_from(image, source)
-            for layer in self.viewer.layers:
-                if atom_layers.belongs(layer, image):
-                    atom_layers.follow(layer, image)
         if self.editor is not None:
             self.editor.pixel_size = value
         if self.pose is not None and not np.isclose(self.pose.pixel_size, value, rtol=0.1):
@@ -179,16 +116,6 @@ class Session:
         if self.scale_from_lattice and pose.is_fit and size is not None and pose.pixel_size != size:
             self.set_pixel_size(pose.pixel_size, "lattice")
 
-    @property
-    def pixel_size_from(self) -> str:
-        """Where the pixel size of the chosen image comes from: ``"file"``, ``"given"`` or ``"lattice"``."""
-        return "" if self._image is None else pixel_size_from(self._image)
-
-    @property
-    def inverted(self) -> bool:
-        """Whether bright and dark are exchanged in what is analysed."""
-        return self._image is not None and is_inverted(self._image)
-
     def set_inverted(self, on: bool) -> None:
         """Exchange bright and dark in what is analysed; a fit to the other contrast is forgotten."""
         if self._image is None or on == self.inverted:
@@ -197,34 +124,6 @@ class Session:
         if self.placed is not None and not self.placed.by_hand:
             self.set_placed(None)
         self._on_image()
-
-    def recording(self) -> Micrograph:
-        """Return the chosen image as it was recorded, the current frame of a stack.
-
-        Raises
-        ------
-        StempriorError
-            If there is none, or it cannot be a micrograph.
-        """
-        if self._image is None:
-            raise StempriorError("There is no image; open a micrograph first (File > Open).")
-        return atom_layers.micrograph_from_layer(self._image, self.viewer.dims.current_step)
-
-    def micrograph(self) -> Micrograph:
-        """Return the chosen image as it is analysed, the current frame of a stack.
-
-        Raises
-        ------
-        StempriorError
-            If there is none, or it cannot be a micrograph.
-        """
-        specimen = self._specimen_or_none()
-        if specimen is None:
-            return self.recording()
-        if specimen.micrograph is None:
-            recorded = self.recording()
-            specimen.micrograph = recorded.inverted() if self.inverted else recorded
-        return specimen.micrograph
 
     # --- prior and pose -----------------------------------------------------------------------
     @property
@@ -294,7 +193,8 @@ class Session:
     @property
     def overlay(self) -> Points | None:
         """The layer that shows the lattice over the image."""
-        return self._of_role("lattice")
+        layer = self._of_role("lattice")
+        return layer if isinstance(layer, Points) else None
 
     def show_overlay(self, visible: bool) -> None:
         """Draw the lattice of the placed prior over the image, or take it away."""
@@ -318,13 +218,6 @@ class Session:
         """The atoms of the chosen image, if it has been segmented."""
         specimen = self._specimen_or_none()
         return None if specimen is None else specimen.editor
-
-    @property
-    def frame(self) -> tuple[int, ...]:
-        """Where a stack stands; () for a single image."""
-        if self._image is None or self._image.rgb or self._image.ndim <= 2:
-            return ()
-        return tuple(int(i) for i in self.viewer.dims.current_step[: self._image.ndim - 2])
 
     def take_segmentation(
         self,
@@ -386,7 +279,8 @@ class Session:
 
     def reviewed_region(self) -> Shapes | None:
         """Return the Shapes layer in which the reviewed region is drawn."""
-        return self._of_role("region")
+        layer = self._of_role("region")
+        return layer if isinstance(layer, Shapes) else None
 
     def draw_region(self) -> Shapes | None:
         """Let a person draw the rectangle that was reviewed."""
@@ -411,15 +305,15 @@ class Session:
         assert editor is not None
         return editor
 
-    def _adopt_atoms(self, image: Image) -> None:
-        """Take up the atoms layer of an image, left by an earlier desk or made just now."""
+    def _adopt_atoms(self, image: Image) -> bool:
+        """Take up the atoms layer of an image, left by an earlier desk or made just now, if there is one."""
         specimen = self._specimen()
         if specimen.editor is not None:
             specimen.editor.set_frame(self.frame)
-            return
+            return True
         layer = atom_layers.of_role(self.viewer.layers, "atoms", image)
         if layer is None:
-            return
+            return False
         removed, specimen.removed = specimen.removed, None
         if removed is not None and removed.layer is layer:
             specimen.editor = removed
@@ -430,14 +324,10 @@ class Session:
             specimen.editor.changed.connect(self.atoms_changed.emit)
         if specimen.editor is not None and self._image is image:
             specimen.editor.set_frame(self.frame)
+        return specimen.editor is not None
 
-    def _of_role(self, role: str) -> Any:
+    def _of_role(self, role: str) -> Layer | None:
         return None if self._image is None else atom_layers.of_role(self.viewer.layers, role, self._image)
-
-    def activate(self, layer: Layer | None) -> None:
-        """Make a layer the active one, so that its keys and its mouse work."""
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.selection = {layer}
 
     def _specimen_or_none(self) -> Specimen | None:
         return None if self._image is None else self._specimen()
@@ -446,46 +336,29 @@ class Session:
         assert self._image is not None
         return self._specimens.setdefault(atom_layers.layer_id(self._image), Specimen())
 
-    def _forget_image(self) -> None:
+    def _on_chosen(self) -> None:
         if self._image is not None:
-            for emitter in (
-                self._image.events.scale,
-                self._image.events.units,
-                self._image.events.data,
-                self._image.events.name,
-            ):
-                emitter.disconnect(self._on_image)
-            self._specimen().micrograph = None  # the layer holds the pixels already
-        self._image = None
+            self._adopt_atoms(self._image)
+        super()._on_chosen()
+        self.pose_changed.emit()
+        self.atoms_changed.emit()
 
     def _on_layers(self, event: Any = None) -> None:
-        self.images_changed.emit()
-        if self._image is None and self.images:
-            self.choose_image(self.images[-1])
-        elif self._image is not None and self.editor is None:
-            self._adopt_atoms(self._image)
-            if self.editor is not None:
+        super()._on_layers(event)
+        if self._image is not None and self.editor is None:
+            adopted = self._adopt_atoms(self._image)
+            if adopted:
                 self.atoms_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
-        layer = event.value
         for specimen in self._specimens.values():
-            if specimen.editor is not None and specimen.editor.layer is layer:
+            if specimen.editor is not None and specimen.editor.layer is event.value:
                 specimen.editor.detach()
                 specimen.editor, specimen.removed = None, specimen.editor
                 self.atoms_changed.emit()
-        if layer is self._image:
-            self.choose_image(self.images[-1] if self.images else None)
-        self.images_changed.emit()
-
-    def _on_image(self, event: Any = None) -> None:
-        specimen = self._specimen_or_none()
-        if specimen is not None:
-            specimen.micrograph = None
-        self.image_changed.emit()
+        super()._on_removed(event)
 
     def _on_step(self, event: Any = None) -> None:
-        if self._image is not None and self._image.ndim > 2:
-            self._on_image()
-            if self.editor is not None:
-                self.editor.set_frame(self.frame)
+        super()._on_step(event)
+        if self.editor is not None:
+            self.editor.set_frame(self.frame)

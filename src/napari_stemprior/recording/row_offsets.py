@@ -39,6 +39,9 @@ _WINDOW = (0.35875, -0.48829, 0.14128, -0.01168)
 _FRINGE = 20.0
 #: Frequencies on either side over which that median runs.
 _AROUND = 20
+#: Pixels: the finest fringe. A micrograph samples the finest lattice planes that it shows with more; what is
+#: finer is hum that beats with the rows.
+_FINEST = 2.2
 #: Rows over which the running median follows edges, terraces and thickness.
 _MEDIAN_ROWS = 75
 #: Fringes of one image, at most. One whose amplitude or phase changes over the rows counts as several.
@@ -120,7 +123,8 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
 
 def _running_median(values: Floats) -> Floats:
     rows = min(_MEDIAN_ROWS, len(values) // 3 | 1)
-    return np.asarray(median_filter(values, rows, mode="nearest"))
+    # beyond the ends the rows are mirrored: the last one alone, repeated, would be half of the median
+    return np.asarray(median_filter(values, rows, mode="reflect"))
 
 
 def _excess(level: Floats) -> tuple[float, float]:
@@ -190,6 +194,7 @@ def _fringes(offset: Floats) -> Floats:
         usual = median_filter(power, 8 * _AROUND + 1, mode="nearest") + 1e-30
         ratio = power / usual
         ratio[: 4 * 2] = 0
+        ratio[int(size / _FINEST) :] = 0
         best = int(ratio.argmax())
         if ratio[best] < _FRINGE:
             break

@@ -1,15 +1,16 @@
 """Where the lattice lies on the image."""
 
+from napari_stemprior.registration.fit import diagnose, register
+from napari_stemprior.registration.gpa.pose_field import PoseField, fit_pose_field
 from napari_stemprior.registration.pixel_size import fit_pixel_size
-from napari_stemprior.registration.placement import register
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.pose_field import PoseField, fit_pose_field
 from napari_stemprior.registration.ranking import Suggestion, rank_priors
 
 __all__ = [
     "Pose",
     "PoseField",
     "Suggestion",
+    "diagnose",
     "fit_pixel_size",
     "fit_pose_field",
     "rank_priors",

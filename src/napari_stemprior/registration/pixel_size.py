@@ -10,13 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.lattice_search import Lattice, refine_power, sweep
-from napari_stemprior.registration.placement import Placement, place, register, to_pose
+from napari_stemprior.registration.decision.placement import Placement, to_pose
+from napari_stemprior.registration.fit import place, register
+from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
+from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, refine_power, sweep
+from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror
+from napari_stemprior.registration.fourier.normalized_image import (
+    check_pixel_size,
+    prepared_image,
+    preprocess,
+)
+from napari_stemprior.registration.fourier.peak_search import explained_power
+from napari_stemprior.registration.fourier.reflections import list_reflections
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.reciprocal import has_mirror, nodes
-from napari_stemprior.registration.score import explained_power
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
-from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
 #: Pixel sizes in Å that are tried where there is no guess.
@@ -25,7 +31,7 @@ RANGE = (0.03, 0.5)
 GUESS = 1.3
 #: Relative step between pixel sizes: less than the scale that registration bears.
 _STEP = 0.012
-#: Pixel sizes that share one flattened image and spectrum lie within this factor of its own.
+#: Pixel sizes that share one normalised image and spectrum lie within this factor of its own.
 _BAND = 1.3
 #: How many pixel sizes are registered in full, and from how many lattices.
 _TRIALS = 6
@@ -45,15 +51,15 @@ class Band:
     low, high, middle : float
         Å per pixel.
     corner : (2,) array
-        Pixel (y, x) of the image that the view begins at.
-    view : View
+        Pixel (y, x) of the image that the features begin at.
+    features : FourierFeatures
     """
 
     low: float
     high: float
     middle: float
     corner: NDArray[np.int64]
-    view: View
+    features: FourierFeatures
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
         part = image.cropped(*(slice(c, c + s) for c, s in zip(corner.tolist(), side.tolist(), strict=True)))
         if not part.valid.any() or np.ptp(part.image[part.valid]) == 0:
             part, corner = image, np.zeros(2, dtype=int)
-        bands.append(Band(first, last, middle, corner, view(preprocess(part, middle))))
+        bands.append(Band(first, last, middle, corner, fourier_features(preprocess(part, middle))))
     return bands
 
 
@@ -95,15 +101,15 @@ def scaled_placements(
         How many pixel sizes are registered in full.
     """
     mirrors = (False,) if has_mirror(prior) else (False, True)
-    starts: list[tuple[Lattice, Band]] = []
+    starts: list[tuple[LatticeCandidate, Band]] = []
     for band in bands:
         if not _shows(shape, band.middle, prior):
             continue
-        found = nodes(prior, band.view.resolution)
+        reflections = list_reflections(prior, band.features.resolution)
         count = int(np.ceil(np.log(band.high / band.low) / _STEP)) + 1
         # a lattice that looks larger than the prior by s means pixels smaller by s
         scales = band.middle / np.geomspace(band.low, band.high, count)
-        lattices = sweep(band.view.blurred, found, scales, mirrors=mirrors, keep=8)
+        lattices = sweep(band.features.blurred, reflections, scales, mirrors=mirrors, keep=8)
         starts += [(lattice, band) for lattice in lattices]
     starts.sort(key=lambda start: -start[0].significance)
     results: list[Scaled] = []
@@ -121,22 +127,22 @@ def scaled_placements(
 
 def merit(placement: Placement) -> float:
     """Rank placements of unknown scale: one that explains more of the fringes wins over one of a part."""
-    explained = placement.evidence.explained
-    return placement.evidence.score * (0.3 + (1.0 if np.isnan(explained) else explained))
+    explained = placement.quality.explained_power
+    return placement.quality.score * (0.3 + (1.0 if np.isnan(explained) else explained))
 
 
-def _placed(start: Lattice, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
+def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
     """Refine and place a lattice; none if few fringes lie on it, unless it is the `hopeful` first."""
-    found = nodes(prior, band.view.resolution)
-    lattice = refine_power(band.view.blurred, found, start, strain=0.012, evaluations=70)
-    lattice = refine_power(band.view.whole, found, lattice, strain=0.004, evaluations=110)
-    if not hopeful and explained_power(band.view.peaks, lattice.linear, prior) < _FEW_FRINGES:
+    reflections = list_reflections(prior, band.features.resolution)
+    lattice = refine_power(band.features.blurred, reflections, start, strain=0.012, evaluations=70)
+    lattice = refine_power(band.features.whole, reflections, lattice, strain=0.004, evaluations=110)
+    if not hopeful and explained_power(band.features.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
-    for placement in place(band.view, found, prior, lattice.linear):
+    for placement in place(band.features, reflections, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
-        free = replace(placement, evidence=replace(placement.evidence, scale=0.0))
-        inner = to_pose(free, band.view.flat, prior)
+        free = replace(placement, quality=replace(placement.quality, scale=0.0))
+        inner = to_pose(free, band.features.normalized, prior)
         pose = replace(inner, origin=inner.origin + band.corner)
         results.append(Scaled(pose.pixel_size, pose, free))
     return results

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.lattice_points import lattice_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,22 +128,4 @@ class Pose:
         index : (M,) array of int
             The column of the prior.
         """
-        height, width = shape
-        corners = np.array([(0, 0), (0, width), (height, 0), (height, width)], float)
-        corners += np.sign(corners - 0.5) * margin
-        cells = self.to_angstrom(corners) @ np.linalg.inv(prior.cell)
-        low = np.floor(cells.min(0)).astype(int) - 1
-        high = np.ceil(cells.max(0)).astype(int) + 1
-        grid = np.stack(
-            np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1
-        )
-        fractional = (grid.reshape(-1, 1, 2) + prior.fractional[None]).reshape(-1, 2)
-        index = np.tile(np.arange(len(prior.columns)), grid.shape[0] * grid.shape[1])
-        yx = self.to_pixels(fractional @ prior.cell)
-        inside = (
-            (yx[:, 0] >= -0.5 - margin)
-            & (yx[:, 0] < height - 0.5 + margin)
-            & (yx[:, 1] >= -0.5 - margin)
-            & (yx[:, 1] < width - 0.5 + margin)
-        )
-        return yx[inside], index[inside]
+        return lattice_columns(prior, self.affine, self.origin, shape, margin)

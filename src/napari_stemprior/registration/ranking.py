@@ -12,12 +12,17 @@ from scipy.spatial import cKDTree
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.registration.decision.fit_quality import FitQuality
+from napari_stemprior.registration.decision.placement import to_pose
+from napari_stemprior.registration.fit import register_features
+from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
+from napari_stemprior.registration.fourier.normalized_image import (
+    check_pixel_size,
+    prepared_image,
+    preprocess,
+)
 from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_placements, searched
-from napari_stemprior.registration.placement import register_view, to_pose
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.score import Evidence
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
-from napari_stemprior.registration.view import View, view
 from napari_stemprior.structure import StructurePrior
 
 #: A stated pixel size is believed where a crystal fits within this (relative).
@@ -113,10 +118,10 @@ def rank_priors(
     found: list[_Found] = []
     if pixel_size is not None:
         yield Progress(0, len(priors), "transforming the image")
-        seen = view(preprocess(array, pixel_size))
+        features = fourier_features(preprocess(array, pixel_size))
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
-            found += _at_stated_size(seen, array.shape, pixel_size, prior)
+            found += _at_stated_size(features, array.shape, pixel_size, prior)
         if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
             return _ranked(found, array.shape, believed=True)
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
@@ -134,7 +139,7 @@ class _Found:
 
     prior: StructurePrior
     pose: Pose
-    evidence: Evidence
+    quality: FitQuality
     off: float
     merit: float
 
@@ -145,19 +150,19 @@ class _Found:
 
 
 def _at_stated_size(
-    seen: View, shape: tuple[int, ...], pixel_size: float, prior: StructurePrior
+    features: FourierFeatures, shape: tuple[int, ...], pixel_size: float, prior: StructurePrior
 ) -> list[_Found]:
     try:
         check_pixel_size(shape, pixel_size, prior)
     except PixelSizeError:
         return []
     placed = []
-    for placement in register_view(seen, prior):
-        pose = to_pose(placement, seen.flat, prior)
+    for placement in register_features(features, prior):
+        pose = to_pose(placement, features.normalized, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
         # heavy tails: a magnification may be off by a tenth, and then says little
         trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)
-        placed.append(_Found(prior, pose, placement.evidence, off, trust * _shape_merit(placement.evidence)))
+        placed.append(_Found(prior, pose, placement.quality, off, trust * _shape_merit(placement.quality)))
     return [max(placed, key=lambda f: (f.level, f.merit))]
 
 
@@ -166,23 +171,23 @@ def _at_any_size(
 ) -> list[_Found]:
     placed = []
     for scaled in scaled_placements(bands, shape, prior, trials=_TRIALS):
-        proof = scaled.placement.evidence
+        quality = scaled.placement.quality
         off = 0.0 if pixel_size is None else float(np.log(scaled.pixel_size / pixel_size))
         beyond = max(0.0, abs(off) - NOMINAL)
         trust = 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
-        placed.append(_Found(prior, scaled.pose, proof, off, trust * _shape_merit(proof)))
+        placed.append(_Found(prior, scaled.pose, quality, off, trust * _shape_merit(quality)))
     return [max(placed, key=lambda f: (f.level, f.merit))] if placed else []
 
 
-def _shape_merit(proof: Evidence) -> float:
+def _shape_merit(quality: FitQuality) -> float:
     """Return the share of the periodic part of the image that a placement explains, 0 to 1."""
-    explained = 1.0 if np.isnan(proof.explained) else proof.explained
-    return _likeness(proof) * (0.5 + 0.5 * explained)
+    explained = 1.0 if np.isnan(quality.explained_power) else quality.explained_power
+    return _likeness(quality) * (0.5 + 0.5 * explained)
 
 
-def _likeness(proof: Evidence) -> float:
+def _likeness(quality: FitQuality) -> float:
     """Return how alike image and lattice are where the lattice is, intensities included, 0 to 1."""
-    return max(0.0, proof.likeness) * (1 - proof.beyond) ** 2
+    return max(0.0, quality.likeness) * (1 - quality.superlattice) ** 2
 
 
 def _ranked(found: list[_Found], shape: tuple[int, ...], *, believed: bool) -> list[Suggestion]:
@@ -216,7 +221,7 @@ def _tied(leader: _Found, other: _Found, shape: tuple[int, ...], *, believed: bo
     if not believed and abs(other.off) > NOMINAL:
         return False
     thick = bool(leader.prior.period and other.prior.period)
-    gap = abs(_likeness(leader.evidence) - _likeness(other.evidence))
+    gap = abs(_likeness(leader.quality) - _likeness(other.quality))
     return gap <= (TIE_CRYSTALS if thick else TIE_LAYERS) and _coincide(leader, other, shape)
 
 

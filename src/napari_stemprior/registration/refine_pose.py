@@ -6,18 +6,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.lattice_search import (
-    Lattice,
-    node_value,
+from napari_stemprior.registration.decision.placement import Judge, to_pose
+from napari_stemprior.registration.fourier.features import fourier_features
+from napari_stemprior.registration.fourier.lattice_search import (
+    LatticeCandidate,
+    power_at_reflections,
     refine_power,
     rigid,
     robust_weight,
 )
-from napari_stemprior.registration.placement import from_pose, lock, to_pose
+from napari_stemprior.registration.fourier.normalized_image import (
+    check_pixel_size,
+    prepared_image,
+    preprocess,
+)
+from napari_stemprior.registration.fourier.reflections import list_reflections
+from napari_stemprior.registration.gpa.lock_in import lock_in
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.reciprocal import lattice_symmetries, nodes
-from napari_stemprior.registration.spectrum import check_pixel_size, prepared_image, preprocess
-from napari_stemprior.registration.view import view
 from napari_stemprior.structure import StructurePrior
 
 #: A hand is trusted within so many degrees and this relative scale.
@@ -60,23 +65,22 @@ def refine_pose(
     """
     array = prepared_image(image)
     check_pixel_size(array.shape, pixel_size, prior)
-    flat = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
-    linear, _ = from_pose(pose, flat)
-    seen = view(flat)
-    found = nodes(prior, seen.resolution)
-    weight = robust_weight(found)
+    normalized = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
+    linear, _ = normalized.in_angstrom(pose)
+    features = fourier_features(normalized)
+    reflections = list_reflections(prior, features.resolution)
+    weight = robust_weight(reflections)
     trials = np.array(
         [_turned(linear, angle, scale) for angle in _range(TURN, 0.5) for scale in _range(SCALE, 0.01, 1.0)]
     )
-    value = node_value(seen.blurred, trials, found.g, weight)
-    start = Lattice(trials[int(value.argmax())], float(value.max()), 1.0)
-    for power, strain in ((seen.blurred, 0.012), (seen.whole, 0.004)):
-        start = refine_power(power, found, start, strain=strain, evaluations=110)
-    locked = lock(seen, found, prior, start.linear)
-    # locking may have chosen another orientation of the basis: take the one that the hand has set
-    kept = min(lattice_symmetries(prior), key=lambda s: float(np.abs(locked.linear @ s - linear).max()))
-    placement = locked.placement(kept)
-    best = to_pose(placement, flat, prior)
+    value = power_at_reflections(features.blurred, trials, reflections.g, weight)
+    start = LatticeCandidate(trials[int(value.argmax())], float(value.max()), 1.0)
+    for power, strain in ((features.blurred, 0.012), (features.whole, 0.004)):
+        start = refine_power(power, reflections, start, strain=strain, evaluations=110)
+    locked = lock_in(features, reflections, prior, start.linear)
+    # which way round the basis lies is kept as the hand has set it
+    placement = Judge(features, locked).nearest(linear)
+    best = to_pose(placement, normalized, prior)
     cells = best.to_angstrom(pose.origin) @ np.linalg.inv(prior.cell)
     return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score, best.reservations)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
@@ -159,6 +161,22 @@ class StructurePrior:
         return np.array([column.z_weight for column in self.columns])
 
     @cached_property
+    def compositions(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(N, K) atomic numbers in each column and (N, K) how many of each; 0 fills up."""
+        most = max(len(column.composition) for column in self.columns)
+        numbers = np.zeros((len(self.columns), most), dtype=np.int64)
+        counts = np.zeros((len(self.columns), most))
+        for row, column in enumerate(self.columns):
+            for place, (symbol, count) in enumerate(column.composition):
+                numbers[row, place], counts[row, place] = ATOMIC_NUMBERS[symbol], count
+        return numbers, counts
+
+    def intensities(self, exponent: float = HAADF_EXPONENT) -> NDArray[np.float64]:
+        """Return (N,) HAADF intensities for a power of Z, in units of one atom of Z = 42."""
+        numbers, counts = self.compositions
+        return np.asarray((counts * (numbers / 42.0) ** exponent).sum(axis=1))
+
+    @cached_property
     def layers(self) -> NDArray[np.int64]:
         """(N,) layer of each column, 0 = entrance side."""
         return np.array([column.layer for column in self.columns], dtype=np.int64)
@@ -196,3 +214,28 @@ class StructurePrior:
     def renamed(self, name: str) -> Self:
         """Return the same prior under another name."""
         return replace(self, name=name)
+
+    def scaled(self, factor: float) -> Self:
+        """Return the prior with its projected cell stretched; its three-dimensional cell is left out."""
+        return replace(self, cell=self.cell * factor, unit_cell=None)
+
+    def repeated(self, first: int, second: int) -> Self:
+        """Return the same crystal in a cell of `first` × `second`; a three-dimensional one is left out."""
+        count = np.array([first, second])
+        columns = [
+            replace(column, position=(float(x), float(y)))
+            for i in range(first)
+            for j in range(second)
+            for column, (x, y) in zip(self.columns, (self.fractional + np.array([i, j])) / count, strict=True)
+        ]
+        return replace(self, cell=self.cell * count[:, None], columns=numbered_sites(columns), unit_cell=None)
+
+
+def numbered_sites(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Label the columns of each element by their number in the order given, such as ``"Mo1"``."""
+    seen: dict[str, int] = defaultdict(int)
+    labelled = []
+    for column in columns:
+        seen[column.element] += 1
+        labelled.append(replace(column, site=f"{column.element}{seen[column.element]}"))
+    return tuple(labelled)

@@ -8,14 +8,22 @@ from math import gcd
 
 import numpy as np
 from ase import Atoms
+from ase.build.general_surface import ext_gcd
 from ase.data import covalent_radii
+from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
 from napari_stemprior.structure.periodic import image_distance, minimum_image, nearest_distance
-from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
+from napari_stemprior.structure.prior import (
+    HAADF_EXPONENT,
+    MERGE_DISTANCE,
+    Column,
+    StructurePrior,
+    numbered_sites,
+)
 from napari_stemprior.structure.translations import smallest_cell, wrapped
 from napari_stemprior.structure.unit_cell import UnitCell
 
@@ -207,11 +215,10 @@ def _basis_with_third(uvw: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _extended_gcd(a: int, b: int) -> tuple[int, int, int]:
-    """Return g, x, y with a x + b y = g = gcd(a, b)."""
-    if b == 0:
-        return (abs(a), 1 if a >= 0 else -1, 0)
-    g, x, y = _extended_gcd(b, a % b)
-    return g, y, x - (a // b) * y
+    """Return g, x, y with a x + b y = g = gcd(a, b), which is not negative."""
+    x, y = ext_gcd(a, b)
+    g = a * x + b * y
+    return (g, x, y) if g >= 0 else (-g, -x, -y)
 
 
 def _spacing(steps: NDArray[np.float64]) -> float:
@@ -275,17 +282,14 @@ def _bonded(
 
 
 def _reduced(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the shortest right-handed basis of a plane lattice (Lagrange and Gauss).
+    """Return the shortest right-handed basis of a plane lattice.
 
     Of equivalent choices: the first vector nearest to +x, so that a square or hexagonal lattice
     does not turn with rounding noise, and the obtuse angle, as crystallographers draw it.
     """
-    a, b = sorted(plane, key=lambda v: v @ v)
-    while True:
-        shorter = b - np.round((a @ b) / (a @ a)) * a
-        if shorter @ shorter > b @ b - 1e-9:  # without the margin, rounding noise goes round in circles
-            break
-        a, b = sorted((a, shorter), key=lambda v: v @ v)
+    embedded = np.zeros((3, 3))
+    embedded[:2, :2] = plane
+    a, b = minkowski_reduce(embedded, pbc=(True, True, False))[0][:2, :2]
     steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if (i, j) != (0, 0)]
     vectors = [i * a + j * b for i, j in steps]
     first = min(vectors, key=lambda v: (round(float(np.hypot(*v)), 3), -round(float(v[0]), 3), -v[1]))
@@ -380,10 +384,4 @@ def _smallest_projected(
 
 def _labelled(columns: list[Column]) -> tuple[Column, ...]:
     """Sort by layer and weight and number the sites of each element."""
-    ordered = sorted(columns, key=lambda c: (c.layer, -round(c.z_weight, 6), c.position))
-    seen: dict[str, int] = defaultdict(int)
-    labelled = []
-    for column in ordered:
-        seen[column.element] += 1
-        labelled.append(replace(column, site=f"{column.element}{seen[column.element]}"))
-    return tuple(labelled)
+    return numbered_sites(sorted(columns, key=lambda c: (c.layer, -round(c.z_weight, 6), c.position)))

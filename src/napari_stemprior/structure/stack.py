@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS
 from napari_stemprior.structure.periodic import image_distance
-from napari_stemprior.structure.prior import HAADF_EXPONENT, MERGE_DISTANCE, Column, StructurePrior
+from napari_stemprior.structure.prior import (
+    HAADF_EXPONENT,
+    MERGE_DISTANCE,
+    Column,
+    StructurePrior,
+    numbered_sites,
+)
 
 #: Van der Waals gap in Å between the facing planes of two layers: 2.9 in MoS2, 3.35 in graphite. Only
 #: depths follow from it, which a projection hardly sees.
@@ -308,7 +314,7 @@ def overlaid(stack: Stack) -> StructurePrior:
                 places.append(np.mod(np.round(place, 9) + 0.0, 1.0))
                 groups.append([column])
     columns = [_joined(place, group) for place, group in zip(places, groups, strict=True)]
-    return StructurePrior(stack.name, stack.zone_axis, cell, _labelled(columns), source=stack.source)
+    return StructurePrior(stack.name, stack.zone_axis, cell, numbered_sites(columns), source=stack.source)
 
 
 def _joined(place: NDArray[np.float64], group: list[Column]) -> Column:
@@ -330,23 +336,13 @@ def _numbered(layers: Sequence[StructurePrior]) -> tuple[StructurePrior, ...]:
         columns = [replace(c, layer=number, height=c.height + depth) for c in layer.columns]
         placed.append(columns)
         depth = max(c.height for c in columns) + GAP
-    labelled = _labelled([column for columns in placed for column in columns])
+    labelled = numbered_sites([column for columns in placed for column in columns])
     result, first = [], 0
     for layer in layers:
         last = first + len(layer.columns)
         result.append(replace(layer, columns=labelled[first:last]))
         first = last
     return tuple(result)
-
-
-def _labelled(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Number the sites of each element through all layers."""
-    seen: dict[str, int] = defaultdict(int)
-    labelled = []
-    for column in columns:
-        seen[column.element] += 1
-        labelled.append(replace(column, site=f"{column.element}{seen[column.element]}"))
-    return tuple(labelled)
 
 
 def _angles(twists: Sequence[float]) -> str:

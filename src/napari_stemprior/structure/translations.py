@@ -1,4 +1,8 @@
-"""Pure translations: the smallest cell of a periodic arrangement of points, in two or three dimensions."""
+"""Pure translations: the smallest cell of a periodic arrangement of points, in two or three dimensions.
+
+Of exact crystals spglib finds the same cells. Of relaxed ones, with atoms some 0.01 Å off, it loses
+translations: it looks for a whole space group and lowers its tolerance until one fits.
+"""
 
 from __future__ import annotations
 

@@ -77,15 +77,15 @@ class TrainingConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be a share from 0 to 1.")
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
+    def rate_factor(self, step: int) -> float:
+        """Return what `learning_rate` is multiplied by in a step."""
         if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
+            return (step + 1) / self.warmup
         start = self.steps * (1 - self.decay)
         if step < start:
-            return self.learning_rate
+            return 1.0
         left = max(0.0, (self.steps - step) / max(self.steps - start, 1.0))
-        return self.learning_rate * max(left, 0.02)
+        return max(left, 0.02)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they are written beside the weights."""

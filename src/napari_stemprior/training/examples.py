@@ -13,8 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.acquisition import RECORDED, acquire
-from napari_stemprior.training.crystals import Crystal
 from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, prompt_for
 from napari_stemprior.training.scenes import DISORDERED, random_scene
 
@@ -61,7 +61,7 @@ class Example:
 
 def make_example(
     rng: np.random.Generator,
-    bank: list[Crystal],
+    bank: list[StructurePrior],
     side: int,
     kind: PromptKind | None = None,
     odds: PromptOdds | None = None,
@@ -74,12 +74,12 @@ def make_example(
     `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
     without a crystal. Columns in what was filled in are no targets.
     """
-    exposure = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
-    scene, image = exposure.scene, exposure.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    acquired = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
+    scene, image = acquired.scene, acquired.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     kind = (odds or PromptOdds()).draw(rng) if kind is None else kind
     prompt, token_of = prompt_for(scene, kind, rng, bank, _MARGIN, side)
     yx, hidden, lattice, index = scene.true_columns()
-    seen = exposure.shows(yx)
+    seen = acquired.shows(yx)
     yx, hidden, lattice, index = yx[seen] - _MARGIN, hidden[seen], lattice[seen], index[seen]
     on_site = (token_of[lattice] >= 0) & (index >= 0)
     token = np.where(on_site, token_of[lattice] + index, -1)
@@ -151,7 +151,7 @@ class ExampleStream(IterableDataset[Example]):
 
     Parameters
     ----------
-    bank : list of Crystal
+    bank : list of StructurePrior
     side : int
         Pixels of a crop.
     batch : int
@@ -169,7 +169,7 @@ class ExampleStream(IterableDataset[Example]):
 
     def __init__(
         self,
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         side: int,
         batch: int,
         seed: int,

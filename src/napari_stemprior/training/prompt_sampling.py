@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
-from napari_stemprior.training.crystals import Crystal
+from napari_stemprior.structure.prior import Column, StructurePrior, numbered_sites
 from napari_stemprior.training.scenes import Lattice, Scene, displaced, pick_crystal, random_affine
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,12 @@ class PromptOdds:
 
 
 def prompt_for(
-    scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[Crystal], start: int, side: int
+    scene: Scene,
+    kind: PromptKind,
+    rng: np.random.Generator,
+    bank: list[StructurePrior],
+    start: int,
+    side: int,
 ) -> tuple[StructurePrompt, NDArray[np.int64]]:
     """Make the prompt for the crop ``[start, start + side)`` of a scene.
 
@@ -59,20 +65,16 @@ def prompt_for(
         return StructurePrompt.absent(), np.full(len(scene.lattices), -1)
     lattices, owners = _given_lattices(scene, kind, rng, bank)
     token_of = np.full(len(scene.lattices), -1)
-    blocks: list[Crystal] = []
-    first = 0
+    blocks: list[list[Column]] = []
     sites: list[Floats] = []
     site_index: list[NDArray[np.int64]] = []
     known = 1.0 if rng.random() < 0.5 else float(rng.choice([0.0, rng.uniform(0.8, 1.0)], p=[0.35, 0.65]))
     jitter = abs(rng.normal(0, 0.06)) / CANONICAL_PIXEL_SIZE
     for lattice, owner in zip(lattices, owners, strict=True):
-        same = next((i for i, b in enumerate(blocks) if b is lattice.crystal), None)
-        if same is None or lattice.layer > 0:
-            base = first
-            blocks.append(replace(lattice.crystal, layers=lattice.crystal.layers + lattice.layer))
-            first += len(lattice.crystal.fractional)
-        else:  # the second grain of the same crystal shares its tokens
-            base = sum(len(b.fractional) for b in blocks[:same])
+        base = sum(len(block) for block in blocks)
+        blocks.append(
+            [replace(column, layer=column.layer + lattice.layer) for column in lattice.crystal.columns]
+        )
         if owner >= 0:
             token_of[owner] = base
         if kind is PromptKind.UNREGISTERED:
@@ -82,14 +84,20 @@ def prompt_for(
             yx = yx + known * displaced(yx, scene.displacement) + rng.normal(0, jitter, 2)
         sites.append(yx)
         site_index.append(index + base)
-    crystal = _joined(blocks)
+    # the lattice token is that of the first
+    crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
     columns, lattice_token = describe_columns(
-        torch.from_numpy(crystal.cell),
-        torch.from_numpy(crystal.fractional),
-        torch.from_numpy(crystal.numbers[:, 0]),
-        torch.from_numpy(crystal.weights()),
-        torch.from_numpy(crystal.heights),
-        torch.from_numpy(crystal.layers),
+        *(
+            torch.tensor(values, dtype=torch.float64)
+            for values in (
+                crystal.cell,
+                crystal.fractional,
+                crystal.atomic_numbers,
+                crystal.z_weights,
+                crystal.heights,
+                crystal.layers,
+            )
+        )
     )
     yx = np.concatenate(sites) - start if sites else np.zeros((0, 2))
     index = np.concatenate(site_index) if site_index else np.zeros(0, np.int64)
@@ -122,22 +130,8 @@ def _unit(rng: np.random.Generator) -> Floats:
     return np.array([np.sin(angle), np.cos(angle)])
 
 
-def _joined(blocks: list[Crystal]) -> Crystal:
-    """Join the layers' cells; the lattice token is that of the first."""
-    if len(blocks) == 1:
-        return blocks[0]
-    return replace(
-        blocks[0],
-        fractional=np.concatenate([b.fractional for b in blocks]),
-        numbers=np.concatenate([b.numbers for b in blocks]),
-        counts=np.concatenate([b.counts for b in blocks]),
-        heights=np.concatenate([b.heights for b in blocks]),
-        layers=np.concatenate([b.layers for b in blocks]),
-    )
-
-
 def _given_lattices(
-    scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[Crystal]
+    scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[StructurePrior]
 ) -> tuple[list[Lattice], list[int]]:
     """Return the lattices that the prompt claims, and which of the scene's each one is (or -1)."""
     true = scene.lattices
@@ -160,8 +154,8 @@ def _given_lattices(
 
 def _half_turned(lattice: Lattice, rng: np.random.Generator) -> Lattice:
     """Turn the basis by 180 degrees with one column on another: the lattice fits, the sublattices do not."""
-    here, there = rng.integers(0, len(lattice.crystal.fractional), 2)
-    places = lattice.crystal.fractional @ lattice.crystal.cell
+    here, there = rng.integers(0, len(lattice.crystal.columns), 2)
+    places = lattice.crystal.positions
     shift = lattice.affine @ (places[there] + places[here])
     return Lattice(lattice.crystal, -lattice.affine, lattice.origin + shift, lattice.layer)
 
@@ -170,16 +164,11 @@ def _with_wrong_basis(lattice: Lattice, rng: np.random.Generator) -> Lattice:
     """Add a column that is not there, or forget or move one that is."""
     crystal = lattice.crystal
     extra = rng.random(2)
-    keep = np.ones(len(crystal.fractional), bool)
-    if len(keep) > 1 and rng.random() < 0.5:
-        keep[rng.integers(len(keep))] = False
-    donor = rng.integers(len(keep))
-    wrong = replace(
-        crystal,
-        fractional=np.concatenate([crystal.fractional[keep], extra[None]]),
-        numbers=np.concatenate([crystal.numbers[keep], crystal.numbers[donor][None]]),
-        counts=np.concatenate([crystal.counts[keep], crystal.counts[donor][None]]),
-        heights=np.concatenate([crystal.heights[keep], crystal.heights[donor][None]]),
-        layers=np.concatenate([crystal.layers[keep], crystal.layers[donor][None]]),
-    )
+    columns = list(crystal.columns)
+    gone = int(rng.integers(len(columns))) if len(columns) > 1 and rng.random() < 0.5 else None
+    donor = columns[rng.integers(len(columns))]
+    if gone is not None:
+        del columns[gone]
+    columns.append(replace(donor, position=(float(extra[0]), float(extra[1]))))
+    wrong = replace(crystal, columns=numbered_sites(columns))
     return Lattice(wrong, lattice.affine, lattice.origin, lattice.layer)

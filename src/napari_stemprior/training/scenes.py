@@ -14,9 +14,10 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.smooth_fields import random_cosines
-from napari_stemprior.structure.prior import MERGE_DISTANCE
-from napari_stemprior.training.crystals import Crystal, random_crystal
+from napari_stemprior.structure.lattice_points import lattice_columns
+from napari_stemprior.structure.prior import MERGE_DISTANCE, StructurePrior
 from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
+from napari_stemprior.training.random_crystal import random_crystal
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -32,7 +33,7 @@ class Lattice:
 
     Parameters
     ----------
-    crystal : Crystal
+    crystal : StructurePrior
     affine : (2, 2) array
         Maps (x, y) in Å to canonical pixels (y, x).
     origin : (2,) array
@@ -40,24 +41,14 @@ class Lattice:
         Added to the crystal's own layers.
     """
 
-    crystal: Crystal
+    crystal: StructurePrior
     affine: Floats
     origin: Floats
     layer: int = 0
 
     def columns(self, size: int) -> tuple[Floats, Integers]:
         """Return the (M, 2) positions in pixels on a field of `size`, and the column of the cell."""
-        inverse = np.linalg.inv(self.affine).T @ np.linalg.inv(self.crystal.cell)
-        corners = (np.array([(0, 0), (0, size), (size, 0), (size, size)], float) - self.origin) @ inverse
-        low, high = np.floor(corners.min(0)).astype(int) - 1, np.ceil(corners.max(0)).astype(int) + 1
-        grid = np.stack(
-            np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij"), -1
-        )
-        places = (grid.reshape(-1, 1, 2) + self.crystal.fractional[None]).reshape(-1, 2)
-        yx = places @ self.crystal.cell @ self.affine.T + self.origin
-        index = np.tile(np.arange(len(self.crystal.fractional)), len(places) // len(self.crystal.fractional))
-        inside = ((yx >= -0.5) & (yx < size - 0.5)).all(axis=1)
-        return yx[inside], index[inside].astype(np.int64)
+        return lattice_columns(self.crystal, self.affine, self.origin, (size, size))
 
 
 @dataclass(eq=False)
@@ -126,14 +117,14 @@ def random_affine(rng: np.random.Generator, shear: float = 0.03) -> Floats:
 
 
 def random_scene(
-    rng: np.random.Generator, bank: list[Crystal], size: int, disordered: float = DISORDERED
+    rng: np.random.Generator, bank: list[StructurePrior], size: int, disordered: float = DISORDERED
 ) -> Scene:
     """Draw a specimen: mono- or bilayer, with the defects that real ones have, or no crystal at all.
 
     Parameters
     ----------
     rng : numpy Generator
-    bank : list of Crystal
+    bank : list of StructurePrior
     size : int
         Side of the field in canonical pixels.
     disordered : float
@@ -157,7 +148,7 @@ def random_scene(
     parts = []
     for number, lattice in enumerate(lattices):
         yx, index = lattice.columns(size)
-        intensity = lattice.crystal.weights(exponent)[index]
+        intensity = lattice.crystal.intensities(exponent)[index]
         layers = lattice.crystal.layers[index] + lattice.layer
         intensity = intensity * attenuation**layers
         if kind == "grains":
@@ -177,7 +168,7 @@ def random_scene(
     return scene
 
 
-def disordered_scene(rng: np.random.Generator, bank: list[Crystal], size: int) -> Scene:
+def disordered_scene(rng: np.random.Generator, bank: list[StructurePrior], size: int) -> Scene:
     """Draw a specimen without a crystal: an amorphous film, heavy atoms far apart, or these on it.
 
     Its `lattices` hold one of which no atom is there: what a wrong prior would claim.
@@ -209,16 +200,16 @@ def displaced(yx: Floats, displacement: Floats) -> Floats:
     return np.stack([map_coordinates(c, yx.T, order=1, mode="nearest") for c in displacement], axis=1)
 
 
-def pick_crystal(rng: np.random.Generator, bank: list[Crystal]) -> Crystal:
+def pick_crystal(rng: np.random.Generator, bank: list[StructurePrior]) -> StructurePrior:
     """Draw from the bank or make up a crystal; sometimes describe it by a larger cell."""
     crystal = bank[rng.integers(len(bank))] if bank and rng.random() < 0.5 else random_crystal(rng)
     crystal = crystal.scaled(rng.uniform(0.95, 1.06))
-    if rng.random() < 0.15 and len(crystal.fractional) <= 6:
+    if rng.random() < 0.15 and len(crystal.columns) <= 6:
         crystal = crystal.repeated(*(int(n) for n in rng.integers(1, 4, 2)))
     return crystal
 
 
-def _second_layer(rng: np.random.Generator, bank: list[Crystal], top: Lattice, size: int) -> Lattice:
+def _second_layer(rng: np.random.Generator, bank: list[StructurePrior], top: Lattice, size: int) -> Lattice:
     draw = rng.random()
     if draw < 0.35:  # the same layer, shifted
         return Lattice(top.crystal, top.affine, rng.uniform(0, size, 2), 1)
@@ -228,7 +219,7 @@ def _second_layer(rng: np.random.Generator, bank: list[Crystal], top: Lattice, s
     return Lattice(crystal, top.affine @ twist, rng.uniform(0, size, 2), 1)
 
 
-def _second_grain(rng: np.random.Generator, bank: list[Crystal], first: Lattice, size: int) -> Lattice:
+def _second_grain(rng: np.random.Generator, bank: list[StructurePrior], first: Lattice, size: int) -> Lattice:
     """Draw what lies beyond a boundary: a turned grain, an antiphase domain, a twin or another phase."""
     draw = rng.random()
     if draw < 0.2:
@@ -279,10 +270,10 @@ def _defects(rng: np.random.Generator, scene: Scene) -> None:
         site = rng.integers(0, 99)
         chosen = rng.random(n) < rate
         if rng.random() < 0.5:  # vacancies prefer a sublattice
-            count = max(len(lattice.crystal.fractional) for lattice in scene.lattices)
+            count = max(len(lattice.crystal.columns) for lattice in scene.lattices)
             chosen &= scene.index == site % count
         keep &= ~chosen
-    sites = len(scene.lattices[0].crystal.fractional)
+    sites = len(scene.lattices[0].crystal.columns)
     if sites > 1 and rng.random() < 0.06:
         # A crystal without one of its sublattices: what is not seen must not be taken from habit.
         keep &= ~((scene.lattice == 0) & (scene.index == rng.integers(sites)))

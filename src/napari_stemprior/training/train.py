@@ -1,7 +1,7 @@
 """Pre-training on random scenes.
 
-Resumable: the run folder holds ``state.safetensors`` (weights, moments, step) and ``log.csv``; the same
-command goes on where it stopped. The scenes are decided by the seed alone; so are the weights on one kind of
+Resumable: the run folder holds ``state.safetensors`` (`RunState`) and ``log.csv``; the same command goes on
+where it stopped. The scenes are decided by the seed alone; so are the weights on one kind of
 device with one number of threads.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,31 +20,34 @@ from torch.utils.data import DataLoader
 
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import TrainingError
-from napari_stemprior.network.checkpoint import load_tensors, save_network, save_tensors
+from napari_stemprior.network.checkpoint import save_network
 from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
+from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig
-from napari_stemprior.training.crystals import Crystal
-from napari_stemprior.training.devices import share_gradients, training_device
+from napari_stemprior.training.distributed import share_gradients
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.loss_log import append_losses, forget_after
 from napari_stemprior.training.losses import losses
+from napari_stemprior.training.run_state import RunState, mixed_precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+#: Share of the averaged weights that stays at each step: they look back some 500 steps.
 _EMA_DECAY = 0.998
 
 
 class Trainer:
-    """One run: network, optimiser, averaged weights and its folder.
+    """One run in a folder of its own.
 
     Parameters
     ----------
     config : TrainingConfig
     folder : pathlib.Path
-    bank : list of Crystal
+    bank : list of StructurePrior
         What scenes are made of, beside random crystals.
     build : callable, optional
         Makes the network from its configuration; for rivals that change a part of it.
@@ -57,24 +60,33 @@ class Trainer:
         self,
         config: TrainingConfig,
         folder: Path,
-        bank: list[Crystal],
+        bank: list[StructurePrior],
         build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
         fabric: Fabric | None = None,
     ) -> None:
         self.config, self.folder, self.bank, self.fabric = config, folder, bank, fabric
-        self.device = fabric.device if fabric else training_device(config)
+        self.device = fabric.device if fabric else resolve_device(config.device)
         torch.manual_seed(config.seed)
-        self.network = build(config.network).to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = build(config.network).to(self.device).eval()
-        self.average.load_state_dict(self.network.state_dict())
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        network = build(config.network).to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = RunState(
+            network,
+            config.learning_rate,
+            config.rate_factor,
+            weight_decay=config.weight_decay,
+            ema_decay=_EMA_DECAY,
         )
-        self.step = 0
         self.seconds = 0.0
         if self._state_path.exists():
-            self._resume()
+            _, metadata = self.state.resume_from(self._state_path, self._check)
+            self.seconds = float(metadata["seconds"])
+            if self._writes:
+                forget_after(self.folder / "log.csv", self.step)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
 
     @property
     def _writes(self) -> bool:
@@ -118,7 +130,6 @@ class Trainer:
             parts = self._one_step(next(batches))
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
-            self.step += 1
             since += 1
             now = time.monotonic()
             if self.step % report_every == 0 and self._writes:
@@ -135,51 +146,22 @@ class Trainer:
     def _one_step(self, example: Example) -> dict[str, Tensor]:
         example = example.to(self.device)
         example.prompt = example.prompt.to(self.device)
-        rate = self.config.rate(self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.network.train()
-        mixed = self.device.type in ("cpu", "cuda")
-        with torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext():
-            output = self.network(example.image, example.prompt)
+        network = self.state.network.train()
+        with mixed_precision(self.device):
+            output = network(example.image, example.prompt)
         parts = losses(output, example, self.config.losses)
-        self.optimiser.zero_grad(set_to_none=True)
-        parts["total"].backward()  # type: ignore[no-untyped-call]
-        if self.fabric:
-            share_gradients(self.fabric, self.network)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        if not bool(torch.isfinite(norm)):
-            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
-        self.optimiser.step()
-        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, new in zip(
-                self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                if kept.is_floating_point():
-                    kept.lerp_(new.to(kept.dtype), 1 - decay)
-                else:
-                    kept.copy_(new)
+        share = partial(share_gradients, self.fabric, network) if self.fabric else None
+        self.state.learn(parts["total"], share)
         return parts
 
     def _log(self, means: dict[str, float], seconds: float) -> None:
         samples = self.step * self.config.batch * self._devices
-        rate = self.config.rate(self.step - 1)
+        rate = self.config.learning_rate * self.config.rate_factor(self.step - 1)
         append_losses(self.folder / "log.csv", self.step, samples, seconds, rate, means)
 
     def _save(self) -> None:
-        names = [name for name, _ in self.network.named_parameters()]
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"average.{n}": t.clone() for n, t in self.average.state_dict().items()}
-        for name, parameter in zip(names, self.network.parameters(), strict=True):
-            state = self.optimiser.state.get(parameter, {})
-            tensors |= {f"moment.{key}.{name}": value.clone() for key, value in state.items()}
-        metadata = {
-            "step": str(self.step),
-            "seconds": str(self.seconds),
-            "config": self.network.config.to_json(),
-        }
-        save_tensors(tensors, metadata, self._state_path)
+        metadata = {"seconds": str(self.seconds), "config": self.state.network.config.to_json()}
+        self.state.save_to(self._state_path, metadata)
         notes = {
             "steps": self.step,
             "samples": self.step * self.config.batch * self._devices,
@@ -188,27 +170,10 @@ class Trainer:
             "devices": self._devices,
             "training": self.config.to_dict(),
         }
-        save_network(self.average, self.weights_path, notes)
+        save_network(self.state.averaged, self.weights_path, notes)
 
-    def _resume(self) -> None:
-        tensors, metadata = load_tensors(self._state_path)
-        if metadata.get("config") != self.network.config.to_json():
+    def _check(self, metadata: Mapping[str, str]) -> None:
+        if metadata.get("config") != self.state.network.config.to_json():
             raise TrainingError(
                 f"{self.folder}: the run there has a network of other sizes; choose another folder."
             )
-        for prefix, module in (("network.", self.network), ("average.", self.average)):
-            module.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
-        for name, parameter in self.network.named_parameters():
-            state = {
-                key: tensors[f"moment.{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"moment.{key}.{name}" in tensors
-            }
-            if state:
-                self.optimiser.state[parameter] = {
-                    k: v if k == "step" else v.to(self.device) for k, v in state.items()
-                }
-        self.step = int(metadata["step"])
-        self.seconds = float(metadata["seconds"])
-        if self._writes:
-            forget_after(self.folder / "log.csv", self.step)

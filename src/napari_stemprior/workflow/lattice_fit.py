@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
 
 #: A lattice point is drawn at least so opaque where nothing of the lattice is seen.

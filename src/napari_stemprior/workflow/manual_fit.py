@@ -104,7 +104,7 @@ def start_pose(shape: tuple[int, int], pixel_size: float) -> Pose:
 
 
 def what_changed(before: Pose, after: Pose, pixel_size: float, at: ArrayLike) -> str:
-    """Say in words how a polished pose differs from the one that was set.
+    """Say in words how a refined pose differs from the one that was set.
 
     Parameters
     ----------

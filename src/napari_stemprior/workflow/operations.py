@@ -20,7 +20,7 @@ from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, StructurePrior
 
 
@@ -114,7 +114,7 @@ def _refine_pose(image: NDArray[np.float32], pixel_size: float, prior: Structure
 
 
 def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -> list[Any]:
-    from napari_stemprior.registration.stack import register_stack
+    from napari_stemprior.registration.multilayer.stack_fit import register_stack
 
     return list(register_stack(image, pixel_size, stack))
 
@@ -122,7 +122,7 @@ def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -
 def _refine_stack_poses(
     image: NDArray[np.float32], pixel_size: float, stack: Any, poses: Sequence[Pose]
 ) -> StackPose:
-    from napari_stemprior.registration.stack import refine_stack_poses
+    from napari_stemprior.registration.multilayer.stack_fit import refine_stack_poses
 
     return refine_stack_poses(image, pixel_size, stack, poses)
 

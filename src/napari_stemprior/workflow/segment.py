@@ -12,8 +12,8 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.spectrum import check_pixel_size
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior, Stack, StructurePrior, layers_of
 from napari_stemprior.workflow.fit_lattice import fit_lattice, known_pixel_size
 from napari_stemprior.workflow.operations import Operations

@@ -8,7 +8,7 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
 
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_edits import AtomEdits
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.widgets import shortcuts
 
@@ -22,10 +22,10 @@ class HistoryModel(QAbstractListModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._editor: AtomEditor | None = None
+        self._editor: AtomEdits | None = None
         self._shown: tuple[int, int, int] = (0, 0, 0)
 
-    def show(self, editor: AtomEditor | None) -> None:
+    def show(self, editor: AtomEdits | None) -> None:
         """Show the history of another editor, or what has become of the present one."""
         history = None if editor is None else editor.history
         now = (id(history), 0 if history is None else len(history.steps), self.position_of(editor))
@@ -36,7 +36,7 @@ class HistoryModel(QAbstractListModel):
         self.endResetModel()
 
     @staticmethod
-    def position_of(editor: AtomEditor | None) -> int:
+    def position_of(editor: AtomEdits | None) -> int:
         """Return the row of the present state."""
         return 0 if editor is None else editor.history.position
 
@@ -72,10 +72,10 @@ class HistoryList(QListView):
         self.setMaximumHeight(_HEIGHT)
         self.setUniformItemSizes(True)
         self.setToolTip("<qt>Every edit; click one to go to the state after it.</qt>")
-        self._editor: AtomEditor | None = None
+        self._editor: AtomEdits | None = None
         self.clicked.connect(self._on_clicked)
 
-    def show_history(self, editor: AtomEditor | None) -> None:
+    def show_history(self, editor: AtomEdits | None) -> None:
         """Show the history of an editor as it is now."""
         self._editor = editor
         self.states.show(editor)
@@ -105,12 +105,12 @@ class HistoryBox(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.list)
 
-    def refresh(self, editor: AtomEditor | None, none: str, *, removed: bool) -> None:
+    def refresh(self, editor: AtomEdits | None, none: str, *, removed: bool) -> None:
         """Show the history of an editor.
 
         Parameters
         ----------
-        editor : AtomEditor or None
+        editor : AtomEdits or None
         none : str
             Why nothing can be done; empty if something can.
         removed : bool

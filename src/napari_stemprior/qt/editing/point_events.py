@@ -9,7 +9,7 @@ import numpy as np
 from napari_stemprior.atoms import COLUMNS, STATUSES
 
 if TYPE_CHECKING:
-    from napari_stemprior.qt.editing.editing import AtomEditor
+    from napari_stemprior.qt.editing.atom_editor import AtomEditor
 
 #: Columns that a person can change in napari's table of features.
 _FREE_COLUMNS = ("element", "site", "layer", "status")
@@ -75,9 +75,10 @@ class PointEvents:
 
     def _removed(self) -> None:
         """Keep removed atoms as rejected ones."""
-        left = self.editor.layer.features["atom_id"].to_numpy() if len(self.editor.layer.data) else []
-        gone = np.flatnonzero(~np.isin(self.editor.drawn["atom_id"].to_numpy(), left))
-        rows = self.editor.to_rows(gone)
+        gone = np.ones(len(self.editor.drawn), bool)
+        if len(self.editor.layer.data):
+            gone = ~self.editor.drawn["atom_id"].isin(self.editor.layer.features["atom_id"]).to_numpy()
+        rows = self.editor.to_rows(np.flatnonzero(gone))
         seen = rows[self.editor.shown[rows]]
         if len(seen):
             self.editor.delete(seen)

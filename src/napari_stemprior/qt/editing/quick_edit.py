@@ -10,7 +10,7 @@ from napari.layers import Points
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 
 Floats = NDArray[np.float64]
@@ -25,14 +25,14 @@ class QuickEdit:
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
     #: It was switched on or off.
     toggled = Signal(bool)
 
-    def __init__(self, surroundings: ImageContext) -> None:
-        self.around = surroundings
+    def __init__(self, context: ImageContext) -> None:
+        self.context = context
         self._layer: Points | None = None
 
     @property
@@ -42,7 +42,7 @@ class QuickEdit:
 
     def switch(self, on: bool) -> None:
         """Switch it on or off; it ends with its atoms layer."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         on = on and editor is not None
         if on == self.active and (editor is None or self._layer in (None, editor.layer)):
             return
@@ -51,7 +51,7 @@ class QuickEdit:
             self._layer.mouse_drag_callbacks.remove(self._on_mouse)
             self._layer = None
         if on and editor is not None:
-            self.around.session.activate_atoms()
+            self.context.session.activate_atoms()
             editor.layer.mode = "pan_zoom"
             self._layer = editor.layer
             self._layer.mouse_drag_callbacks.append(self._on_mouse)
@@ -60,13 +60,13 @@ class QuickEdit:
 
     def follow(self) -> None:
         """Go on with another atoms layer, or end with the last one."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         if self.active and (editor is None or editor.layer is not self._layer):
             self.switch(False)
 
     def at(self, yx: Floats) -> int | None:
         """Return the row of the shown atom at a pixel, or None."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         rows = self._touched(editor, yx) if editor is not None else np.empty(0, int)
         return None if not len(rows) or editor is None else int(rows[np.argmin(_far(editor.yx[rows], yx))])
 
@@ -76,7 +76,7 @@ class QuickEdit:
             self.switch(False)  # a person took one of napari's tools
 
     def _on_mouse(self, layer: Points, event: Any) -> Iterator[None]:
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         if editor is None or editor.layer is not layer:
             return
         place = _pixel(layer, event)
@@ -98,7 +98,7 @@ class QuickEdit:
                 event.handled = True
             yield
         if far < _CLICK:
-            spot = self.around.snap(place)
+            spot = self.context.snap(place)
             taken = self.at(spot)
             if taken is None:
                 editor.select(editor.add([spot]))
@@ -134,7 +134,7 @@ class QuickEdit:
         while event.type == "mouse_move":
             event.handled = True
             last, now = path[-1], _pixel(editor.layer, event)
-            steps = max(1, int(np.hypot(*(now - last)) / (REACH * self.around.spacing)))
+            steps = max(1, int(np.hypot(*(now - last)) / (REACH * self.context.spacing)))
             for part in np.linspace(0, 1, steps + 1)[1:]:  # a quick mouse leaves gaps
                 touched |= set(self._touched(editor, last + part * (now - last)).tolist())
             path.append(now)
@@ -163,7 +163,7 @@ class QuickEdit:
             editor.select(np.flatnonzero(inside).tolist())
 
     def _touched(self, editor: AtomEditor, yx: Floats) -> NDArray[np.int64]:
-        reach = REACH * self.around.spacing
+        reach = REACH * self.context.spacing
         y, x = editor.history.column("y_px"), editor.history.column("x_px")
         near = np.flatnonzero((np.abs(y - yx[0]) <= reach) & (np.abs(x - yx[1]) <= reach))
         near = near[_far(editor.yx[near], yx) <= reach]
@@ -191,5 +191,5 @@ def _pixel(layer: Points, event: Any) -> Floats:
 
 def _draw_path(layer: Points, path: Floats | None) -> None:
     """Draw a line with the box that napari draws around a selection."""
-    layer._highlight_box = path
+    layer._highlight_box = path  # type: ignore[assignment]  # napari types it as the None it starts with
     layer.events.highlight()

@@ -1,4 +1,4 @@
-"""Going through what asks for a look, the most doubtful first."""
+"""The review queue: the doubtful atoms and empty sites of an image, the most doubtful first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 
 from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import ImageContext
 
 #: Screen pixels for 1 Å at which a single atom can be judged.
@@ -20,11 +20,11 @@ class Review:
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
-    def __init__(self, surroundings: ImageContext) -> None:
-        self.around = surroundings
+    def __init__(self, context: ImageContext) -> None:
+        self.context = context
         self.queue = ReviewQueue()
         self.pace = Pace()
         self._here: int | None = None
@@ -35,7 +35,7 @@ class Review:
     @property
     def editor(self) -> AtomEditor | None:
         """The atoms that are reviewed."""
-        return self.around.session.editor
+        return self.context.session.editor
 
     @property
     def here(self) -> Doubt | None:
@@ -130,24 +130,24 @@ class Review:
 
     def _update(self) -> None:
         """Rank anew after another segmentation, lattice, image or frame; edits only settle places."""
-        editor, around = self.editor, self.around
+        editor, context = self.editor, self.context
         if editor is None:
             self.queue, self._here, self._of = ReviewQueue(), None, ()
             return
         history = editor.history
-        placed = around.session.placed
+        placed = context.session.placed
         now = (id(history), editor.frame, history.generation, id(placed), editor.pixel_size)
         if now == self._of:
             return
         self._of, self._here = now, None
-        shape, sites = around.shape, around.sites()
+        shape, sites = context.shape, context.sites()
         if shape is None:
             self.queue = ReviewQueue()
             return
-        bright = around.brightness(editor.yx)
-        site_bright = None if sites is None else around.brightness(sites.yx)
+        bright = context.brightness(editor.yx)
+        site_bright = None if sites is None else context.brightness(sites.yx)
         doubts = rank(editor.rows, shape, editor.pixel_size, sites, bright, site_bright)
-        self.queue = ReviewQueue(doubts, around.occupancy())
+        self.queue = ReviewQueue(doubts, context.occupancy())
 
 
 def centre_on(viewer: ViewerModel, editor: AtomEditor, yx: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_stemprior.atoms.journal import Recovered, count_edits, read_head, read_journal
 from napari_stemprior.atoms.journal_keeper import FrameState, JournalKeeper, earlier_journals, put_away
 from napari_stemprior.atoms.matching import median_spacing
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer
 from napari_stemprior.qt.session import Session
 
@@ -29,7 +29,7 @@ _RETRY = 5000
 _DIAMETER = 1.1
 
 
-class Safekeeping(QObject):
+class JournalService(QObject):
     """The journals of the images of one desk.
 
     Parameters

@@ -15,7 +15,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.registration import Pose
-from napari_stemprior.registration.stack import StackPose
+from napari_stemprior.registration.multilayer.stack_fit import StackPose
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations

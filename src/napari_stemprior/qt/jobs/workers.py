@@ -7,10 +7,9 @@ import logging
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker, create_worker
+from napari.qt.threading import GeneratorWorker
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
@@ -19,8 +18,6 @@ from napari_stemprior.progress import Progress
 
 #: ms for which the end of the program waits for work that was told to stop.
 _LAST_WAIT = 5000
-#: Workers that have not ended yet.
-_running: set[GeneratorWorker] = set()
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +27,11 @@ class _Result:
 
     value: Any = None
     error: Exception | None = None
+
+
+Worker = GeneratorWorker[Progress, None, _Result]
+#: Workers that have not ended yet.
+_running: set[Worker] = set()
 
 
 def guarded(work: Generator[Progress, None, Any]) -> Generator[Progress, None, _Result]:
@@ -57,7 +59,9 @@ def _stop_all() -> None:
     if _running:
         for worker in list(_running):
             worker.quit()
-        QThreadPool.globalInstance().waitForDone(_LAST_WAIT)
+        pool = QThreadPool.globalInstance()
+        if pool is not None:
+            pool.waitForDone(_LAST_WAIT)
 
 
 class JobRunner(QObject):
@@ -79,7 +83,7 @@ class JobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._worker: GeneratorWorker | None = None
+        self._worker: Worker | None = None
         self._work: Generator[Progress, None, Any] | None = None
         self._done: Callable[[Any], None] | None = None
         self._cancelling = False
@@ -108,10 +112,10 @@ class JobRunner(QObject):
             work.close()
             return False
         self._work, self._done, self._cancelling = work, done, False
-        worker = create_worker(guarded, work, _start_thread=False, _ignore_errors=True)
+        worker = Worker(guarded, work)
         self._worker = worker
         _running.add(worker)
-        worker.finished.connect(partial(_running.discard, worker))
+        worker.finished.connect(lambda *_: _running.discard(worker))
         worker.yielded.connect(self._on_yielded)
         worker.returned.connect(self._on_returned)
         worker.finished.connect(self._on_finished)
@@ -139,7 +143,7 @@ class JobRunner(QObject):
         elif done is not None and not self._cancelling:
             done(result.value)
 
-    def _on_finished(self) -> None:
+    def _on_finished(self, *_: Any) -> None:
         """Let go of everything: a kept worker would keep its images and tensors alive."""
         work, self._work = self._work, None
         self._worker = self._done = None

@@ -73,7 +73,7 @@ def set_pixel_size(layer: Layer, pixel_size: float) -> None:
     """Give a layer its pixel size in Å/px as scale and units of its last two axes."""
     size = checked_pixel_size(pixel_size, layer.name)
     layer.units = (*layer.units[:-2], *ANGSTROM)
-    layer.scale = (*layer.scale[:-2], size, size)
+    layer.scale = np.array((*layer.scale[:-2], size, size))
 
 
 def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
@@ -157,7 +157,7 @@ def placed_like(image: Image) -> dict[str, Any]:
 def follow(layer: Layer, image: Image) -> None:
     """Lay one of our layers on its image again, after the image got another pixel size."""
     layer.units = tuple(image.units[-2:])
-    layer.scale = tuple(image.scale[-2:])
+    layer.scale = np.array(image.scale[-2:])
     layer.translate = tuple(image.translate[-2:])
 
 
@@ -172,7 +172,7 @@ def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
     diameter : float
         Of an atom's ring, Å.
     """
-    layer = Points(
+    layer: Points = Points(
         np.empty((0, 2)),
         name=f"{image.name} atoms",
         face_color="transparent",
@@ -191,7 +191,9 @@ def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
 def rows_from_layer(layer: Points) -> pd.DataFrame:
     """Read the rows of an atom table from a Points layer; what its features lack gets the defaults."""
     features = layer.features
-    columns = {c: features[c].to_numpy() for c in COLUMNS if c in features and c not in ("y_px", "x_px")}
+    columns: dict[str, Any] = {
+        c: features[c].to_numpy() for c in COLUMNS if c in features and c not in ("y_px", "x_px")
+    }
     ids = columns.get("atom_id")
     if ids is not None and (pd.isna(ids).any() or len(set(ids)) < len(ids)):
         del columns["atom_id"]

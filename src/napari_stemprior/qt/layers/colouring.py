@@ -70,11 +70,11 @@ class Colouring:
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
-    def __init__(self, surroundings: ImageContext) -> None:
-        self.around = surroundings
+    def __init__(self, context: ImageContext) -> None:
+        self.context = context
         self.quantity = ELEMENT
         self.limits = (0.0, 1.0)
         self.problem = ""
@@ -92,7 +92,7 @@ class Colouring:
         if self.quantity.limits is not None:
             self.limits = self.quantity.limits
             return
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         values = None if editor is None else self._values(editor.rows)
         finite = values[np.isfinite(values)] if values is not None else np.empty(0)
         if values is None:
@@ -108,7 +108,7 @@ class Colouring:
             return by_element(rows)
         if self.quantity is LAYER:
             shades = np.array([(*c, 1.0) for c in CATEGORIES])
-            return shades[rows["layer"].to_numpy(int) % len(shades)]
+            return np.asarray(shades[rows["layer"].to_numpy(int) % len(shades)])
         values = self._values(rows)
         if values is None:
             return np.tile(np.asarray(_UNKNOWN, float), (len(rows), 1))
@@ -116,7 +116,7 @@ class Colouring:
 
     def legend(self) -> Legend:
         """Say what the colours mean."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         if self.problem:
             return Legend(problem=self.problem)
         if self.quantity is LAYER:
@@ -124,13 +124,13 @@ class Colouring:
             words = {0: "0 (entrance side)"}
             return Legend(tuple((CATEGORIES[i % len(CATEGORIES)], words.get(i, str(i))) for i in layers))
         if self.quantity is ELEMENT:
-            names = [] if editor is None else sorted(pd.unique(editor.history.column("element")))
-            return Legend(tuple((element_colour(e), str(e)) for e in names))
+            names = [] if editor is None else sorted(map(str, pd.unique(editor.history.column("element"))))
+            return Legend(tuple((element_colour(e), e) for e in names))
         return Legend(scale=self.limits, unit=self.quantity.unit)
 
     def _values(self, rows: pd.DataFrame) -> Floats | None:
         if self.quantity in (CONFIDENCE, EVIDENCE):
             return rows[self.quantity.name].to_numpy(float)
         if self.quantity is DISPLACEMENT:
-            return self.around.displacement(rows)
-        return self.around.brightness(rows[["y_px", "x_px"]].to_numpy(float))
+            return self.context.displacement(rows)
+        return self.context.brightness(rows[["y_px", "x_px"]].to_numpy(float))

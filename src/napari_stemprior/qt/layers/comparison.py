@@ -22,12 +22,12 @@ DIVERGING = Colormap(
 )
 
 
-class View(Enum):
+class ComparisonMode(Enum):
     """How the reference and the micrograph are shown."""
 
     ALONE = "Micrograph alone"
     BESIDE = "Side by side"
-    IN_TURN = "Flicker"
+    FLICKER = "Flicker"
     DIFFERENCE = "Difference"
 
 
@@ -47,7 +47,7 @@ class Comparison:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.view = View.ALONE
+        self.mode = ComparisonMode.ALONE
         self._references: dict[str, Reference] = {}
         self._image: Image | None = None
         layers = session.viewer.layers
@@ -57,7 +57,7 @@ class Comparison:
 
     def close(self) -> None:
         """Show the micrograph alone and let go of the viewer."""
-        self.set_view(View.ALONE)
+        self.set_mode(ComparisonMode.ALONE)
         layers = self.session.viewer.layers
         layers.events.inserted.disconnect(self._on_layers)
         layers.events.removed.disconnect(self._on_layers)
@@ -67,13 +67,13 @@ class Comparison:
     def layer(self) -> Image | None:
         """The layer of the reference of the chosen image."""
         image = self.session.image
-        return None if image is None else atom_layers.of_role(self.session.viewer.layers, "reference", image)
+        return None if image is None else self._of_role("reference", image)
 
     @property
     def difference_layer(self) -> Image | None:
         """The layer of the difference of the chosen image."""
         image = self.session.image
-        return None if image is None else atom_layers.of_role(self.session.viewer.layers, "difference", image)
+        return None if image is None else self._of_role("difference", image)
 
     @property
     def reference(self) -> Reference | None:
@@ -108,8 +108,8 @@ class Comparison:
             viewer.layers.insert(viewer.layers.index(image), layer)
             self.session.activate(active)
         self._drop_difference()
-        if self.view in (View.ALONE, View.DIFFERENCE):
-            self.set_view(View.BESIDE)
+        if self.mode in (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE):
+            self.set_mode(ComparisonMode.BESIDE)
             if old is None:
                 viewer.reset_view()  # each gets half of the width
         self.changed.emit()
@@ -119,36 +119,36 @@ class Comparison:
         image = self.session.image
         if image is None or self.layer is None:
             return
-        self.set_view(View.ALONE)
+        self.set_mode(ComparisonMode.ALONE)
         viewer = self.session.viewer
         active = viewer.layers.selection.active
         self._drop_difference()
         layer = Image(
             difference.values,
             name="image − reference",
-            colormap=DIVERGING,
             contrast_limits=(-difference.limit, difference.limit),
             metadata={atom_layers.KEY: {"role": "difference", "image": atom_layers.layer_id(image)}},
             **atom_layers.placed_like(image),
         )
+        layer.colormap = DIVERGING
         viewer.layers.insert(viewer.layers.index(image) + 1, layer)
         self.session.activate(active)
-        self.view = View.DIFFERENCE
+        self.mode = ComparisonMode.DIFFERENCE
         self.changed.emit()
 
-    def set_view(self, view: View) -> None:
+    def set_mode(self, mode: ComparisonMode) -> None:
         """Show the reference another way; `show_difference` is for the difference."""
-        if self.view is View.BESIDE:
+        if self.mode is ComparisonMode.BESIDE:
             _grid(self.session.viewer).enabled = False
-        elif self.view is View.IN_TURN and self._image is not None:
+        elif self.mode is ComparisonMode.FLICKER and self._image is not None:
             self._image.visible = True
-        elif self.view is View.DIFFERENCE:
+        elif self.mode is ComparisonMode.DIFFERENCE:
             self._drop_difference()
         image, layer = self.session.image, self.layer
         if image is None or layer is None:
-            view = View.ALONE
-        self.view, self._image = view, image
-        if view is View.BESIDE and layer is not None:
+            mode = ComparisonMode.ALONE
+        self.mode, self._image = mode, image
+        if mode is ComparisonMode.BESIDE and layer is not None:
             self._to_bottom(layer)
             layer.visible = True
             self._lay_out()
@@ -156,7 +156,7 @@ class Comparison:
             grid.shape = (1, 2)
             grid.spacing = 0.02
             grid.enabled = True
-        elif view is View.IN_TURN and layer is not None:
+        elif mode is ComparisonMode.FLICKER and layer is not None:
             layers = self.session.viewer.layers
             layers.move(layers.index(layer), layers.index(image))
             layer.visible = True
@@ -164,8 +164,12 @@ class Comparison:
 
     def turn(self) -> None:
         """Show the other one of micrograph and reference."""
-        if self.view is View.IN_TURN and self._image is not None:
+        if self.mode is ComparisonMode.FLICKER and self._image is not None:
             self._image.visible = not self._image.visible
+
+    def _of_role(self, role: str, image: Image) -> Image | None:
+        layer = atom_layers.of_role(self.session.viewer.layers, role, image)
+        return layer if isinstance(layer, Image) else None
 
     def _drop_difference(self) -> None:
         layer = self.difference_layer
@@ -183,30 +187,32 @@ class Comparison:
         _grid(self.session.viewer).stride = -max(len(self.session.viewer.layers) - 1, 1)
 
     def _on_layers(self, event: Any = None) -> None:
-        if self.view is View.ALONE:
+        if self.mode is ComparisonMode.ALONE:
             return
-        gone = self.layer is None or (self.view is View.DIFFERENCE and self.difference_layer is None)
+        gone = self.layer is None or (
+            self.mode is ComparisonMode.DIFFERENCE and self.difference_layer is None
+        )
         if gone or self._image not in self.session.viewer.layers:
             self._leave()
-        elif self.view is View.BESIDE:
+        elif self.mode is ComparisonMode.BESIDE:
             self._lay_out()
 
     def _on_image(self) -> None:
-        if self._image is not self.session.image and self.view is not View.ALONE:
+        if self._image is not self.session.image and self.mode is not ComparisonMode.ALONE:
             self._leave()
         self.changed.emit()
 
     def _leave(self) -> None:
         """Go back to the micrograph alone after what was compared is gone."""
-        if self.view is View.BESIDE:
+        if self.mode is ComparisonMode.BESIDE:
             _grid(self.session.viewer).enabled = False
-        elif self.view is View.IN_TURN and self._image is not None:
+        elif self.mode is ComparisonMode.FLICKER and self._image is not None:
             self._image.visible = True
-        elif self.view is View.DIFFERENCE and self._image is not None:
-            left = atom_layers.of_role(self.session.viewer.layers, "difference", self._image)
+        elif self.mode is ComparisonMode.DIFFERENCE and self._image is not None:
+            left = self._of_role("difference", self._image)
             if left is not None:  # it would hide the micrograph, and nothing could take it away
                 QTimer.singleShot(0, lambda: self._remove(left))
-        self.view, self._image = View.ALONE, None
+        self.mode, self._image = ComparisonMode.ALONE, None
         self.changed.emit()
 
     def _remove(self, layer: Image) -> None:

@@ -1,4 +1,4 @@
-"""The ghosts: lattice sites without an atom, which one key turns into an atom or into a vacancy."""
+"""The empty sites: lattice sites without an atom, which one key turns into an atom or into a vacancy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.lattice_sites import LatticeSites
 from napari_stemprior.atoms.review_queue import empty
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
@@ -16,7 +17,7 @@ from napari_stemprior.qt.layers.palette import element_colour
 LIMIT = 5000
 #: A site counts where the lattice is seen so well.
 _SEEN = 0.5
-_NAME = "empty sites"
+_NAME = _ROLE = "empty sites"
 
 
 class EmptySitesLayer:
@@ -24,11 +25,11 @@ class EmptySitesLayer:
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
-    def __init__(self, surroundings: ImageContext) -> None:
-        self.around = surroundings
+    def __init__(self, context: ImageContext) -> None:
+        self.context = context
         self.wanted = False
         #: Indices of the drawn sites into `sites`.
         self.index: NDArray[np.int64] = np.empty(0, np.int64)
@@ -36,25 +37,32 @@ class EmptySitesLayer:
     @property
     def sites(self) -> LatticeSites | None:
         """The sites of the lattice, empty or not."""
-        return self.around.sites()
+        return self.context.sites()
+
+    @property
+    def editor(self) -> AtomEditor | None:
+        """The atoms of the chosen image."""
+        return self.context.session.editor
 
     @property
     def layer(self) -> Points | None:
         """The layer, while it is shown."""
-        image = self.around.session.image
+        image = self.context.session.image
         if image is None:
             return None
-        for layer in self.around.session.viewer.layers:
+        for layer in self.context.session.viewer.layers:
             kept = layer.metadata.get(KEY, {})
-            if kept.get("role") == "ghosts" and kept.get("image") == layer_id(image):
-                return layer
+            ours = kept.get("role") == _ROLE and kept.get("image") == layer_id(image)
+            if ours and isinstance(layer, Points):
+                found: Points = layer
+                return found
         return None
 
     def update(self) -> None:
         """Draw the empty sites of the present atoms, or take the layer away."""
-        session = self.around.session
-        occupancy = self.around.occupancy() if self.wanted else None
-        editor, shape = session.editor, self.around.shape
+        session = self.context.session
+        occupancy = self.context.occupancy() if self.wanted else None
+        editor, shape = session.editor, self.context.shape
         layer = self.layer
         if occupancy is None or editor is None or shape is None:
             self.index = np.empty(0, np.int64)
@@ -76,7 +84,7 @@ class EmptySitesLayer:
             return None
         distance = np.hypot(*(sites.yx[self.index] - yx).T)
         at = int(np.argmin(distance))
-        return int(self.index[at]) if distance[at] <= REACH * self.around.spacing else None
+        return int(self.index[at]) if distance[at] <= REACH * self.context.spacing else None
 
     def fill(self, site: int) -> None:
         """Put an atom on a site, where the image has it."""
@@ -87,12 +95,12 @@ class EmptySitesLayer:
         self._settle(site, "vacancy", status="vacancy")
 
     def _settle(self, site: int, label: str, *, status: str) -> None:
-        editor, sites = self.around.session.editor, self.sites
+        editor, sites = self.context.session.editor, self.sites
         if editor is None or sites is None:
             return
         yx = sites.yx[site]
         if status != "vacancy":
-            found = self.around.snap(yx)
+            found = self.context.snap(yx)
             yx = found if np.hypot(*(found - yx)) <= sites.reach / 2 else yx
         element = str(sites.element[site])
         editor.add(
@@ -105,21 +113,21 @@ class EmptySitesLayer:
         )
 
     def _make(self) -> Points:
-        session = self.around.session
+        session = self.context.session
         image, editor = session.image, session.editor
         assert image is not None
         assert editor is not None
-        layer = Points(
+        layer: Points = Points(
             np.empty((0, 2)),
             name=_NAME,
             symbol="diamond",
             face_color="transparent",
             border_width=0.1,
             size=editor.layer.current_size * 0.8,
-            metadata={KEY: {"role": "ghosts", "image": layer_id(image)}},
+            metadata={KEY: {"role": _ROLE, "image": layer_id(image)}},
             **placed_like(image),
         )
-        layer.editable = False  # a ghost is no atom: keys and the queue act on it
+        layer.editable = False  # an empty site is no atom: keys and the queue act on it
         active = session.viewer.layers.selection.active
         session.viewer.layers.insert(session.viewer.layers.index(editor.layer), layer)
         session.activate(active)
@@ -138,7 +146,7 @@ class EmptySitesLayer:
 
 
 def hint(count: int) -> str:
-    """Say what the ghosts are, for a person."""
+    """Say what the empty sites are, for a person."""
     if not count:
         return "Every site of the lattice is taken."
     return f"{count} empty sites (faint diamonds): <b>I</b> puts an atom there, <b>O</b> marks a vacancy."

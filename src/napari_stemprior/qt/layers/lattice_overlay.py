@@ -35,7 +35,7 @@ def overlay_layer(image: Image, placed: LatticeFit, pixel_size: float) -> Points
     pixel_size : float
         Å/px.
     """
-    layer = Points(
+    layer: Points = Points(
         np.empty((0, 2)),
         name=overlay_name(placed),
         border_width=0,

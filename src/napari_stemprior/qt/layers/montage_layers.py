@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Points
@@ -26,7 +26,8 @@ def corners_of(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """
     rows, columns, height, width = shape
     steps = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), -1)
-    return steps * np.array((height + _GAP, width + _GAP), float)
+    corners: NDArray[np.float64] = steps * np.array((height + _GAP, width + _GAP), float)
+    return corners
 
 
 def montage_layers(montage: Montage, name: str, at: tuple[float, float]) -> tuple[Image, Points]:
@@ -42,7 +43,7 @@ def montage_layers(montage: Montage, name: str, at: tuple[float, float]) -> tupl
     """
     corners = corners_of(montage.images.shape)
     size = float(montage.pixel_size)
-    place = {
+    place: dict[str, Any] = {
         "scale": (size, size),
         "units": ANGSTROM,
         "axis_labels": ("y", "x"),

@@ -14,7 +14,8 @@ from napari.layers import Image
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
-from napari_stemprior.qt.editing.editing import AtomEditor, Rows
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
+from napari_stemprior.qt.editing.atom_edits import Rows
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.drawing import ring_colours
@@ -31,7 +32,7 @@ _LARGEST, _DELAY = 2048, 60
 _SMALLEST = 100
 
 
-class WorkingView(QObject):
+class PointCulling(QObject):
     """Chooses the rows that the atoms layer holds, as the camera moves.
 
     Parameters

@@ -7,30 +7,30 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
-from napari_stemprior.atoms import UNKNOWN_ELEMENT
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.history_list import HistoryBox
 from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
-from napari_stemprior.qt.jobs.journal_service import Safekeeping
+from napari_stemprior.qt.jobs.journal_service import JournalService
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer, hint
-from napari_stemprior.qt.layers.point_culling import WorkingView
+from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer
+from napari_stemprior.qt.layers.point_culling import PointCulling
 from napari_stemprior.qt.panels.panel import NO_ATOMS, Panel, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets import shortcuts
 from napari_stemprior.qt.widgets.atom_counts import count_atoms
-from napari_stemprior.qt.widgets.display_box import SeeBox
+from napari_stemprior.qt.widgets.display_box import DisplayBox
+from napari_stemprior.qt.widgets.empty_sites_box import EmptySitesBox
 from napari_stemprior.qt.widgets.frame_box import FrameBox
 from napari_stemprior.qt.widgets.help_dialog import HelpDialog
-from napari_stemprior.qt.widgets.inferred_box import InferredBox
-from napari_stemprior.qt.widgets.recovery_box import KeepingBox
+from napari_stemprior.qt.widgets.recovery_box import RecoveryBox
+from napari_stemprior.qt.widgets.review_box import NOTHING_WAITS, ReviewBox
+from napari_stemprior.qt.widgets.species_box import SpeciesBox
 
-_NO_LATTICE = "Fit the lattice in step 2 first; then its empty sites are known."
 _SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
 
 
@@ -41,41 +41,33 @@ class CorrectPanel(Panel):
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
         self._generation: tuple[object, ...] | None = None
-        self.around = ImageContext(session)
-        self.review = Review(self.around)
-        self.ghosts = EmptySitesLayer(self.around)
-        self.quick_edit = QuickEdit(self.around)
-        self.working_view = WorkingView(session, self)
-        self.safekeeping = Safekeeping(session, self)
+        self.context = ImageContext(session)
+        self.review = Review(self.context)
+        self.empty_sites = EmptySitesLayer(self.context)
+        self.quick_edit = QuickEdit(self.context)
+        self.point_culling = PointCulling(session, self)
+        self.journal_service = JournalService(session, self)
         self._make_widgets()
         self._lay_out()
         self._connect()
-        self._fill_species()
+        self.species_box.fill()
         self.refresh()
 
     def _make_widgets(self) -> None:
-        self.keeping = KeepingBox(self.safekeeping)
+        self.recovery = RecoveryBox(self.journal_service)
         self.counts = small_label()
-        self.queue = small_label()
-        self.inferred = InferredBox(self.review)
-        self.previous = QPushButton("◀ Previous")
-        self.next = QPushButton("Next ▶")
-        self.accept = QPushButton("✓ Accept")
-        self.reject = QPushButton("✗ Reject")
-        self.species = QComboBox()
-        self.species.setEditable(True)
-        self.species.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.species.setMinimumContentsLength(4)
-        self.set_species = QPushButton("Set selected")
+        self.review_box = box = ReviewBox(self.review)
+        self.queue, self.inferred = box.queue, box.inferred
+        self.previous, self.next, self.accept, self.reject = box.previous, box.next, box.accept, box.reject
+        self.species_box = SpeciesBox(self.session)
+        self.species, self.set_species = self.species_box.species, self.species_box.set_selected
         self.quick = QPushButton("Quick edit")
         self.quick.setCheckable(True)
-        self.show_ghosts = QPushButton("Empty sites")
-        self.show_ghosts.setCheckable(True)
-        self.ghost_note = small_label()
-        self.fill = QPushButton("+ Atom here")
-        self.vacancy = QPushButton("◇ Vacancy")
+        self.empty_sites_box = EmptySitesBox(self.empty_sites)
+        self.show_empty_sites = self.empty_sites_box.shown
+        self.fill, self.vacancy = self.empty_sites_box.fill, self.empty_sites_box.vacancy
         self.frames = FrameBox(self.session)
-        self.see = SeeBox(self.around)
+        self.display = DisplayBox(self.context)
         self.history_box = HistoryBox()
         self.undo, self.redo = self.history_box.undo, self.history_box.redo
         self.history = self.history_box.list
@@ -83,20 +75,16 @@ class CorrectPanel(Panel):
         self._help: HelpDialog | None = None
 
     def _lay_out(self) -> None:
-        self.add(self.keeping)
+        self.add(self.recovery)
         self.add(self.counts)
-        self.add(self.queue)
-        self.add(self.inferred)
-        self.add(self._row(self.previous, self.next))
-        self.add(self._row(self.accept, self.reject))
-        self.form().addRow("Species", self._row(self.species, self.set_species))
-        self.add(self._row(self.quick, self.show_ghosts))
-        self.add(self.ghost_note)
-        self.add(self._row(self.fill, self.vacancy))
+        self.add(self.review_box)
+        self.form().addRow("Species", self.species_box)
+        self.add(self._row(self.quick, self.show_empty_sites))
+        self.add(self.empty_sites_box)
         self.add(self.frames)
-        self.add(self.see)
+        self.add(self.display)
         self.add(self.history_box)
-        self.add(self.keeping.kept)
+        self.add(self.recovery.kept)
         self.add(self.help)
 
     def _connect(self) -> None:
@@ -108,7 +96,6 @@ class CorrectPanel(Panel):
             (self.reject, self.reject_selected),
             (self.set_species, self._on_set_species),
             (self.quick, self.toggle_quick_edit),
-            (self.show_ghosts, self._on_ghosts),
             (self.fill, self.fill_site),
             (self.vacancy, self.mark_vacancy),
             (self.undo, self.undo_edit),
@@ -116,10 +103,8 @@ class CorrectPanel(Panel):
             (self.help, self.show_help),
         ):
             button.clicked.connect(action)
-        self.species.currentTextChanged.connect(self._on_species)
         self.quick_edit.toggled.connect(self._on_quick)
         session.atoms_changed.connect(self.refresh)
-        session.prior_changed.connect(self._fill_species)
         session.pose_changed.connect(self._on_lattice)
         session.closing.connect(self._on_closing)
         self.help_key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
@@ -134,19 +119,19 @@ class CorrectPanel(Panel):
         generation = None if editor is None else (id(editor), editor.frame, editor.history.generation)
         if generation != self._generation:  # other atoms, perhaps of other elements
             self._generation = generation
-            self._fill_species()
-            self.see.fit()
+            self.species_box.fill()
+            self.display.fit()
         none = "" if editor is not None else NO_ATOMS
         self._allow_edits(none)
-        self.ghosts.update()
+        self.empty_sites.update()
         self.frames.refresh()
-        self.see.refresh(none)
+        self.display.refresh(none)
         self.history_box.refresh(editor, none, removed=self.session.can_restore_atoms)
         self.inferred.refresh()
         self._show_counts(editor)
-        self._show_queue()
-        self._show_ghosts()
-        self.keeping.refresh()
+        self.review_box.show_queue()
+        self.empty_sites_box.refresh_note()
+        self.recovery.refresh()
 
     # --- actions, for buttons and keys ----------------------------------------------------------
     def go_next(self, *_: Any) -> None:
@@ -163,7 +148,7 @@ class CorrectPanel(Panel):
         if self.inferred.is_here:
             self.inferred.judge("accepted")
         elif site is not None:
-            self._settle_site(site, self.ghosts.confirm)
+            self._settle_site(site, self.empty_sites.confirm)
         else:
             self._judge("accepted")
 
@@ -173,7 +158,7 @@ class CorrectPanel(Panel):
         if self.inferred.is_here:
             self.inferred.judge("rejected")
         elif site is not None:
-            self._settle_site(site, self.ghosts.fill)
+            self._settle_site(site, self.empty_sites.fill)
         else:
             self._judge("rejected")
 
@@ -183,13 +168,13 @@ class CorrectPanel(Panel):
         if site is None:
             show_info("There is no empty site here: go to one with N, or point at a faint diamond.")
         else:
-            self._settle_site(site, self.ghosts.fill)
+            self._settle_site(site, self.empty_sites.fill)
 
     def mark_vacancy(self, *_: Any) -> None:
         """Mark the empty site at the mouse or under review, else the selected atoms, as a vacancy."""
         site = self._site(mouse=True)
         if site is not None:
-            self._settle_site(site, self.ghosts.confirm)
+            self._settle_site(site, self.empty_sites.confirm)
         else:
             self._judge("vacancy")
 
@@ -199,10 +184,8 @@ class CorrectPanel(Panel):
         if editor is None or not editor.selected_rows:
             show_info(_SELECT)
             return
-        names = [self.species.itemText(i) for i in range(self.species.count())]
         present = str(editor.rows["element"].iloc[editor.selected_rows[0]])
-        following = names[(names.index(present) + 1) % len(names)] if present in names else names[0]
-        editor.set_element(editor.selected_rows, following)
+        editor.set_element(editor.selected_rows, self.species_box.following(present))
 
     def delete_selected(self) -> None:
         """Delete the selected atoms."""
@@ -256,7 +239,7 @@ class CorrectPanel(Panel):
             self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
             self._bound.restyled.disconnect(self._on_applied)
         self._bound = editor
-        self.working_view.bind(editor)
+        self.point_culling.bind(editor)
         self.quick_edit.follow()
         if editor is None:
             return
@@ -273,15 +256,15 @@ class CorrectPanel(Panel):
             "paste": self.paste,
             "undo": self.undo_edit,
             "redo": self.redo_edit,
-            "hide": self.see.hide_overlays,
-            "colour": self.see.next_quantity,
+            "hide": self.display.hide_overlays,
+            "colour": self.display.next_quantity,
             "help": self.show_help,
         }
-        shortcuts.bind(editor.layer, handlers, {"hide": self.see.restore_overlays})
+        shortcuts.bind(editor.layer, handlers, {"hide": self.display.restore_overlays})
         editor.layer.selected_data.events.items_changed.connect(self._on_selected)
         editor.restyled.connect(self._on_applied)
-        self._fill_species()
-        self.see.apply()
+        self.species_box.fill()
+        self.display.apply()
 
     def _go(self, by: int) -> None:
         editor = self.session.editor
@@ -290,11 +273,10 @@ class CorrectPanel(Panel):
         self.session.activate_atoms()
         doubt = self.review.step(self.session.viewer, by)
         if doubt is None:
-            show_info("Nothing waits for a review.")
-        elif doubt.site >= 0 and not self.ghosts.wanted:
-            self.show_ghosts.setChecked(True)
-            self._on_ghosts(True)
-        self._show_queue()
+            show_info(NOTHING_WAITS)
+        elif doubt.site >= 0:
+            self.empty_sites_box.show_sites()
+        self.review_box.show_queue()
 
     def _judge(self, status: str) -> None:
         editor = self.session.editor
@@ -307,13 +289,13 @@ class CorrectPanel(Panel):
         if status == "rejected":
             editor.layer.selected_data = set()
         self.review.judged(self.session.viewer)
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _site(self, *, mouse: bool = False) -> int | None:
         """Return the empty site that is meant: the one at the mouse, else the one under review."""
         if mouse and self.quick_edit.active:
             place = self._mouse()
-            at_mouse = None if place is None else self.ghosts.nearest(place)
+            at_mouse = None if place is None else self.empty_sites.nearest(place)
             if at_mouse is not None:
                 return at_mouse
         here, editor = self.review.here, self.session.editor
@@ -326,11 +308,11 @@ class CorrectPanel(Panel):
         if editor is not None:
             action(site)
             self.review.judged(self.session.viewer)
-            self._show_queue()
+            self.review_box.show_queue()
 
     def _mouse(self) -> Any:
         """Return the pixel under the mouse, or None where it is outside the image."""
-        editor, shape = self.session.editor, self.around.shape
+        editor, shape = self.session.editor, self.context.shape
         if editor is None or shape is None:
             return None
         y, x = editor.layer.world_to_data(self.session.viewer.cursor.position)[-2:]
@@ -338,51 +320,27 @@ class CorrectPanel(Panel):
 
     def _on_selected(self, *_: Any) -> None:
         self.review.look_at_selected()
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _on_lattice(self, *_: Any) -> None:
-        self.see.fit()
+        self.display.fit()
         self.refresh()
 
     def _on_applied(self) -> None:
         self._show_counts(self.session.editor)
-        self._show_queue()
+        self.review_box.show_queue()
 
     def _on_closing(self) -> None:
         """Let go of viewer and files."""
         self.quick_edit.switch(False)
-        self.see.restore_overlays()
-        self.working_view.close()
-        self.safekeeping.close()
+        self.display.restore_overlays()
+        self.point_culling.close()
+        self.journal_service.close()
 
     def _on_quick(self, on: bool) -> None:
         self.quick.setChecked(on)
-        if on and not self.ghosts.wanted and self.ghosts.sites is not None:
-            self.show_ghosts.setChecked(True)
-            self._on_ghosts(True)
-
-    def _on_ghosts(self, on: bool) -> None:
-        self.ghosts.wanted = on
-        self.ghosts.update()
-        self._show_ghosts()
-
-    def _fill_species(self, *_: Any) -> None:
-        editor, prior = self.session.editor, self.session.chosen
-        elements = list(prior.elements) if prior is not None else []
-        if editor is not None:
-            elements += [e for e in editor.rows["element"].unique() if e not in elements]
-        elements = elements or [UNKNOWN_ELEMENT]
-        chosen = self.species.currentText()
-        self.species.blockSignals(True)
-        self.species.clear()
-        self.species.addItems(elements)
-        self.species.setCurrentText(chosen if chosen in elements else elements[0])
-        self.species.blockSignals(False)
-        self._on_species(self.species.currentText())
-
-    def _on_species(self, text: str) -> None:
-        if self.session.editor is not None:
-            self.session.editor.new_element = text.strip() or UNKNOWN_ELEMENT
+        if on and self.empty_sites.sites is not None:
+            self.empty_sites_box.show_sites()
 
     def _on_set_species(self) -> None:
         editor = self.session.editor
@@ -396,19 +354,11 @@ class CorrectPanel(Panel):
 
     # --- showing ------------------------------------------------------------------------------
     def _allow_edits(self, none: str) -> None:
-        allow(self.species, "Element of atoms that you add, and of <b>Set selected</b>.", none)
-        allow(self.set_species, "Give the selected atoms this element; that also accepts them.", none)
+        self.species_box.allow(none)
+        self.empty_sites_box.allow(none)
         mouse = "".join(f"<br><b>{gesture}</b>: {text}" for gesture, text in shortcuts.MOUSE)
         allow(self.quick, f"{shortcuts.tooltip('quick')}.{mouse}", none)
-        lattice = "" if none or self.ghosts.sites is not None else _NO_LATTICE
-        allow(self.show_ghosts, "Show the lattice sites without an atom as faint diamonds.", none, lattice)
-        allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
-        allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
-        no_queue = "" if self.review.waiting() else "Nothing waits for a review."
-        for button, action in ((self.previous, "previous"), (self.next, "next")):
-            allow(button, shortcuts.tooltip(action), none, no_queue)
-        for button, action in ((self.accept, "accept"), (self.reject, "reject")):
-            allow(button, shortcuts.tooltip(action), none)
+        self.review_box.allow(none)
 
     def _show_counts(self, editor: AtomEditor | None) -> None:
         if editor is None:
@@ -416,23 +366,6 @@ class CorrectPanel(Panel):
             self.state_changed.emit("")
             return
         count, text = count_atoms(editor)
-        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.working_view.far else ""))
+        self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
         waiting = len(self.review.waiting())
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
-
-    def _show_queue(self, *_: Any) -> None:
-        editor = self.session.editor
-        progress = "" if editor is None else self.review.progress()
-        here = None if editor is None else self.review.here
-        text = "Nothing waits for a review." if editor is not None else ""
-        if progress:
-            text = f"Review: <b>{progress}</b>"
-            text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
-            text += " Accept or reject all of them." if here is not None and here.group else ""
-        self.queue.setText(text)
-        self.queue.setVisible(editor is not None)
-
-    def _show_ghosts(self) -> None:
-        visible = self.ghosts.wanted and self.ghosts.sites is not None and self.session.editor is not None
-        self.ghost_note.setVisible(visible)
-        self.ghost_note.setText(hint(len(self.ghosts.index)) if visible else "")

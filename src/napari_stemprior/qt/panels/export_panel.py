@@ -134,7 +134,7 @@ class ExportPanel(Panel):
         if editor is None:
             return
         try:
-            # all of them: a reviewed place without its atom would teach that nothing is there
+            # all of them: a reviewed place without its atom would train the network that nothing is there
             table = self._calibrated(editor.table(vacancies=True))
             micrograph = _as_analysed(session, table)
             height, width = micrograph.image.shape

@@ -44,7 +44,7 @@ class FinetunePanel(Panel):
     ----------
     session : Session
     runner : JobRunner
-    around : ImageContext
+    context : ImageContext
         Knows the empty lattice sites.
     process : FinetuneProcess, optional
         Replaced in tests.
@@ -57,11 +57,11 @@ class FinetunePanel(Panel):
         self,
         session: Session,
         runner: JobRunner,
-        around: ImageContext,
+        context: ImageContext,
         process: FinetuneProcess | None = None,
     ) -> None:
         super().__init__(session, runner)
-        self.around = around
+        self.context = context
         self.process = process or FinetuneProcess()
         self.process.setParent(self)
         #: The parent of the next network, as step 4 has it.
@@ -82,7 +82,7 @@ class FinetunePanel(Panel):
         self.minutes.setSingleStep(0.5)
         self.minutes.setValue(2.0)
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("<qt>How long it may take in all. Two minutes do for five regions.</qt>")
+        self.minutes.setToolTip("<qt>Time limit of the whole run. Two minutes suffice for five regions.</qt>")
         self.start_button = QPushButton("Fine-tune")
         self.cancel = QPushButton("Stop")
         self.bar = QProgressBar()
@@ -137,7 +137,7 @@ class FinetunePanel(Panel):
         )
         allow(
             self.cancel,
-            "Stop after the present step; it can be gone on with.",
+            "Stop after the present step; a later run can resume it.",
             "" if busy else "Nothing is running.",
             "It stops after the present step." if self._stopping else "",
         )
@@ -182,7 +182,7 @@ class FinetunePanel(Panel):
     def suggest_region(self) -> Region | None:
         """Draw the region with the most doubt and look at it."""
         editor, image = self.session.editor, self.session.image
-        shape = self.around.shape
+        shape = self.context.shape
         if editor is None or image is None or shape is None:
             return None
         old = self.session.reviewed_region()
@@ -197,7 +197,7 @@ class FinetunePanel(Panel):
         doubt = doubt_of(rows["confidence"], rows["evidence"], settled(rows))
         places = [rows[["y_px", "x_px"]].to_numpy(float)]
         doubts = [doubt]
-        occupancy = self.around.occupancy()
+        occupancy = self.context.occupancy()
         if occupancy is not None:
             bare = empty(rows, occupancy)
             places.append(occupancy.sites.yx[bare])

@@ -37,13 +37,13 @@ class ImagePanel(Panel):
         self.layers = QComboBox()
         self.layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.layers.setMinimumContentsLength(12)
-        self.size = QDoubleSpinBox()
-        self.size.setRange(0.0, 10_000.0)
-        self.size.setDecimals(5)
-        self.size.setSpecialValueText("unknown")
-        self.size.setKeyboardTracking(False)
-        self.size.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.size.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size.setRange(0.0, 10_000.0)
+        self.pixel_size.setDecimals(5)
+        self.pixel_size.setSpecialValueText("unknown")
+        self.pixel_size.setKeyboardTracking(False)
+        self.pixel_size.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.pixel_size.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.unit = QComboBox()
         self.unit.addItems(list(_UNITS))
         self.unit.setToolTip("Unit of the pixel size")
@@ -59,7 +59,7 @@ class ImagePanel(Panel):
         self.recording = RecordingBox(session)
 
         size_row = QHBoxLayout()
-        size_row.addWidget(self.size, 1)
+        size_row.addWidget(self.pixel_size, 1)
         size_row.addWidget(self.unit)
         form = self.form()
         form.addRow("Layer", self.layers)
@@ -71,7 +71,7 @@ class ImagePanel(Panel):
         self.add(self.recording)
 
         self.layers.activated.connect(self._on_layer)
-        self.size.valueChanged.connect(self._on_size)
+        self.pixel_size.valueChanged.connect(self._on_size)
         self.unit.currentTextChanged.connect(self._show_size)
         self.fit.clicked.connect(self.start_fit)
         self.from_lattice.toggled.connect(self._on_from_lattice)
@@ -94,7 +94,11 @@ class ImagePanel(Panel):
             f"{name}The image layer to segment; a stack gives the frame that is shown.",
             has_image,
         )
-        allow(self.size, "Side of one pixel on the specimen. Type it if the file does not say it.", has_image)
+        allow(
+            self.pixel_size,
+            "Side of one pixel on the specimen. Type it if the file does not give it.",
+            has_image,
+        )
         allow(
             self.fit,
             "Find the pixel size at which the lattice prior of step 2 fits the image.",
@@ -120,7 +124,7 @@ class ImagePanel(Panel):
                     state = f"{session.pixel_size:.4g} Å/px"
                 else:
                     note = (
-                        "The file does not say how large a pixel is. Type the pixel size above, "
+                        "The file gives no pixel size. Type the pixel size above, "
                         "or pick a prior in step 2 and press <b>Fit pixel size</b>."
                     )
                     self._look_into_file()
@@ -167,11 +171,11 @@ class ImagePanel(Panel):
 
     def _show_size(self, *_: Any) -> None:
         factor = _UNITS[self.unit.currentText()]
-        self.size.blockSignals(True)
-        self.size.setDecimals({1.0: 5, 10.0: 6, 0.01: 3}[factor])
-        self.size.setSingleStep(0.001 / factor)
-        self.size.setValue((self.session.pixel_size or 0.0) / factor)
-        self.size.blockSignals(False)
+        self.pixel_size.blockSignals(True)
+        self.pixel_size.setDecimals({1.0: 5, 10.0: 6, 0.01: 3}[factor])
+        self.pixel_size.setSingleStep(0.001 / factor)
+        self.pixel_size.setValue((self.session.pixel_size or 0.0) / factor)
+        self.pixel_size.blockSignals(False)
 
     def _on_from_lattice(self, on: bool) -> None:
         self.session.scale_from_lattice = on

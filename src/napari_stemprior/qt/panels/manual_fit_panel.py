@@ -37,11 +37,11 @@ from napari_stemprior.workflow.manual_fit import (
 )
 
 _DRAG = "Drag the lattice"
-_POLISH = "Refine the fit"
+_REFINE = "Refine the fit"
 
 
-class HandPanel(QWidget):
-    """Moves, turns and scales the lattice of the prior, and polishes it from there.
+class ManualFitPanel(QWidget):
+    """Moves, turns and scales the lattice of the prior, and refines it from there.
 
     Parameters
     ----------
@@ -57,21 +57,23 @@ class HandPanel(QWidget):
         self.session, self.runner = session, runner
         self._mouse: LatticeMouse | None = None
         self._before: LatticeFit | None = None
-        self._polished: LatticeFit | None = None
+        self._refined: LatticeFit | None = None
         self.drag = QPushButton(_DRAG)
         self.drag.setCheckable(True)
         self.hint = small_label(HINT)
         self.hint.hide()
         self.angle = _number(-360, 360, 2, 0.1, "°", "Rotation of the prior's x axis, clockwise on screen.")
-        self.x = _number(-1e5, 1e5, 2, 0.1, " Å", "Where the prior's origin lies, from the left edge.")
-        self.y = _number(-1e5, 1e5, 2, 0.1, " Å", "Where the prior's origin lies, from the upper edge.")
+        self.offset_x = _number(-1e5, 1e5, 2, 0.1, " Å", "Distance of the prior's origin from the left edge.")
+        self.offset_y = _number(
+            -1e5, 1e5, 2, 0.1, " Å", "Distance of the prior's origin from the upper edge."
+        )
         self.scale = _number(
-            20, 500, 2, 0.1, " %", "Size of the lattice on the image; 100 % is what the pixel size says."
+            20, 500, 2, 0.1, " %", "Size of the lattice on the image; 100 % corresponds to the pixel size."
         )
         self.mirrored = QCheckBox("Mirrored")
         self.mirrored.setToolTip("<qt>Whether the prior lies face down on the image.</qt>")
-        self.refine_pose = QPushButton(_POLISH)
-        for box in (self.x, self.y):  # side by side there is no room for steppers
+        self.refine_pose = QPushButton(_REFINE)
+        for box in (self.offset_x, self.offset_y):  # side by side there is no room for steppers
             box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.result = small_label()
         self.result.hide()
@@ -79,8 +81,8 @@ class HandPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         place = QHBoxLayout()
-        place.addWidget(self.x)
-        place.addWidget(self.y)
+        place.addWidget(self.offset_x)
+        place.addWidget(self.offset_y)
         form.addRow("Angle", self.angle)
         form.addRow("Offset x, y", place)
         form.addRow("Scale", self.scale)
@@ -97,7 +99,7 @@ class HandPanel(QWidget):
         rows.addWidget(self.result)
 
         self.drag.toggled.connect(self._on_drag)
-        for box in (self.angle, self.x, self.y, self.scale):
+        for box in (self.angle, self.offset_x, self.offset_y, self.scale):
             box.valueChanged.connect(self._on_typed)
         self.mirrored.clicked.connect(self._on_typed)
         self.refine_pose.clicked.connect(self.start_refining)
@@ -134,15 +136,15 @@ class HandPanel(QWidget):
             busy,
         )
         placed = session.placed
-        self.result.setVisible(placed is not None and placed is self._polished)
-        for box in (self.angle, self.x, self.y, self.scale, self.mirrored):
+        self.result.setVisible(placed is not None and placed is self._refined)
+        for box in (self.angle, self.offset_x, self.offset_y, self.scale, self.mirrored):
             box.setEnabled(placed is not None and session.pixel_size is not None and not busy)
         if placed is not None and session.pixel_size is not None:
             pose, size = placed.pose, session.pixel_size
             for box, value in (
                 (self.angle, pose.angle),
-                (self.x, pose.origin[1] * size),
-                (self.y, pose.origin[0] * size),
+                (self.offset_x, pose.origin[1] * size),
+                (self.offset_y, pose.origin[0] * size),
                 (self.scale, 100 * size / pose.pixel_size),
             ):
                 box.blockSignals(True)
@@ -150,7 +152,7 @@ class HandPanel(QWidget):
                 box.blockSignals(False)
             self.mirrored.setChecked(pose.mirrored)
         if not busy:
-            self.refine_pose.setText(_POLISH)
+            self.refine_pose.setText(_REFINE)
 
     def stop(self, *_: Any) -> None:
         """Leave the mode in which a drag moves the lattice."""
@@ -167,11 +169,11 @@ class HandPanel(QWidget):
             tell(error)
             return
         self._before = placed
-        if self.runner.start(work, self._on_polished):
+        if self.runner.start(work, self._on_refined):
             self.started.emit()
             self.refine_pose.setText("Refining…")
 
-    def _on_polished(self, placed: LatticeFit) -> None:
+    def _on_refined(self, placed: LatticeFit) -> None:
         before, self._before = self._before, None
         session = self.session
         if before is None or session.image is None or session.pixel_size is None:
@@ -179,7 +181,7 @@ class HandPanel(QWidget):
         at = (np.array(shape_of(session.image)) - 1) / 2
         changed = what_changed(before.pose, placed.pose, session.pixel_size, at)
         self.result.setText(f"Refined: {changed}.")
-        self._polished = placed
+        self._refined = placed
         session.set_placed(placed)
         name = (placed.stack or placed.prior).name
         if placed.pose.is_fit:
@@ -250,7 +252,7 @@ class HandPanel(QWidget):
             angle=self.angle.value(),
             mirrored=self.mirrored.isChecked(),
             scale=self.scale.value() / 100,
-            origin=(self.y.value() / size, self.x.value() / size),
+            origin=(self.offset_y.value() / size, self.offset_x.value() / size),
         )
         if session.overlay is None:
             session.show_overlay(True)

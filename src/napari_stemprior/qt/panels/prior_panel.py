@@ -11,16 +11,15 @@ from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import samples
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.panels.manual_fit_panel import HandPanel
+from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
+from napari_stemprior.qt.widgets.fit_text import facts_of, placed_text, second_lattice
 from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
 from napari_stemprior.workflow.lattice_fit import LatticeFit, doubts
 from napari_stemprior.workflow.prior_groups import LAYERS
@@ -29,12 +28,6 @@ from napari_stemprior.workflow.suggest import suggest
 
 _FIT = "Fit to image"
 _SUGGEST = "Suggest"
-#: A pixel size that differs from the image's by more than this part is worth a word.
-_STRETCH = 0.02
-#: Two lattices that are turned by less than this (degrees) are the same one, found twice.
-_SAME_ANGLE = 1.0
-#: A second lattice is worth a word from this score on.
-_SURE = 0.8
 
 
 class PriorPanel(Panel):
@@ -72,8 +65,10 @@ class PriorPanel(Panel):
         self.fit = QPushButton(_FIT)
         self.overlay = QCheckBox("Show the lattice")
         self.status = small_label()
-        self.hand = HandPanel(session, runner)
-        self.hand_fold = Fold("Fit by hand", self.hand, "Lay the lattice on the image with the mouse.")
+        self.manual_fit = ManualFitPanel(session, runner)
+        self.manual_fit_fold = Fold(
+            "Fit by hand", self.manual_fit, "Lay the lattice on the image with the mouse."
+        )
         self.job = JobBar(runner)
 
         names_row = QHBoxLayout()
@@ -91,7 +86,7 @@ class PriorPanel(Panel):
             self.columns_fold,
             fit_row,
             self.status,
-            self.hand_fold,
+            self.manual_fit_fold,
             self.job,
         ):
             self.add(item)
@@ -103,8 +98,8 @@ class PriorPanel(Panel):
         self.file.chosen.connect(self._load)
         self.fit.clicked.connect(self.start_fit)
         self.overlay.clicked.connect(self._on_overlay)
-        self.hand.started.connect(self.job.follow)
-        self.hand_fold.toggled.connect(self._on_hand_fold)
+        self.manual_fit.started.connect(self.job.follow)
+        self.manual_fit_fold.toggled.connect(self._on_manual_fit_fold)
         self.runner.busy_changed.connect(self.refresh)
         session.prior_changed.connect(self._show_prior)
         session.image_changed.connect(self._forget_suggestions)
@@ -193,7 +188,7 @@ class PriorPanel(Panel):
         session = self.session
         if session.prior is None:
             return
-        self.hand.stop()
+        self.manual_fit.stop()
         try:
             micrograph = session.micrograph()
         except StempriorError as error:
@@ -286,9 +281,9 @@ class PriorPanel(Panel):
         self.session.show_overlay(checked)
         self.refresh()
 
-    def _on_hand_fold(self, expanded: bool) -> None:
+    def _on_manual_fit_fold(self, expanded: bool) -> None:
         if not expanded:
-            self.hand.stop()
+            self.manual_fit.stop()
 
     def _forget_suggestions(self, *_: Any) -> None:
         self.suggestions.show_suggestions([])
@@ -310,75 +305,3 @@ class PriorPanel(Panel):
         self.names.show_name(prior.name)
         self.facts.setText(facts_of(prior))
         self.facts.setToolTip(f"<qt>{getattr(prior, 'source', '')}</qt>")
-
-
-def facts_of(prior: Any) -> str:
-    """Say in a line what a `StructurePrior` or `Stack` is."""
-    if not isinstance(prior, StructurePrior):
-        parts = [
-            layer.name + (f" at {twist:g}°" if number else "")
-            for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
-        ]
-        return " above ".join(parts) + ". Each layer is placed by itself, and its atoms carry its number."
-    a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
-    beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
-    columns = "column" if len(prior.columns) == 1 else "columns"
-    return (
-        f"Beam {beam} · cell {a:.3f} × {b:.3f} Å · {len(prior.columns)} {columns}, "
-        f"nearest {prior.neighbour_distance:.2f} Å apart"
-    )
-
-
-def second_lattice(placed: LatticeFit) -> Pose | None:
-    """Return a pose that fits beside the first one and is turned to it, if there is any."""
-    for rival in placed.rivals:
-        turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
-        if rival.score >= _SURE and _folded(turned, placed) > _SAME_ANGLE:
-            return rival
-    return None
-
-
-def _folded(angle: float, placed: LatticeFit) -> float:
-    """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
-    a, b = placed.prior.cell
-    lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
-    between = abs(a @ b) / (lengths[0] * lengths[1])
-    period = 180.0
-    if abs(lengths[0] / lengths[1] - 1) < 0.01:
-        period = 60.0 if abs(between - 0.5) < 0.01 else 90.0 if between < 0.01 else 180.0
-    rest = angle % period
-    return min(rest, period - rest)
-
-
-def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
-    """Say in words how well and how a lattice lies."""
-    if placed.by_hand:
-        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Refine the fit</b> to judge it."
-    below = ""
-    if placed.stack is not None and placed.pose.is_fit:
-        others = ", ".join(
-            f"{prior.name} {pose.angle - placed.pose.angle:+.2f}°"
-            for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
-        )
-        below = f", below it {others}"
-    return fit_text(placed.pose, pixel_size, below, placed.reservations)
-
-
-def fit_text(
-    pose: Pose, pixel_size: float | None = None, more: str = "", reservations: tuple[str, ...] = ()
-) -> str:
-    """Say in words how well and how a lattice lies, and if it asks for another pixel size (Å/px)."""
-    reservations = reservations or pose.reservations
-    verdict = "Fits" if pose.is_fit else "<b>Does not fit</b>"
-    if pose.is_fit and reservations:
-        verdict = f"<b>Fits with a reservation</b>: {' '.join(reservations)}<br>Fit"
-    mirrored = ", mirrored" if pose.mirrored else ""
-    text = f"{verdict}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}{more}"
-    stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1
-    if pose.is_fit and abs(stretch) > _STRETCH:
-        sign = "more" if stretch > 0 else "less"
-        text += (
-            f". It asks for <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} than "
-            "step 1 says; check the calibration."
-        )
-    return text

@@ -6,29 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QPushButton,
-)
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, shape_of
-from napari_stemprior.qt.layers.comparison import Comparison, View
+from napari_stemprior.qt.layers.comparison import Comparison, ComparisonMode
 from napari_stemprior.qt.layers.montage_layers import montage_layers
 from napari_stemprior.qt.panels.manual_fit_panel import start_placed
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.widgets.instrument_form import InstrumentForm
+from napari_stemprior.qt.widgets.comparison_box import ComparisonBox
 from napari_stemprior.qt.widgets.montage_form import MontageForm
+from napari_stemprior.qt.widgets.simulation_form import SimulationForm
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.lattice_fit import Followed
@@ -47,13 +39,6 @@ from napari_stemprior.workflow.reference import (
 _SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
 _LARGEST = 2048
-_FAST, _MULTISLICE = "Fast", "Multislice (abTEM)"
-#: ms for which each of micrograph and reference is shown when they flicker.
-_FLICKER = 450
-#: The key that turns from the micrograph to the reference and back.
-TURN_KEY = "F"
-_COHERENT = "Bright field needs the multislice engine: the fast one knows no interference."
-_NO_REFERENCE = "Simulate a reference first."
 
 
 class ReferencePanel(Panel):
@@ -69,42 +54,22 @@ class ReferencePanel(Panel):
         #: Draws the noise, which is done at once.
         self._counter = JobRunner(self)
         self.comparison = Comparison(session)
-        self.instrument_form = InstrumentForm()
-        self.instrument = self.instrument_form.preset
-        self.engine = QComboBox()
-        self.engine.addItems([_FAST, _MULTISLICE])
-        self.engine.setToolTip(
-            "<qt><b>Fast</b>: incoherent, below a second, good for thin specimens and dark-field detectors."
-            "<br><b>Multislice</b>: exact, for bright field and thick crystals; it runs in the background, a "
-            "preview first.</qt>"
-        )
-        self.thickness = QDoubleSpinBox()
-        self.thickness.setRange(1, 2000)
-        self.thickness.setDecimals(0)
-        self.thickness.setValue(100)
-        self.thickness.setSuffix(" Å")
-        self.thickness.setKeyboardTracking(False)
-        self.noise = QCheckBox("Noise at")
-        self.noise.setToolTip("<qt>Show the reference as so many electrons would.</qt>")
-        self.dose = QDoubleSpinBox()
-        self.dose.setRange(1, 1e8)
-        self.dose.setDecimals(0)
-        self.dose.setValue(1e4)
-        self.dose.setSuffix(" e/Å²")
-        self.dose.setGroupSeparatorShown(True)
-        self.dose.setKeyboardTracking(False)
-        self.dose.setToolTip(
-            "<qt>Electrons that the specimen got. The scale of the image does not tell it.</qt>"
+        self.simulation_form = SimulationForm()
+        self.instrument_form = self.simulation_form.instrument_form
+        self.instrument, self.engine = self.instrument_form.preset, self.simulation_form.engine
+        self.thickness, self.noise, self.dose = (
+            self.simulation_form.thickness,
+            self.simulation_form.noise,
+            self.simulation_form.dose_box,
         )
         self.simulate = QPushButton(_SIMULATE)
         self.job = JobBar(self.background)
-        self.view = QComboBox()
-        self.view.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.view.setMinimumContentsLength(9)
-        for view in View:
-            self.view.addItem(view.value, view)
-        self.turn = QPushButton(f"Turn ({TURN_KEY})")
-        self.save = QPushButton("Export…")
+        self.comparison_box = ComparisonBox(self.comparison)
+        self.mode, self.turn, self.save = (
+            self.comparison_box.mode,
+            self.comparison_box.turn,
+            self.comparison_box.save,
+        )
         self.note = small_label()
         self.montage_form = MontageForm()
         self.montage_fold = Fold(
@@ -112,8 +77,6 @@ class ReferencePanel(Panel):
             self.montage_form,
             "A picture of one cell for every thickness and defocus.",
         )
-        self._timer = QTimer(self)
-        self._timer.setInterval(_FLICKER)
         self._montage_name = ""
         #: The image that is worked on.
         self._for_image = ""
@@ -121,43 +84,28 @@ class ReferencePanel(Panel):
         self._to_refine: ReferenceSettings | None = None
         self._suited: str | None = None
 
-        noise_row = QHBoxLayout()
-        noise_row.addWidget(self.noise)
-        noise_row.addWidget(self.dose, 1)
-        view_row = QHBoxLayout()
-        view_row.addWidget(self.view, 1)
-        view_row.addWidget(self.turn)
-        view_row.addWidget(self.save)
-        self.add(self.instrument_form)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Engine", self.engine)
-        form.addRow("Thickness", self.thickness)
-        self.add(form)
-        self.add(noise_row)
-        self.add(self.simulate)
-        self.add(self.job)
-        self.add(view_row)
-        self.add(self.note)
-        self.add(self.montage_fold)
+        for item in (
+            self.simulation_form,
+            self.simulate,
+            self.job,
+            self.comparison_box,
+            self.note,
+            self.montage_fold,
+        ):
+            self.add(item)
 
         self.simulate.clicked.connect(self.start)
-        self.instrument_form.changed.connect(self.refresh)
         self.engine.currentTextChanged.connect(self._on_engine)
-        self.noise.toggled.connect(self._count)
-        self.dose.valueChanged.connect(self._count)
-        self.view.activated.connect(self._on_view)
-        self.turn.clicked.connect(self._on_turn)
+        self.simulation_form.changed.connect(self.refresh)
+        self.simulation_form.dose_changed.connect(self._count)
+        self.comparison_box.difference_wanted.connect(self._start_difference)
         self.save.clicked.connect(self.ask_file)
         self.montage_form.simulate.clicked.connect(self.start_montage)
-        self._timer.timeout.connect(self.comparison.turn)
         self.comparison.changed.connect(self._on_compared)
         self.background.failed.connect(tell)
         self.background.busy_changed.connect(self._on_background)
         self._counter.busy_changed.connect(self._on_counter)
         self.runner.busy_changed.connect(self.refresh)
-        session.viewer.bind_key(TURN_KEY, self._on_key, overwrite=True)
         session.image_changed.connect(self._on_image)
         for signal in (session.image_changed, session.prior_changed, session.pose_changed):
             signal.connect(self.refresh)
@@ -166,13 +114,11 @@ class ReferencePanel(Panel):
 
     def close_views(self) -> None:
         """Stop the background work and let go of the viewer."""
-        self._timer.stop()
         self._to_refine = None
         self._counter.busy_changed.disconnect(self._on_counter)
         self.background.cancel()
         self.comparison.changed.disconnect(self._on_compared)
-        self.comparison.close()
-        self.session.viewer.bind_key(TURN_KEY, None)
+        self.comparison_box.close_views()
 
     def refresh(self, *_: Any) -> None:
         """Show what can be simulated and compared."""
@@ -183,8 +129,7 @@ class ReferencePanel(Panel):
             "" if session.pixel_size is not None else NO_PIXEL_SIZE,
             self.instrument_form.trouble,
         )
-        coherent = self.instrument_form.is_coherent
-        slow = self.engine.currentText() == _MULTISLICE
+        slow = self.simulation_form.engine_name == "multislice"
         stacked = session.stack is not None
         busy = self.background.busy or (self.runner.busy and not slow)
         allow(
@@ -192,38 +137,22 @@ class ReferencePanel(Panel):
             "Show a simulated image of the prior, at the same scale and turned as it was fitted.",
             *obstacles,
             "Multislice takes one crystal; choose the fast engine for a stack." if slow and stacked else "",
-            _COHERENT if coherent and not slow else "",
+            self.simulation_form.obstacle,
             (BUSY if not self.background.busy else "A reference is being simulated.") if busy else "",
         )
         repeats = session.prior is None or bool(session.prior.period)
         allow(
             self.thickness,
-            "Of the crystal along the beam.",
+            "Thickness of the crystal along the beam.",
             "" if repeats else "This prior is a layer, which has its own thickness.",
         )
-        no_reference = "" if self.comparison.layer is not None else _NO_REFERENCE
-        allow(
-            self.view,
-            "Side by side with one zoom; in turn at the same place; or the difference after both are "
-            "normalised to their sum: red where the micrograph is brighter.",
-            no_reference,
-        )
-        flickers = self.comparison.view is View.IN_TURN
-        allow(
-            self.turn,
-            "Stop the flicker and turn by hand from the micrograph to the reference and back.",
-            no_reference,
-        )
-        allow(self.save, "Save the reference as a TIFF that says how it was made.", no_reference)
-        self.view.setCurrentIndex(self.view.findData(self.comparison.view))
-        if not flickers:
-            self._timer.stop()
+        self.comparison_box.refresh()
         allow(
             self.montage_form.simulate,
             "Simulate one cell for every thickness and defocus, and show them beside the micrograph.",
             "" if session.prior is not None else NO_PRIOR,
             self.instrument_form.trouble,
-            _COHERENT if coherent and not slow else "",
+            self.simulation_form.obstacle,
             "A reference is being simulated." if self.background.busy else "",
         )
         reference = self.comparison.reference
@@ -239,10 +168,12 @@ class ReferencePanel(Panel):
         if wanted is None:
             return
         operations = self.session.operations
-        if self.engine.currentText() == _FAST:
-            if self.runner.start(reference(operations, wanted, self._dose), self._show):
+        if self.simulation_form.engine_name == "fast":
+            if self.runner.start(reference(operations, wanted, self.simulation_form.dose), self._show):
                 self.simulate.setText("Simulating…")
-        elif self.background.start(multislice(operations, wanted, "preview", self._dose), self._on_preview):
+        elif self.background.start(
+            multislice(operations, wanted, "preview", self.simulation_form.dose), self._on_preview
+        ):
             self.job.follow()
 
     def wanted(self) -> ReferenceSettings | None:
@@ -256,6 +187,7 @@ class ReferencePanel(Panel):
         except StempriorError as error:
             tell(error)
             return None
+        assert session.image is not None  # it has a micrograph
         placed = session.placed
         if placed is None or not (placed.pose.is_fit or placed.by_hand):
             poses: tuple[Any, ...] = (None,)
@@ -292,14 +224,13 @@ class ReferencePanel(Panel):
             return
         if not prior.period:
             thicknesses = [self.thickness.value()]  # a layer has its own; this only names the row
-        engine = "fast" if self.engine.currentText() == _FAST else "multislice"
         work = montage(
             self.session.operations,
             prior,
             self.instrument_form.instrument,
             thicknesses,
             defoci,
-            engine,
+            self.simulation_form.engine_name,
         )
         self._montage_name = prior.name
         if self.background.start(work, self._on_montage):
@@ -328,10 +259,6 @@ class ReferencePanel(Panel):
     def _image_id(self) -> str:
         return "" if self.session.image is None else layer_id(self.session.image)
 
-    @property
-    def _dose(self) -> float | None:
-        return self.dose.value() if self.noise.isChecked() else None
-
     def _on_written(self, path: Path) -> None:
         show_info(f"Saved the reference as {path}.")
 
@@ -345,7 +272,7 @@ class ReferencePanel(Panel):
         if wanted is None:
             self.refresh()
             return
-        work = multislice(self.session.operations, wanted, "final", self._dose)
+        work = multislice(self.session.operations, wanted, "final", self.simulation_form.dose)
         if self.background.start(work, self._on_refined):
             self.job.follow()
 
@@ -365,9 +292,9 @@ class ReferencePanel(Panel):
     def _count(self, *_: Any) -> None:
         """Draw the noise anew, or leave it out."""
         reference = self.comparison.reference
-        if reference is not None and reference.dose != self._dose:
+        if reference is not None and reference.dose != self.simulation_form.dose:
             self._for_image = self._image_id
-            work = counted(self.session.operations, reference, self._dose)
+            work = counted(self.session.operations, reference, self.simulation_form.dose)
             self._counter.start(work, self._show)
 
     def _on_counter(self, busy: bool) -> None:
@@ -377,7 +304,7 @@ class ReferencePanel(Panel):
     def _on_montage(self, montage: Any) -> None:
         session = self.session
         at = (0.0, 0.0)
-        self.comparison.set_view(View.ALONE)
+        self.comparison.set_mode(ComparisonMode.ALONE)
         if session.image is not None and session.pixel_size is not None:
             at = (0.0, 1.04 * shape_of(session.image)[1] * session.pixel_size)
         layers = montage_layers(montage, self._montage_name, at)
@@ -385,15 +312,6 @@ class ReferencePanel(Panel):
             session.viewer.add_layer(layer)
         session.activate(session.image)
         session.viewer.reset_view(layers=layers, margin=0.1)
-
-    def _on_view(self, index: int) -> None:
-        view = self.view.itemData(index)
-        if view is View.DIFFERENCE:
-            self._start_difference()
-            return
-        self.comparison.set_view(view)
-        if view is View.IN_TURN:
-            self._timer.start()
 
     def _start_difference(self) -> None:
         reference = self.comparison.reference
@@ -410,19 +328,10 @@ class ReferencePanel(Panel):
 
     def _on_engine(self, *_: Any) -> None:
         """Offer bright field with multislice alone."""
-        if self.instrument_form.offer_coherent(self.engine.currentText() == _MULTISLICE):
-            show_info(f"{_COHERENT} The detector is now {self.instrument.currentText()}.")
+        news = self.simulation_form.offer_coherent()
+        if news:
+            show_info(news)
         self.refresh()
-
-    def _on_turn(self, *_: Any) -> None:
-        self._timer.stop()
-        if self.comparison.view is not View.IN_TURN:
-            self.comparison.set_view(View.IN_TURN)
-        self.comparison.turn()
-
-    def _on_key(self, viewer: Any) -> None:
-        if self.comparison.layer is not None:
-            self._on_turn()
 
     def _on_image(self) -> None:
         """Take the beam energy from the file of another image."""

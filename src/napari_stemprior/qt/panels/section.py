@@ -21,7 +21,7 @@ class _State(QLabel):
         self.setToolTip(text)
         self._elide()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         """Fit the text to the new width."""
         super().resizeEvent(event)
         self._elide()

@@ -59,7 +59,7 @@ class SegmentPanel(Panel):
         self.trust = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.trust.setRange(0.0, 1.0)
         self.trust.setDecimals(2)
-        self.trust.setSingleStep(0.05)
+        self.trust.setSingleStep(0.05)  # type: ignore[arg-type]  # superqt types it as of an int slider
         self.trust.setValue(1.0)
         self.part = QPushButton("Segment a rectangle again")
         self.part.setCheckable(True)
@@ -132,9 +132,9 @@ class SegmentPanel(Panel):
         )
         allow(
             self.trust,
-            "How much the prior may say: 1 lets it speak fully, 0 leaves the image alone, and between them "
+            "Weight of the prior: 1 takes it fully, 0 takes the image alone, and between them "
             "the two answers are mixed. Lower it where the crystal may differ from the prior.",
-            "The image speaks alone." if alone else "",
+            "The image is segmented without the prior." if alone else "",
         )
         allow(
             self.cancel,
@@ -179,6 +179,7 @@ class SegmentPanel(Panel):
             tell(error)
             return
         image, frame = session.image, session.frame
+        assert image is not None  # it has a micrograph
         self._last = self._message = ""
         if box is None:
             work = segment(session.operations, micrograph, prior, pose, settings)

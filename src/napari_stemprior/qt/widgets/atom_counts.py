@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from napari_stemprior.atoms import ABSENT
-from napari_stemprior.qt.editing.editing import AtomEditor
+from napari_stemprior.qt.editing.atom_edits import AtomEdits
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.display_box import dot
 
 
-def count_atoms(editor: AtomEditor) -> tuple[int, str]:
+def count_atoms(editor: AtomEdits) -> tuple[int, str]:
     """Count the atoms of an editor.
 
     Returns
@@ -25,7 +25,9 @@ def count_atoms(editor: AtomEditor) -> tuple[int, str]:
     present = ~np.isin(status, ABSENT)
     codes, elements = pd.factorize(editor.history.column("element")[present], sort=True)
     numbers = np.bincount(codes)
-    parts = [f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(elements, numbers, strict=True)]
+    parts = [
+        f"{dot(element_colour(e))} {e} <b>{n}</b>" for e, n in zip(map(str, elements), numbers, strict=True)
+    ]
     hidden, rejected, vacancies = (
         int(np.count_nonzero(which))
         for which in (editor.hidden & present, status == "rejected", status == "vacancy")

@@ -54,7 +54,7 @@ class CellPicture(QWidget):
         """Ask for the height of a small picture."""
         return QSize(280, _HEIGHT)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Draw the cells around the middle one."""
         if self._prior is None:
             return

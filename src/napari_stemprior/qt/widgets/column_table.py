@@ -31,15 +31,18 @@ class ColumnTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, len(_HEADERS))
-        self.setHorizontalHeaderLabels(list(_HEADERS))
-        for number, tip in enumerate(_TIPS):
-            self.horizontalHeaderItem(number).setToolTip(tip)
-        self.verticalHeader().setVisible(False)
+        for number, (text, tip) in enumerate(zip(_HEADERS, _TIPS, strict=True)):
+            item = QTableWidgetItem(text)
+            item.setToolTip(tip)
+            self.setHorizontalHeaderItem(number, item)
+        header, rows = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert rows is not None
+        rows.setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideNone)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        header = self.horizontalHeader()
         header.setMinimumSectionSize(24)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
@@ -55,9 +58,12 @@ class ColumnTable(QTableWidget):
         self.setColumnHidden(_LAYER, len({row[_LAYER] for row in rows}) < 2)
         self.resizeRowsToContents()
         shown = min(len(rows), _ROWS_SHOWN)
-        height = self.horizontalHeader().sizeHint().height() + 4
+        header, bar = self.horizontalHeader(), self.horizontalScrollBar()
+        assert header is not None
+        assert bar is not None
+        height = header.sizeHint().height() + 4
         if self.columnCount() - sum(map(self.isColumnHidden, range(self.columnCount()))) > 4:
-            height += self.horizontalScrollBar().sizeHint().height()
+            height += bar.sizeHint().height()
         self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
 
 

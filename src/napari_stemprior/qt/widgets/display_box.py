@@ -23,18 +23,18 @@ from napari_stemprior.qt.widgets import shortcuts
 _BAR_HEIGHT = 12
 
 
-class SeeBox(QWidget):
+class DisplayBox(QWidget):
     """Chooses how the atoms of the present editor are drawn.
 
     Parameters
     ----------
-    surroundings : ImageContext
+    context : ImageContext
     """
 
-    def __init__(self, surroundings: ImageContext) -> None:
+    def __init__(self, context: ImageContext) -> None:
         super().__init__()
-        self.around = surroundings
-        self.colouring = Colouring(surroundings)
+        self.context = context
+        self.colouring = Colouring(context)
         self._hidden: list[Layer] = []
         self.quantity = QComboBox()
         self.quantity.addItems([q.name for q in QUANTITIES])
@@ -42,7 +42,7 @@ class SeeBox(QWidget):
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setDecimals(2)
-        self.threshold.setSingleStep(0.01)
+        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt types it as of an int slider
         self.show_rejected = QCheckBox("Show rejected")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -76,7 +76,7 @@ class SeeBox(QWidget):
 
     def apply(self, *_: Any) -> None:
         """Draw the atoms of the present editor as it is chosen here."""
-        editor = self.around.session.editor
+        editor = self.context.session.editor
         if editor is None:
             return
         editor.colouring = self.colouring
@@ -95,7 +95,7 @@ class SeeBox(QWidget):
     def hide_overlays(self) -> None:
         """Hide everything but the images that are micrographs."""
         self.restore_overlays()
-        layers = self.around.session.viewer.layers
+        layers = self.context.session.viewer.layers
         keep = (lay for lay in layers if isinstance(lay, Image) and role_of(lay) in ("", "micrograph"))
         kept = set(map(id, keep))
         self._hidden = [lay for lay in layers if lay.visible and id(lay) not in kept]
@@ -158,5 +158,5 @@ def dot(colour: Colour) -> str:
 def _gradient() -> QPixmap:
     colours = np.rint(255 * scale_colours(np.linspace(0, 1, 256), 0, 1)).astype(np.uint8)
     row = np.ascontiguousarray(colours[None])
-    image = QImage(row.data, 256, 1, 4 * 256, QImage.Format.Format_RGBA8888)
+    image = QImage(row.tobytes(), 256, 1, 4 * 256, QImage.Format.Format_RGBA8888)
     return QPixmap.fromImage(image.copy())

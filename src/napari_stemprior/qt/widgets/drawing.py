@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 #: Gives (N, 4) ring colours for the rows of an atom table.
 Colouring = Callable[[pd.DataFrame], Floats]
 
-#: Symbol of a point by the status of its atom: a square asks for a look, a diamond is an empty site.
+#: Symbol of a point by the status of its atom: a square is to be reviewed, a diamond is an empty site.
 SYMBOLS = {"ok": "disc", "review": "square", "accepted": "disc", "rejected": "x", "vacancy": "diamond"}
 _SYMBOLS = {status: Symbol(name) for status, name in SYMBOLS.items()}
 #: Ring colour of rows that are no atoms.

@@ -78,7 +78,7 @@ class InferredBox(QWidget):
         if editor is None:
             return
         editor.set_status(np.flatnonzero(inferred(editor.rows)).tolist(), status)
-        self.review.judged(self.review.around.session.viewer)
+        self.review.judged(self.review.context.session.viewer)
 
     def _on_hide(self, on: bool) -> None:
         editor = self.review.editor

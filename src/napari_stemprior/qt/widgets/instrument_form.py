@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import StempriorError
@@ -139,11 +140,14 @@ class InstrumentForm(QWidget):
             Without it a chosen bright-field preset gives way to the dark field of the same microscope.
         """
         model = self.preset.model()
+        assert isinstance(model, QStandardItemModel)
         self.preset.setItemText(self._heading, _OFFERED if offered else _REFUSED)
         for index in range(self._heading, self.preset.count()):
             tip = "" if offered else "<qt>Choose the engine <b>Multislice</b> first: see below.</qt>"
             self.preset.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
-            model.item(index).setEnabled(offered and index != self._heading)
+            item = model.item(index)
+            assert item is not None
+            item.setEnabled(offered and index != self._heading)
         if offered or self.preset.currentIndex() <= self._heading:
             return False
         energy = self.preset.currentText().rpartition(" ")[0]

@@ -35,39 +35,44 @@ class PriorCombo(QSearchableComboBox):
 
     def __init__(self, groups: dict[str, list[str]], hint: str) -> None:
         super().__init__()
+        line, completer = self.lineEdit(), self.completer()
+        assert line is not None
+        assert completer is not None
+        self._line, self._completer = line, completer
         self.fill(groups)
-        self.lineEdit().setPlaceholderText(hint)
+        self._line.setPlaceholderText(hint)
         self.setMinimumContentsLength(6)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMaxVisibleItems(20)
-        self.completer().setMaxVisibleItems(14)
-        self.lineEdit().textEdited.connect(self._theme_popup)
+        self._completer.setMaxVisibleItems(14)
+        self._line.textEdited.connect(self._theme_popup)
         self.activated.connect(self._on_activated)
-        self.lineEdit().returnPressed.connect(self._on_return)
+        self._line.returnPressed.connect(self._on_return)
 
     def fill(self, groups: dict[str, list[str]]) -> None:
         """Show other groups."""
         self.clear()
         for group, names in groups.items():
-            self.addItem(group.upper())
+            self.insertItem(self.count(), group.upper())
             heading = self._item(self.count() - 1)
             heading.setFlags(Qt.ItemFlag.NoItemFlags)
             for name in names:
-                self.addItem(name)
+                self.insertItem(self.count(), name)
         self.setCurrentIndex(-1)
 
     def show_name(self, name: str) -> None:
         """Show a name as chosen, and add it where it is new."""
         if self.findText(name, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchCaseSensitive) < 0:
-            self.addItem(name)
+            self.insertItem(self.count(), name)
         self.setCurrentIndex(self.findText(name))
-        self.lineEdit().setCursorPosition(0)  # of a long name the beginning says most
+        self._line.setCursorPosition(0)  # of a long name the beginning says most
 
     def _theme_popup(self, _: str) -> None:
         """Give the list of hits the theme of the window, which it does not inherit."""
-        popup, theme = self.completer().popup(), self.window().styleSheet()
-        if theme and popup.styleSheet() != theme:
+        popup, window = self._completer.popup(), self.window()
+        theme = "" if window is None else window.styleSheet()
+        if theme and popup is not None and popup.styleSheet() != theme:
             popup.setStyleSheet(theme)
 
     def _item(self, index: int) -> Any:
@@ -80,7 +85,7 @@ class PriorCombo(QSearchableComboBox):
             self.chosen.emit(self.itemText(index))
 
     def _on_return(self) -> None:
-        text = self.lineEdit().text().strip()
+        text = self._line.text().strip()
         if text:
             self.chosen.emit(text)
 
@@ -137,10 +142,10 @@ class StackChoice(QWidget):
     def __init__(self, layers: list[str]) -> None:
         super().__init__()
         groups = {"Layers": layers}
-        self.upper = PriorCombo(groups, "hit first by the beam")
-        self.upper.setToolTip("<qt>The layer that the beam enters first.</qt>")
-        self.lower = PriorCombo(groups, "as the upper one")
-        self.lower.setToolTip("<qt>The layer below it. Empty: two layers of the same crystal.</qt>")
+        self.upper_layer = PriorCombo(groups, "hit first by the beam")
+        self.upper_layer.setToolTip("<qt>The layer that the beam enters first.</qt>")
+        self.lower_layer = PriorCombo(groups, "as the upper one")
+        self.lower_layer.setToolTip("<qt>The layer below it. Empty: two layers of the same crystal.</qt>")
         self.how = QComboBox()
         self.how.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.how.setMinimumContentsLength(5)
@@ -168,15 +173,15 @@ class StackChoice(QWidget):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Upper", self.upper)
-        form.addRow("Lower", self.lower)
+        form.addRow("Upper", self.upper_layer)
+        form.addRow("Lower", self.lower_layer)
         form.addRow("Stacking", how_row)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addLayout(form)
         rows.addWidget(self.build)
         self.how.currentIndexChanged.connect(self._refresh)
-        for combo in (self.upper, self.lower):
+        for combo in (self.upper_layer, self.lower_layer):
             combo.currentTextChanged.connect(self._refresh)
         self.build.clicked.connect(self._on_build)
         self._refresh()
@@ -184,8 +189,8 @@ class StackChoice(QWidget):
     @property
     def name(self) -> str:
         """The name of the chosen stack; empty as long as the upper layer is missing."""
-        upper = self.upper.currentText().strip()
-        lower = self.lower.currentText().strip() or upper
+        upper = self.upper_layer.currentText().strip()
+        lower = self.lower_layer.currentText().strip() or upper
         if not upper:
             return ""
         how = self.how.currentData()
@@ -200,7 +205,7 @@ class StackChoice(QWidget):
         self.build.setEnabled(bool(name))
         if name:
             tip = f"Take {name} as the prior."
-        elif self.upper.currentText().strip():
+        elif self.upper_layer.currentText().strip():
             tip = "AA and AB are stackings of one crystal; choose the same lower layer, or a twist."
         else:
             tip = "Choose the upper layer first."

@@ -8,22 +8,22 @@ from typing import Any
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import JournalError
-from napari_stemprior.qt.jobs.journal_service import Safekeeping
+from napari_stemprior.qt.jobs.journal_service import JournalService
 from napari_stemprior.qt.panels.panel import allow, tell
 from napari_stemprior.qt.panels.section import small_label
 
 
-class KeepingBox(QWidget):
+class RecoveryBox(QWidget):
     """The offer of an earlier session, shown while there is one.
 
     Parameters
     ----------
-    safekeeping : Safekeeping
+    journal_service : JournalService
     """
 
-    def __init__(self, safekeeping: Safekeeping) -> None:
+    def __init__(self, journal_service: JournalService) -> None:
         super().__init__()
-        self.safekeeping = safekeeping
+        self.journal_service = journal_service
         self.offer = small_label()
         self.restore = QPushButton("Restore")
         self.discard = QPushButton("Discard")
@@ -38,26 +38,26 @@ class KeepingBox(QWidget):
         layout.addLayout(row)
         self.restore.clicked.connect(self._on_restore)
         self.discard.clicked.connect(self._on_discard)
-        safekeeping.changed.connect(self.refresh)
+        journal_service.changed.connect(self.refresh)
         allow(self.restore, "Take these edits up, with their history; they replace the present atoms.")
         allow(self.discard, "Put these edits away; the file is renamed and stays.")
         self.refresh()
 
     def refresh(self, *_: Any) -> None:
         """Show the offer and the place of the journal."""
-        offer, path = self.safekeeping.offer, self.safekeeping.path
+        offer, path = self.journal_service.offer, self.journal_service.path
         self.offer.setText(offer)
         self.setVisible(bool(offer))
         kept = "" if path is None else f"Edits are kept in {path.name}."
-        self.kept.setText(self.safekeeping.problem or kept)
+        self.kept.setText(self.journal_service.problem or kept)
         self.kept.setToolTip("" if path is None else str(path))
         self.kept.setVisible(bool(self.kept.text()))
 
     def _on_restore(self) -> None:
-        _telling(self.safekeeping.restore)
+        _telling(self.journal_service.restore)
 
     def _on_discard(self) -> None:
-        _telling(self.safekeeping.discard)
+        _telling(self.journal_service.discard)
 
 
 def _telling(action: Callable[[], None]) -> None:

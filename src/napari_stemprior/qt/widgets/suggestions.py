@@ -17,7 +17,12 @@ _MOST = 12
 _NEAR_MISSES = 3
 #: Behind the score of a fit with a reservation.
 _DOUBT = " ?"
-_HEADERS = ("Prior", "Score", "Å/px")
+#: Header of each column and its tooltip.
+_HEADERS = (
+    ("Prior", ""),
+    ("Score", "From 0 to 1; above 0.5 the lattice fits. A ? marks a fit with a reservation"),
+    ("Å/px", "Pixel size at which the lattice fits"),
+)
 
 
 class SuggestionList(QTableWidget):
@@ -29,17 +34,18 @@ class SuggestionList(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, len(_HEADERS))
         self._suggestions: list[Suggestion] = []
-        self.setHorizontalHeaderLabels(list(_HEADERS))
-        self.horizontalHeaderItem(1).setToolTip(
-            "From 0 to 1; above 0.5 the lattice fits. A ? marks a fit with a reservation"
-        )
-        self.horizontalHeaderItem(2).setToolTip("Pixel size at which the lattice fits")
-        self.verticalHeader().setVisible(False)
+        for number, (text, tip) in enumerate(_HEADERS):
+            item = QTableWidgetItem(text)
+            item.setToolTip(tip)
+            self.setHorizontalHeaderItem(number, item)
+        header, rows = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert rows is not None
+        rows.setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.cellClicked.connect(self._on_row)
@@ -68,7 +74,9 @@ class SuggestionList(QTableWidget):
                 self.setItem(row, place, item)
         self.resizeRowsToContents()
         shown = min(len(self._suggestions), _ROWS_SHOWN)
-        height = self.horizontalHeader().sizeHint().height() + 4
+        header = self.horizontalHeader()
+        assert header is not None
+        height = header.sizeHint().height() + 4
         self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
         self.setVisible(bool(self._suggestions))
 

@@ -1,0 +1,86 @@
+"""Sentences about a prior, and about how well and how its lattice lies on an image."""
+
+from __future__ import annotations
+
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import Prior, StructurePrior
+from napari_stemprior.workflow.lattice_fit import LatticeFit
+
+#: A pixel size that differs from the image's by more than this part is worth a word.
+_STRETCH = 0.02
+#: Two lattices that are turned by less than this (degrees) are the same one, found twice.
+_SAME_ANGLE = 1.0
+#: A second lattice is worth a word from this score on.
+_SURE = 0.8
+
+
+def facts_of(prior: Prior) -> str:
+    """Say in a line what a `StructurePrior` or `Stack` is."""
+    if not isinstance(prior, StructurePrior):
+        parts = [
+            layer.name + (f" at {twist:g}°" if number else "")
+            for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
+        ]
+        return " above ".join(parts) + ". Each layer is placed by itself, and its atoms carry its number."
+    a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
+    beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
+    columns = "column" if len(prior.columns) == 1 else "columns"
+    return (
+        f"Beam {beam} · cell {a:.3f} × {b:.3f} Å · {len(prior.columns)} {columns}, "
+        f"nearest {prior.neighbour_distance:.2f} Å apart"
+    )
+
+
+def second_lattice(placed: LatticeFit) -> Pose | None:
+    """Return a pose that fits beside the first one and is turned to it, if there is any."""
+    for rival in placed.rivals:
+        turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
+        if rival.score >= _SURE and _folded(turned, placed) > _SAME_ANGLE:
+            return rival
+    return None
+
+
+def _folded(angle: float, placed: LatticeFit) -> float:
+    """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
+    a, b = placed.prior.cell
+    lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
+    between = abs(a @ b) / (lengths[0] * lengths[1])
+    period = 180.0
+    if abs(lengths[0] / lengths[1] - 1) < 0.01:
+        period = 60.0 if abs(between - 0.5) < 0.01 else 90.0 if between < 0.01 else 180.0
+    rest = angle % period
+    return min(rest, period - rest)
+
+
+def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
+    """Say in words how well and how a lattice lies."""
+    if placed.by_hand:
+        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Refine the fit</b> to judge it."
+    below = ""
+    if placed.stack is not None and placed.pose.is_fit:
+        others = ", ".join(
+            f"{prior.name} {pose.angle - placed.pose.angle:+.2f}°"
+            for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
+        )
+        below = f", below it {others}"
+    return fit_text(placed.pose, pixel_size, below, placed.reservations)
+
+
+def fit_text(
+    pose: Pose, pixel_size: float | None = None, more: str = "", reservations: tuple[str, ...] = ()
+) -> str:
+    """Say in words how well and how a lattice lies, and the pixel size (Å/px) of the fit where it differs."""
+    reservations = reservations or pose.reservations
+    judgement = "Fits" if pose.is_fit else "<b>Does not fit</b>"
+    if pose.is_fit and reservations:
+        judgement = f"<b>Fits with a reservation</b>: {' '.join(reservations)}<br>Fit"
+    mirrored = ", mirrored" if pose.mirrored else ""
+    text = f"{judgement}: score {pose.score:.2f} of 1, rotated {pose.angle:.1f}°{mirrored}{more}"
+    stretch = 0.0 if pixel_size is None else pose.pixel_size / pixel_size - 1
+    if pose.is_fit and abs(stretch) > _STRETCH:
+        sign = "more" if stretch > 0 else "less"
+        text += (
+            f". The fit gives <nobr>{pose.pixel_size:.4f} Å/px</nobr>, {100 * abs(stretch):.1f} % {sign} "
+            "than in step 1; check the calibration."
+        )
+    return text

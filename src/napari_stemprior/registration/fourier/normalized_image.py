@@ -1,0 +1,189 @@
+"""A micrograph without background and of even contrast, fit for Fourier analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording.image_check import LEAST_SIDE, too_small
+from napari_stemprior.registration.pose import Pose
+from napari_stemprior.structure import StructurePrior
+
+#: Pixels finer than this (Å) are binned: they hold nothing below 0.6 Å.
+COARSE_PIXEL = 0.30
+#: Widths in Å of the Gaussians that take away the background and the local contrast.
+BACKGROUND_WIDTH = 3.0
+CONTRAST_WIDTH = 9.0
+
+
+@dataclass(frozen=True, eq=False)
+class NormalizedImage:
+    """An image without background, of even contrast, binned where its pixels are fine.
+
+    Parameters
+    ----------
+    image : (H, W) array of float32
+        Zero mean, about unit variance.
+    pixel_size : float
+        Å per (binned) pixel.
+    binning : int
+        Pixels of the original along one side of a pixel.
+    weight : (H, W) array of float32, or None
+        Share of each pixel that is valid; the image is 0 where it is 0. None where all is valid.
+    row_noise : float
+        Rms of the row offsets that were taken out of the recording. What of them looked like fringes is still
+        there, so the slow-scan axis of the spectrum is believed to be as noisy as before.
+    """
+
+    image: NDArray[np.float32]
+    pixel_size: float
+    binning: int
+    weight: NDArray[np.float32] | None = None
+    row_noise: float = 0.0
+
+    @property
+    def extent(self) -> NDArray[np.float64]:
+        """(2,) height and width in Å."""
+        return np.array(self.image.shape) * self.pixel_size
+
+    def in_angstrom(self, pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the linear map (2, 2) and the origin (2,) of a pose on the original, in Å on this image."""
+        binned = pose.scaled(1 / self.binning)
+        return binned.affine * self.pixel_size, binned.origin * self.pixel_size
+
+
+def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
+    """Return a recording made fit for analysis; one that is prepared already is returned as it is.
+
+    Raises
+    ------
+    MicrographError
+        If it is no two-dimensional image of real numbers, or constant.
+    RegistrationError
+        If it is too small to see a lattice.
+    """
+    prepared = prepare(image)
+    if min(prepared.shape) < LEAST_SIDE:
+        raise RegistrationError(too_small(*prepared.shape).capitalize())
+    return prepared
+
+
+def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: StructurePrior) -> float:
+    """Return the pixel size if it shows a lattice: at least three cells, at least two pixels a spacing.
+
+    Raises
+    ------
+    PixelSizeError
+        If it is not positive, or shows too few cells, or is too coarse.
+    """
+    size = float(pixel_size)
+    if not np.isfinite(size) or size <= 0:
+        raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
+    height, width = shape[0] * size, shape[1] * size
+    cell = float(np.sqrt(prior.area))
+    if min(height, width) < 3 * cell:
+        raise PixelSizeError(
+            f"With {size:g} Å/px the field of view is {width:.3g} x {height:.3g} Å, less than three "
+            f"unit cells of {prior.name} ({cell:.3g} Å each); check the pixel size or give a larger image."
+        )
+    if size > cell / 3:
+        raise PixelSizeError(
+            f"With {size:g} Å/px (a field of view of {width:.4g} x {height:.4g} Å) a unit cell of "
+            f"{prior.name} ({cell:.3g} Å) spans less than three pixels; check the pixel size."
+        )
+    return size
+
+
+def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) -> NormalizedImage:
+    """Bin fine pixels, clip outliers, take away the background and even out the contrast.
+
+    Pixels that are not valid come out as 0, so they lend no power to the spectrum; background and contrast
+    are taken from the valid ones around (normalised convolution).
+
+    Parameters
+    ----------
+    image : (H, W) array of float32, or PreparedImage
+        An array is taken as it is, all of it valid.
+    pixel_size : float
+        Å per pixel.
+    """
+    prepared = image if isinstance(image, PreparedImage) else PreparedImage.of(image)
+    data = prepared.image
+    weight = None if prepared.valid.all() else prepared.valid.astype(np.float32)
+    # even a fine image keeps 96 pixels on its short side
+    binning = int(np.clip(COARSE_PIXEL / pixel_size, 1, max(1, min(data.shape) // 96)))
+    if binning > 1:
+        if weight is not None:
+            data, weight = _binned(data * weight, binning), _binned(weight, binning)
+            data = np.where(weight > 0, data / np.maximum(weight, 1e-6), 0)
+        else:
+            data = _binned(data, binning)
+        pixel_size = pixel_size * binning
+    good = data if weight is None else data[weight > 0]
+    sample = (
+        good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
+    )
+    low, high = np.percentile(sample, (0.1, 99.9))
+    if high > low:
+        data, good = np.clip(data, low, high), np.clip(good, low, high)
+    spread = float(good.std())
+    data = (data - good.mean()) / spread
+    rms = float(np.sqrt(np.mean(prepared.row_offsets.astype(np.float64) ** 2)))
+    row_noise = rms / spread / np.sqrt(binning)
+    data = data - _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
+    contrast = np.sqrt(np.maximum(_blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size), 0))
+    # a hole must not be blown up to the contrast of the crystal
+    usual = float(np.median(contrast if weight is None else contrast[weight > 0]))
+    data = data / np.maximum(contrast, 0.5 * usual + 1e-6)
+    if weight is not None:
+        data = data * weight
+    return NormalizedImage(data.astype(np.float32), pixel_size, binning, weight, row_noise)
+
+
+def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
+    height, width = (n // binning for n in image.shape)
+    blocks = image[: height * binning, : width * binning].reshape(height, binning, width, binning)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _blur_valid(
+    image: NDArray[np.float32], weight: NDArray[np.float32] | None, sigma: float
+) -> NDArray[np.float32]:
+    """Gaussian blur of the valid pixels; where none is near, the weighted mean of all."""
+    if weight is None:
+        return _blur(image, sigma)
+    mean = float((image * weight).sum(dtype=np.float64) / weight.sum(dtype=np.float64))
+    share = _blur(weight, sigma)
+    total = _blur((image - mean) * weight, sigma)
+    return np.asarray(mean + total / np.maximum(share, 0.02), np.float32)
+
+
+def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Gaussian blur, on a coarser grid where the width allows."""
+    step = int(sigma // 4)
+    if step < 2:
+        return np.asarray(gaussian_filter(image, sigma, mode="reflect", truncate=3.0), dtype=np.float32)
+    height, width = image.shape
+    padded = np.pad(image, ((0, -height % step), (0, -width % step)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
+    coarse = gaussian_filter(blocks, sigma / step, mode="reflect", truncate=3.0)
+    rows = np.clip((np.arange(height) + 0.5) / step - 0.5, 0, coarse.shape[0] - 1)
+    columns = np.clip((np.arange(width) + 0.5) / step - 0.5, 0, coarse.shape[1] - 1)
+    return _bilinear(coarse, rows, columns)
+
+
+def _bilinear(
+    values: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Separable linear interpolation on the grid rows x columns."""
+    i = np.minimum(rows.astype(int), max(values.shape[0] - 2, 0))
+    j = np.minimum(columns.astype(int), max(values.shape[1] - 2, 0))
+    i1, j1 = np.minimum(i + 1, values.shape[0] - 1), np.minimum(j + 1, values.shape[1] - 1)
+    u, v = (rows - i)[:, None].astype(np.float32), (columns - j)[None, :].astype(np.float32)
+    tall = values[i] * (1 - u) + values[i1] * u
+    return np.asarray(tall[:, j] * (1 - v) + tall[:, j1] * v, dtype=np.float32)

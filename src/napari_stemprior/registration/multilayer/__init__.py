@@ -1,0 +1,1 @@
+"""Several lattices on one image at once: the layers of a stack."""
