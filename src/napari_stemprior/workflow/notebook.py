@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import drain
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow import fit_lattice as steps
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.operations import Operations
 
 
