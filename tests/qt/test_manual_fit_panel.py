@@ -111,7 +111,7 @@ def test_a_click_and_other_buttons_change_nothing(make, viewer):
     panel.drag.setChecked(True)
     drag(viewer, session.overlay, (40, 50), (40, 50))
     assert session.pose is POSE
-    assert session.known_fit is POSE
+    assert session.known_fit.pose is POSE
 
 
 def test_numbers_are_typed(make, viewer):
@@ -193,7 +193,7 @@ def test_the_layers_of_a_stack_move_together(make, viewer):
     panel.drag.setChecked(True)
     first, second = session.fit.poses
     assert (second.angle - first.angle) % 360 in (pytest.approx(5.0), pytest.approx(355.0))
-    assert set(session.fit.lattice(SHAPE).layers) == {0, 1}
+    assert set(session.fit.lattice(SHAPE).layer) == {0, 1}
     panel.angle.setValue(12.0)
     turned = session.fit.poses
     assert turned[0].angle == pytest.approx(12.0)

@@ -106,7 +106,7 @@ def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
     panel.suggestions.cellClicked.emit(0, 0)
     assert panel.session.prior.name == best
     assert panel.session.pixel_size == pytest.approx(PIXEL_SIZE)
-    assert panel.session.known_fit is POSE
+    assert panel.session.known_fit.pose is POSE
     assert panel.session.overlay in viewer.layers
     make.finish(panel)
     assert panel.session.fit.field is not None, "it follows strain"
