@@ -1,6 +1,6 @@
 """Take the crystal from a CIF, segment a micrograph with it, and list the lattice sites that are empty.
 
-In the sample it finds the missing W columns; at that dose missing S2 columns stay filled.
+In the sample it finds the missing W columns; at that dose some missing S2 columns stay filled.
 """
 
 from __future__ import annotations
