@@ -10,7 +10,7 @@ import re
 _MOST = 2**31 - 1
 
 
-def number(text: str) -> float:
+def finite(text: str) -> float:
     """Read a finite number."""
     try:
         value = float(text)
@@ -23,7 +23,7 @@ def number(text: str) -> float:
 
 def positive(text: str) -> float:
     """Read a finite number above 0."""
-    value = number(text)
+    value = finite(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value

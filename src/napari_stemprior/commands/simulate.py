@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemprior.commands.option_types import count, number, positive
+from napari_stemprior.commands.option_types import count, finite, positive
 from napari_stemprior.errors import ExportError, InstrumentError, StructureError
 from napari_stemprior.io.reference_tiff import REFERENCE_MARK
 from napari_stemprior.output_files import check_output
@@ -46,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--engine", choices=("fast", "multislice"), default="fast", help="default: %(default)s")
     add("--preset", metavar="NAME", default="80 kV HAADF", help="such as '200 kV ABF' (default: %(default)s)")
-    add("--beam-energy", metavar="keV", type=number)
-    add("--convergence", metavar="mrad", type=number, help="semi-angle of the aperture")
-    add("--detector", metavar="mrad", nargs=2, type=number, help="inner and outer angle")
-    add("--source-size", metavar="Å", type=number, help="full width at half maximum")
-    add("--cs", metavar="mm", type=number, help="spherical aberration")
+    add("--beam-energy", metavar="keV", type=finite)
+    add("--convergence", metavar="mrad", type=finite, help="semi-angle of the aperture")
+    add("--detector", metavar="mrad", nargs=2, type=finite, help="inner and outer angle")
+    add("--source-size", metavar="Å", type=finite, help="full width at half maximum")
+    add("--cs", metavar="mm", type=finite, help="spherical aberration")
     add(
         "--thickness", metavar="Å", nargs="+", type=_values, default=[[100.0]],
         help="of a crystal; several, or a range such as 20:100:20, make several references (default: 100)",
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--montage", action="store_true", help="one picture of every thickness and defocus of a prior")
     add("--pixel-size", metavar="Å", type=positive, default=0.1, help="Å per pixel (default: %(default)s)")
     add("--shape", metavar="ROWSxCOLUMNS", type=_shape, default=(256, 256), help="default: 256x256")
-    add("--angle", metavar="DEGREES", type=number, default=0.0, help="of the lattice, from x towards y")
+    add("--angle", metavar="DEGREES", type=finite, default=0.0, help="of the lattice, from x towards y")
     add("--zone-axis", metavar="UVW", help="see a crystal along another axis, such as 110")
     add("--dose", metavar="e/Å²", type=positive, help="shot noise; without, the fraction of the beam")
     add("--scan-noise", action="store_true", help="jitter, drift, flyback, afterglow too; needs --dose")
@@ -338,7 +338,7 @@ def _folded(name: str) -> str:
 
 def _values(text: str) -> list[float]:
     """Read a number, or a range START:STOP:STEP that includes its end."""
-    parts = [number(part) for part in text.split(":")]
+    parts = [finite(part) for part in text.split(":")]
     if len(parts) == 1:
         return parts
     if len(parts) != 3 or parts[2] == 0 or (parts[1] - parts[0]) / parts[2] < 0:

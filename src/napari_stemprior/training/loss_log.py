@@ -52,7 +52,7 @@ def forget_after(path: Path, step: int) -> None:
         steps = [int(row[0]) if row[0].isdecimal() else None for row in rows if row]
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise TrainingError(
-            f"{path}: this is no log of a run, or it is damaged; move it away, and the run goes on without it."
+            f"{path}: this is no log of a run, or it is damaged; move it away, and the run goes on."
         ) from error
     # a row that was cut off, as by a full disk, is written again or lost
     rows = [row for row in rows if row]
