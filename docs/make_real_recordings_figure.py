@@ -13,14 +13,14 @@ import matplotlib as mpl
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT))
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
+from benchmarks.recording.real_micrographs import MICROGRAPHS, find, variant  # noqa: E402
 from napari_stemprior.inference import Segmenter  # noqa: E402
 from napari_stemprior.structure import built_in  # noqa: E402
-from real_recordings import MICROGRAPHS, find, variant  # noqa: E402
 
 VARIANTS = ("zero border 20 px", "three saturated rows", "caption strip", "pixel size 12 % too small")
 #: Side in Å of the window that is drawn.

@@ -16,10 +16,10 @@ from matplotlib import pyplot as plt
 from scipy.ndimage import binary_dilation
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "benchmarks"))
+sys.path.insert(0, str(HERE.parent))
 
+from benchmarks.recording.images import recording, rows, strip, turned  # noqa: E402
 from napari_stemprior.recording import prepare  # noqa: E402
-from recording_images import recording, rows, strip, turned  # noqa: E402
 
 #: Colours of the kinds of areas.
 COLOURS = {"border": "#e69f00", "corner": "#e69f00", "caption strip": "#009e73", "rows": "#d55e00"}

@@ -31,7 +31,7 @@ from napari_stemprior.structure import built_in
 
 PIXEL_SIZE = 0.1
 THICKNESSES = (20.0, 50.0, 100.0, 200.0)
-#: The detector of the crystals of ``benchmarks/engines.py``, whose scans are used again.
+#: The detector of the crystals of ``benchmarks/optics/engines.py``, whose scans are used again.
 CRYSTAL = replace(PRESETS["200 kV HAADF"], name="200 kV 70-150 mrad", detector_outer=150.0)
 
 

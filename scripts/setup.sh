@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up everything that `make demo` and `make test` need, on a fresh Debian machine with Python 3.11+:
 # the system libraries of Qt 6 and OpenGL, a virtual environment in .venv, and the package in it.
-# Safe to run again. Settings: PYTHON (interpreter for .venv) and the variables of pip, for instance to take
-# torch from an index whose builds leave CUDA out.
+# Safe to run again; with --system it installs the system libraries alone. Settings: PYTHON (interpreter for
+# .venv) and the variables of pip, for instance to take torch from an index whose builds leave CUDA out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -88,6 +88,7 @@ make_environment() {
 }
 
 install_system_libraries
+[ "${1:-}" != --system ] || exit 0
 make_environment
 say "installing the package and what its tests need (torch is large: this takes some minutes)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'

@@ -62,6 +62,10 @@ class TrainingError(StempriorError):
     """Training that cannot start or go on."""
 
 
+class MissingPackageError(StempriorError):
+    """An optional package that is needed and not installed."""
+
+
 class InstrumentError(StempriorError):
     """Settings of a microscope or a simulation that make no sense or do not go together."""
 

@@ -1,8 +1,8 @@
-"""The benchmarks are commands beside one another, not a package."""
+"""The benchmarks are run from the root of the repository: ``python -m`` and a module."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -9,10 +9,10 @@ from answers import VIEWS, answers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accuracy_goals import Goal, bounds, filled, goals
-from accuracy_plots import apart, draw
-from accuracy_report import report
-from accuracy_statistics import ALONE, MISLED, OURS, STAMP
+from benchmarks.accuracy.goals import Goal, bounds, filled, goals
+from benchmarks.accuracy.plots import apart, draw
+from benchmarks.accuracy.report import report
+from benchmarks.accuracy.statistics import ALONE, MISLED, OURS, STAMP
 
 DOSES = (300.0, 1e3, 3e3, 1e4, 3e4)
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from answers import answers
 
-import accuracy
-from accuracy import Comparison, joined, read, remaining, write
-from accuracy_statistics import LOG, OURS, STAMP
+from benchmarks.accuracy import accuracy
+from benchmarks.accuracy.accuracy import Comparison, joined, read, remaining, write
+from benchmarks.accuracy.statistics import LOG, OURS, STAMP
 
 ITEMS = [SimpleNamespace(name="0 a perfect"), SimpleNamespace(name="1 b perfect")]
 

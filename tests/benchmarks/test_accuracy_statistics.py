@@ -7,7 +7,7 @@ from answers import answers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accuracy_statistics import (
+from benchmarks.accuracy.statistics import (
     OURS,
     STAMP,
     Reach,

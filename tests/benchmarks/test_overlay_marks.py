@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import overlay_marks as om
+from benchmarks.pictures import marks as om
 from napari_stemprior.atoms import AtomTable
 
 SHAPE = (200, 200)

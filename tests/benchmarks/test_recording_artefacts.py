@@ -7,12 +7,12 @@ import pytest
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
-import recording_files as files
+from benchmarks.recording import files
+from benchmarks.recording.artefacts import CLEAN, NAMES, STRENGTHS, STRONG, TOGETHER, WEAK, Known, recorded
+from benchmarks.recording.files import Recording
+from benchmarks.recording.scores import judged
+from benchmarks.validation.validation_set import Item, items
 from napari_stemprior.atoms import AtomTable
-from recording_artefacts import CLEAN, NAMES, STRENGTHS, STRONG, TOGETHER, WEAK, Known, recorded
-from recording_files import Recording
-from recording_scores import judged
-from validation_set import Item, items
 
 DOSE = 1e4
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import real_recordings as real
+from benchmarks.recording import real_micrographs as real
+from benchmarks.recording.artefacts import CLEAN, STRONG, WEAK
+from benchmarks.recording.recordings import KEYS, VIEWS, collect, read, wanted
+from benchmarks.recording.report import against_clean, report
+from benchmarks.validation.validation_set import items
 from napari_stemprior.atoms import AtomTable
-from recording_artefacts import CLEAN, STRONG, WEAK
-from recordings import KEYS, VIEWS, collect, read, wanted
-from recordings_report import against_clean, report
-from validation_set import items
 
 
 def _row(key: tuple, f1: float = 0.9, **others: Any) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from scans import SPECIMENS, load
-from specimens import columns_of
+from benchmarks.validation.scans import SPECIMENS, load
+from benchmarks.validation.specimens import columns_of
 
 
 def test_only_the_lower_layer_of_the_twisted_bilayer_has_vacancies() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from scans import load
-from validation_set import Item, items
+from benchmarks.validation.scans import load
+from benchmarks.validation.validation_set import Item, items
 
 
 @pytest.fixture(scope="module")

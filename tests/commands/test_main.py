@@ -526,7 +526,7 @@ def stemprior(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_version_answers_at_once() -> None:
-    """It imports nothing that takes long; ``benchmarks/response.py`` measures the time."""
+    """It imports nothing that takes long; ``benchmarks/speed/response.py`` measures the time."""
     answer = stemprior("--version")
     assert answer.stdout.split() == ["stemprior", napari_stemprior.__version__]
     loaded = (

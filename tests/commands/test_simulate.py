@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,18 @@ def test_multislice_and_bright_field(tmp_path: Path) -> None:
         int
     )
     assert read.image[y, x] < read.image.mean()  # atoms are dark in annular bright field
+
+
+def test_multislice_without_abtem_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "abtem", None)
+    assert run("MoS2", "--engine", "multislice", "-o", tmp_path / "a.tif") == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "needs abTEM" in captured.err
+    assert "napari-stemprior[multislice]" in captured.err
+    assert run("MoS2", "-o", tmp_path / "a.tif", "--shape", "32x32") == 0, "the fast engine does without"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_both_engines_agree_on_a_layer(pose: Pose | None) -> None:
 
 
 def test_a_preview_of_a_layer_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pixels of all waves that are propagated; ``benchmarks/response.py`` measures the time."""
+    """The pixels of all waves that are propagated; ``benchmarks/speed/response.py`` measures the time."""
     pixels = []
     step = abtem.multislice.conventional_multislice_step
 

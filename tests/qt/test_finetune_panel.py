@@ -174,6 +174,8 @@ def test_the_region_with_the_most_doubt_is_drawn_and_looked_at(build, viewer, se
     low, high = corners.min(axis=0), corners.max(axis=0)
     assert doubtful[((yx >= low) & (yx <= high)).all(axis=1)].mean() > 0.7
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (low + high) / 2 * PIXEL_SIZE)
+    drawn = viewer.scene.camera.zoom * (high - low).max() * PIXEL_SIZE
+    assert 0.3 * min(viewer.canvas.size) < drawn < min(viewer.canvas.size), "it fills the canvas as it is"
     panel.suggest.click()  # the next one lies elsewhere
     second = session.reviewed_region().data[-1]
     assert (np.abs(second.mean(axis=0) - corners.mean(axis=0)) > 100).any()

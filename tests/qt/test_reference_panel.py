@@ -1,5 +1,6 @@
 """Step 3 on a viewer without a window."""
 
+import sys
 import threading
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_stemprior.qt.layers.comparison import ComparisonMode
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import built_in, load_prior
+from napari_stemprior.workflow.operations import Operations
 
 
 @pytest.fixture
@@ -239,6 +241,18 @@ def test_a_failure_in_the_background_is_told(make):
     panel.simulate.click()
     panel.idle()
     assert "use the fast engine" in notification_manager.records[-1].message
+
+
+def test_multislice_without_abtem_is_told(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "abtem", None)
+    panel = make(multislice_reference=Operations().multislice_reference)
+    panel.engine.setCurrentIndex(1)
+    panel.simulate.click()
+    panel.idle()
+    message = notification_manager.records[-1].message
+    assert "needs abTEM" in message
+    assert "\n" not in message
+    assert panel.comparison.layer is None
 
 
 def test_bright_field_asks_for_multislice(make):

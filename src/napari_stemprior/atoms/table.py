@@ -50,7 +50,9 @@ class AtomTable:
     Parameters
     ----------
     rows : pandas.DataFrame
-        The columns of `COLUMNS`; `y_px`, `x_px` with pixel centres on integers.
+        One row an atom column, with the columns of `COLUMNS`: ``y_px``, ``x_px`` in pixels, centres on
+        integers; ``layer`` 0 is the entrance side; ``confidence`` and ``evidence`` from 0 to 1, with and
+        without the prior; ``source`` one of `SOURCES`, ``status`` one of `STATUSES`.
     pixel_size : float
         Å per pixel of the micrograph.
     provenance : dict

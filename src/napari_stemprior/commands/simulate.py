@@ -219,6 +219,10 @@ def _check(options: argparse.Namespace, instrument: Instrument) -> None:
         check_incoherent(instrument)
         if options.phonons:
             raise InstrumentError("--phonons belongs to multislice; add --engine multislice.")
+    elif options.scheduler is None:  # else it runs on other machines
+        from napari_stemprior.optics.abtem_import import check_abtem
+
+        check_abtem()
 
 
 def _noise(options: argparse.Namespace) -> NoiseChain | None:

@@ -46,6 +46,9 @@ REVIEW_CONFIDENCE = 0.8
 class Segmenter:
     """Find the atom columns of a micrograph, with or without a lattice prior.
 
+    `set_image` takes an (H, W) image with its pixel size in Å/px; `segment` answers with an `AtomTable`, with
+    positions in px and Å.
+
     Parameters
     ----------
     model : str or pathlib.Path

@@ -80,8 +80,22 @@ def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = Non
     Parameters
     ----------
     path : path-like
+        DM3, DM4, EMD (Velox and Berkeley), SER, MRC, HSPY, TIFF, PNG or JPEG.
     pixel_size : float, optional
-        Å/px.
+        Å/px; wins over what the file says.
+
+    Returns
+    -------
+    Micrograph
+        ``image`` is an (H, W) array of float32 in the units of the file; ``pixel_size`` is in Å/px, or None
+        where the file does not say.
+
+    Raises
+    ------
+    MicrographError
+        If the file is missing, empty, damaged, coloured or no micrograph, or its pixels are not square.
+    PixelSizeError
+        If `pixel_size` is not a positive number.
     """
     return read_micrographs(path, pixel_size)[0]
 

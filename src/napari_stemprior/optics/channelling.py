@@ -4,7 +4,7 @@ On its way along a column the probe is first drawn in, then scattered away and s
 columns lights up all of them. The exact account is multislice. Here two smooth laws stand for it, whose
 numbers were fitted once to multislice (200 kV, 22 mrad, 70-150 mrad, frozen phonons) of SrTiO3 [001],
 Si [110] and Au [100] at 20, 50, 100 and 200 Å; they meet the strengths of the columns there within some
-10 % and the background within 4 % of the mean. ``benchmarks/engines.py`` says how well they do.
+10 % and the background within 4 % of the mean. ``benchmarks/optics/engines.py`` says how well they do.
 """
 
 from __future__ import annotations

@@ -111,6 +111,8 @@ def thickness_defocus_montage(
     ------
     InstrumentError
         If there is no thickness or defocus, one is not possible, or the engine is not known.
+    MissingPackageError
+        If the engine is multislice and abTEM is not installed.
     """
     rows, columns = tuple(map(float, thicknesses)), tuple(map(float, defoci))
     if not rows or not columns:

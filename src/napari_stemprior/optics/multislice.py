@@ -82,6 +82,8 @@ def scan(
     ------
     StructureError
         If the cell is not orthogonal.
+    MissingPackageError
+        If abTEM is not installed.
     """
     work = scan_series(atoms, instrument, phonons=phonons, displacement=displacement, seed=seed)
     return (yield from work)[0][0]
@@ -133,6 +135,8 @@ def scan_series(
     ------
     StructureError
         If the cell is not orthogonal.
+    MissingPackageError
+        If abTEM is not installed.
     """
     lengths = atoms.cell.lengths()
     if len(atoms) == 0 or not np.allclose(atoms.cell.array, np.diag(lengths), atol=1e-4):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import InstrumentError
 from napari_stemprior.optics import scan_cache
+from napari_stemprior.optics.abtem_import import check_abtem
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.multislice import orthogonal, scan_series
 from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, object_function
@@ -138,6 +139,8 @@ def multislice_reference(
     ------
     StructureError
         If the crystal has no small periodic cell across the beam.
+    MissingPackageError
+        If abTEM is not installed.
     """
     series = yield from cell_series(
         prior,
@@ -182,6 +185,13 @@ def cell_series(
     -------
     list of list of CellImage
         For each thickness, for each defocus.
+
+    Raises
+    ------
+    InstrumentError
+        If the quality or the number of configurations is not possible.
+    MissingPackageError
+        If abTEM is not installed.
     """
     if quality not in ("preview", "final"):
         raise InstrumentError(f'The quality {quality!r} is not known; give "preview" or "final".')
@@ -253,6 +263,7 @@ def _parameters(
     sampling: float,
 ) -> dict[str, Any]:
     """Collect all that the scan depends on; source size, dose and name come after it."""
+    check_abtem()
     unit = unit_cell_of(prior)
     optics = asdict(instrument)
     for later in ("name", "source_size", "dose", "defocus"):

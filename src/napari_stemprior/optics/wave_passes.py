@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
+from napari_stemprior.optics.abtem_import import load_abtem
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.progress import Progress
 
@@ -72,8 +73,7 @@ class Potential:
         slices : int, optional
             Some `SLICE_THICKNESS` each by default.
         """
-        import abtem
-
+        abtem = load_abtem()
         lengths = np.array(atoms.cell.lengths())
         gpts = grid_of(lengths[:2], instrument, sampling)
         slices = slices or slice_count(float(lengths[2]))
@@ -93,8 +93,7 @@ class Potential:
         self, slices: slice, x: NDArray[np.int64] | None = None, y: NDArray[np.int64] | None = None
     ) -> Any:
         """Return some slices, and a window across, as abTEM takes them."""
-        import abtem
-
+        abtem = load_abtem()
         array = self.array[slices]
         if x is not None and y is not None:
             array = array[:, x[:, None], y[None, :]]
@@ -188,8 +187,7 @@ def prism_pass(
 
     Parameters and yields are those of `probe_pass`.
     """
-    import abtem
-
+    abtem = load_abtem()
     first = instruments[0]
     slices = exits[-1] + 1
     stops = sorted({*range(_SLICES_AT_ONCE, slices, _SLICES_AT_ONCE), *(e + 1 for e in exits)})
@@ -243,8 +241,7 @@ def _scan_block(
     exits: Sequence[int],
 ) -> NDArray[np.float64]:
     """Return the (T, n, m) intensities of a block of probe positions."""
-    import abtem
-
+    abtem = load_abtem()
     full = potential.array.shape[-2:]
     take, start, end, count = [], [], [], []
     for axis, part in enumerate(block):
@@ -286,8 +283,7 @@ def _scan_block(
 
 
 def _lens(instrument: Instrument) -> Any:
-    import abtem
-
+    abtem = load_abtem()
     return abtem.CTF(
         energy=instrument.beam_energy * 1e3,
         semiangle_cutoff=instrument.convergence_semi_angle,
@@ -297,16 +293,15 @@ def _lens(instrument: Instrument) -> Any:
 
 
 def _detector(instrument: Instrument) -> Any:
-    import abtem
-
+    abtem = load_abtem()
     return abtem.AnnularDetector(instrument.detector_inner, instrument.detector_outer)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Run abTEM in this thread, without bars and without warnings that a person cannot act on."""
-    import abtem
-    import dask
+    abtem = load_abtem()
+    import dask  # comes with abTEM
 
     with (
         warnings.catch_warnings(),

@@ -35,6 +35,12 @@ def load_prior(name_or_file: str | Path, zone_axis: tuple[int, int, int] | None 
     zone_axis : tuple of int, optional
         Direction [uvw] of the beam. None keeps a built-in prior's own axis and takes a file as it lies.
 
+    Returns
+    -------
+    StructurePrior or Stack
+        The projected unit cell: a (2, 2) cell in Å (a vector a row) and its N columns; or layers that have
+        such a cell each.
+
     Raises
     ------
     UnknownPriorError

@@ -225,7 +225,7 @@ class FinetunePanel(Panel):
         viewer = self.session.viewer
         centre = (low + high) / 2
         viewer.scene.camera.center = (0.0, float(centre[0]), float(centre[1]))
-        canvas = min(getattr(viewer, "_canvas_size", (600, 600)))
+        canvas = max(min(viewer.canvas.size), 1)
         viewer.scene.camera.zoom = _FILL * canvas / max(float((high - low).max()), 1e-9)
         self.session.activate_atoms()
 

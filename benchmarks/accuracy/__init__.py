@@ -1,0 +1,1 @@
+"""How well atoms are found, placed and told from vacancies."""

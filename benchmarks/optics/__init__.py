@@ -1,0 +1,1 @@
+"""How well the fast engine agrees with multislice."""

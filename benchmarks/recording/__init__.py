@@ -1,0 +1,1 @@
+"""What faults of a recording cost."""

@@ -1,0 +1,1 @@
+"""How well a lattice is laid on an image."""

@@ -1,0 +1,1 @@
+"""The methods that the network is compared with."""

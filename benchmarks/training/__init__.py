@@ -1,0 +1,1 @@
+"""What training, its parts and fine-tuning bring."""

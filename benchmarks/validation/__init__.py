@@ -1,0 +1,1 @@
+"""The specimens, their multislice scans and the validation set drawn from them."""
