@@ -1,6 +1,9 @@
 """Nothing is ever left half written: every file of the package goes through one module."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 import napari_stemprior
+from napari_stemprior import atomic_write
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import ExportError
 from napari_stemprior.network import checkpoint
@@ -154,3 +158,36 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, what):
             write()
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "step\n1\n2\n"
+
+
+def leftover(folder, name, pid, rest):
+    return folder / f".{name}.stemprior-{atomic_write._host()}-{pid}-0badcafe{rest}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are asked for another way there")
+def test_what_a_killed_process_left_is_cleared_at_the_next_writing(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    )
+    dead = int(child.stdout)
+    gone = [leftover(tmp_path, "atoms", dead, ".csv"), leftover(tmp_path, "a.ome.zarr", dead, ".new")]
+    gone[0].write_text("half")
+    gone[1].mkdir()
+    (gone[1] / "0").write_text("half")
+    aside = leftover(tmp_path, "b.ome.zarr", dead, ".old")
+    aside.mkdir()
+    (aside / "0").write_text("whole")
+    kept = [leftover(tmp_path, "atoms", os.getppid(), ".csv"), tmp_path / ".atoms.1234abcd.csv"]
+    for path in kept:
+        path.write_text("not ours to remove")
+    with replaced(tmp_path / "new.csv") as beside:
+        beside.write_text("new")
+    assert not any(path.exists() for path in [*gone, aside])
+    assert all(path.exists() for path in kept)
+    assert (tmp_path / "b.ome.zarr" / "0").read_text() == "whole", "nobody has replaced it"
+
+
+def test_a_long_name_can_be_written(tmp_path):
+    with replaced(tmp_path / ("a" * 250 + ".csv")) as beside:
+        beside.write_text("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a" * 250 + ".csv"]

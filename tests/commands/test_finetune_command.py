@@ -216,7 +216,7 @@ from contextlib import contextmanager
 from napari_stemprior.commands import finetune
 from napari_stemprior.commands import main as cli
 
-say, catch, signals = finetune._tell_json, finetune._stop_between_steps, []
+say, catch, signals = finetune._tell_json, finetune.stop_between_steps, []
 
 @contextmanager
 def catch_and_show():
@@ -229,7 +229,7 @@ def say_and_wait(progress):
     while progress.done == 25 and hasattr(progress, "loss") and not signals[0]:
         time.sleep(0.01)
 
-finetune._tell_json, finetune._stop_between_steps = say_and_wait, catch_and_show
+finetune._tell_json, finetune.stop_between_steps = say_and_wait, catch_and_show
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -249,7 +249,7 @@ def test_a_stopped_run_leaves_nothing_half_written_and_goes_on(folder, weights, 
                 break
         rest = process.communicate(timeout=900)[0]
     assert "path" not in rest
-    assert process.returncode == (130 if how == signal.SIGTERM else -signal.SIGKILL)
+    assert process.returncode == (143 if how == signal.SIGTERM else -signal.SIGKILL)
     left = sorted(p.name for p in tmp_path.iterdir())
     assert left == [".new.unfinished.safetensors", "pairs"]
     again = [sys.executable, "-m", "napari_stemprior", *call, "--resume"]

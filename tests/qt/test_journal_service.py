@@ -14,6 +14,9 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.jobs.journal_service import JournalService, describe
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs, new_atoms_layer
 from napari_stemprior.qt.session import Session
+from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
 
 
 class Desk:
@@ -185,3 +188,58 @@ def test_a_stack_is_told_from_others_by_some_of_its_frames():
     data[49, 3, 4] += 1
     assert describe(Image(data))["sha256"] != first
     assert describe(Image(picture()))["shape"] == list(SHAPE)
+
+
+def placed_prior(size):
+    prior = built_in("MoS2")
+    pose = Pose.from_angle(11.0, size, (3.0, 5.0), score=0.9)
+    field = PoseField(
+        pose, np.arange(3.0) * 9, np.arange(4.0) * 9, np.full((3, 4, 2), 0.1), np.ones((3, 4)), 0.01
+    )
+    return prior, LatticeFit(pose, prior, field=field, rivals=(Pose.from_angle(41.0, size, score=0.6),))
+
+
+def test_calibration_prior_and_fit_come_back(desk):
+    fitted = PIXEL_SIZE * 1.054
+    first = desk()
+    first.edit()
+    first.session.set_pixel_size(fitted, "lattice")
+    prior, fit = placed_prior(fitted)
+    first.session.set_prior(prior)
+    first.session.set_placed(fit)
+    table = first.editor.table()
+    first.close()
+    again = desk(segmented=False)
+    assert again.session.pixel_size == pytest.approx(PIXEL_SIZE)
+    again.service.restore()
+    assert again.session.pixel_size == pytest.approx(fitted)
+    assert again.session.pixel_size_from == "lattice"
+    assert again.session.chosen == prior
+    back = again.session.placed
+    assert same_place(back, fit)
+    assert back.rivals[0].score == 0.6
+    np.testing.assert_array_equal(back.field.displacement, fit.field.displacement)
+    np.testing.assert_allclose(again.editor.table().yx_angstrom, table.yx_angstrom)
+    again.close()
+    once_more = desk(segmented=False)
+    once_more.service.restore()
+    assert same_place(once_more.session.placed, fit), "it goes on from journal to journal"
+
+
+def test_a_damaged_journal_is_told_and_kept(desk, journals):
+    first = desk()
+    first.edit()
+    first.close()
+    (path,) = journals.glob("*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[-2] = lines[-2].replace(b"0", b"1")
+    damaged = b"".join(lines)
+    path.write_bytes(damaged)
+    again = desk(segmented=False)
+    again.service.restore()
+    assert any("not restored" in n.message for n in notification_manager.records)
+    (kept,) = journals.glob("*.damaged")
+    assert kept.read_bytes() == damaged
+    assert again.editor is not None
+    again.close()
+    assert "edit" in desk(segmented=False).service.offer, "what was read is in a journal of its own"

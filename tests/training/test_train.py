@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stemprior.errors import TrainingError
-from napari_stemprior.network.checkpoint import load_network, load_tensors, save_tensors
+from napari_stemprior.errors import ModelError, TrainingError
+from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.training.config import TrainingConfig, read_config
 from napari_stemprior.training.examples import ExampleStream, collate, make_example
+from napari_stemprior.training.loss_log import forget_after
 from napari_stemprior.training.prompt_sampling import PromptOdds
 from napari_stemprior.training.run_state import RunState
 from napari_stemprior.training.structure_bank import library_bank
@@ -128,11 +129,21 @@ def test_a_part_that_is_left_out_has_no_weights() -> None:
     [
         ("[training]\nstepz = 3", r"\[training\] has no field 'stepz'"),
         ("[training]\nside = 50", "multiple of 8"),
-        ("[training]\nsteps = 'many'", "must be a number"),
+        ("[training]\nsteps = 'many'", "must be a whole number"),
         ("[training]\nsteps = 0", "at least 1"),
-        ("[network]\nself_attention = 1", "must be bool"),
+        ("[network]\nself_attention = 1", "must be true or false"),
         ("[optimiser]\nname = 'x'", r"unknown section \[optimiser\]"),
         ("training = 3", "must be a section"),
+        ("[training]\nsteps = 2.5", "steps must be a whole number, not 2.5"),
+        ("[training]\nlearning_rate = nan", "learning_rate is nan"),
+        ("[training]\nlearning_rate = -1", "above 0"),
+        ("[training]\nseed = -1", "must not be negative"),
+        ("[training]\nside = 1000000000", "from 32 to"),
+        ("[network]\nwidths = [16, 40]", "widths must be 4 numbers"),
+        ("[network]\nwidths = 16", "a list of whole numbers"),
+        ("[network]\nheads = 0", "heads must be whole numbers from 1"),
+        ("[losses]\nheat = inf", "finite"),
+        ("[prompts]\nmatched = -1", "odds"),
         ("steps = = 3", "not a TOML file"),
     ],
 )
@@ -158,3 +169,53 @@ def test_a_scene_does_not_depend_on_the_prompts(bank: list[StructurePrior]) -> N
 def test_each_device_sees_its_own_scenes(bank: list[StructurePrior]) -> None:
     first, second = (next(iter(ExampleStream(bank, 32, 1, 7, rank=rank))) for rank in (0, 1))
     assert not torch.equal(first.image, second.image)
+
+
+@pytest.mark.parametrize("steps", [2, 4], ids=["stale", "missing"])
+def test_weights_that_are_not_those_of_the_state_are_written_again(bank, tmp_path, steps):
+    """As after a kill between the two, or where a person took them away."""
+    path = drain(Trainer(settings(4), tmp_path, bank).run(save_every=2))
+    whole = path.read_bytes()
+    if steps == 4:
+        path.unlink()
+    else:
+        drain(Trainer(settings(2), tmp_path / "shorter", bank).run()).replace(path)
+    assert drain(Trainer(settings(4), tmp_path, bank).run()) == path
+    again, _ = load_network(path)
+    path.write_bytes(whole)
+    first, _ = load_network(path)
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor)
+
+
+def test_a_run_that_is_stopped_saves_where_it_is(bank, tmp_path):
+    work = Trainer(settings(9), tmp_path, bank).run()
+    for _ in range(3):
+        next(work)
+    work.close()
+    assert Trainer(settings(9), tmp_path, bank).step == 3
+
+
+@pytest.mark.parametrize("text", ["", "step,x\n\xffa,b\n"])
+def test_a_damaged_log_is_told(bank, tmp_path, text):
+    drain(Trainer(settings(1), tmp_path, bank).run())
+    (tmp_path / "log.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(TrainingError, match=r"log\.csv"):
+        drain(Trainer(settings(2), tmp_path, bank).run())
+
+
+def test_a_row_of_the_log_that_was_cut_off_is_dropped(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,total\n1,0.5\n\nmany,1\n2")
+    forget_after(path, 5)
+    assert path.read_text().split() == ["step,total", "1,0.5"]
+
+
+def test_weights_that_are_not_finite_are_refused(bank, tmp_path):
+    path = drain(Trainer(settings(1), tmp_path, bank).run())
+    network, _ = load_network(path)
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = float("nan")
+    save_network(network, path)
+    with pytest.raises(ModelError, match="not finite"):
+        load_network(path)

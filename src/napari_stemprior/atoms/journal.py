@@ -2,7 +2,12 @@
 
 A line is handed to the system at once, so that a killed process loses nothing, and is forced to the
 disk within a second, so that a power cut loses no more than that. Reading it back gives the same
-history, undo included. A torn last line, and one torn by a full disk, are passed over.
+history, undo included.
+
+Every line ends with its number and a checksum of all before it. A torn last line is normal: it was being
+written. Anything else that is damaged, missing or out of order ends the reading there and is said; what
+stood after it does not follow from what is known, and the file stays. Journals of format 1 had neither number
+nor checksum and are read as far as their lines follow from each other.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import json
 import os
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -23,11 +29,12 @@ import pandas as pd
 from filelock import lock_descriptor
 
 from napari_stemprior.atoms.history import AtomHistory, Step, now
-from napari_stemprior.atoms.table import COLUMNS, AtomTable
-from napari_stemprior.errors import JournalError
+from napari_stemprior.atoms.table import COLUMNS
 
-#: Version of the format; `_migrated` brings older lines up to it.
-SCHEMA = 1
+#: Version of the format. Format 1 had no numbers, no checksums and no context.
+SCHEMA = 2
+#: What stands between a line and its checksum.
+CHECK = b',"crc":"'
 #: How long a line may wait to be forced to the disk, s.
 _SYNC_AFTER = 0.3
 Frame = tuple[int, ...]
@@ -55,36 +62,6 @@ class JournalHead:
     program: str = field(default_factory=lambda: f"napari-stemprior {version('napari-stemprior')}")
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What a journal gives back.
-
-    Parameters
-    ----------
-    head : JournalHead
-    histories : dict
-        The history of each frame; a single image has the frame ``()``.
-    provenance : dict
-        Of each frame.
-    pixel_size : float
-        Å/px.
-    edits : int
-        Steps of persons that were read.
-    last : str
-        When the last of them was, UTC.
-    torn : int
-        Lines that could not be read.
-    """
-
-    head: JournalHead
-    histories: dict[Frame, AtomHistory]
-    provenance: dict[Frame, dict[str, Any]]
-    pixel_size: float
-    edits: int
-    last: str
-    torn: int
-
-
 class Journal:
     """Writes the edits of one image to a file.
 
@@ -109,6 +86,7 @@ class Journal:
         #: The frames of which it has the beginning.
         self.frames: set[Frame] = set()
         self._torn = False
+        self._lines = 0
         self._dirty = threading.Event()
         self._stop = threading.Event()
         self._sync_error: OSError | None = None
@@ -160,6 +138,10 @@ class Journal:
         """Write that the history of a frame went to another state."""
         self._write({"kind": "go", "frame": list(frame), "when": now(), "to": position})
 
+    def note_context(self, context: dict[str, Any]) -> None:
+        """Write what the edits belong to: calibration, prior and fit; plain values."""
+        self._write({"kind": "context", "when": now(), "context": context})
+
     def sync(self) -> None:
         """Force what was written to the disk.
 
@@ -186,7 +168,8 @@ class Journal:
 
     # --- inside -------------------------------------------------------------------------------
     def _write(self, entry: dict[str, Any]) -> None:
-        self._write_line(encoded(entry))
+        self._write_line(encoded(entry, self._lines + 1))
+        self._lines += 1
 
     def _write_line(self, line: bytes) -> None:
         if self._sync_error is not None:
@@ -216,9 +199,16 @@ class Journal:
                     return
 
 
-def encoded(entry: dict[str, Any]) -> bytes:
-    """Return the line of an entry."""
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=_plain).encode() + b"\n"
+def encoded(entry: dict[str, Any], number: int) -> bytes:
+    """Return the line of an entry, with its number and checksum."""
+    # ASCII: the name of a file need not be text, and its escaped bytes must come back
+    text = json.dumps(entry | {"n": number}, separators=(",", ":"), default=_plain)[:-1].encode("ascii")
+    return text + CHECK + checksum(text) + b'"}\n'
+
+
+def checksum(text: bytes) -> bytes:
+    """Return the checksum of a line up to it: CRC-32 as eight hexadecimal digits."""
+    return b"%08x" % zlib.crc32(text)
 
 
 def step_line(frame: Frame, step: Step) -> dict[str, Any]:
@@ -241,117 +231,6 @@ def step_line(frame: Frame, step: Step) -> dict[str, Any]:
     return line | {"gone": gone.tolist(), "come": _packed(step.after)}
 
 
-def read_head(path: Path) -> JournalHead:
-    """Read the first line of a journal.
-
-    Raises
-    ------
-    JournalError
-        If it is no journal, or one of a newer version.
-    """
-    try:
-        with open(path, "rb") as file:
-            return _head(path, file.readline())
-    except OSError as error:
-        raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error
-
-
-def count_edits(path: Path) -> int:
-    """Count the edits of persons in a journal without reading it in full; 0 if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return sum(line.startswith(b'{"kind":"step"') and b'"who":""' not in line[:4000] for line in file)
-    except OSError:
-        return 0
-
-
-def read_journal(path: Path) -> Recovered:
-    """Read a journal back.
-
-    Raises
-    ------
-    JournalError
-        If it is no journal, one of a newer version, or holds steps that do not follow from each other.
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error
-    head = _head(path, lines[0])
-    histories: dict[Frame, AtomHistory] = {}
-    provenance: dict[Frame, dict[str, Any]] = {}
-    pixel_size, edits, last, torn = 1.0, 0, "", 0
-    for number, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        entry = _entry(line)
-        if entry is None:
-            torn += 1
-            continue
-        try:
-            frame = tuple(int(i) for i in entry["frame"])
-            if entry["kind"] == "begin":
-                histories[frame] = AtomHistory(_unpacked(entry["rows"]))
-                provenance[frame] = dict(entry["provenance"])
-                pixel_size = float(entry["pixel_size"])
-            elif entry["kind"] == "step":
-                _replay(histories[frame], entry)
-                edits += bool(entry["who"])
-                last = entry["when"] if entry["who"] else last
-            elif entry["kind"] == "go":
-                histories[frame].go_to(int(entry["to"]))
-        except (KeyError, ValueError, IndexError, TypeError) as error:
-            raise JournalError(
-                f"{path}: line {number} does not follow from the lines before it; "
-                "a line may have been lost or changed, so keep the file and restore it by hand."
-            ) from error
-    return Recovered(head, histories, provenance, pixel_size, edits, last, torn)
-
-
-def _head(path: Path, line: bytes) -> JournalHead:
-    entry = _entry(line)
-    if entry is None or entry.get("kind") != "head":
-        raise JournalError(f"{path}: this is no journal of atom edits; move it away.")
-    schema = entry.pop("schema", None)
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise JournalError(
-            f"{path}: the journal has version {schema} of its format and this program knows {SCHEMA}; "
-            "update napari-stemprior to read it."
-        )
-    known = {k: entry[k] for k in ("image", "created", "host", "pid", "program") if k in entry}
-    return JournalHead(**known)
-
-
-def _entry(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:  # torn: the process or the disk ended within this line
-        return None
-    return entry if isinstance(entry, dict) else None
-
-
-def _replay(history: AtomHistory, entry: dict[str, Any]) -> None:
-    rows = history.rows
-    if "ids" in entry:
-        before = rows.iloc[_found(history, entry["ids"])]
-        values = {
-            name: pd.Series(value if isinstance(value, list) else [value] * len(before), before.index)
-            for name, value in entry["set"].items()
-        }
-        after = before.assign(**values).astype(COLUMNS)
-    else:
-        before, after = rows.iloc[_found(history, entry["gone"])], _unpacked(entry["come"])
-    history.record(entry["label"], before, after, who=entry["who"], when=entry["when"])
-
-
-def _found(history: AtomHistory, ids: list[int]) -> Any:
-    wanted = np.asarray(ids, np.int64)
-    at = history.rows_of(wanted)
-    if len(wanted) and (at.max() >= len(history) or (history.ids[at] != wanted).any()):
-        raise KeyError("unknown atom_id")
-    return at
-
-
 def _packed(rows: pd.DataFrame) -> dict[str, Any]:
     """Return columns as lists; one value where all rows have the same, except for ids and no rows."""
     packed: dict[str, Any] = {}
@@ -360,12 +239,6 @@ def _packed(rows: pd.DataFrame) -> dict[str, Any]:
         same = name != "atom_id" and len(values) > 1 and all(v == values[0] for v in values)
         packed[str(name)] = values[0] if same else values
     return packed
-
-
-def _unpacked(packed: dict[str, Any]) -> pd.DataFrame:
-    n = len(packed["atom_id"])
-    full = {k: v if isinstance(v, list) else [v] * n for k, v in packed.items()}
-    return AtomTable(pd.DataFrame(full, columns=list(COLUMNS)).astype(COLUMNS), 1.0).rows
 
 
 def _plain(value: Any) -> Any:

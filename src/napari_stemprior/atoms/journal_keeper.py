@@ -12,7 +12,8 @@ from typing import Any
 from filelock import lock_descriptor
 
 from napari_stemprior.atoms.history import AtomHistory, Step
-from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, count_edits, read_head
+from napari_stemprior.atoms.journal import Frame, Journal, JournalHead
+from napari_stemprior.atoms.journal_replay import count_edits, read_head
 from napari_stemprior.errors import JournalError
 
 _MARK = ".stemprior-edits"
@@ -42,11 +43,19 @@ class JournalKeeper:
         Where the journal may lie, best first: a folder and the first part of a file name.
     states : callable
         Returns the present states of all frames.
+    context : callable, optional
+        Returns what the edits belong to (calibration, prior, fit) as plain values.
     """
 
     def __init__(
-        self, image: dict[str, Any], stems: Sequence[Path], states: Callable[[], list[FrameState]]
+        self,
+        image: dict[str, Any],
+        stems: Sequence[Path],
+        states: Callable[[], list[FrameState]],
+        context: Callable[[], dict[str, Any]] = dict,
     ) -> None:
+        self._context = context
+        self._noted: dict[str, Any] = {}
         self._image = image
         self._stems = list(stems)
         self._states = states
@@ -81,6 +90,12 @@ class JournalKeeper:
         if self._journal is not None:
             self._keep(lambda journal: self._go_on(journal, frame, lambda: journal.go(frame, position)))
 
+    def context_changed(self) -> None:
+        """Write what the edits belong to, if that is not what was written last."""
+        now = self._context()
+        if self._journal is not None and now != self._noted:
+            self._keep(lambda journal: self._note(journal, now))
+
     def retry(self) -> None:
         """Try again to write what is in memory only."""
         if self.failed:
@@ -105,6 +120,10 @@ class JournalKeeper:
             self._journal = None
 
     # --- inside -------------------------------------------------------------------------------
+    def _note(self, journal: Journal, context: dict[str, Any]) -> None:
+        journal.note_context(context)
+        self._noted = context
+
     def _state(self, frame: Frame) -> FrameState:
         return next(s for s in self._states() if s.frame == frame)
 
@@ -136,7 +155,10 @@ class JournalKeeper:
             journal = None
             try:
                 stem.parent.mkdir(parents=True, exist_ok=True)
-                journal = Journal(_free_path(stem), JournalHead(self._image))
+                journal = _new_journal(stem, JournalHead(self._image))
+                self._noted = {}
+                if context := self._context():
+                    self._note(journal, context)
                 for state in self._states():
                     _write_state(journal, state)
                 journal.sync()
@@ -190,15 +212,23 @@ def is_locked(path: Path) -> bool:
         return False  # read-only or gone: nobody writes there
 
 
-def put_away(path: Path) -> Path:
-    """Rename a journal that nobody wants restored, so that it is offered no more; it is not deleted.
+def put_away(path: Path, mark: str = ".discarded") -> Path:
+    """Rename a journal so that it is offered no more; it is not deleted, and nothing is replaced.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mark : str
+        What is added to its name: that nobody wants it restored, or that it is damaged.
 
     Raises
     ------
     JournalError
         If it cannot be renamed.
     """
-    target = path.with_name(path.name + ".discarded")
+    number = 1
+    while os.path.lexists(target := path.with_name(f"{path.name}{mark}{f'-{number}' if number > 1 else ''}")):
+        number += 1
     try:
         os.replace(path, target)
     except OSError as error:
@@ -221,13 +251,21 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _free_path(stem: Path) -> Path:
+def _new_journal(stem: Path, head: JournalHead) -> Journal:
+    """Make a journal under the first name that is free, also where another desk makes one at the same time.
+
+    Raises
+    ------
+    OSError
+        If none can be made.
+    """
     number = 1
     while True:
         path = stem.with_name(f"{stem.name}{_MARK}{f'-{number}' if number > 1 else ''}{_SUFFIX}")
-        if not path.exists():
-            return path
         number += 1
+        if not os.path.lexists(path):
+            with contextlib.suppress(FileExistsError):  # another desk was quicker
+                return Journal(path, head)
 
 
 def _write_state(journal: Journal, state: FrameState) -> None:

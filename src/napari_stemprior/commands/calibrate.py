@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_stemprior.commands.option_types import positive_count
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``stemprior calibrate``."""
     parser.add_argument("weights", type=Path, help="the .safetensors file of 'stemprior train'")
-    parser.add_argument("--scenes", type=int, default=150, help="simulated scenes (default %(default)s)")
+    parser.add_argument(
+        "--scenes", type=positive_count, default=150, help="simulated scenes (default %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 

@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from napari_stemprior.commands.option_types import positive
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.io import FORMATS, export_atoms, find_format, read_atoms, read_micrographs
+from napari_stemprior.io.exporters import check_export
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[one.key for one in FORMATS],
         help="where the ending leaves a choice, as between a mask and a heat map",
     )
-    parser.add_argument("--pixel-size", metavar="Å", type=float, help="Å per pixel, where the table has none")
+    parser.add_argument(
+        "--pixel-size", metavar="Å", type=positive, help="Å per pixel, where the table has none"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that stemprior did not write; an input never is",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         If something cannot be read or written, or the format needs the image.
     """
     form = find_format(options.output, options.format)  # before the long reading
+    inputs = [options.atoms, options.image]
+    check_export(options.output, inputs, overwrite=options.overwrite)
     table = read_atoms(options.atoms, options.pixel_size)
     image, name = None, options.atoms.stem
     if options.image is not None:
@@ -51,7 +62,10 @@ def run(options: argparse.Namespace) -> int:
         image, name = frames[options.frame].image, frames[options.frame].name
     elif form.needs:
         raise StempriorError(f"{options.output.name}: {form.name} needs the micrograph; add --image IMAGE.")
-    export_atoms(table, options.output, image=image, name=name, key=form.key)
+    export_atoms(
+        table, options.output, image=image, name=name, key=form.key,
+        inputs=inputs, overwrite=options.overwrite,
+    )  # fmt: skip
     if sys.stderr.isatty():
         print(f"{len(table.atoms)} atoms in {options.output}", file=sys.stderr)
     return 0

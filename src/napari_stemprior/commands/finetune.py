@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,11 +20,14 @@ import numpy as np
 from napari_stemprior.adaptation.corrected_dataset import HeldOutSplit, evaluate, held_out_splits, view_of
 from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner, TrainingProgress
 from napari_stemprior.atoms.metrics import Score
+from napari_stemprior.commands.option_types import count, positive
+from napari_stemprior.commands.stopping import exit_code, stop_between_steps
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.models import model_path, unfinished
 from napari_stemprior.io.training_pair import file_hash
 from napari_stemprior.network.checkpoint import save_network
+from napari_stemprior.output_files import check_output, output_folder
 from napari_stemprior.progress import Progress
 from napari_stemprior.training.structure_bank import library_bank
 
@@ -119,14 +119,16 @@ def finetune(
         raise TrainingError(f"{output}: a network is a .safetensors file; give such a name.")
     if output.exists():
         raise TrainingError(f"{output}: there is a file already; choose another name.")
-    yield Progress(0, 0, "reading the pairs")
-    splits = held_out_splits(folder)
-    segmenter = Segmenter(model, device)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    tuned = yield from tuned_network(segmenter, splits, config, state=unfinished(output), resume=resume)
-    notes = _notes(tuned, segmenter, model, folder)
-    save_network(segmenter.network.cpu(), output, notes)
-    unfinished(output).unlink(missing_ok=True)
+    parent = model_path(model)
+    check_output(unfinished(output), [parent], overwrite=True)
+    with output_folder(output.parent):  # before the long work
+        yield Progress(0, 0, "reading the pairs")
+        splits = held_out_splits(folder)
+        segmenter = Segmenter(model, device)
+        tuned = yield from tuned_network(segmenter, splits, config, state=unfinished(output), resume=resume)
+        notes = _notes(tuned, segmenter, parent, folder)
+        save_network(segmenter.network.cpu(), output, notes)
+        unfinished(output).unlink(missing_ok=True)
     return Outcome(output, tuned.before, tuned.after)
 
 
@@ -186,11 +188,11 @@ def tuned_network(
     return Tuned(before, after, config, tuner.step, time.monotonic() - start, splits)
 
 
-def _notes(tuned: Tuned, segmenter: Segmenter, model: str | Path, folder: Path) -> dict[str, Any]:
+def _notes(tuned: Tuned, segmenter: Segmenter, parent: Path, folder: Path) -> dict[str, Any]:
     """Say where a network comes from; the notes of the parent, its calibration among them, go on."""
     old = dict(segmenter.notes)
     record = {
-        "parent": {"name": segmenter.name, "sha256": file_hash(model_path(model))},
+        "parent": {"name": segmenter.name, "sha256": file_hash(parent)},
         "pairs": [
             {"hash": one.pair.hash, "name": one.pair.micrograph.name, "teaches": bool(one.training.any())}
             for one in tuned.splits
@@ -216,20 +218,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME_OR_FILE", default="small", help="parent (default %(default)s)"
     )
-    parser.add_argument("--minutes", type=float, default=2.0, help="in all (default %(default)g)")
-    parser.add_argument("--steps", type=int, default=0, help="mini-batches, instead of --minutes")
-    parser.add_argument("--learning-rate", type=float, default=FinetuneConfig.learning_rate)
-    parser.add_argument("--seed", type=int, default=FinetuneConfig.seed)
+    parser.add_argument("--minutes", type=positive, default=2.0, help="in all (default %(default)g)")
+    parser.add_argument("--steps", type=count, default=0, help="mini-batches, instead of --minutes")
+    parser.add_argument("--learning-rate", type=positive, default=FinetuneConfig.learning_rate)
+    parser.add_argument("--seed", type=count, default=FinetuneConfig.seed)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--json-progress", action="store_true", help="tell each step as a line of JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run ``stemprior finetune``; 130 if it was stopped, which leaves it to be resumed."""
+    """Run ``stemprior finetune``; 130 or 143 if it was stopped, which leaves it to be resumed."""
     config = FinetuneConfig(
         steps=options.steps,
-        minutes=max(options.minutes, 0.0) * (1 - _OVERHEAD),
+        minutes=options.minutes * (1 - _OVERHEAD),
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
@@ -242,7 +244,7 @@ def run(options: argparse.Namespace) -> int:
         resume=options.resume,
     )
     tell = _tell_json if options.json_progress else _tell_person
-    with _stop_between_steps() as stopped:
+    with stop_between_steps() as stopped:
         while True:
             try:
                 tell(next(work))
@@ -255,7 +257,7 @@ def run(options: argparse.Namespace) -> int:
             if stopped:
                 work.close()
                 print(f"stopped; --resume goes on towards {options.output}", file=sys.stderr)
-                return 130
+                return exit_code(stopped[0])
     if options.json_progress:
         _line(
             {
@@ -268,25 +270,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(f"{outcome.path}: {outcome.sentence()}.")
     return 0
-
-
-@contextmanager
-def _stop_between_steps() -> Iterator[list[int]]:
-    """Note the signals to stop, so that no step is cut in two; the list is empty until there is one."""
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
-
-    old: dict[int, Any] = {}
-    for which in (signal.SIGINT, signal.SIGTERM):
-        with suppress(ValueError):  # only the main thread may
-            old[which] = signal.signal(which, note)
-    try:
-        yield noted
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _tell_json(progress: Progress) -> None:

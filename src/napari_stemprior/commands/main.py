@@ -8,15 +8,18 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from napari_stemprior import __version__
+from napari_stemprior.commands.stopping import TerminatedError, exit_code, terminating
 from napari_stemprior.errors import BAD_INPUT, StempriorError, out_of_memory
 
 _EXAMPLES = """\
@@ -39,7 +42,9 @@ class Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, or 2 after one sentence on bad input.
+    """Run the command line and return its exit code.
+
+    0; 2 after one sentence on bad input; 130 after Ctrl+C and 143 after SIGTERM.
 
     Parameters
     ----------
@@ -47,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; those of the process by default.
     """
     arguments = _joined_zone_axis(list(sys.argv[1:] if argv is None else argv))
-    with _quiet_libraries():
+    for stream in (sys.stdout, sys.stderr):  # a file name need not be text
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with _quiet_libraries(), terminating():
         try:
             options = _parser(arguments).parse_args(arguments)
             return int(COMMANDS[options.command].run(options))
@@ -68,9 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{error.filename or 'a file'}: {error.strerror or error}; check the path and the space left."
             )
             return BAD_INPUT
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             _say("stopped.")
-            return 130
+            return exit_code(signal.SIGTERM if isinstance(stop, TerminatedError) else signal.SIGINT)
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:

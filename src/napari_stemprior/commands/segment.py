@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_stemprior.errors import (
-    BAD_INPUT,
-    ExportError,
-    StempriorError,
-    telling_out_of_memory,
-)
+from napari_stemprior.errors import BAD_INPUT, StempriorError, telling_out_of_memory
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
+from napari_stemprior.io.exporters import check_export
+from napari_stemprior.output_files import output_folder
 from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes
 
 if TYPE_CHECKING:
@@ -92,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that stemprior did not write; an input never is",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -103,8 +103,9 @@ def run(options: argparse.Namespace) -> int:
     given = None if options.pixel_size == LATTICE else options.pixel_size
     operations = Operations()
     operations.segmenter(options.model, options.device)  # says at once whether there is such a network
+    inputs = [*options.images, options.prior, options.model]
     bad = False
-    with _output_folder(options.output) as folder:
+    with output_folder(options.output) as folder:
         names = _OutputNames(options.images, next(f.suffix for f in FORMATS if f.key == options.format))
         for path in options.images:
             try:
@@ -119,13 +120,15 @@ def run(options: argparse.Namespace) -> int:
             for index, recorded in enumerate(frames):
                 suffix = f"_{index:03d}" if len(frames) > 1 else ""
                 try:
+                    place = folder / names.claim(path, suffix)
+                    check_export(place, inputs, overwrite=options.overwrite)  # before the long work
                     with telling_out_of_memory():
                         frame = _analysed(recorded, options)
                         size = sizes.of(frame, frame.name)
                         while sizes.remarks:
                             _say(sizes.remarks.pop(0))
                         table = _segmented(operations, frame, size, sizes, options)
-                        _write(table, folder / names.claim(path, suffix), recorded, options.format)
+                        _write(table, place, recorded, options, inputs)
                 except StempriorError as error:
                     _say(_naming(error, recorded.name))
                     bad = True
@@ -243,8 +246,17 @@ def _better_pixel_size(frame: Micrograph, pixel_size: float, sizes: PixelSizes) 
     return "" if size is None else f"; it fits with --pixel-size {size:.4g} in place of {pixel_size:.4g}"
 
 
-def _write(table: AtomTable, path: Path, frame: Micrograph, key: str) -> None:
-    export_atoms(table, path, image=frame.image, name=frame.name, key=key)
+def _write(
+    table: AtomTable,
+    path: Path,
+    frame: Micrograph,
+    options: argparse.Namespace,
+    inputs: Sequence[str | Path | None],
+) -> None:
+    export_atoms(
+        table, path, image=frame.image, name=frame.name, key=options.format,
+        inputs=inputs, overwrite=options.overwrite,
+    )  # fmt: skip
     if sys.stderr.isatty():
         print(f"{frame.name}: {len(table)} atom columns in {path}", file=sys.stderr)
 
@@ -273,27 +285,6 @@ class _OutputNames:
     def _taken(self, name: str, path: Path) -> bool:
         reserved = self._plain.get(name.casefold(), path)
         return name.casefold() in self._used or reserved != path
-
-
-@contextmanager
-def _output_folder(folder: Path) -> Iterator[Path]:
-    """Make the folder and see that it can be written, before the long work; leave no empty one behind."""
-    existed = folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = "it is a file" if folder.is_file() else error.strerror or str(error)
-        raise ExportError(
-            f"{folder}: the results cannot be written there ({reason}); choose another folder."
-        ) from error
-    try:
-        yield folder
-    finally:
-        if not existed:
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def _positive(text: str) -> float:

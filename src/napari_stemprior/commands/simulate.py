@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stemprior.commands.option_types import count, finite, positive
 from napari_stemprior.errors import ExportError, InstrumentError, StructureError
+from napari_stemprior.io.reference_tiff import REFERENCE_MARK
+from napari_stemprior.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--engine", choices=("fast", "multislice"), default="fast", help="default: %(default)s")
     add("--preset", metavar="NAME", default="80 kV HAADF", help="such as '200 kV ABF' (default: %(default)s)")
-    add("--beam-energy", metavar="keV", type=_number)
-    add("--convergence", metavar="mrad", type=_number, help="semi-angle of the aperture")
-    add("--detector", metavar="mrad", nargs=2, type=_number, help="inner and outer angle")
-    add("--source-size", metavar="Å", type=_number, help="full width at half maximum")
-    add("--cs", metavar="mm", type=_number, help="spherical aberration")
+    add("--beam-energy", metavar="keV", type=finite)
+    add("--convergence", metavar="mrad", type=finite, help="semi-angle of the aperture")
+    add("--detector", metavar="mrad", nargs=2, type=finite, help="inner and outer angle")
+    add("--source-size", metavar="Å", type=finite, help="full width at half maximum")
+    add("--cs", metavar="mm", type=finite, help="spherical aberration")
     add(
         "--thickness", metavar="Å", nargs="+", type=_values, default=[[100.0]],
         help="of a crystal; several, or a range such as 20:100:20, make several references (default: 100)",
@@ -58,20 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="positive is under focus; several, or a range: write --defocus=-40:40:20",
     )  # fmt: skip
     add("--montage", action="store_true", help="one picture of every thickness and defocus of a prior")
-    add("--pixel-size", metavar="Å", type=_positive, default=0.1, help="Å per pixel (default: %(default)s)")
+    add("--pixel-size", metavar="Å", type=positive, default=0.1, help="Å per pixel (default: %(default)s)")
     add("--shape", metavar="ROWSxCOLUMNS", type=_shape, default=(256, 256), help="default: 256x256")
-    add("--angle", metavar="DEGREES", type=_number, default=0.0, help="of the lattice, from x towards y")
+    add("--angle", metavar="DEGREES", type=finite, default=0.0, help="of the lattice, from x towards y")
     add("--zone-axis", metavar="UVW", help="see a crystal along another axis, such as 110")
-    add("--dose", metavar="e/Å²", type=_positive, help="shot noise; without, the fraction of the beam")
+    add("--dose", metavar="e/Å²", type=positive, help="shot noise; without, the fraction of the beam")
     add("--scan-noise", action="store_true", help="jitter, drift, flyback, afterglow too; needs --dose")
     add(
         "--recording-artefacts", action="store_true",
         help="row offsets, flashes, mains hum, uneven gain, spoiled rows and pixels, a border; needs --dose",
     )  # fmt: skip
-    add("--phonons", metavar="N", type=_count, default=0, help="frozen-phonon configurations (multislice)")
+    add("--phonons", metavar="N", type=count, default=0, help="frozen-phonon configurations (multislice)")
     add("--preview", action="store_true", help="a coarser, faster multislice")
     add("--no-cache", action="store_true", help="simulate anew even what was simulated before")
-    add("--seed", metavar="N", type=_count, default=0, help="of noise and phonons (default: %(default)s)")
+    add("--seed", metavar="N", type=count, default=0, help="of noise and phonons (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace files that stemprior did not write")
     add("--scheduler", metavar="ADDRESS", help="spread the work over a Dask cluster, such as tcp://host:8786")
 
 
@@ -126,7 +129,7 @@ def _references(
             names.append(name + (f"_df{d:g}A" if len(defoci) > 1 else ""))
     # images of one specimen, but each with a noise of its own
     jobs = [replace(job, noise_seed=job.seed + number) for number, job in enumerate(jobs)]
-    places = _places(options.output, names)
+    places = _places(options, names)
 
     def keep(number: int, image: NDArray[np.float32]) -> None:
         write_reference(places[number], image, _metadata(jobs[number]))
@@ -151,7 +154,7 @@ def _montages(
     from napari_stemprior.optics.montage import thickness_defocus_montage
     from napari_stemprior.structure import Stack
 
-    places = _places(options.output, [f"{_file_name(prior.name)}_montage" for prior in priors])
+    places = _places(options, [f"{_file_name(prior.name)}_montage" for prior in priors])
     for prior, place in zip(priors, places, strict=True):
         if isinstance(prior, Stack):
             raise StructureError(
@@ -295,16 +298,22 @@ def _of_instrument(instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def _places(output: Path, names: Sequence[str]) -> list[Path]:
+def _places(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
+    """Return a file for each reference; an input or a foreign file is told before the work."""
+    output: Path = options.output
     if len(names) == 1:
         if output.is_dir() or output.suffix.lower() not in _TIFF:
             raise ExportError(f"{output}: one reference is one file; give a name that ends in .tif.")
-        return [output]
-    if output.suffix.lower() in _TIFF or output.is_file():
-        raise ExportError(f"{output}: there are {len(names)} references; give a folder.")
-    if len(set(names)) < len(names):
-        names = [f"{name}_{number:03d}" for number, name in enumerate(names)]
-    return [output / f"{name}.tif" for name in names]
+        places = [output]
+    else:
+        if output.suffix.lower() in _TIFF or output.is_file():
+            raise ExportError(f"{output}: there are {len(names)} references; give a folder.")
+        if len(set(names)) < len(names):
+            names = [f"{name}_{number:03d}" for number, name in enumerate(names)]
+        places = [output / f"{name}.tif" for name in names]
+    for place in places:
+        check_output(place, options.prior, own_marks=[REFERENCE_MARK], overwrite=options.overwrite)
+    return places
 
 
 def _drive(work: Any, title: str) -> Any:
@@ -331,32 +340,9 @@ def _folded(name: str) -> str:
     return "".join(name.casefold().split())
 
 
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
-
-
 def _values(text: str) -> list[float]:
     """Read a number, or a range START:STOP:STEP that includes its end."""
-    parts = [_number(part) for part in text.split(":")]
+    parts = [finite(part) for part in text.split(":")]
     if len(parts) == 1:
         return parts
     if len(parts) != 3 or parts[2] == 0 or (parts[1] - parts[0]) / parts[2] < 0:

@@ -23,19 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--add", action="store_true", help="the named ones beside the built-in crystals, not instead of them"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that stemprior did not write; an input never is",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the bank, print its path and what is in it; return 0."""
     from napari_stemprior.errors import TrainingError
+    from napari_stemprior.output_files import check_output
     from napari_stemprior.structure import StructurePrior, load_prior, parse_zone_axis
-    from napari_stemprior.training.structure_bank import library_bank, save_bank
+    from napari_stemprior.training.structure_bank import BANK_MARK, library_bank, save_bank
 
     output: Path = options.output
     if output.suffix != ".npz":
         raise TrainingError(f"{output}: a structure bank is a .npz file; give such a name.")
     if options.zone_axis is not None and not options.structures:
         raise TrainingError("--zone-axis belongs to named structures; name them, as in 'SrTiO3 my.cif'.")
+    check_output(output, options.structures, own_marks=[BANK_MARK], overwrite=options.overwrite)
     axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
     bank = library_bank() if options.add or not options.structures else []
     for name in options.structures:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+from napari_stemprior.commands.option_types import count, positive, positive_count
+from napari_stemprior.commands.stopping import exit_code, stop_between_steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,14 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", default="small", help="a TOML file, or the name of one that ships (default %(default)s)"
     )
-    parser.add_argument("--steps", type=int, help="mini-batches in all, instead of the configuration's")
-    parser.add_argument("--batch", type=int, help="images in a mini-batch")
-    parser.add_argument("--side", type=int, help="pixels on a side")
-    parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--workers", type=int, help="processes that draw scenes")
+    parser.add_argument(
+        "--steps", type=positive_count, help="mini-batches in all, instead of the configuration's"
+    )
+    parser.add_argument("--batch", type=positive_count, help="images in a mini-batch")
+    parser.add_argument("--side", type=positive_count, help="pixels on a side")
+    parser.add_argument("--learning-rate", type=positive)
+    parser.add_argument("--seed", type=count)
+    parser.add_argument("--workers", type=count, help="processes that draw scenes")
     parser.add_argument("--device", help="auto, cpu, cuda or mps")
-    parser.add_argument("--devices", type=int, help="how many of them, through Lightning Fabric")
+    parser.add_argument("--devices", type=positive_count, help="how many of them, through Lightning Fabric")
     parser.add_argument(
         "--bank", type=Path, help="crystals of 'stemprior structures' instead of the built-in ones"
     )
@@ -29,33 +35,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``stemprior train``."""
+    """Run ``stemprior train``; 130 or 143 if it was stopped, which leaves it to be resumed."""
     from tqdm import tqdm
 
     from napari_stemprior.network.checkpoint import load_network
-    from napari_stemprior.progress import drain
+    from napari_stemprior.output_files import check_output, output_folder
     from napari_stemprior.training.config import read_config
     from napari_stemprior.training.distributed import start_fabric
     from napari_stemprior.training.structure_bank import library_bank, load_bank
-    from napari_stemprior.training.train import Trainer
+    from napari_stemprior.training.train import Trainer, run_files
 
     config = read_config(args.config).with_options(
         steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
         seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
     )  # fmt: skip
     bank = load_bank(args.bank) if args.bank else library_bank()
-    fabric = start_fabric(config)
-    trainer = Trainer(config, args.output, bank, fabric=fabric)
-    if args.start_from and trainer.step == 0:
-        network, _ = load_network(args.start_from)
-        trainer.state.start_from(network.state_dict())
-    with tqdm(
-        total=config.steps,
-        initial=trainer.step,
-        unit="step",
-        disable=None if fabric is None or fabric.is_global_zero else True,
-    ) as bar:
-        path = drain(trainer.run(), lambda progress: bar.update(progress.done - bar.n) and None)
-    if fabric is None or fabric.is_global_zero:
-        print(path)
+    with output_folder(args.output):  # before the long work
+        for path, mark in run_files(args.output):
+            check_output(path, [args.config, args.bank, args.start_from], own_marks=[mark])
+        fabric = start_fabric(config)
+        trainer = Trainer(config, args.output, bank, fabric=fabric)
+        if args.start_from and trainer.step == 0:
+            network, _ = load_network(args.start_from)
+            trainer.start_from(network)
+        speaks = fabric is None or fabric.is_global_zero
+        work = trainer.run()
+        with (
+            stop_between_steps() as stopped,
+            tqdm(
+                total=config.steps, initial=trainer.step, unit="step", disable=None if speaks else True
+            ) as bar,
+        ):
+            while True:
+                try:
+                    bar.update(next(work).done - bar.n)
+                except StopIteration as end:
+                    weights = end.value
+                    break
+                if stopped:
+                    work.close()  # which saves the state and ends the workers
+                    if speaks:
+                        said = f"stopped at step {trainer.step}; the same command goes on from there."
+                        print(f"stemprior: {said}", file=sys.stderr)
+                    return exit_code(stopped[0])
+    if speaks:
+        print(weights)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
+from napari_stemprior.io.formats.ome_zarr_files import foreign_file
 from napari_stemprior.io.formats.rasters import write_mask_tiff
 from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.formats.tables import FILE_COLUMNS, read_atoms, to_frame
 from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.label_mask import label_mask
+from napari_stemprior.output_files import check_output
 
 __all__ = [
     "FILE_COLUMNS",
     "FORMATS",
     "ExportFormat",
     "ExportSubject",
+    "check_export",
     "export_atoms",
     "find_format",
     "label_mask",
@@ -55,6 +58,8 @@ class ExportFormat:
     needs : {"", "shape", "image"}
         What of the micrograph it must have.
     is_folder : bool
+    mark : bytes
+        What every such file holds and no file of another program does.
     """
 
     key: str
@@ -64,6 +69,7 @@ class ExportFormat:
     writer: str
     needs: str = ""
     is_folder: bool = False
+    mark: bytes = b""
 
     @property
     def suffix(self) -> str:
@@ -86,10 +92,20 @@ class ExportFormat:
 #: Every format; add a line for another.
 FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(
-        "csv", "CSV table", (".csv",), "One row an atom column, positions in px and Å.", "tables:write_csv"
+        "csv",
+        "CSV table",
+        (".csv",),
+        "One row an atom column, positions in px and Å.",
+        "tables:write_csv",
+        mark=b"atom_id,x_px,y_px,x_angstrom",
     ),
     ExportFormat(
-        "parquet", "Parquet table", (".parquet",), "The same table, exact and small.", "tables:write_parquet"
+        "parquet",
+        "Parquet table",
+        (".parquet",),
+        "The same table, exact and small.",
+        "tables:write_parquet",
+        mark=b"napari_stemprior",
     ),
     ExportFormat(
         "extxyz",
@@ -97,6 +113,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         (".extxyz", ".xyz"),
         "Positions in Å, for ASE and OVITO.",
         "structures:write_extxyz",
+        mark=b" pixel_size_angstrom=",
     ),
     ExportFormat(
         "points",
@@ -104,6 +121,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         (".points.csv", ".csv"),
         "A CSV that napari opens as a Points layer.",
         "tables:write_points",
+        mark=b"index,axis-0,axis-1,atom_id",
     ),
     ExportFormat(
         "mask",
@@ -112,6 +130,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "A label image as TIFF: every atom a disc with its own number.",
         "rasters:write_mask_tiff",
         needs="shape",
+        mark=b'"labels": "atom_id + 1"',
     ),
     ExportFormat(
         "heatmap",
@@ -120,6 +139,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "A TIFF with a peak at every atom, as high as its confidence.",
         "rasters:write_heat_map",
         needs="shape",
+        mark=b'"values": "confidence at the centre of an atom"',
     ),
     ExportFormat(
         "cif",
@@ -128,6 +148,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "Positions in Å in a cell of the size of the image, for VESTA and ASE.",
         "structures:write_cif",
         needs="shape",
+        mark=b"data_stemprior",
     ),
     ExportFormat(
         "coco",
@@ -136,6 +157,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "One keypoint an atom, for pycocotools and detection networks.",
         "coco:write_coco",
         needs="shape",
+        mark=b'"Atom columns of ',
     ),
     ExportFormat(
         "atomai",
@@ -143,6 +165,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         (".npz",),
         "The dictionary {frame: (row, column, class)} of AtomAI.",
         "atomai:write_atomai",
+        mark=b"pixel_size_angstrom.npy",
     ),
     ExportFormat(
         "atomap",
@@ -151,6 +174,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "A sublattice for each element, for Atomap.",
         "atomap:write_atomap",
         needs="image",
+        mark=b"napari-stemprior",
     ),
     ExportFormat(
         "hspy",
@@ -159,6 +183,7 @@ FORMATS: tuple[ExportFormat, ...] = (
         "The image as a HyperSpy signal with the atoms as markers.",
         "hyperspy:write_hyperspy",
         needs="image",
+        mark=b"napari-stemprior",
     ),
     ExportFormat(
         "ome-zarr",
@@ -222,6 +247,8 @@ def export_atoms(
     image: NDArray[np.float32] | None = None,
     name: str = "micrograph",
     key: str | None = None,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+    overwrite: bool = False,
 ) -> Path:
     """Write atoms in the format that the ending of the path names.
 
@@ -240,6 +267,10 @@ def export_atoms(
         Of the micrograph.
     key : str, optional
         A `ExportFormat.key`, where the ending leaves a choice (a mask and a heat map both end in ``.tif``).
+    inputs : iterable of path-like or None
+        Files that are never replaced: the micrograph, the table that the atoms were read from.
+    overwrite : bool
+        Whether a file that this program did not write is replaced. A folder never is.
 
     Returns
     -------
@@ -249,11 +280,12 @@ def export_atoms(
     Raises
     ------
     ExportError
-        If the ending names no format, the format needs an image that is not given, or the file cannot be
-        written.
+        If the ending names no format, the format needs an image that is not given, an input or a foreign
+        file lies there, or the file cannot be written.
     """
     path = Path(path)
     form = find_format(path, key)
+    check_export(path, inputs, overwrite=overwrite)
     subject = ExportSubject(table, image, shape, name)
     if form.needs == "shape":
         subject.known_shape(f"{path.name}: the format {form.name}")
@@ -263,9 +295,34 @@ def export_atoms(
         plain(table.provenance)
     except TypeError as error:
         raise ExportError(f"{path.name}: the provenance cannot be stored, {error}.") from error
-    with (replaced_folder if form.is_folder else replaced)(path) as beside:
+    with replaced_folder(path, foreign_file) if form.is_folder else replaced(path) as beside:
         form.write(subject, beside)
     return path
+
+
+def check_export(
+    path: str | os.PathLike[str],
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+    *,
+    overwrite: bool = False,
+) -> None:
+    """See that atoms may be written to a path, before the long work.
+
+    Parameters
+    ----------
+    path : path-like
+    inputs : iterable of path-like or None
+        Files that are never replaced.
+    overwrite : bool
+        Whether a file that this program did not write is replaced.
+
+    Raises
+    ------
+    ExportError
+        If an input or a foreign file lies there.
+    """
+    marks = [form.mark for form in FORMATS if form.matches(path)]
+    check_output(path, inputs, own_marks=marks, overwrite=overwrite)
 
 
 def write_napari_points(table: AtomTable, path: str | os.PathLike[str]) -> Path:
@@ -308,6 +365,7 @@ def write_mask(
     """
     path = Path(path)
     find_format(path, "mask")
+    check_export(path)
     with replaced(path) as beside:
         write_mask_tiff(ExportSubject(table, shape=shape), beside, radius)
     return path

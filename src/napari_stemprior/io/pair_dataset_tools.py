@@ -11,6 +11,7 @@ from pathlib import Path
 from napari_stemprior.errors import DatasetError
 from napari_stemprior.io.training_pair import TrainingPair
 from napari_stemprior.io.training_pairs import ManifestEntry, TrainingPairDataset
+from napari_stemprior.output_files import is_same_file
 
 #: Part of the sources that goes to validation.
 VALIDATION = 0.2
@@ -117,8 +118,13 @@ def merge(sources: Sequence[str | os.PathLike[str]], target: str | os.PathLike[s
     Raises
     ------
     DatasetError
-        If a dataset cannot be read or the target cannot be written.
+        If a dataset cannot be read, the target is one of them or cannot be written.
     """
+    for source in sources:
+        if is_same_file(Path(source), Path(target)):
+            raise DatasetError(
+                f"{target}: the pairs are merged from this folder; give another one to write to."
+            )
     into = TrainingPairDataset(target)
     found = [(opened(source), entry) for source in sources for entry in opened(source).entries()]
     return _copy(sorted(found, key=lambda one: one[1].time), into)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from napari_stemprior import __version__
 from napari_stemprior.atomic_write import replaced
 
+#: What every file of `write_reference` holds.
+REFERENCE_MARK = b'"software": "napari-stemprior '
+
 
 def write_reference(path: Path, image: NDArray[np.float32], metadata: Mapping[str, Any]) -> None:
     """Write an image as a 32-bit TIFF with its pixel size and a JSON description.

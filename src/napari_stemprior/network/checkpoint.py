@@ -77,7 +77,7 @@ def load_network(
     Raises
     ------
     ModelError
-        If the file is missing, damaged, or does not hold such a network.
+        If the file is missing, damaged, does not hold such a network, or weights are not finite.
     """
     tensors, metadata = load_tensors(path)
     try:
@@ -90,9 +90,12 @@ def load_network(
                 for name, tensor in tensors.items()
             }
         )
-        notes = json.loads(metadata.get("notes", "{}"))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        notes = dict(json.loads(metadata.get("notes", "{}")))
+    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError) as error:
         raise ModelError(
             f"{path}: the file holds no weights of this network; train one with 'stemprior train'."
         ) from error
+    broken = [name for name, tensor in network.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise ModelError(f"{path}: the weights are not finite (in {broken[0]}); take another network.")
     return network.eval(), notes

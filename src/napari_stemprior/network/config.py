@@ -12,6 +12,9 @@ STRIDE = 8
 #: Canonical pixels around a tile or crop from which registered columns are still given to the network.
 SITE_MARGIN = 8
 
+#: Largest size of a part of the network.
+_LARGEST = 4096
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -46,6 +49,17 @@ class NetworkConfig:
     cell_attention: bool = True
     site_attention: bool = True
     embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            numbers = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, bool) or getattr(type(self), name, None) in (True, False):
+                if not isinstance(value, bool):
+                    raise ValueError(f"{name} must be true or false, not {value!r}")
+            elif not all(type(n) is int and 0 < n <= _LARGEST for n in numbers):
+                raise ValueError(f"{name} must be whole numbers from 1 to {_LARGEST}, not {value!r}")
+        if len(self.widths) != 4:
+            raise ValueError(f"widths must be 4 numbers, not {len(self.widths)}")
 
     def to_json(self) -> str:
         """Write the sizes as JSON text."""

@@ -30,5 +30,5 @@ def write_atoms(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     ExportError
         If the layer has no length unit or the file cannot be written.
     """
-    export_atoms(table_from_layer_data(data, meta), Path(path))
+    export_atoms(table_from_layer_data(data, meta), Path(path), overwrite=True)  # napari's dialog has asked
     return [path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +16,10 @@ from napari_stemprior.training.prompt_sampling import PromptOdds
 from napari_stemprior.training.scenes import DISORDERED
 
 _FOLDER = Path(__file__).parent
+#: Pixels on a side of a scene, beyond which a mini-batch fits no memory.
+_LARGEST_SIDE = 2048
+#: How the kinds of a field are called.
+_KINDS = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,21 @@ class TrainingConfig:
     prompts: PromptOdds = field(default_factory=PromptOdds)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise TrainingError(f"{name} is {value}; it must be a finite number.")
+        if not self.learning_rate > 0 or self.weight_decay < 0:
+            raise TrainingError("learning_rate must be above 0, and weight_decay not below it.")
+        if min(self.warmup, self.seed, self.workers) < 0:
+            raise TrainingError("warmup, seed and workers must not be negative.")
+        if not 0 <= self.decay <= 1:
+            raise TrainingError(f"decay is {self.decay}; it must be a share from 0 to 1.")
         if min(self.steps, self.batch, self.devices) < 1:
             raise TrainingError("steps, batch and devices must be at least 1.")
-        if self.side < 32 or self.side % 8:
-            raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
+        if not 32 <= self.side <= _LARGEST_SIDE or self.side % 8:
+            raise TrainingError(
+                f"side is {self.side}; it must be a multiple of 8 from 32 to {_LARGEST_SIDE}."
+            )
         for name in ("recorded", "disordered"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be a share from 0 to 1.")
@@ -144,12 +160,21 @@ def _made(kind: Any, values: Any, path: Path, section: str) -> object:
         if name not in known:
             raise TrainingError(f"{path}: [{section}] has no field {name!r}; it has {', '.join(known)}.")
         default = getattr(kind(), name)
-        numbers = isinstance(default, (int, float)) and not isinstance(default, bool)
-        if numbers and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise TrainingError(f"{path}: [{section}] {name} must be a number, not {value!r}.")
-        if isinstance(default, bool | str) and not isinstance(value, type(default)):
-            raise TrainingError(
-                f"{path}: [{section}] {name} must be {type(default).__name__}, not {value!r}."
-            )
+        if isinstance(default, bool | str):
+            right = isinstance(value, type(default))
+        elif isinstance(default, int):
+            right = type(value) is int
+        elif isinstance(default, float):
+            right = isinstance(value, int | float) and not isinstance(value, bool)
+        elif isinstance(default, tuple):
+            right = isinstance(value, list) and all(type(n) is int for n in value)
+        else:
+            right = isinstance(value, type(default))
+        if not right:
+            wanted = _KINDS.get(type(default), "a list of whole numbers")
+            raise TrainingError(f"{path}: [{section}] {name} must be {wanted}, not {value!r}.")
     made = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-    return kind(**made)
+    try:
+        return kind(**made)
+    except (ValueError, TrainingError) as error:
+        raise TrainingError(f"{path}: [{section}] {str(error).rstrip('.')}.") from error

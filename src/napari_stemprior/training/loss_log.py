@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_stemprior.atomic_write import replaced
+from napari_stemprior.errors import TrainingError
 
 
 def append_losses(
@@ -36,13 +37,31 @@ def append_losses(
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Drop the rows past `step`, which a resumed run writes again; a log that is not there stays so."""
+    """Drop the rows past `step`, which a resumed run writes again; a log that is not there stays so.
+
+    Raises
+    ------
+    TrainingError
+        If it is no such log.
+    """
     if not path.exists():
         return
-    with path.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    kept = [row for row in rows if int(row[0]) <= step]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file))
+        steps = [int(row[0]) if row[0].isdecimal() else None for row in rows if row]
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise TrainingError(
+            f"{path}: this is no log of a run, or it is damaged; move it away, and the run goes on."
+        ) from error
+    # a row that was cut off, as by a full disk, is written again or lost
+    rows = [row for row in rows if row]
+    kept = [
+        row
+        for row, number in zip(rows, steps, strict=True)
+        if number is not None and number <= step and len(row) == len(header)
+    ]
     if len(kept) == len(rows):
         return
-    with replaced(path) as beside, beside.open("w", newline="") as file:
+    with replaced(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *kept])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.stemprior_net import NetworkOutput
 from napari_stemprior.training.examples import Example
 
@@ -33,6 +35,10 @@ class LossWeights:
     offset: float = 0.02
     site: float = 0.02
     contrast: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) and value >= 0 for value in vars(self).values()):
+            raise TrainingError("The weights of the losses must be finite and not negative.")
 
 
 def losses(output: NetworkOutput, example: Example, weights: LossWeights | None = None) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.structure.prior import Column, StructurePrior, numbered_sites
@@ -37,6 +39,11 @@ class PromptOdds:
     absent: float = 0.25
     wrong: float = 0.10
     half_right: float = 0.05
+
+    def __post_init__(self) -> None:
+        values = list(vars(self).values())
+        if not all(math.isfinite(value) and value >= 0 for value in values) or not sum(values) > 0:
+            raise TrainingError("The odds of the prompts must be finite, not negative, and not all 0.")
 
     def draw(self, rng: np.random.Generator) -> PromptKind:
         """Draw how the prior relates to the scene."""

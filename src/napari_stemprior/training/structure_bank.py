@@ -20,6 +20,9 @@ from napari_stemprior.structure.prior import Column, StructurePrior
 #: Fields of a prior that are text or one number.
 _PLAIN = ("name", "zone_axis", "period", "source")
 
+#: What every file of `save_bank` holds.
+BANK_MARK = b"zone_axis.npy"
+
 
 def library_bank(*, held_out: bool = False) -> list[StructurePrior]:
     """Return the built-in crystals; needs ASE.

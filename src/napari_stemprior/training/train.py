@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from napari_stemprior.atomic_write import replaced
-from napari_stemprior.errors import TrainingError
-from napari_stemprior.network.checkpoint import save_network
+from napari_stemprior.errors import ModelError, TrainingError
+from napari_stemprior.network.checkpoint import load_tensors, save_network
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
@@ -36,8 +36,24 @@ from napari_stemprior.training.run_state import RunState, mixed_precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+#: The files of a run.
+_STATE, _WEIGHTS, _LOG = "state.safetensors", "weights.safetensors", "log.csv"
 #: Share of the averaged weights that stays at each step: they look back some 500 steps.
 _EMA_DECAY = 0.998
+
+
+def run_files(folder: Path) -> list[tuple[Path, bytes]]:
+    """List the files of a run, each with what it holds if a run wrote it; nothing else may lie there.
+
+    The weights of another run that were copied into a folder without a state are not this run's.
+    """
+    own = b'"config"' if (folder / _STATE).is_file() else b""
+    return [
+        (folder / _STATE, b"moment."),
+        (folder / _WEIGHTS, own),
+        (folder / _LOG, b"step,samples,seconds"),
+        (folder / "config.json", b'"learning_rate"'),
+    ]
 
 
 class Trainer:
@@ -67,7 +83,10 @@ class Trainer:
         self.config, self.folder, self.bank, self.fabric = config, folder, bank, fabric
         self.device = fabric.device if fabric else resolve_device(config.device)
         torch.manual_seed(config.seed)
-        network = build(config.network).to(self.device)
+        try:
+            network = build(config.network).to(self.device)
+        except (ValueError, AssertionError, ZeroDivisionError) as error:
+            raise TrainingError(f"The sizes of the network do not go together ({error}).") from error
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = RunState(
             network,
@@ -79,9 +98,27 @@ class Trainer:
         self.seconds = 0.0
         if self._state_path.exists():
             _, metadata = self.state.resume_from(self._state_path, self._check)
-            self.seconds = float(metadata["seconds"])
-            if self._writes:
-                forget_after(self.folder / "log.csv", self.step)
+            try:
+                self.seconds = float(metadata["seconds"])
+            except (KeyError, ValueError) as error:
+                raise TrainingError(
+                    f"{self._state_path}: the state of the run is damaged; begin anew in another folder."
+                ) from error
+
+    def start_from(self, network: StructurePromptedNet) -> None:
+        """Take the weights of another network, before the first step.
+
+        Raises
+        ------
+        TrainingError
+            If it has other sizes.
+        """
+        try:
+            self.state.start_from(network.state_dict())
+        except RuntimeError as error:
+            raise TrainingError(
+                "The weights to start from belong to a network of other sizes; take its configuration."
+            ) from error
 
     @property
     def step(self) -> int:
@@ -98,17 +135,21 @@ class Trainer:
 
     @property
     def _state_path(self) -> Path:
-        return self.folder / "state.safetensors"
+        return self.folder / _STATE
 
     @property
     def weights_path(self) -> Path:
         """Where the averaged weights are written."""
-        return self.folder / "weights.safetensors"
+        return self.folder / _WEIGHTS
 
     def run(self, report_every: int = 20, save_every: int = 200) -> Generator[Progress, None, Path]:
-        """Train to the last step, yielding after every one; returns the path of the weights."""
+        """Train to the last step, yielding after every one; returns the path of the weights.
+
+        Closing the generator between two steps saves the state.
+        """
         if self._writes:
             self.folder.mkdir(parents=True, exist_ok=True)
+            forget_after(self.folder / _LOG, self.step)
             with replaced(self.folder / "config.json") as beside:
                 beside.write_text(json.dumps(self.config.to_dict(), indent=2), encoding="utf-8")
         stream = ExampleStream(
@@ -126,8 +167,9 @@ class Trainer:
         batches: Iterator[Example] = iter(loader)
         sums: dict[str, float] = {}
         since, start = 0, time.monotonic()
+        saved = self.step
         while self.step < self.config.steps:
-            parts = self._one_step(next(batches))
+            parts = self._one_step(_next(batches))
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             since += 1
@@ -137,10 +179,19 @@ class Trainer:
                 sums, since = {}, 0
             if self.step % save_every == 0 or self.step == self.config.steps:
                 self.seconds += now - start
-                start = now
+                start, saved = now, self.step
                 if self._writes:
                     self._save()
-            yield Progress(self.step, self.config.steps, "training")
+            try:
+                yield Progress(self.step, self.config.steps, "training")
+            except GeneratorExit:
+                self.seconds += time.monotonic() - start
+                if self._writes and saved != self.step:
+                    self._save()
+                raise
+        # a run that was killed between state and weights, or whose weights were taken away
+        if self._writes and _steps_of(self.weights_path) != self.step:
+            self._save()
         return self.weights_path
 
     def _one_step(self, example: Example) -> dict[str, Tensor]:
@@ -157,7 +208,7 @@ class Trainer:
     def _log(self, means: dict[str, float], seconds: float) -> None:
         samples = self.step * self.config.batch * self._devices
         rate = self.config.learning_rate * self.config.rate_factor(self.step - 1)
-        append_losses(self.folder / "log.csv", self.step, samples, seconds, rate, means)
+        append_losses(self.folder / _LOG, self.step, samples, seconds, rate, means)
 
     def _save(self) -> None:
         metadata = {"seconds": str(self.seconds), "config": self.state.network.config.to_json()}
@@ -177,3 +228,30 @@ class Trainer:
             raise TrainingError(
                 f"{self.folder}: the run there has a network of other sizes; choose another folder."
             )
+
+
+def _next(batches: Iterator[Example]) -> Example:
+    """Return the next mini-batch.
+
+    Raises
+    ------
+    TrainingError
+        If a process that draws scenes was ended from outside.
+    """
+    try:
+        return next(batches)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            "A process that draws scenes was ended from outside, perhaps for lack of memory; the same "
+            "command goes on from the last saved step, and --workers 0 draws in one process."
+        ) from error
+
+
+def _steps_of(weights: Path) -> int:
+    """Return the steps after which weights were saved; -1 where there are none that can be read."""
+    try:
+        return int(json.loads(load_tensors(weights)[1]["notes"])["steps"])
+    except (ModelError, KeyError, ValueError, TypeError):
+        return -1

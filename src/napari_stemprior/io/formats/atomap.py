@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from napari_stemprior import __version__
 from napari_stemprior.io.formats.subject import VACANCY, ExportSubject
 
 #: Matplotlib colours, one a sublattice in turn; vacancies are black.
@@ -34,6 +35,7 @@ def write_atomap(subject: ExportSubject, path: Path) -> None:
     memory = BytesIO()
     with h5py.File(memory, "w") as file:
         file.attrs["name"] = subject.name
+        file.attrs["written_by"] = f"napari-stemprior {__version__}"
         file.attrs["atom_lattice_type"] = "Atom_Lattice"
         file.attrs["pixel_separation"] = 0.8 / pixel_size
         for name in ("image_data", "original_image_data"):

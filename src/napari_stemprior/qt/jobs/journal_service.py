@@ -15,12 +15,14 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_stemprior.atoms.journal import Recovered, count_edits, read_head, read_journal
 from napari_stemprior.atoms.journal_keeper import FrameState, JournalKeeper, earlier_journals, put_away
+from napari_stemprior.atoms.journal_replay import Recovered, count_edits, read_head, read_journal
 from napari_stemprior.atoms.matching import median_spacing
+from napari_stemprior.errors import JournalError
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer
 from napari_stemprior.qt.session import Session
+from napari_stemprior.workflow.edit_context import EditContext
 
 #: Where journals go whose image has no folder of its own, or one that cannot be written to.
 FOLDER_VARIABLE = "STEMPRIOR_JOURNALS"
@@ -56,8 +58,12 @@ class JournalService(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_RETRY)
         self._timer.timeout.connect(self._retry)
+        self._contexts: dict[str, dict[str, Any]] = {}
+        self._seen: tuple[str, EditContext] | None = None
         session.image_changed.connect(self._on_image)
         session.atoms_changed.connect(self._bind)
+        for signal in _of_context(session):
+            signal.connect(self._on_context)
         self._on_image()
         self._bind()
 
@@ -66,6 +72,8 @@ class JournalService(QObject):
         self._timer.stop()
         self.session.image_changed.disconnect(self._on_image)
         self.session.atoms_changed.disconnect(self._bind)
+        for signal in _of_context(self.session):
+            signal.disconnect(self._on_context)
         for key, editor in self._bound.items():
             self._unbind(key, editor)
         self._bound.clear()
@@ -98,11 +106,15 @@ class JournalService(QObject):
             return
         path = self.offers[0]
         recovered = read_journal(path)
+        self._restore_context(recovered)
         editor = self.session.editor or self._new_editor(image, recovered)
         for frame, history in recovered.histories.items():
             editor.begin(frame, history, recovered.provenance[frame])
+        if recovered.damage:
+            kept = put_away(path, ".damaged")
+            show_warning(f"The journal was read in part: {recovered.damage}. It is kept as {kept}.")
         keeper = self._keeper
-        if keeper is not None and not keeper.failed:
+        if not recovered.damage and keeper is not None and not keeper.failed:
             keeper.sync()
             path.unlink()  # its steps are in the new journal now
         self._look()
@@ -120,6 +132,46 @@ class JournalService(QObject):
             self._look()
 
     # --- inside -------------------------------------------------------------------------------
+    def _restore_context(self, recovered: Recovered) -> None:
+        """Bring back calibration, prior and fit: without them the same atoms lie elsewhere in Å."""
+        session = self.session
+        if not recovered.context:  # a journal of format 1
+            if session.pixel_size is None or not np.isclose(session.pixel_size, recovered.pixel_size):
+                session.set_pixel_size(recovered.pixel_size)
+            return
+        try:
+            context = EditContext.from_dict(recovered.context)
+        except JournalError as error:
+            show_warning(str(error))
+            return
+        if context.pixel_size is not None:
+            session.set_pixel_size(context.pixel_size, context.pixel_size_from)
+        session.set_inverted(context.inverted)
+        if context.prior is not None:
+            session.set_prior(context.prior)
+        if context.fit is not None:
+            session.set_placed(context.fit)
+
+    def _on_context(self, *_: Any) -> None:
+        """Note what the edits of the chosen image belong to."""
+        session, image = self.session, self.session.image
+        if image is None:
+            return
+        key, placed = layer_id(image), session.placed
+        context = EditContext(
+            session.pixel_size,
+            session.pixel_size_from,
+            session.inverted,
+            session.chosen if placed is None else placed.whole,
+            placed,
+        )
+        if key in self._contexts and self._seen == (key, context):
+            return  # another frame of a stack
+        self._seen = key, context
+        self._contexts[key] = context.to_dict()
+        if key in self._keepers:
+            self._write(key, self._keepers[key].context_changed)
+
     def _new_editor(self, image: Image, recovered: Recovered) -> AtomEditor:
         yx = [h.rows[["y_px", "x_px"]].to_numpy(float) for h in recovered.histories.values() if len(h)]
         spacing = median_spacing(yx[0]) if yx else None
@@ -153,6 +205,7 @@ class JournalService(QObject):
         if image is None or editor is None:
             return
         key = layer_id(image)
+        self._on_context()
         old = self._bound.get(key)
         if old is editor:
             return
@@ -161,7 +214,10 @@ class JournalService(QObject):
         self._bound[key] = editor
         if key not in self._keepers:
             self._keepers[key] = JournalKeeper(
-                describe(image), stems(image), lambda: _states(self._bound[key])
+                describe(image),
+                stems(image),
+                lambda: _states(self._bound[key]),
+                lambda: self._contexts.get(key, {}),
             )
         keeper = self._keepers[key]
         handlers = (
@@ -244,6 +300,10 @@ _described: dict[str, Any] = {}
 
 def _signals(editor: AtomEditor) -> tuple[Any, Any, Any]:
     return editor.began, editor.recorded, editor.went
+
+
+def _of_context(session: Session) -> tuple[Any, ...]:
+    return session.image_changed, session.prior_changed, session.pose_changed
 
 
 def _states(editor: AtomEditor) -> list[FrameState]:

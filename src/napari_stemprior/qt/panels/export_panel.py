@@ -187,7 +187,11 @@ def _writing(
 ) -> Generator[Progress, None, Path]:
     """Write atoms and marked vacancies to a file."""
     yield Progress(0, 0, f"Writing {path.name}")
-    return export_atoms(table, path, image=micrograph.image, name=micrograph.name, key=form.key)
+    # the dialog has asked whether to replace a file; the micrograph itself is never replaced
+    return export_atoms(
+        table, path, image=micrograph.image, name=micrograph.name, key=form.key,
+        inputs=[micrograph.source], overwrite=True,
+    )  # fmt: skip
 
 
 def _saving(

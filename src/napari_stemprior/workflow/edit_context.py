@@ -1,0 +1,153 @@
+"""What edits belong to: calibration, prior and fit of an image; as plain values, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_stemprior.errors import JournalError
+from napari_stemprior.io.micrograph import checked_pixel_size
+from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
+from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.structure import Prior, Stack, StructurePrior, built_in, names
+from napari_stemprior.workflow.lattice_fit import LatticeFit
+
+
+@dataclass(frozen=True)
+class EditContext:
+    """Calibration, prior and fit of one image.
+
+    Parameters
+    ----------
+    pixel_size : float or None
+        Å/px.
+    pixel_size_from : str
+        ``"file"``, ``"given"`` or ``"lattice"``.
+    inverted : bool
+        Whether bright and dark are exchanged in what is analysed.
+    prior : StructurePrior, Stack or None
+    fit : LatticeFit, optional
+        Of that prior.
+    """
+
+    pixel_size: float | None = None
+    pixel_size_from: str = "file"
+    inverted: bool = False
+    prior: Prior | None = None
+    fit: LatticeFit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds exactly."""
+        return {
+            "pixel_size": self.pixel_size,
+            "pixel_size_from": self.pixel_size_from,
+            "inverted": self.inverted,
+            "prior": None if self.prior is None else prior_to_dict(self.prior),
+            "fit": None if self.fit is None or self.prior is None else _fit_to_dict(self.fit),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EditContext:
+        """Return what `to_dict` described.
+
+        Raises
+        ------
+        JournalError
+            If a field is missing or has the wrong form.
+        """
+        try:
+            size = values["pixel_size"]
+            prior = None if values["prior"] is None else _prior(values["prior"])
+            fit = None if prior is None or values["fit"] is None else _fit(values["fit"], prior)
+            return cls(
+                None if size is None else checked_pixel_size(float(size), "the journal"),
+                str(values["pixel_size_from"]),
+                bool(values["inverted"]),
+                prior,
+                fit,
+            )
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, StempriorError) as error:
+            raise JournalError(
+                f"The calibration and the fit in the journal are damaged ({error})."
+            ) from error
+
+
+def _prior(values: Mapping[str, Any]) -> Prior:
+    """Return the built-in prior where it is the same: it knows its atoms in space as well."""
+    name = values.get("name")
+    if name in names() and prior_to_dict(built_in(str(name))) == values:
+        return built_in(str(name))
+    return prior_from_dict(values)
+
+
+def _fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
+    field = fit.field
+    return {
+        "poses": [_pose_to_dict(pose) for pose in fit.poses],
+        "rivals": [_pose_to_dict(pose) for pose in fit.rivals],
+        "by_hand": fit.by_hand,
+        "field": None
+        if field is None
+        else {
+            "pose": _pose_to_dict(field.pose),
+            "error": float(field.error),
+            **{name: getattr(field, name).tolist() for name in _FIELD_ARRAYS},
+        },
+    }
+
+
+_FIELD_ARRAYS = ("rows", "columns_", "displacement", "reliability")
+
+
+def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
+    poses = tuple(_pose(pose) for pose in values["poses"])
+    stack = prior if isinstance(prior, Stack) else None
+    first = prior.layers[0] if isinstance(prior, Stack) else prior
+    assert isinstance(first, StructurePrior)
+    if len(poses) != (1 if stack is None else len(stack.layers)):
+        raise ValueError("as many poses as layers are needed")
+    field = None
+    if values["field"] is not None:
+        arrays = {name: np.array(values["field"][name], dtype=np.float64) for name in _FIELD_ARRAYS}
+        grid = (len(arrays["rows"]), len(arrays["columns_"]))
+        if arrays["displacement"].shape != (*grid, 2) or arrays["reliability"].shape != grid or min(grid) < 2:
+            raise ValueError("the displacements have another shape than their grid")
+        field = PoseField(_pose(values["field"]["pose"]), error=float(values["field"]["error"]), **arrays)
+    return LatticeFit(
+        pose=poses[0],
+        prior=first,
+        field=field,
+        stack=stack,
+        lower=poses[1:],
+        rivals=tuple(_pose(pose) for pose in values["rivals"]),
+        by_hand=bool(values["by_hand"]),
+    )
+
+
+def _pose_to_dict(pose: Pose) -> dict[str, Any]:
+    likelihood = pose.log_likelihood
+    return {
+        "affine": pose.affine.tolist(),
+        "origin": pose.origin.tolist(),
+        "score": float(pose.score),
+        "reservations": list(pose.reservations),
+        "log_likelihood": float(likelihood) if math.isfinite(likelihood) else None,
+    }
+
+
+def _pose(values: Mapping[str, Any]) -> Pose:
+    likelihood = values["log_likelihood"]
+    pose = Pose(
+        values["affine"],
+        values["origin"],
+        float(values["score"]),
+        tuple(str(sentence) for sentence in values["reservations"]),
+        math.nan if likelihood is None else float(likelihood),
+    )
+    if not (np.isfinite(pose.affine).all() and np.isfinite(pose.origin).all() and np.linalg.det(pose.affine)):
+        raise ValueError("a pose is not finite")
+    return pose
