@@ -92,6 +92,8 @@ class LatticeFit:
         """
         if self.sites is not None:
             return self.sites.inside(shape)
+        if self.field is not None:
+            return LatticeSites.of(self.prior.columns, *self.field.columns(self.layers[0], shape))
         return straight_sites(self, shape)
 
     def moved(self, change: Callable[[Pose, StructurePrior], Pose]) -> LatticeFit:
