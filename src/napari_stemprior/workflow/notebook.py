@@ -23,9 +23,9 @@ def fit_lattice(micrograph: Micrograph, prior: Prior) -> LatticeFit:
     Returns
     -------
     LatticeFit
-        The best pose (a (2, 2) matrix from Å to px, and an origin (y, x) in px), the field by which the
-        lattice follows strain, and the reservations. ``fit.pose.is_fit`` tells whether the lattice fits; the
-        best candidate is returned where it does not.
+        The poses (a (2, 2) matrix from Å to px, and an origin (y, x) in px, for each layer), the sites of the
+        lattice where it follows the strain, and the reservations. ``fit.is_fit`` tells whether the lattice
+        fits; the best candidate is returned where it does not.
 
     Raises
     ------
