@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stemprior.optics import Instrument
-    from napari_stemprior.optics.noise import NoiseChain
+    from napari_stemprior.optics.noise.noise_chain import NoiseChain
     from napari_stemprior.optics.reference_jobs import ReferenceJob
     from napari_stemprior.progress import Progress
     from napari_stemprior.structure import Prior
@@ -220,7 +220,7 @@ def _check(options: argparse.Namespace, instrument: Instrument) -> None:
         if options.phonons:
             raise InstrumentError("--phonons belongs to multislice; add --engine multislice.")
     elif options.scheduler is None:  # else it runs on other machines
-        from napari_stemprior.optics.abtem_import import check_abtem
+        from napari_stemprior.optics.multislice.abtem_import import check_abtem
 
         check_abtem()
 
@@ -229,7 +229,7 @@ def _noise(options: argparse.Namespace) -> NoiseChain | None:
     """Return shot noise, and what ``--scan-noise`` and ``--recording-artefacts`` add; lengths in Å."""
     if options.dose is None:
         return None
-    from napari_stemprior.optics.noise import NoiseChain, usual_noise, with_recording_artefacts
+    from napari_stemprior.optics.noise.noise_chain import NoiseChain, usual_noise, with_recording_artefacts
 
     chain = usual_noise(options.dose) if options.scan_noise else NoiseChain(options.dose)
     return with_recording_artefacts(chain) if options.recording_artefacts else chain

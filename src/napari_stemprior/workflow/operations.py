@@ -133,7 +133,7 @@ def _multislice_reference(
     thickness: float,
     quality: Literal["preview", "final"],
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    from napari_stemprior.optics.multislice_reference import multislice_reference
+    from napari_stemprior.optics.multislice.reference import multislice_reference
 
     return (
         yield from multislice_reference(
