@@ -156,6 +156,7 @@ def test_operators_against_a_name_are_said(tmp_path: Path) -> None:
         (SYMBOLS, "a Fe 0 0 0\nh H ? ? ?", {"Fe": 1}),
         (LABELS, "MgM1 0 0 0\nOW1 .5 0 0\nSE2 0 .5 0\nOH 0 0 .5", {"Mg": 1, "O": 2, "Se": 1}),
         (LABELS, "mo(1) 0 0 0\nWat1 .5 .5 .5", {"Mo": 1, "O": 1}),
+        (LABELS, "Nb0.8Zr0.2 0 0 0\nO1W .5 .5 .5\nC1B 0 .5 .5", {"Nb": 0.8, "Zr": 0.2, "O": 1, "C": 1}),
         ("label Cartn_x Cartn_y Cartn_z", "Fe 0 0 0\nO 2 2 2", {"Fe": 1, "O": 1}),
     ],
 )  # fmt: skip
@@ -184,6 +185,9 @@ def test_the_formula_tells_elements_from_labels(tmp_path: Path) -> None:
         (SYMBOLS, "Fe1 Fe inf 0 0", "not a number"),
         (SYMBOLS, "Fe1 Fe 1e400 0 0", "not a number"),
         (LABELS, "M1 0 0 0", "'M1' names no known element"),
+        (LABELS, "Nb,Zr 0 0 0", "'Nb,Zr' names several elements"),
+        (LABELS, "Al/Si1 0 0 0", "'Al/Si1' names several elements"),
+        (LABELS, "AlSi1 0 0 0", "'AlSi1' names several elements"),
         (LABELS, "Centre 0 0 0", "'Centre' names no known element"),
         (LABELS, "12 0 0 0", "'12' names no element"),
         ("fract_x fract_y fract_z", "0 0 0", "neither a type symbol nor a label"),

@@ -86,7 +86,8 @@ def read_cif(path: Path, block: str | None = None) -> CifCrystal:
     if block is None and len(blocks) > 1:
         remarks.append(
             f"the file holds {len(blocks)} structures, {', '.join(names[:6])}"
-            f"{' and more' if len(names) > 6 else ''}; {chosen.name} was read, name another block for another"
+            f"{' and more' if len(names) > 6 else ''}; {chosen.name} was read; "
+            "--block, or the list in the desk, takes another"
         )
     cell = _cell(chosen)
     check_cell(cell, path)

@@ -65,6 +65,8 @@ def content_of_label(label: str, elements: Collection[int] = ()) -> Content:
     SpeciesError
         With what is wrong with it.
     """
+    if re.search(r"[,/+&]|\.\d+[A-Z]", label) and _parts(label.strip().strip("()")):
+        return content_of_symbol(label)  # a mixed site, whose label says what is on it
     found = re.match(r"H2O|[A-Za-z]+", label.strip())
     if found is None:
         raise SpeciesError(f"the label {label!r} names no element; give type symbols")
