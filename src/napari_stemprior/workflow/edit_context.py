@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemprior.errors import JournalError
+from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.io.micrograph import checked_pixel_size
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
 from napari_stemprior.registration import Pose, PoseField
