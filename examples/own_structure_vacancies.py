@@ -1,6 +1,6 @@
 """Take the crystal from a CIF, segment a micrograph with it, and list the lattice sites that are empty.
 
-In the sample it finds the missing W columns; at that dose missing S2 columns stay filled.
+In the sample it finds the missing W columns; at that dose some missing S2 columns stay filled.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def main() -> None:
     micrograph = read_micrograph(options.image)
     prior = load_prior(options.structure)  # beam along c; load_prior(file, (1, 1, 0)) for another zone axis
     fit = fit_lattice(micrograph, prior)
-    if not fit.pose.is_fit:
+    if not fit.is_fit:
         raise SystemExit(f"{prior.name} does not fit {micrograph.name}.")
     segmenter = Segmenter()
     segmenter.set_image(micrograph.image, micrograph.pixel_size)
-    atoms = segmenter.segment(prior, pose=fit.whole_pose)
+    atoms = segmenter.segment(prior, fit=fit)
 
     sites = fit.lattice(micrograph.image.shape)  # places in px where the crystal has its columns
     distance = cKDTree(atoms.yx).query(sites.yx)[0] * micrograph.pixel_size
@@ -47,8 +47,8 @@ def main() -> None:
         {
             "y_px": sites.yx[empty, 0].round(3),
             "x_px": sites.yx[empty, 1].round(3),
-            "element": sites.elements[empty],
-            "site": sites.sites[empty],
+            "element": sites.element[empty],
+            "site": sites.site[empty],
         }
     )
     table.to_csv(options.output, index=False)

@@ -22,13 +22,11 @@ def main() -> None:
     micrograph = read_micrograph(options.image)  # image (H, W), pixel size in Å/px
     prior = load_prior(options.prior)
     fit = fit_lattice(micrograph, prior)
-    print(f"{prior.name} {'fits' if fit.pose.is_fit else 'does not fit'}", *fit.reservations)
+    print(f"{prior.name} {'fits' if fit.is_fit else 'does not fit'}", *fit.reservations)
 
-    if not fit.pose.is_fit:
-        prior = None  # the image alone
     segmenter = Segmenter("small", device="auto")
     segmenter.set_image(micrograph.image, micrograph.pixel_size)
-    atoms = segmenter.segment(prior, pose=None if prior is None else fit.whole_pose)
+    atoms = segmenter.segment(prior, fit=fit)  # with the image alone where the lattice does not fit
     export_atoms(atoms, options.output, shape=micrograph.image.shape, name=micrograph.name)
     print(f"{len(atoms)} atom columns in {options.output}")
 

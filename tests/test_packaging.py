@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -81,6 +82,21 @@ def test_the_forge_runs_the_checks_of_make_lint(workflow: dict) -> None:
     assert lint is not None
     wanted = [line.strip().removeprefix("$(BIN)/") for line in lint[1].splitlines()]
     assert [line for line in wanted if line not in steps] == []
+
+
+def test_the_picture_of_the_rooms_shows_the_contract() -> None:
+    figure = runpy.run_path(str(ROOT / "docs" / "make_rooms_figure.py"))
+    assert figure["OUTPUT"].read_text(encoding="utf-8") == figure["drawn"](), (
+        "the rooms have changed: python docs/make_rooms_figure.py"
+    )
+
+
+def test_what_the_guide_for_contributors_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "napari_stemprior"
+    named = re.findall(r"`([\w./-]+/[\w.]*)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not ((ROOT / name).exists() or (package / name).exists())] == []
 
 
 def test_the_hooks_run_before_a_commit() -> None:

@@ -48,10 +48,9 @@ from napari_stemprior.atomic_write import replaced
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.site_prediction import place
 from napari_stemprior.io import read_micrograph
-from napari_stemprior.registration import Pose, fit_pixel_size
-from napari_stemprior.structure import StructurePrior, built_in
+from napari_stemprior.registration import LatticeFit, fit_pixel_size
+from napari_stemprior.structure import built_in
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Not part of the project; the pictures drawn from them name their source.
@@ -230,7 +229,7 @@ def draw_real(case: RealCase, segmenter: Segmenter, path: Path) -> dict[str, Any
     pixel_size, _ = fit_pixel_size(image, prior, guess=stated)
     segmenter.set_image(image, pixel_size)
     found = segmenter.segment(prior)
-    sites = seen_sites(image, pixel_size, prior, segmenter.pose)
+    sites = seen_sites(image.shape, segmenter.fit)
     marks = by_source(found, sites)
     log = laplacian_of_gaussian(image, pixel_size, prior)
     other = compared(found.atoms.yx, log.yx, pixel_size, shape)
@@ -259,7 +258,7 @@ def draw_real(case: RealCase, segmenter: Segmenter, path: Path) -> dict[str, Any
     fits = found.provenance["prior_fits"]
     caption = (
         f"{case.file.name} ({case.source}), prior {prior.name}: {said}{pixel_size:.4g} by the lattice, "
-        f"{'pose score ' + format(segmenter.pose.score, '.2f') if segmenter.pose else 'no fit'}; "
+        f"{'pose score ' + format(segmenter.fit.pose.score, '.2f') if segmenter.fit else 'no fit'}; "
         f"network {segmenter.name}. No truth is known.\n"
         f"Whole: {total[SEEN]} atoms seen in the image, {total[LEANT]} on the prior alone, "
         f"{total[REVIEW]} of them for review, {total[EMPTY]} sites left empty.\n"
@@ -276,7 +275,7 @@ def draw_real(case: RealCase, segmenter: Segmenter, path: Path) -> dict[str, Any
         "prior_fits": fits,
         "stated_pixel_size": stated or np.nan,
         "pixel_size": pixel_size,
-        "pose_score": segmenter.pose.score if segmenter.pose else np.nan,
+        "pose_score": segmenter.fit.pose.score if segmenter.fit else np.nan,
         "atoms": len(found.atoms),
         "seen": total[SEEN],
         "on_prior_alone": total[LEANT],
@@ -289,17 +288,12 @@ def draw_real(case: RealCase, segmenter: Segmenter, path: Path) -> dict[str, Any
     }
 
 
-def seen_sites(
-    image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose | None
-) -> NDArray[np.float64]:
+def seen_sites(shape: tuple[int, ...], fit: LatticeFit | None) -> NDArray[np.float64]:
     """List the (M, 2) pixels of the sites of all grains where the lattice is seen; none without a fit."""
-    if pose is None:
+    if fit is None or fit.sites is None:
         return np.empty((0, 2))
-    placed = place(image, pixel_size, prior, pose)
-    if placed is None:
-        return np.empty((0, 2))
-    inside = ((placed.positions >= 0) & (placed.positions <= np.array(image.shape) - 1)).all(axis=1)
-    return placed.positions[inside & (placed.reliability >= _RELIABLE)]
+    inside = ((fit.sites.yx >= 0) & (fit.sites.yx <= np.array(shape) - 1)).all(axis=1)
+    return fit.sites.yx[inside & (fit.sites.reliability >= _RELIABLE)]
 
 
 def _ordered(handles: list[Any], names: tuple[str, ...]) -> list[Any]:

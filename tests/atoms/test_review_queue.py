@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.review_queue import Pace, ReviewQueue, empty, in_words, rank
+from napari_stemprior.atoms.site_occupancy import SiteOccupancy
+from napari_stemprior.structure import built_in
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 SHAPE, SIZE = (120, 130), 0.2
+CELL = built_in("MoS2").columns[:2]
 RNG = np.random.default_rng(0)
 
 
@@ -16,9 +21,8 @@ def lattice(bend=0.0):
     """A square lattice of two elements, 10 px apart, the second on the diagonals."""
     g = np.stack(np.meshgrid(np.arange(10, 115, 10), np.arange(10, 125, 10), indexing="ij"), -1)
     g = g.reshape(-1, 2).astype(float)
-    element = np.where((g.sum(1) // 10) % 2 == 0, "Mo", "S")
-    yx = g + bend * np.sin(g[:, ::-1] / 40)
-    return LatticeSites(yx, element, np.char.add(element, "1"), np.zeros(len(g), int), np.ones(len(g)))
+    column = np.where((g.sum(1) // 10) % 2 == 0, 0, 1)
+    return LatticeSites.of(CELL, g + bend * np.sin(g[:, ::-1] / 40), column)
 
 
 def atoms_of(sites, **changes):
@@ -89,12 +93,12 @@ def test_an_empty_site_is_found_and_a_bright_one_comes_first():
     found = rank(rows[keep], SHAPE, SIZE, sites, bright[keep], bright)
     assert [d.site for d in found] == [missed, dark]
     assert found[0].reasons[0].startswith("bright, yet no atom")
-    assert empty(rows[keep], Occupancy(sites)).nonzero()[0].tolist() == [dark, missed]
+    assert empty(rows[keep], SiteOccupancy(sites)).nonzero()[0].tolist() == [dark, missed]
 
 
 def test_where_the_lattice_is_not_seen_it_has_no_say():
     sites = lattice()
-    faint = LatticeSites(sites.yx, sites.element, sites.site, sites.layer, np.full(len(sites), 0.2))
+    faint = replace(sites, reliability=np.full(len(sites), 0.2))
     rows = atoms_of(sites)[5:]
     rows.loc[20, "x_px"] += 3.5
     assert rank(rows, SHAPE, SIZE, faint) == []
@@ -116,13 +120,8 @@ def test_sites_follow_a_bent_lattice_but_not_a_single_atom():
 
 def test_layers_are_compared_with_their_own():
     top = lattice()
-    low = LatticeSites(top.yx + 5, top.element, top.site, top.layer + 1, top.reliability)
-    both = LatticeSites(
-        *(
-            np.concatenate([getattr(top, f), getattr(low, f)])
-            for f in ("yx", "element", "site", "layer", "reliability")
-        )
-    )
+    low = replace(top, yx=top.yx + 5, layer=top.layer + 1)
+    both = top.joined(low)
     rows = pd.concat([atoms_of(top), atoms_of(low).assign(layer=1)], ignore_index=True)
     rows["atom_id"] = np.arange(len(rows))
     assert rank(rows, SHAPE, SIZE, both) == []
@@ -135,7 +134,7 @@ def test_what_is_settled_leaves_the_queue():
     sites = lattice()
     rows = atoms_of(sites, status=([3, 5, 7], "review"), confidence=([3, 5, 7], [0.5, 0.1, 0.3]))
     rows = rows.drop(index=60).reset_index(drop=True)
-    queue = ReviewQueue(rank(rows, SHAPE, SIZE, sites), Occupancy(sites))
+    queue = ReviewQueue(rank(rows, SHAPE, SIZE, sites), SiteOccupancy(sites))
     assert len(queue) == 4
     assert queue.waiting(rows) == [0, 1, 2, 3]
     rows.loc[5, "status"] = "accepted"
@@ -155,7 +154,7 @@ def test_the_empty_sites_are_kept_up_to_date(steps, n):
     sites = lattice()
     rng = np.random.default_rng(n)
     ids, yx = np.arange(n), sites.yx[rng.choice(len(sites), n, replace=False)] + rng.normal(0, 2, (n, 2))
-    occupancy = Occupancy(sites)
+    occupancy = SiteOccupancy(sites)
     for action, seed in [("none", 0), *steps]:
         rng = np.random.default_rng(seed)
         chosen = rng.integers(0, max(len(ids), 1), 2)

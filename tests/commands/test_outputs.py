@@ -1,4 +1,4 @@
-"""No output is ever an input, and a foreign file is replaced only where a person says so."""
+"""No output is ever an input, and a foreign file is replaced only where a person asks for it."""
 
 import os
 import shutil

@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.decoding import Sites, decode
+from napari_stemprior.inference.decoding import decode
 from napari_stemprior.inference.tiles import OVERLAP, TILE, Answer, tile_starts
+from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.training.examples import targets
+
+
+def registered(yx: np.ndarray, layer: np.ndarray | None = None) -> LatticeSites:
+    none = np.zeros(len(yx), np.int64)
+    return LatticeSites(yx, none, none if layer is None else layer, np.ones(len(yx)))
 
 
 def answer_for(yx: np.ndarray, hidden: np.ndarray, side: int = 96) -> Answer:
@@ -72,7 +78,7 @@ def test_columns_that_leave_no_trace_have_no_evidence() -> None:
     faint = faint[(faint < 92).all(axis=1)]
     yx = np.concatenate([bright, faint])
     kind = np.repeat([0, 1], [len(bright), len(faint)])
-    sites = Sites(yx, kind, np.zeros(len(yx), bool))
+    sites = registered(yx)
     answer = answer_for(yx, np.zeros(len(yx), int))
     probability = answer.probability.numpy()
     y, x = np.indices((96, 96))
@@ -82,7 +88,9 @@ def test_columns_that_leave_no_trace_have_no_evidence() -> None:
         image = np.full((96, 96), 5.0)
         for place, value in zip(yx, np.where(kind == 0, 60.0, height), strict=True):
             image += value * np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / (2 * 1.6**2))
-        peaks = decode(answer, probability, probability, sites, image=rng.poisson(image).astype(np.float32))
+        peaks = decode(
+            answer, probability, probability, sites, kind, image=rng.poisson(image).astype(np.float32)
+        )
         nearest = cKDTree(yx).query(peaks.yx)[1]
         return np.array([np.median(peaks.evidence[kind[nearest] == k]) for k in (0, 1)])
 
@@ -130,8 +138,8 @@ def test_columns_nearer_than_the_prior_allows_are_one() -> None:
     answer = answer_for(yx, np.zeros(3, int))
     probability = answer.probability.numpy().copy()
     probability[:, :, 42:50] *= 0.9
-    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool), closest=2.0)
-    peaks = decode(answer, probability, probability, sites)
+    sites = registered(yx[:1])
+    peaks = decode(answer, probability, probability, sites, closest=2.0)
     assert len(peaks.yx) == 2
     np.testing.assert_allclose(sorted(peaks.yx[:, 1]), [40.0, 60.0], atol=0.1)
 
@@ -143,13 +151,13 @@ def test_a_column_is_not_lost_to_one_that_is_no_column() -> None:
     probability = answer.probability.numpy().copy()
     for row, height in ((40, 0.7), (44, 0.8), (48, 1.0)):
         probability[:, row - 2 : row + 2] *= height
-    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool), closest=2.0)
+    sites = registered(yx[:1])
     for turned in (False, True):
         maps = np.flip(probability, 1) if turned else probability
         turned_answer = Answer(
             torch.from_numpy(maps.copy()), torch.zeros_like(answer.offset), answer.variance, answer.site
         )
-        peaks = decode(turned_answer, maps, maps, sites)
+        peaks = decode(turned_answer, maps, maps, sites, closest=2.0)
         rows = 95 - peaks.yx[:, 0] if turned else peaks.yx[:, 0]
         np.testing.assert_allclose(sorted(rows), [40.0, 48.0], atol=0.3)
 
@@ -158,7 +166,7 @@ def test_a_prior_of_one_layer_hides_nothing() -> None:
     yx = np.array([[40.0, 40.0], [60.0, 60.0]])
     answer = answer_for(yx, np.array([0, 1]))
     probability = answer.probability.numpy()
-    sites = Sites(yx[:1], np.zeros(1, np.int64), np.zeros(1, bool))
+    sites = registered(yx[:1])
     assert len(decode(answer, probability, probability, sites).yx) == 1
     assert len(decode(answer, probability, probability).yx) == 2
 
@@ -172,6 +180,6 @@ def test_registered_sites_tell_a_hidden_column_from_the_one_beside_it() -> None:
     step = np.array([0.0, 1.0])
     for distance, count in ((2.1, 4), (1.0, 2)):
         places = np.concatenate([yx - 0.5 * step, yx + (distance - 0.5) * step])
-        sites = Sites(places, np.zeros(4, np.int64), np.arange(4) >= 2)
+        sites = registered(places, np.arange(4) // 2)
         assert len(decode(answer, probability, probability, sites).yx) == count
     assert len(decode(answer, probability, probability).yx) == 2

@@ -19,7 +19,6 @@ from napari_stemprior.inference import Segmenter, available_models
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.segmenter import _labels
-from napari_stemprior.inference.site_prediction import Placement
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise import NoiseChain
@@ -27,6 +26,7 @@ from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 PIXEL = 0.16
 SHAPE = (200, 220)
@@ -115,14 +115,13 @@ def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) ->
     alone = segmenter.segment(None)
     np.testing.assert_allclose(wrong.yx, alone.yx)
     assert wrong.provenance["prior_fits"] is False
-    assert segmenter.pose is None
+    assert segmenter.fit is None
 
 
 def test_an_atom_that_nothing_names_is_unknown(segmenter: Segmenter, prior: StructurePrior) -> None:
-    elsewhere = Pose.from_angle(11.0, PIXEL, (9.0, 13.0))  # off every column: no site is near any atom
-    placed = Placement(elsewhere, np.array([[5.0, 5.0]]), np.array([0]), np.ones(1))
+    sites = LatticeSites.of(prior.columns, np.array([[5.0, 5.0]]), np.array([0]))
     labels = _labels(
-        np.array([[90.0, 90.0], [5.0, 5.0]]), np.zeros(2, bool), np.array([-1, -1]), prior, placed, PIXEL
+        np.array([[90.0, 90.0], [5.0, 5.0]]), np.zeros(2, bool), np.array([-1, -1]), prior, sites, PIXEL
     )
     assert labels["element"] == ["X", "Mo"]
     assert labels["site"] == ["", "Mo1"]

@@ -14,9 +14,8 @@ from napari_stemprior.qt.layers.atom_layers import (
     layer_from_micrographs,
     new_atoms_layer,
 )
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import built_in
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 POSE = Pose.from_angle(0.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
 
@@ -41,7 +40,7 @@ class Bench:
         data, meta, _ = layer_from_micrographs([Micrograph(bright, PIXEL_SIZE, "flake")])[0]
         image = self.viewer.add_layer(Image(data, **meta)) if image is None else image
         self.session.set_prior(prior)
-        self.session.set_placed(LatticeFit(POSE, prior))
+        self.session.set_fit(LatticeFit(prior, (POSE,)))
         self.viewer.add_layer(new_atoms_layer(image, PIXEL_SIZE, 1.0))
         self.gap = int(np.argmin(np.hypot(*(yx - (40, 50)).T)))
         keep = np.arange(len(yx)) != self.gap

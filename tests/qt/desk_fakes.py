@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from napari.layers import Image
 
@@ -10,9 +12,10 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics.montage import Montage
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
-from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.registration import LatticeFit, Pose, PoseField
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import built_in, names
+from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.workflow.operations import Operations
 
 PIXEL_SIZE = 0.2
@@ -25,19 +28,20 @@ class FakeSegmenter:
 
     def __init__(self, model: str, device: str) -> None:
         self.model, self.device = model, device
-        self.pose = None
+        self.fit = None
         self.prepared = None
 
     def set_image(self, image, pixel_size):
         self.shape, self.pixel_size = image.shape, pixel_size
 
-    def steps(self, prior, *, trust=1.0, pose=None):
+    def steps(self, prior, *, trust=1.0, fit=None):
         for i in range(3):
             yield Progress(i, 3, "Segmenting")
+        self.fit = None
         if prior is None:
             return AtomTable.from_positions([(10, 10), (10, 30), (30, 10), (30, 30)], self.pixel_size)
-        self.pose = pose or POSE
-        yx, index = self.pose.columns(prior, self.shape)
+        self.fit = fit or LatticeFit(prior, (POSE,))
+        yx, index = self.fit.pose.columns(prior, self.shape)
         confidence = np.linspace(0.3, 1.0, len(yx))
         return AtomTable.from_positions(
             yx,
@@ -50,8 +54,8 @@ class FakeSegmenter:
         )
 
 
-def fake_register(image, pixel_size, prior):
-    return [Pose(POSE.affine, POSE.origin, 0.2), POSE]
+def fake_fit_lattice(image, pixel_size, prior):
+    return fake_follow_lattice(image, pixel_size, LatticeFit(prior, (POSE,)))
 
 
 def fake_fit_pixel_size(image, prior):
@@ -66,16 +70,19 @@ def fake_load_prior(name, zone_axis):
     return built_in(name)
 
 
-def fake_pose_field(image, pixel_size, prior, pose):
-    """A field that moves every column by half a pixel along x, and sees the left half alone."""
+def fake_follow_lattice(image, pixel_size, fit):
+    """Every column is moved by half a pixel along x, and the left half alone is seen."""
     rows, columns = np.array([0.0, SHAPE[0]]), np.array([0.0, SHAPE[1] / 2, SHAPE[1]])
     displacement = np.zeros((2, 3, 2))
     displacement[..., 1] = 0.5
-    return PoseField(pose, rows, columns, displacement, np.array([[1.0, 1.0, 0.0]] * 2), 0.01)
+    field = PoseField(fit.pose, rows, columns, displacement, np.array([[1.0, 1.0, 0.0]] * 2), 0.01)
+    yx, column, reliability = field.columns(fit.layers[0], SHAPE)
+    return replace(fit, sites=LatticeSites.of(fit.layers[0].columns, yx, column, reliability), field=field)
 
 
-def fake_refine_pose(image, pixel_size, prior, pose):
-    return Pose(pose.affine, pose.origin + np.array((0.0, 1.0)), 0.8)
+def fake_refine_fit(image, pixel_size, fit):
+    poses = tuple(Pose(pose.affine, pose.origin + np.array((0.0, 1.0)), 0.8) for pose in fit.poses)
+    return LatticeFit(fit.prior, poses)
 
 
 def fake_rank_priors(image, pixel_size, priors):
@@ -104,10 +111,10 @@ def fake_operations(**changes) -> Operations:
     given = {
         "prior_groups": lambda: {"Layers": names()},
         "load_prior": fake_load_prior,
-        "register": fake_register,
+        "fit_lattice": fake_fit_lattice,
+        "follow_lattice": fake_follow_lattice,
         "fit_pixel_size": fake_fit_pixel_size,
-        "pose_field": fake_pose_field,
-        "refine_pose": fake_refine_pose,
+        "refine_fit": fake_refine_fit,
         "rank_priors": fake_rank_priors,
         "multislice_reference": fake_multislice,
         "montage": fake_montage,

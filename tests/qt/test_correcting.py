@@ -109,7 +109,7 @@ def test_every_quantity_colours_every_atom_and_has_a_legend(bench):
 
 def test_displacement_without_a_lattice_says_so(bench):
     bench.fill()
-    bench.session.set_placed(None)
+    bench.session.set_fit(None)
     see = bench.panel.display
     see.quantity.setCurrentIndex(QUANTITIES.index(DISPLACEMENT))
     assert "Fit the lattice" in see.legend.names.text()

@@ -1,14 +1,16 @@
 """The first three panels on a viewer without a window: what can be pressed, and what pressing it does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from desk_bench import Desk, said, why_not
-from desk_fakes import PIXEL_SIZE, SHAPE, add_image
+from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image
 from napari.layers import Image
 from qtpy.QtCore import QObject
 
 from napari_stemprior.errors import PixelSizeError
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def test_the_lattice_is_fitted_and_drawn(make, viewer):
 
 
 def test_no_fit_is_said_and_not_drawn(make, viewer):
-    desk = make(register=lambda *a: [Pose(np.eye(2), np.zeros(2), 0.3)])
+    desk = make(fit_lattice=lambda image, size, prior: LatticeFit(prior, (replace(POSE, score=0.3),)))
     add_image(viewer)
     desk.prior_panel.pick("MoS2")
     desk.press(desk.prior_panel.fit)

@@ -42,9 +42,9 @@ def test_the_settings_of_step_four_reach_the_network(make, viewer):
             super().__init__(model, device)
             seen.update(model=model, device=device)
 
-        def steps(self, prior, *, trust=1.0, pose=None):
-            seen.update(prior=prior, trust=trust, pose=pose)
-            return (yield from super().steps(prior, trust=trust, pose=pose))
+        def steps(self, prior, *, trust=1.0, fit=None):
+            seen.update(prior=prior, trust=trust, fit=fit)
+            return (yield from super().steps(prior, trust=trust, fit=fit))
 
     desk = make(segmenter=Watched)
     add_image(viewer)
@@ -56,11 +56,11 @@ def test_the_settings_of_step_four_reach_the_network(make, viewer):
     desk.press(panel.segment)
     assert seen["prior"] is desk.session.prior
     assert (seen["model"], seen["device"], seen["trust"]) == ("small", "cpu", 0.25)
-    assert seen["pose"].score == 0.9
+    assert seen["fit"].pose.score == 0.9
     panel.alone.setChecked(True)
     desk.press(panel.segment)
     assert seen["prior"] is None
-    assert seen["pose"] is None
+    assert seen["fit"] is None
 
 
 def test_a_failure_is_told_and_the_button_comes_back(make, viewer):
@@ -80,11 +80,11 @@ def test_a_run_can_be_cancelled_and_a_second_one_is_refused(make, viewer, qtbot)
     gate = threading.Event()
 
     class Slow(FakeSegmenter):
-        def steps(self, prior, *, trust=1.0, pose=None):
+        def steps(self, prior, *, trust=1.0, fit=None):
             yield Progress(0, 2, "Slow")
             gate.wait(60)
             yield Progress(1, 2, "Slow")
-            return (yield from super().steps(prior, trust=trust, pose=pose))
+            return (yield from super().steps(prior, trust=trust, fit=fit))
 
     desk = make(segmenter=Slow)
     add_image(viewer)
@@ -105,10 +105,10 @@ def test_a_desk_that_is_closed_during_a_run_takes_no_atoms(make, viewer, qtbot):
     gate = threading.Event()
 
     class Slow(FakeSegmenter):
-        def steps(self, prior, *, trust=1.0, pose=None):
+        def steps(self, prior, *, trust=1.0, fit=None):
             yield Progress(0, 2, "Slow")
             gate.wait(60)
-            return (yield from super().steps(prior, trust=trust, pose=pose))
+            return (yield from super().steps(prior, trust=trust, fit=fit))
 
     desk = make(segmenter=Slow)
     add_image(viewer)

@@ -14,9 +14,8 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.jobs.journal_service import JournalService, describe
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs, new_atoms_layer
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import Pose, PoseField
+from napari_stemprior.registration import LatticeFit, Pose, PoseField
 from napari_stemprior.structure import built_in
-from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
 
 
 class Desk:
@@ -196,7 +195,7 @@ def placed_prior(size):
     field = PoseField(
         pose, np.arange(3.0) * 9, np.arange(4.0) * 9, np.full((3, 4, 2), 0.1), np.ones((3, 4)), 0.01
     )
-    return prior, LatticeFit(pose, prior, field=field, rivals=(Pose.from_angle(41.0, size, score=0.6),))
+    return prior, LatticeFit(prior, (pose,), field=field, rivals=(Pose.from_angle(41.0, size, score=0.6),))
 
 
 def test_calibration_prior_and_fit_come_back(desk):
@@ -206,7 +205,7 @@ def test_calibration_prior_and_fit_come_back(desk):
     first.session.set_pixel_size(fitted, "lattice")
     prior, fit = placed_prior(fitted)
     first.session.set_prior(prior)
-    first.session.set_placed(fit)
+    first.session.set_fit(fit)
     table = first.editor.table()
     first.close()
     again = desk(segmented=False)
@@ -215,15 +214,16 @@ def test_calibration_prior_and_fit_come_back(desk):
     assert again.session.pixel_size == pytest.approx(fitted)
     assert again.session.pixel_size_from == "lattice"
     assert again.session.chosen == prior
-    back = again.session.placed
-    assert same_place(back, fit)
+    back = again.session.fit
+    assert back.same_place(fit)
+    np.testing.assert_allclose(back.lattice(SHAPE).yx, fit.lattice(SHAPE).yx)
     assert back.rivals[0].score == 0.6
     np.testing.assert_array_equal(back.field.displacement, fit.field.displacement)
     np.testing.assert_allclose(again.editor.table().yx_angstrom, table.yx_angstrom)
     again.close()
     once_more = desk(segmented=False)
     once_more.service.restore()
-    assert same_place(once_more.session.placed, fit), "it goes on from journal to journal"
+    assert once_more.session.fit.same_place(fit), "it goes on from journal to journal"
 
 
 def test_a_damaged_journal_is_told_and_kept(desk, journals):

@@ -1,5 +1,7 @@
 """Laying the lattice by hand, on a viewer without a window."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, fake_operations
@@ -14,7 +16,7 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import built_in, load_prior
 
 
@@ -69,9 +71,9 @@ def test_dragging_begins_in_the_middle_and_moves_the_lattice(make, viewer):
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9, err_msg="moved by the drag and whole cells")
     np.testing.assert_allclose(session.pose.affine, before.affine)
     np.testing.assert_allclose(layer.affine.affine_matrix, np.eye(3))
-    np.testing.assert_allclose(layer.data, session.placed.lattice(SHAPE).yx)
-    assert session.placed.by_hand
-    assert session.fitted_pose is None, "nobody has judged it"
+    np.testing.assert_allclose(layer.data, session.fit.lattice(SHAPE).yx)
+    assert session.fit.by_hand
+    assert session.known_fit is None, "nobody has judged it"
     panel.drag.setChecked(False)
     assert layer.mouse_pan
     assert not layer.mouse_drag_callbacks
@@ -86,7 +88,7 @@ def lattice_steps(session, shift):
 def test_shift_turns_and_control_scales_about_where_it_was_moved_last(make, viewer):
     panel = make()
     session = panel.session
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     panel.drag.setChecked(True)
     layer = session.overlay
     drag(viewer, layer, (40, 50), (41, 50))
@@ -105,19 +107,19 @@ def test_shift_turns_and_control_scales_about_where_it_was_moved_last(make, view
 def test_a_click_and_other_buttons_change_nothing(make, viewer):
     panel = make()
     session = panel.session
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     panel.drag.setChecked(True)
     drag(viewer, session.overlay, (40, 50), (40, 50))
     assert session.pose is POSE
-    assert session.fitted_pose is POSE
+    assert session.known_fit.pose is POSE
 
 
 def test_numbers_are_typed(make, viewer):
     panel = make()
     session = panel.session
     assert not panel.angle.isEnabled()
-    session.set_pose(Pose(POSE.affine @ np.array([[1, 0.02], [0, 1]]), POSE.origin, 0.9), session.prior)
-    sheared = session.pose
+    sheared = Pose(POSE.affine @ np.array([[1, 0.02], [0, 1]]), POSE.origin, 0.9)
+    session.set_fit(LatticeFit(session.prior, (sheared,)))
     assert panel.angle.value() == pytest.approx(POSE.angle)
     assert panel.offset_x.value() == pytest.approx(POSE.origin[1] * PIXEL_SIZE)
     panel.angle.setValue(10.0)
@@ -139,14 +141,14 @@ def test_numbers_are_typed(make, viewer):
 def test_refining_tells_what_changed(make, viewer, qtbot):
     panel = make()
     session = panel.session
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     panel.angle.setValue(9.0)
     notification_manager.records.clear()
     panel.refine_pose.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
     assert session.pose.score == 0.8
-    assert not session.placed.by_hand
-    assert session.placed.field is not None, "the refined lattice follows strain"
+    assert not session.fit.by_hand
+    assert session.fit.field is not None, "the refined lattice follows strain"
     message = notification_manager.records[-1].message
     assert "score 0.80" in message
     assert f"moved by {PIXEL_SIZE:.2f} Å" in message
@@ -157,12 +159,12 @@ def test_refining_tells_what_changed(make, viewer, qtbot):
 
 
 def test_a_refinement_that_fails_says_what_to_do(make, viewer, qtbot):
-    panel = make(refine_pose=lambda image, size, prior, pose: Pose(pose.affine, pose.origin, 0.1))
-    panel.session.set_pose(POSE, panel.session.prior)
+    panel = make(refine_fit=lambda image, size, fit: LatticeFit(fit.prior, (replace(fit.pose, score=0.1),)))
+    panel.session.set_fit(LatticeFit(panel.session.prior, (POSE,)))
     panel.refine_pose.click()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
     assert "does not fit there" in notification_manager.records[-1].message
-    assert panel.session.placed.field is None
+    assert panel.session.fit.field is None
 
 
 def test_another_layer_another_image_and_a_removed_overlay_end_the_mode(make, viewer):
@@ -189,10 +191,10 @@ def test_the_layers_of_a_stack_move_together(make, viewer):
     session = panel.session
     session.set_prior(load_prior("MoS2/WS2 twist 5"))
     panel.drag.setChecked(True)
-    first, second = session.placed.poses
+    first, second = session.fit.poses
     assert (second.angle - first.angle) % 360 in (pytest.approx(5.0), pytest.approx(355.0))
-    assert set(session.placed.lattice(SHAPE).layers) == {0, 1}
+    assert set(session.fit.lattice(SHAPE).layer) == {0, 1}
     panel.angle.setValue(12.0)
-    turned = session.placed.poses
+    turned = session.fit.poses
     assert turned[0].angle == pytest.approx(12.0)
     assert turned[1].angle - turned[0].angle == pytest.approx(second.angle - first.angle)

@@ -15,9 +15,8 @@ from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.recording import PreparedImage, inverted, prepare
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import built_in
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 LARGER = Pose.from_angle(7.0, 1.05 * PIXEL_SIZE, (5.0, 9.0), score=0.9)
 
@@ -121,11 +120,11 @@ def test_inverting_changes_what_is_analysed_and_not_the_layer(make, viewer):
     make.finish()
     assert "tick the box below" in box.said.text()
     session.set_prior(built_in("MoS2"))
-    session.set_placed(LatticeFit(LARGER, session.prior))
+    session.set_fit(LatticeFit(session.prior, (LARGER,)))
     box.invert.click()
     make.finish()
     assert "dark" not in box.said.text()
-    assert session.placed is None, "it was fitted to the other contrast"
+    assert session.fit is None, "it was fitted to the other contrast"
     np.testing.assert_array_equal(layer.data, pixels)
     np.testing.assert_array_equal(session.micrograph().image, inverted(pixels))
     np.testing.assert_array_equal(session.recording().image, pixels)
@@ -157,7 +156,7 @@ def test_a_pair_is_saved_as_it_was_analysed(make, viewer, tmp_path):
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_fit_calibrates_the_image_if_that_is_wanted(make, viewer, wanted):
-    panel = make(register=lambda *a: [LARGER], pose_field=lambda *a: None)
+    panel = make(fit_lattice=lambda image, size, prior: LatticeFit(prior, (LARGER,)))
     prior_panel = make(PriorPanel)
     session, image = panel.session, add_image(viewer)
     camera = viewer.scene.camera

@@ -16,6 +16,7 @@ from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.layers.comparison import ComparisonMode
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.session import Session
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import built_in, load_prior
 from napari_stemprior.workflow.operations import Operations
 
@@ -56,7 +57,7 @@ def make(qtbot, viewer):
 def shown(make):
     """A panel whose fast reference is shown."""
     panel = make()
-    panel.session.set_pose(POSE, panel.session.prior)
+    panel.session.set_fit(LatticeFit(panel.session.prior, (POSE,)))
     panel.simulate.click()
     panel.idle()
     return panel
@@ -177,7 +178,7 @@ def test_multislice_shows_a_preview_and_refines_it_beside_other_work(make, viewe
         )
 
     panel = make(multislice_reference=slow)
-    panel.session.set_pose(POSE, panel.session.prior)
+    panel.session.set_fit(LatticeFit(panel.session.prior, (POSE,)))
     panel.engine.setCurrentIndex(1)
     panel.simulate.click()
     qtbot.waitUntil(lambda: panel.comparison.layer is not None, timeout=60_000)

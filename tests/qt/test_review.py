@@ -6,9 +6,8 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.layers.atom_layers import new_atoms_layer
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import built_in
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def test_an_empty_site_is_a_place_to_look_at(viewer, session, review):
     prior = built_in("MoS2")
     pose = Pose.from_angle(0.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
     session.set_prior(prior)
-    session.set_placed(LatticeFit(pose, prior))
+    session.set_fit(LatticeFit(prior, (pose,)))
     yx, index = pose.columns(prior, (80, 100))
     gap = int(np.argmin(np.hypot(*(yx - (40, 50)).T)))
     keep = np.arange(len(yx)) != gap

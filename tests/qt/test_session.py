@@ -12,7 +12,7 @@ from napari_stemprior.progress import drain
 from napari_stemprior.qt.layers.atom_layers import owner_of, pixel_size_of, role_of
 from napari_stemprior.qt.layers.comparison import Comparison
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import built_in, load_prior
 from napari_stemprior.structure.library import build_atoms, entries
 from napari_stemprior.workflow.reference import Reference, ReferenceSettings
@@ -22,7 +22,7 @@ from napari_stemprior.workflow.segment import SegmentSettings, segment
 def segmented(session, **settings):
     choice = SegmentSettings("small", **settings)
     prior = session.prior if choice.with_prior else None
-    return drain(segment(session.operations, session.micrograph(), prior, session.fitted_pose, choice))
+    return drain(segment(session.operations, session.micrograph(), prior, session.known_fit, choice))
 
 
 def test_the_last_opened_image_is_taken_and_a_closed_one_let_go(viewer, session):
@@ -55,7 +55,7 @@ def test_a_pixel_size_is_given_to_every_layer_of_the_image(viewer, session):
     image = viewer.add_layer(Image(np.random.default_rng(0).random(SHAPE)))
     assert session.pixel_size is None
     session.set_prior(built_in("MoS2"))
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     session.show_overlay(True)
     session.set_pixel_size(0.21)
     assert session.pixel_size == pytest.approx(0.21)
@@ -71,7 +71,7 @@ def test_a_pose_belongs_to_one_image_and_one_prior(viewer, session):
     second = add_image(viewer, name="second")
     session.choose_image(first)
     session.set_prior(built_in("MoS2"))
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     session.choose_image(second)
     assert session.pose is None
     session.choose_image(first)
@@ -83,9 +83,9 @@ def test_a_pose_belongs_to_one_image_and_one_prior(viewer, session):
 def test_a_pose_that_is_no_fit_is_not_handed_on(viewer, session):
     add_image(viewer)
     session.set_prior(built_in("MoS2"))
-    session.set_pose(Pose(POSE.affine, POSE.origin, 0.2), session.prior)
+    session.set_fit(LatticeFit(session.prior, (Pose(POSE.affine, POSE.origin, 0.2),)))
     assert session.pose is not None
-    assert session.fitted_pose is None
+    assert session.known_fit is None
 
 
 def test_a_segmentation_becomes_an_atoms_layer_in_angstrom(viewer, session):

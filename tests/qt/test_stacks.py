@@ -6,14 +6,16 @@ from desk_fakes import PIXEL_SIZE, POSE, SHAPE, FakeSegmenter, add_image, fake_o
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.qt.jobs.rerun import Box, _seen_from, segment_box
+from napari_stemprior.qt.jobs.rerun import Box, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import Pose
+from napari_stemprior.qt.widgets.fit_text import fit_sentence
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration.multilayer.stack_lattice import stack_lattice
 from napari_stemprior.structure import Stack, built_in, load_prior
+from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.workflow.fit_lattice import refine_pose
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.segment import SegmentSettings, segment
 
 BELOW = Pose.from_angle(10.0, PIXEL_SIZE, (3.0, 4.0), score=0.7)
@@ -22,16 +24,18 @@ CHOICE = SegmentSettings("small")
 
 
 class StackSegmenter(FakeSegmenter):
-    """Answers with the columns of all layers of a stack, or of the lower one where no place is given."""
+    """Answers with the columns of the layers that are placed; `found` is what it fits."""
 
-    def steps(self, prior, *, trust=1.0, pose=None, together=True):
+    found = None
+
+    def steps(self, prior, *, trust=1.0, fit=None):
         yield Progress(0, 1, "Segmenting")
         assert isinstance(prior, Stack)
-        assert together != (pose is None), "the desk has looked for the layers together"
-        poses = pose.poses if pose is not None else (None, BELOW)
-        self.pose = poses[0] or poses[1]
+        self.asked.append(fit)
+        self.fit = fit or self.found(prior)
         parts = [
-            (lay, at.columns(lay, self.shape)) for lay, at in zip(prior.layers, poses, strict=True) if at
+            (layer, pose.columns(layer, self.shape))
+            for layer, pose in zip(self.fit.layers, self.fit.poses, strict=True)
         ]
         columns = [layer.columns[i] for layer, (_, index) in parts for i in index]
         return AtomTable.from_positions(
@@ -49,14 +53,10 @@ def bench(viewer):
     """Make a session on an image, with the stack chosen."""
     sessions = []
 
-    def make(found=FOUND):
+    def make(found=lambda stack: stack_lattice(stack, FOUND)):
         asked = []
-
-        def register_stack(image, size, stack):
-            asked.append(stack)
-            return [found]
-
-        session = Session(viewer, fake_operations(segmenter=StackSegmenter, register_stack=register_stack))
+        segmenter = type("Segmenter", (StackSegmenter,), {"found": staticmethod(found), "asked": asked})
+        session = Session(viewer, fake_operations(segmenter=segmenter))
         sessions.append(session)
         add_image(viewer)
         session.set_prior(load_prior("MoS2/WS2 twist 3"))
@@ -68,7 +68,7 @@ def bench(viewer):
 
 
 def run(session):
-    work = segment(session.operations, session.micrograph(), session.chosen, session.known_pose, CHOICE)
+    work = segment(session.operations, session.micrograph(), session.chosen, session.known_fit, CHOICE)
     return drain(work)
 
 
@@ -76,52 +76,53 @@ def test_a_stack_is_segmented_with_all_of_its_layers(bench):
     session, asked = bench()
     result = run(session)
     assert result.prior is session.stack
-    assert len(asked) == 1, "a stack that is not placed yet is placed first"
+    assert asked == [None], "a stack that is not placed yet is placed first"
     session.take_segmentation(session.image, result)
     rows = session.editor.table().rows
     assert set(rows["layer"]) == {0, 1}
     assert set(rows.loc[rows["layer"] == 1, "element"]) == {"W", "S"}
-    assert session.placed.poses[1] is BELOW, "the lattice of the lower layer is known from now on"
+    assert session.fit.poses[1] is BELOW, "the lattice of the lower layer is known from now on"
     session.show_overlay(True)
-    assert len(session.overlay.data) == len(session.placed.lattice(SHAPE).yx)
+    assert len(session.overlay.data) == len(session.fit.lattice(SHAPE).yx)
     assert set(session.overlay.features["layer"]) == {0, 1}
     run(session)
-    assert len(asked) == 1, "where it lies is known now"
+    assert asked[-1] is session.fit, "where it lies is known now"
 
 
-def test_a_stack_of_which_one_layer_is_seen_has_no_place(bench):
-    session, _ = bench(StackPose((POSE, BELOW), 0.1))
+def test_a_stack_of_which_one_layer_is_seen_has_the_place_of_that_layer(bench):
+    session, _ = bench(lambda stack: LatticeFit(stack, (BELOW,), only_layer=1))
     result = run(session)
-    assert result.pose is None
     assert result.only_layer.name == "WS2"
     session.take_segmentation(session.image, result)
-    assert session.placed is None
+    assert session.fit.layers == (session.stack.layers[1],)
+    assert "WS2 alone" in fit_sentence(session.fit)
+    assert set(session.fit.lattice(SHAPE).layer) == {1}
     assert session.editor.layer.metadata[KEY]["role"] == "atoms"
 
 
 def test_a_rectangle_is_segmented_with_the_place_of_every_layer(bench):
     session, _ = bench()
-    session.set_placed(LatticeFit.of(session.stack, FOUND))
+    session.set_fit(stack_lattice(session.stack, FOUND))
     box = Box((20.0, 20.0), (60.0, 70.0))
     work = segment_box(
-        session.operations, session.micrograph(), session.chosen, session.known_pose, CHOICE, box
+        session.operations, session.micrograph(), session.chosen, session.known_fit, CHOICE, box
     )
     result = drain(work)
     found = result.table.yx[result.table.rows["layer"] == 1]
     expected, _ = BELOW.columns(session.stack.layers[1], SHAPE)
     gaps = np.linalg.norm(found[:, None] - expected[None], axis=-1).min(axis=1)
     np.testing.assert_allclose(gaps, 0, atol=1e-6)
-    assert result.pose is session.known_pose or result.pose.poses[1] is BELOW
+    assert result.fit is session.known_fit
 
 
 def test_another_stack_has_no_place(bench):
     session, _ = bench()
-    session.set_placed(LatticeFit.of(session.stack, FOUND))
-    assert session.known_pose.poses[1] is BELOW
+    session.set_fit(stack_lattice(session.stack, FOUND))
+    assert session.known_fit.poses[1] is BELOW
     session.set_prior(load_prior("MoS2/WS2 twist 8"))
-    assert session.known_pose is None
+    assert session.known_fit is None
     session.set_prior(built_in("MoS2"))
-    assert session.known_pose is None
+    assert session.known_fit is None
     assert session.chosen is session.prior
 
 
@@ -129,22 +130,30 @@ def test_the_layers_of_a_stack_are_refined_together(bench, viewer):
     session, _ = bench()
     asked = []
 
-    def refine_stack_poses(image, size, stack, poses):
-        asked.append((stack, poses))
-        return StackPose(poses, 0.3)
+    def refine_fit(image, size, fit):
+        asked.append(fit)
+        return stack_lattice(fit.prior, StackPose(fit.poses, 0.3))
 
-    hand = LatticeFit(POSE, session.prior, stack=session.stack, lower=(BELOW,), by_hand=True)
-    operations = fake_operations(refine_stack_poses=refine_stack_poses)
-    placed = drain(refine_pose(operations, session.micrograph(), hand))
-    assert asked == [(session.stack, (POSE, BELOW))]
+    hand = LatticeFit(session.stack, (POSE, BELOW), by_hand=True)
+    placed = drain(refine_pose(fake_operations(refine_fit=refine_fit), session.micrograph(), hand))
+    assert asked == [hand]
     assert not placed.by_hand
-    assert not placed.pose.is_fit, "a stack is judged as a whole"
+    assert not placed.is_fit, "a stack is judged as a whole"
 
 
 def test_a_part_of_the_image_keeps_the_reservations_of_the_whole():
     pose = Pose(np.eye(2), np.zeros(2), 0.8, ("It may be another crystal.",))
-    low = np.array([3, 4])
-    there = _seen_from(StackPose((pose, pose), 0.8), low)
+    stack = load_prior("MoS2/WS2 twist 3")
+    there = LatticeFit(stack, (pose, pose)).cropped((3, 4))
     assert there.reservations == pose.reservations
-    for one in (there.poses[1], _seen_from(pose, low)):
+    for one in there.poses:
         assert (one.reservations, one.score, one.origin.tolist()) == (pose.reservations, 0.8, [-3.0, -4.0])
+
+
+def test_the_sites_of_a_fit_go_with_the_part_of_the_image():
+    prior = built_in("MoS2")
+    yx, column = POSE.columns(prior, SHAPE)
+    fit = LatticeFit(prior, (POSE,), LatticeSites.of(prior.columns, yx, column))
+    there = fit.cropped((10, 20)).lattice((30, 40))
+    inside = ((yx >= (9.5, 19.5)) & (yx < (39.5, 59.5))).all(axis=1)
+    np.testing.assert_allclose(there.yx, yx[inside] - (10, 20))

@@ -14,14 +14,14 @@ from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
-from napari_stemprior.qt.widgets.fit_text import placed_text, second_lattice
+from napari_stemprior.qt.widgets.fit_text import fit_sentence, second_lattice
 from napari_stemprior.qt.widgets.prior_choice import PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration.multilayer.stack_lattice import stack_lattice
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import built_in, load_prior, names
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.prior_groups import prior_groups
 
 
@@ -106,10 +106,10 @@ def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
     panel.suggestions.cellClicked.emit(0, 0)
     assert panel.session.prior.name == best
     assert panel.session.pixel_size == pytest.approx(PIXEL_SIZE)
-    assert panel.session.fitted_pose is POSE
+    assert panel.session.known_fit.pose is POSE
     assert panel.session.overlay in viewer.layers
     make.finish(panel)
-    assert panel.session.placed.field is not None, "it follows strain"
+    assert panel.session.fit.field is not None, "it follows strain"
     panel.session.choose_image(add_image(viewer, name="second"))
     assert panel.suggestions.isHidden(), "they were for another image"
 
@@ -153,7 +153,7 @@ def test_a_stack_is_fitted_layer_by_layer(make, viewer):
     below = Pose.from_angle(10.0, PIXEL_SIZE, (3.0, 4.0), score=0.7)
     panel = make(
         load_prior=lambda name, axis: load_prior(name),
-        register_stack=lambda image, size, stack: [StackPose((POSE, below), 0.7)],
+        fit_lattice=lambda image, size, stack: stack_lattice(stack, StackPose((POSE, below), 0.7)),
     )
     add_image(viewer)
     panel.pick("MoS2/WS2 twist 3")
@@ -163,9 +163,9 @@ def test_a_stack_is_fitted_layer_by_layer(make, viewer):
     assert panel.columns.rowCount() == 4
     panel.fit.click()
     make.finish(panel)
-    lattice = session.placed.lattice(SHAPE)
+    lattice = session.fit.lattice(SHAPE)
     np.testing.assert_allclose(
-        lattice.yx[lattice.layers == 1], below.columns(session.stack.layers[1], SHAPE)[0]
+        lattice.yx[lattice.layer == 1], below.columns(session.stack.layers[1], SHAPE)[0]
     )
     assert session.pose.score == 0.7, "a stack fits as well as its worst layer"
     assert len(np.unique(session.overlay.face_color[:, :3], axis=0)) == 2
@@ -193,7 +193,7 @@ def test_the_overlay_follows_strain_and_fades_where_nothing_is_seen(make, viewer
 
 def test_two_lattices_are_said(make, viewer):
     second = Pose.from_angle(POSE.angle + 20, PIXEL_SIZE, score=0.85)
-    panel = make(register=lambda *a: [POSE, second])
+    panel = make(fit_lattice=lambda image, size, prior: LatticeFit(prior, (POSE,), rivals=(second,)))
     add_image(viewer)
     panel.pick("MoS2")
     panel.fit.click()
@@ -204,7 +204,7 @@ def test_two_lattices_are_said(make, viewer):
 def test_a_lattice_turned_by_its_symmetry_is_no_second_one():
     def placed(angle, name="MoS2"):
         rival = Pose.from_angle(POSE.angle + angle, PIXEL_SIZE, score=0.9)
-        return LatticeFit(POSE, built_in(name), rivals=(rival,))
+        return LatticeFit(built_in(name), (POSE,), rivals=(rival,))
 
     assert second_lattice(placed(60.2)) is None
     assert second_lattice(placed(-119.8)) is None
@@ -255,7 +255,7 @@ def test_a_reservation_is_marked_in_the_list(qtbot):
 
 
 def test_a_fit_with_a_reservation_says_so(make, viewer):
-    panel = make(register=lambda *a: [doubted(POSE)])
+    panel = make(fit_lattice=lambda image, size, prior: LatticeFit(prior, (doubted(POSE),)))
     states = []
     panel.state_changed.connect(states.append)
     add_image(viewer)
@@ -269,6 +269,6 @@ def test_a_fit_with_a_reservation_says_so(make, viewer):
 
 def test_a_layer_below_may_have_the_reservation():
     stack = load_prior("MoS2/WS2 twist 3.1")
-    placed = LatticeFit.of(stack, StackPose((POSE, doubted(POSE)), 0.8))
+    placed = stack_lattice(stack, StackPose((POSE, doubted(POSE)), 0.8))
     assert placed.reservations == (DOUBT,)
-    assert DOUBT in placed_text(placed)
+    assert DOUBT in fit_sentence(placed)

@@ -9,6 +9,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.qt.desk import StempriorDesk
+from napari_stemprior.registration import LatticeFit
 
 
 def test_the_journey_in_a_window(make_napari_viewer_proxy, qtbot):
@@ -80,13 +81,13 @@ def test_the_lattice_is_dragged_and_the_reference_shares_the_zoom(make_napari_vi
     session, camera = desk.session, viewer.scene.camera
     canvas = viewer.__wrapped__.window._qt_viewer.canvas  # there is no public way to press a mouse
     desk.prior_panel.pick("MoS2")
-    session.set_pose(POSE, session.prior)
+    session.set_fit(LatticeFit(session.prior, (POSE,)))
     desk.prior_panel.manual_fit.drag.click()
     settled(qtbot, lambda: (camera.center, camera.zoom, canvas.native.size()))
     centre = camera.center
     start = canvas.native.rect().center()
     drag(canvas.native, start, start + QPoint(3, 0))
-    assert session.placed.by_hand
+    assert session.fit.by_hand
     moved = session.pose.to_pixels(POSE.to_angstrom((40, 50))) - (40, 50)
     steps = (moved - (0, 3 / camera.zoom / PIXEL_SIZE)) @ np.linalg.inv(POSE.affine).T
     steps = steps @ np.linalg.inv(session.prior.cell)

@@ -1,4 +1,4 @@
-"""Lessons from corrected images: random crops, turned and mirrored, known only where a person looked.
+"""Training examples from corrected images: random crops, known only where a person looked.
 
 What is in here knows neither files nor registration: `CorrectedView` holds tensors at the canonical pixel
 size, with the prior's columns already placed.

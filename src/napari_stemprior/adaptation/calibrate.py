@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, fit_logistic
-from napari_stemprior.inference.decoding import PeakTable, Sites, found_peaks, site_answers
+from napari_stemprior.inference.decoding import PeakTable, found_peaks, site_answers
 from napari_stemprior.inference.prompt_encoding import equivalent_columns
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
@@ -23,6 +23,7 @@ from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
+from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.training.examples import Example, make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
 from napari_stemprior.training.structure_bank import library_bank
@@ -95,12 +96,12 @@ def calibrate(
         claims = unaided.probability.numpy()
         known = example.columns[0][example.column_token[0] > -2].numpy().astype(float)
         crystalline = bool((example.column_token >= 0).any())
-        sites, heat = _sites(example), aided.probability.numpy()
-        answers = site_answers(image.numpy(), sites, heat)
+        (sites, kind), heat = _sites(example), aided.probability.numpy()
+        answers = site_answers(image.numpy(), sites, kind, heat)
         for hidden in (False, True):
-            alone.add(found_peaks(unaided, claims, claims, None, hidden), known)
+            alone.add(found_peaks(unaided, claims, claims, hidden), known)
             if crystalline:  # registration refuses a lattice that is nowhere
-                prompted.add(found_peaks(aided, heat, claims, sites, hidden, answers), known)
+                prompted.add(found_peaks(aided, heat, claims, hidden, sites, kind, answers), known)
     calibration = _fitted(prompted, alone)
     notes["calibration"] = calibration.to_notes()
     notes["calibration_scenes"] = scenes
@@ -118,14 +119,15 @@ def _fitted(prompted: _Collected, alone: _Collected) -> Calibration:
     return Calibration((a, b, c, d, e, f), (g, h), (i, j))
 
 
-def _sites(example: Example) -> Sites:
+def _sites(example: Example) -> tuple[LatticeSites, NDArray[np.int64]]:
+    """Return the sites of an example in canonical pixels, and the kind of each."""
     prompt = example.prompt
     valid = prompt.site_mask[0]
-    column = prompt.site_index[0][valid]
+    column = prompt.site_index[0][valid].numpy()
     hidden = prompt.columns[0, column, -1] > 0.5  # the last feature of a column says that it lies below
-    kind = equivalent_columns(prompt.columns)[column.numpy()]
+    kind = equivalent_columns(prompt.columns)[column]
     places = prompt.sites[0][valid].numpy().astype(float)
-    return Sites(places, kind, hidden.numpy(), column=column.numpy())
+    return LatticeSites(places, column, hidden.numpy().astype(np.int64), np.ones(len(places))), kind
 
 
 def _hits(table: PeakTable, truth: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -20,19 +20,18 @@ from napari_stemprior.adaptation.augmentation import CorrectedView
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.matching import BORDER, gate_for, match
 from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score
-from napari_stemprior.errors import TrainingError
+from napari_stemprior.errors import RegistrationError, TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.prompt_encoding import hidden_columns, placed_prompt
-from napari_stemprior.inference.site_prediction import Placement, place
-from napari_stemprior.inference.stack_site_prediction import place_stack
+from napari_stemprior.inference.prompt_encoding import placed_prompt
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.pair_dataset_tools import opened, split
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import Prior, Stack, layers_of
+from napari_stemprior.registration import LatticeFit, Pose, fit_lattice, follow_lattice
+from napari_stemprior.structure import Prior, Stack
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -195,28 +194,29 @@ def evaluate(segmenter: Segmenter, splits: Sequence[HeldOutSplit]) -> list[Score
             pair = held.pair
             assert pair.micrograph.pixel_size is not None
             segmenter.set_image(pair.micrograph.image, pair.micrograph.pixel_size)
-            found = segmenter.segment(pair.prior, pose=known_pose(pair))
+            found = segmenter.segment(pair.prior, fit=known_fit(pair))
             scores.append(region_score(found, pair, held.held_out))
     return scores
 
 
-def known_pose(pair: TrainingPair) -> Pose | None:
+def known_fit(pair: TrainingPair) -> LatticeFit | None:
     """Return the pose with which a pair was corrected; None where it was fitted again or is not one."""
     saved = pair.provenance.get("pose")
     if not isinstance(saved, dict) or pair.prior is None or isinstance(pair.prior, Stack):
         return None
     if not {"affine", "origin", "score"} <= saved.keys():
         return None
-    return Pose(np.array(saved["affine"], float), np.array(saved["origin"], float), float(saved["score"]))
+    pose = Pose(np.array(saved["affine"], float), np.array(saved["origin"], float), float(saved["score"]))
+    return LatticeFit(pair.prior, (pose,), by_hand=True)
 
 
-def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> CorrectedView:
+def view_of(pair: TrainingPair, trained: Mask, rng: np.random.Generator) -> CorrectedView:
     """Turn a pair into what the training takes.
 
     Parameters
     ----------
     pair : TrainingPair
-    teach : (H, W) array of bool
+    trained : (H, W) array of bool
         The part of its reviewed region to learn from.
     rng : numpy Generator
         Draws the variants of lower dose.
@@ -226,14 +226,14 @@ def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> Correc
     prepared, size = prepare(micrograph.image), micrograph.pixel_size
     canonical = CanonicalImage.from_prepared(prepared, size)
     grid = np.indices(canonical.shape).reshape(2, -1).T
-    known = within(canonical.to_pixels(grid), np.asarray(teach, bool)).reshape(canonical.shape)
+    known = within(canonical.to_pixels(grid), np.asarray(trained, bool)).reshape(canonical.shape)
     if canonical.valid is not None:
         known &= canonical.valid
     known = deep_inside(known, _EDGE / CANONICAL_PIXEL_SIZE)
-    prompt, placement = _placed(pair, prepared, canonical)
+    prompt, registered = _prompted(pair, prepared, canonical)
     atoms = pair.atoms.atoms
     yx = canonical.to_canonical(atoms.yx)
-    token = np.full(len(atoms), -1) if pair.prior is None else tokens(atoms, pair.prior, placement)
+    token = np.full(len(atoms), -1) if pair.prior is None else tokens(atoms, pair.prior, registered)
     box = _box(known, _CONTEXT)
     corner = np.array([side.start for side in box], float)
     prompt.sites = prompt.sites - torch.from_numpy(corner).to(prompt.sites)
@@ -250,31 +250,33 @@ def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> Correc
     )
 
 
-def _placed(
+def _prompted(
     pair: TrainingPair, prepared: PreparedImage, canonical: CanonicalImage
-) -> tuple[StructurePrompt, Placement | None]:
-    """Place the prior of a pair as the segmenter does."""
-    absent = StructurePrompt.absent()
-    if pair.prior is None:
-        return absent, None
-    size = pair.micrograph.pixel_size
+) -> tuple[StructurePrompt, LatticeSites | None]:
+    """Lay the prior of a pair on its image as the segmenter does, and make a prompt of it."""
+    size, known = pair.micrograph.pixel_size, known_fit(pair)
     assert size is not None
-    if isinstance(pair.prior, Stack):
-        placement = place_stack(prepared, size, pair.prior)
+    if pair.prior is None:
+        return StructurePrompt.absent(), None
+    if known is not None:
+        fit = follow_lattice(prepared, size, known)
     else:
-        placement = place(prepared, size, pair.prior, known_pose(pair))
-    if placement is None:  # then the segmenter asks the image alone
-        return absent, None
-    return placed_prompt(pair.prior, placement, canonical), placement
+        try:
+            fit = fit_lattice(prepared, size, pair.prior)
+        except RegistrationError:
+            return StructurePrompt.absent(), None
+        if not fit.is_fit:  # then the segmenter asks the image alone
+            return StructurePrompt.absent(), None
+    return placed_prompt(pair.prior, fit.registered, canonical), fit.registered
 
 
-def tokens(atoms: AtomTable, prior: Prior, placement: Placement | None) -> NDArray[np.int64]:
+def tokens(atoms: AtomTable, prior: Prior, registered: LatticeSites | None) -> NDArray[np.int64]:
     """(N,) the column of the prior that each atom shows; -1 where that is not known.
 
     It is the column of the site on which the atom lies, if the element fits, else the only one that carries
     its element, site and layer.
     """
-    columns = [column for layer in layers_of(prior) for column in layer.columns]
+    columns = prior.columns
     element = atoms.rows["element"].to_numpy()
     named: dict[tuple[str, str, int], list[int]] = {}
     for number, column in enumerate(columns):
@@ -282,15 +284,15 @@ def tokens(atoms: AtomTable, prior: Prior, placement: Placement | None) -> NDArr
     keys = zip(element, atoms.rows["site"], atoms.rows["layer"], strict=True)
     fits = [named.get((str(e), str(s), int(n)), []) for e, s, n in keys]
     token = np.array([found[0] if len(found) == 1 else -1 for found in fits], np.int64)
-    if placement is None or not len(atoms):
+    if registered is None or not len(atoms):
         return token
-    hidden, lower = atoms.rows["layer"].to_numpy() > 0, hidden_columns(prior)[placement.index]
+    hidden, lower = atoms.rows["layer"].to_numpy() > 0, registered.is_hidden
     for layer in (False, True):
         mine, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
         if not len(mine) or not len(sites):
             continue
-        distance, found = cKDTree(placement.positions[sites]).query(atoms.yx[mine])
-        shown = placement.index[sites[np.asarray(found)]]
+        distance, found = cKDTree(registered.yx[sites]).query(atoms.yx[mine])
+        shown = registered.column[sites[np.asarray(found)]]
         meant = element[mine]
         named_there = np.array([columns[c].element for c in shown])
         same = (named_there == meant) | (meant == UNKNOWN_ELEMENT)

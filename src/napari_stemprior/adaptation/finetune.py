@@ -143,7 +143,7 @@ class FineTuner:
         )
         if resume and state is not None and state.exists():
             self._resume(state)
-        # a large image teaches more than a small one, but not in proportion
+        # a large image counts for more than a small one, but not in proportion
         area = np.array([np.sqrt(view.known.sum()) for view in self.views])
         self._odds = area / area.sum()
 

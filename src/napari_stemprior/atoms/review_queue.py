@@ -17,8 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms.inferred import inferred, inferred_sentence
-from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
+from napari_stemprior.atoms.site_occupancy import SiteOccupancy
 from napari_stemprior.atoms.table import UNKNOWN_ELEMENT
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +116,7 @@ def rank(
     return sorted(found, key=lambda doubt: -doubt.score)
 
 
-def empty(rows: pd.DataFrame, occupancy: Occupancy) -> NDArray[np.bool_]:
+def empty(rows: pd.DataFrame, occupancy: SiteOccupancy) -> NDArray[np.bool_]:
     """(M,) which sites have no row within reach: no atom, and nothing that a person has settled."""
     return occupancy.empty(rows["atom_id"].to_numpy(), rows[["y_px", "x_px"]].to_numpy(float))
 
@@ -127,11 +128,11 @@ class ReviewQueue:
     ----------
     doubts : sequence of Doubt
         As `rank` gives them.
-    occupancy : Occupancy, optional
+    occupancy : SiteOccupancy, optional
         Of the sites that they name.
     """
 
-    def __init__(self, doubts: Sequence[Doubt] = (), occupancy: Occupancy | None = None) -> None:
+    def __init__(self, doubts: Sequence[Doubt] = (), occupancy: SiteOccupancy | None = None) -> None:
         self.doubts = list(doubts)
         self.occupancy = occupancy
         self._ids = np.array([d.atom_id for d in self.doubts], np.int64)
@@ -269,7 +270,7 @@ def _empty_sites(
     site_bright: Floats | None,
 ) -> list[Doubt]:
     from_edge = _to_edge(sites.yx, shape) * pixel_size
-    wanted = empty(rows, Occupancy(sites)) & (sites.reliability >= _SEEN) & (from_edge >= EDGE / 2)
+    wanted = empty(rows, SiteOccupancy(sites)) & (sites.reliability >= _SEEN) & (from_edge >= EDGE / 2)
     doubts = []
     level = _usual_brightness(rows, bright) if bright is not None and site_bright is not None else {}
     for i in np.flatnonzero(wanted):

@@ -320,7 +320,7 @@ def _number(text: str) -> float:
 
 
 def _naming(error: Exception, image: object) -> str:
-    """Return the sentence, with the image before it unless it says so itself."""
+    """Return the sentence, with the image before it unless it names it itself."""
     text = str(error)
     known = {str(image), Path(str(image)).name, Path(str(image)).stem}
     return text if any(text.startswith(name) for name in known) else f"{image}: {text}"

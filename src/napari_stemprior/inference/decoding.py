@@ -21,6 +21,7 @@ from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_prior import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 Floats = NDArray[np.float64]
@@ -48,30 +49,6 @@ COVERED_DISTANCE = 0.22
 _LEAST_EVIDENCE = 1e-6
 #: A peak this near (Å) to a registered column is on its site.
 SITE_DISTANCE = 0.45
-
-
-@dataclass(frozen=True, eq=False)
-class Sites:
-    """Registered columns in canonical pixels.
-
-    Parameters
-    ----------
-    yx : (M, 2) array
-    kind : (M,) array of int
-        Sites of one kind hold like columns, see `equivalent_columns`.
-    hidden : (M,) array of bool
-        Whether it lies below the entrance layer.
-    closest : float
-        Smallest distance in Å between two columns of one layer of the prior.
-    column : (M,) array of int, optional
-        Column of the cell that each is.
-    """
-
-    yx: Floats
-    kind: Integers
-    hidden: NDArray[np.bool_]
-    closest: float = 0.0
-    column: Integers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +136,9 @@ def decode(
     answer: Answer,
     probability: Floats,
     alone: Floats,
-    sites: Sites | None = None,
+    sites: LatticeSites | None = None,
+    kind: Integers | None = None,
+    closest: float = 0.0,
     calibration: Calibration | None = None,
     threshold: float = THRESHOLD,
     image: NDArray[np.floating] | None = None,
@@ -176,8 +155,12 @@ def decode(
         What decides, after mixing with trust.
     alone : (2, H, W) array
         What the image says without the prior.
-    sites : Sites, optional
-        Registered columns; None where no prior was used.
+    sites : LatticeSites, optional
+        Registered columns, in canonical pixels; None where no prior was used.
+    kind : (M,) array of int, optional
+        Sites of one kind hold like columns, see `equivalent_columns`; without it all do.
+    closest : float
+        Smallest distance in Å between two columns of one layer of the prior.
     calibration : Calibration, optional
     threshold : float
         Probability from which on a column is reported; the micrograph may still call its site vacant.
@@ -190,18 +173,20 @@ def decode(
     """
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
-    spacing = max(MIN_DISTANCE, 0.5 * sites.closest) if sites is not None else MIN_DISTANCE
+    spacing = max(MIN_DISTANCE, 0.5 * closest)
     # a prior of one layer hides nothing
-    layered = sites is None or bool(sites.hidden.any())
+    layered = sites is None or bool(sites.is_hidden.any())
+    if sites is not None and kind is None:
+        kind = np.zeros(len(sites), np.int64)
     answers = None
-    if image is not None and sites is not None:
-        answers = site_answers(image, sites, probability, valid, row_noise)
+    if image is not None and sites is not None and kind is not None:
+        answers = site_answers(image, sites, kind, probability, valid, row_noise)
     parts = []
     for hidden in (False, True):
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
-        table = found_peaks(answer, probability, alone, sites, hidden, answers)
+        table = found_peaks(answer, probability, alone, hidden, sites, kind, answers)
         if sites is None:
             confidence = calibration.without(table.height)
         else:
@@ -219,7 +204,7 @@ def decode(
     if sites is not None and answers is not None:
         # the network has seen where such columns usually stand; here the image itself shows none
         for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):
-            unseen = sites.yx[answers.unseen & (sites.hidden == below)]
+            unseen = sites.yx[answers.unseen & (sites.is_hidden == below)]
             if len(unseen):
                 evidence[mine][_nearest_site(yx[mine], unseen)[0]] = 0.0
     return Peaks(
@@ -234,7 +219,8 @@ def decode(
 
 def site_answers(
     image: NDArray[np.floating],
-    sites: Sites,
+    sites: LatticeSites,
+    kind: Integers,
     probability: Floats,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
@@ -245,7 +231,10 @@ def site_answers(
     ----------
     image : (H, W) array
         Canonical.
-    sites : Sites
+    sites : LatticeSites
+        In canonical pixels.
+    kind : (M,) array of int
+        Sites of one kind hold like columns.
     probability : (2, H, W) array
         A site whose column has moved is looked at where the column is.
     valid : (H, W) array of bool, optional
@@ -256,7 +245,7 @@ def site_answers(
     inside = ((sites.yx > -0.5) & (sites.yx < np.array(image.shape) - 0.5)).all(axis=1)
     places = sites.yx.copy()
     for hidden in (False, True):
-        mine = np.flatnonzero(inside & (sites.hidden == hidden))
+        mine = np.flatnonzero(inside & (sites.is_hidden == hidden))
         heat = probability[int(hidden)]
         peaks = np.argwhere(_is_peak(heat)).astype(float)
         if len(mine) and len(peaks):
@@ -266,11 +255,11 @@ def site_answers(
             places[mine[near]] += 0.5 * (peaks[np.asarray(found)[near]] - places[mine[near]])
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
-    column = None if sites.column is None else sites.column[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], sites.kind[inside], column, valid, row_noise)
+    kinds = kind[inside]
+    _, llr[inside], spread = occupancy(image, places[inside], kinds, sites.column[inside], valid, row_noise)
     angstrom = sites.yx[inside] * CANONICAL_PIXEL_SIZE
-    odds[inside] = occupied_odds(_SLOPE * llr[inside], sites.kind[inside], angstrom)
-    _, number, count = np.unique(sites.kind[inside], return_inverse=True, return_counts=True)
+    odds[inside] = occupied_odds(_SLOPE * llr[inside], kinds, angstrom)
+    _, number, count = np.unique(kinds, return_inverse=True, return_counts=True)
     enough = count[number] >= MIN_EQUALS
     unseen[inside] = enough & (np.sqrt(count[number]) < _SEEN * spread)  # the error of their mean height
     return SiteAnswers(llr, odds, unseen)
@@ -280,8 +269,9 @@ def found_peaks(
     answer: Answer,
     probability: Floats,
     alone: Floats,
-    sites: Sites | None,
     hidden: bool,
+    sites: LatticeSites | None = None,
+    kind: Integers | None = None,
     answers: SiteAnswers | None = None,
 ) -> PeakTable:
     """Find the peaks of one map and what is known of each.
@@ -293,10 +283,12 @@ def found_peaks(
     probability : (2, H, W) array
     alone : (2, H, W) array
         What the image says without the prior.
-    sites : Sites or None
-        Registered columns; those of the same layer count.
     hidden : bool
         Look at the map of the hidden layers.
+    sites : LatticeSites, optional
+        Registered columns, in canonical pixels; those of the same layer count.
+    kind : (M,) array of int, optional
+        Sites of one kind hold like columns.
     answers : SiteAnswers, optional
         Of the sites.
     """
@@ -305,16 +297,16 @@ def found_peaks(
     features = np.zeros((len(yx), 5))
     features[:, 0] = log_odds(height)
     unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), np.inf))
-    if sites is None:
+    if sites is None or kind is None:
         return unknown
-    mine = (sites.hidden == hidden) & ((sites.yx > -0.5) & (sites.yx < np.array(heat.shape) - 0.5)).all(
+    mine = (sites.is_hidden == hidden) & ((sites.yx > -0.5) & (sites.yx < np.array(heat.shape) - 0.5)).all(
         axis=1
     )
-    places, kinds = sites.yx[mine], sites.kind[mine]
+    places, kinds = sites.yx[mine], kind[mine]
     if not len(places) or not len(yx):
         return unknown
     on_site, found = _nearest_site(yx, places)
-    kind = kinds[found]
+    own = kinds[found]
     odds = np.full(len(yx), np.inf)
     if answers is not None:
         features[:, 4] = answers.llr[mine][found]
@@ -324,9 +316,9 @@ def found_peaks(
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
     usual = reference_heights(maximum_filter(heat, 5)[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
     usual_alone = reference_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
-    features[:, 1] = deviations(height, kind, usual)
+    features[:, 1] = deviations(height, own, usual)
     features[:, 2] = log_odds(supported)
-    features[:, 3] = deviations(supported, kind, usual_alone)
+    features[:, 3] = deviations(supported, own, usual_alone)
     return PeakTable(yx, height, features, on_site, odds)
 
 
@@ -337,7 +329,7 @@ def _support(alone: Floats) -> Floats:
 
 
 def _merged(
-    top: tuple[Floats, Floats], low: tuple[Floats, Floats], sites: Sites | None
+    top: tuple[Floats, Floats], low: tuple[Floats, Floats], sites: LatticeSites | None
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
     """Of a hidden column and one of the entrance layer that claim one place, keep the surer."""
     if not len(top[0]) or not len(low[0]):
@@ -353,14 +345,14 @@ def _merged(
     return (np.delete(top[0], drop, axis=0), np.delete(top[1], drop)), (low[0][keep], low[1][keep])
 
 
-def _on_two_sites(top: Floats, low: Floats, sites: Sites) -> NDArray[np.bool_]:
+def _on_two_sites(top: Floats, low: Floats, sites: LatticeSites) -> NDArray[np.bool_]:
     """Tell which pairs of an entrance and a hidden peak are on registered sites that are two columns.
 
     Peaks half hidden by each other move together, by up to half of the distance of their columns.
     """
-    if not sites.hidden.any() or sites.hidden.all():
+    if not sites.is_hidden.any() or sites.is_hidden.all():
         return np.zeros(len(top), bool)
-    upper, lower = sites.yx[~sites.hidden], sites.yx[sites.hidden]
+    upper, lower = sites.yx[~sites.is_hidden], sites.yx[sites.is_hidden]
     (top_on, top_site), (low_on, low_site) = _nearest_site(top, upper), _nearest_site(low, lower)
     distance = np.linalg.norm(upper[top_site] - lower[low_site], axis=1)
     return np.asarray(top_on & low_on & (distance * CANONICAL_PIXEL_SIZE >= MERGE_DISTANCE))

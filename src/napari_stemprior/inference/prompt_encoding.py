@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.site_prediction import Placement
 from napari_stemprior.network.prompt import LIKENESS_FEATURES, StructurePrompt, describe_columns
 from napari_stemprior.structure import Prior, Stack, layers_of
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 
 def described(prior: Prior) -> tuple[Tensor, Tensor]:
@@ -39,11 +39,6 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
     )
 
 
-def hidden_columns(prior: Prior) -> NDArray[np.bool_]:
-    """(N,) whether each column of the prior lies below the entrance layer."""
-    return np.concatenate([layer.layers for layer in layers_of(prior)]) > 0
-
-
 def equivalent_columns(columns: Tensor) -> NDArray[np.int64]:
     """Number the columns of a prompt so that those of like atoms in one depth share a number.
 
@@ -63,17 +58,18 @@ def equivalent_columns(columns: Tensor) -> NDArray[np.int64]:
     return np.asarray(np.unique(alike, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
-def placed_prompt(prior: Prior, placement: Placement, canonical: CanonicalImage) -> StructurePrompt:
+def placed_prompt(prior: Prior, registered: LatticeSites, canonical: CanonicalImage) -> StructurePrompt:
     """Return a prior with its registered columns, in canonical pixels.
 
     Parameters
     ----------
     prior : StructurePrior or Stack
-    placement : Placement
+    registered : LatticeSites
+        In pixels.
     canonical : CanonicalImage
     """
     columns, lattice = described(prior)
-    sites = torch.from_numpy(canonical.to_canonical(placement.positions)).float()
+    sites = torch.from_numpy(canonical.to_canonical(registered.yx)).float()
     found = len(sites) > 0
     return StructurePrompt(
         columns,
@@ -81,6 +77,6 @@ def placed_prompt(prior: Prior, placement: Placement, canonical: CanonicalImage)
         lattice,
         torch.ones(1, dtype=torch.bool),
         (sites if found else torch.zeros(1, 2))[None],
-        (torch.from_numpy(placement.index) if found else torch.zeros(1, dtype=torch.int64))[None],
+        (torch.from_numpy(registered.column) if found else torch.zeros(1, dtype=torch.int64))[None],
         torch.full((1, max(1, len(sites))), found),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,25 @@ from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
+    RegistrationError,
     StempriorError,
     telling_out_of_memory,
 )
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.decoding import Peaks, Sites, decode
+from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.prompt_encoding import equivalent_columns, hidden_columns, placed_prompt
+from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
-from napari_stemprior.inference.site_prediction import Placement, place
-from napari_stemprior.inference.stack_site_prediction import place_stack
 from napari_stemprior.inference.tiles import Answer, predict
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import Pose
-from napari_stemprior.registration.multilayer.stack_fit import StackPose
-from napari_stemprior.structure import Prior, Stack
+from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.structure import Prior
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
@@ -45,6 +45,9 @@ REVIEW_CONFIDENCE = 0.8
 
 class Segmenter:
     """Find the atom columns of a micrograph, with or without a lattice prior.
+
+    What was computed for an image is kept until another one comes: to ask for another trust decodes only, and
+    neither the lattice nor the network's answer is computed twice.
 
     `set_image` takes an (H, W) image with its pixel size in Å/px; `segment` answers with an `AtomTable`, with
     positions in px and Å.
@@ -74,14 +77,20 @@ class Segmenter:
         self.network, self.notes = load_network(path)
         self.calibration = Calibration.from_notes(self.notes)
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.pose: Pose | None = None
+        #: Where the lattice of the last prior lies; None without a prior or where it does not fit.
+        self.fit: LatticeFit | None = None
         self.prepared: PreparedImage | None = None
         self._pixel_size = 0.0
+        self._image: object = None
         self._canonical: CanonicalImage | None = None
         self._alone: Answer | None = None
+        self._fitted: tuple[Prior, LatticeFit | None] | None = None
+        self._prompted: tuple[LatticeFit, Answer] | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
+
+        The same image at the same pixel size again changes nothing.
 
         Parameters
         ----------
@@ -99,8 +108,13 @@ class Segmenter:
         DeviceError
             If the memory does not suffice.
         """
+        known = image if isinstance(image, PreparedImage) else _fingerprint(image)
+        if self._image is not None and known == self._image and pixel_size == self._pixel_size:
+            return
+        self._image = None
         with telling_out_of_memory():
             self._take(prepare(image), pixel_size)
+        self._image = known
 
     def _take(self, prepared: PreparedImage, pixel_size: float) -> None:
         if not (np.isfinite(pixel_size) and pixel_size > 0):
@@ -112,12 +126,9 @@ class Segmenter:
             )
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._alone = None
-        self.pose = None
+        self._alone = self._fitted = self._prompted = self.fit = None
 
-    def segment(
-        self, prior: Prior | None, *, trust: float = 1.0, pose: Pose | StackPose | None = None
-    ) -> AtomTable:
+    def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
 
         Parameters
@@ -126,9 +137,8 @@ class Segmenter:
             None segments with the image alone.
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
-        pose : Pose or StackPose, optional
-            Where the lattice lies; of a stack a `StackPose` with one pose a layer, or the `Pose` of its
-            first layer. Believed where it is given, and fitted otherwise; see `steps`.
+        fit : LatticeFit, optional
+            Where the lattice of the prior lies, if that is known; otherwise it is fitted. See `steps`.
 
         Returns
         -------
@@ -142,15 +152,10 @@ class Segmenter:
         DeviceError
             If the memory of the device or of the computer does not suffice.
         """
-        return drain(self.steps(prior, trust=trust, pose=pose))
+        return drain(self.steps(prior, trust=trust, fit=fit))
 
     def steps(
-        self,
-        prior: Prior | None,
-        *,
-        trust: float = 1.0,
-        pose: Pose | StackPose | None = None,
-        together: bool = True,
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
@@ -160,12 +165,9 @@ class Segmenter:
             None segments with the image alone.
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
-        pose : Pose or StackPose, optional
-            Where the lattice lies, or each lattice of a stack, if a person or an earlier fit knows;
-            otherwise it is fitted. A pose that is given is believed even if its score is low.
-        together : bool
-            False where `register_stack` has refused the stack on this image already: its layers are then
-            looked for one by one only. Without effect on another prior or with a `StackPose`.
+        fit : LatticeFit, optional
+            Where the lattice of the prior lies, from `registration.fit_lattice`. One that a person has set is
+            believed whatever its score; where it does not fit, the image alone is asked.
 
         Raises
         ------
@@ -181,56 +183,67 @@ class Segmenter:
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         with telling_out_of_memory():
-            return (yield from self._steps(prior, trust, pose, together))
+            return (yield from self._steps(prior, trust, fit))
 
     def _steps(
-        self, prior: Prior | None, trust: float, pose: Pose | StackPose | None, together: bool
+        self, prior: Prior | None, trust: float, fit: LatticeFit | None
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
         if self._alone is None:
-            self._alone = yield from self._predict(StructurePrompt.absent(), "looking at the image alone")
-        placement = None
+            self._alone = yield from self._predict(StructurePrompt.absent(), "predicting without the prior")
+        self.fit = None
         if prior is not None:
             yield Progress(0, 1, "fitting the lattice")
-            given = (self.prepared, self._pixel_size)
-            if isinstance(prior, Stack):
-                placement = place_stack(*given, prior, pose, together=together)
-            else:
-                first = pose.poses[0] if isinstance(pose, StackPose) else pose
-                placement = place(*given, prior, first)
-        self.pose = placement.pose if placement else None
-        answer, weight, sites = self._alone, 0.0, None
-        if prior is not None and placement is not None and trust > 0:
-            prompt = placed_prompt(prior, placement, self._canonical)
-            answer = yield from self._predict(prompt, "looking with the prior")
-            weight = trust
-            places = self._canonical.to_canonical(placement.positions)
-            hidden = hidden_columns(prior)[placement.index]
-            kinds = equivalent_columns(prompt.columns)[placement.index]
-            sites = Sites(places, kinds, hidden, prior.closest_in_layer, placement.index)
+            self.fit = self._placed(prior, fit)
+        answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
+        if prior is not None and self.fit is not None and trust > 0:
+            sites = self.fit.registered
+            prompt = placed_prompt(prior, sites, self._canonical)
+            if self._prompted is None or self._prompted[0] is not self.fit:
+                self._prompted = self.fit, (yield from self._predict(prompt, "predicting with the prior"))
+            answer, weight = self._prompted[1], trust
+            registered = sites.at(self._canonical.to_canonical(sites.yx))
+            kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         alone = self._alone.probability.numpy()
-        probability = weight * answer.probability.numpy() + (1 - weight) * alone
         peaks = decode(
             answer,
-            probability,
+            weight * answer.probability.numpy() + (1 - weight) * alone,
             alone,
-            sites,
+            registered,
+            kind,
+            closest,
             self.calibration,
             image=self._canonical.image.numpy(),
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
-        return self._table(peaks, prior, placement, trust)
+        return self._table(peaks, prior, self.fit, trust)
+
+    def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
+        """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
+        assert self.prepared is not None
+        if fit is not None:
+            if not (fit.is_fit or fit.by_hand):
+                return None
+            if fit.sites is None:
+                return follow_lattice(self.prepared, self._pixel_size, fit)
+            return fit
+        if self._fitted is None or self._fitted[0] != prior:
+            try:
+                found = fit_lattice(self.prepared, self._pixel_size, prior)
+            except RegistrationError:
+                self._fitted = prior, None
+            else:
+                self._fitted = prior, found if found.is_fit else None
+        return self._fitted[1]
 
     def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:
         assert self._canonical is not None
         answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
         return answer
 
-    def _table(
-        self, peaks: Peaks, prior: Prior | None, placement: Placement | None, trust: float
-    ) -> AtomTable:
+    def _table(self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float) -> AtomTable:
         assert self._canonical is not None
         assert self.prepared is not None
         yx = self._canonical.to_pixels(peaks.yx)
@@ -243,8 +256,8 @@ class Segmenter:
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
-        if prior is not None and placement is not None:
-            columns |= _labels(yx, peaks.hidden, peaks.site, prior, placement, self._pixel_size)
+        if prior is not None and fit is not None:
+            columns |= _labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
@@ -255,17 +268,21 @@ class Segmenter:
             "model": self.name,
             "model_notes": self.notes,
             "prior": prior.name if prior else None,
-            "prior_fits": placement is not None if prior else None,
-            "reservations": list(placement.pose.reservations) if placement else [],
-            "lattice_pixel_size": placement.pose.pixel_size if placement else None,
-            "empty_sites": placement.empty(yx, self.prepared.shape, self._pixel_size) if placement else None,
+            "prior_fits": fit is not None if prior else None,
+            "reservations": list(fit.reservations) if fit else [],
+            "lattice_pixel_size": fit.pose.pixel_size if fit else None,
+            "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)
+            if fit
+            else None,
             "trust": trust,
             "recording": self.prepared.summary(),
             "pose": {
-                name: np.asarray(getattr(placement.pose, name)).tolist()
-                for name in ("affine", "origin", "score", "reservations")
+                "affine": fit.pose.affine.tolist(),
+                "origin": fit.pose.origin.tolist(),
+                "score": fit.pose.score,
+                "reservations": list(fit.reservations),
             }
-            if placement
+            if fit
             else None,
         }
         table = AtomTable.from_positions(
@@ -287,24 +304,32 @@ def _labels(
     hidden: NDArray[np.bool_],
     look: NDArray[np.int64],
     prior: Prior,
-    placement: Placement,
+    registered: LatticeSites,
     pixel_size: float,
 ) -> dict[str, Any]:
     """Name each atom after the nearest registered column of its layer, else after what it looks like."""
     gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
     chosen = look.copy()
-    lower = hidden_columns(prior)[placement.index]
     for layer in (False, True):
-        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(lower == layer)
+        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(registered.is_hidden == layer)
         if not len(atoms) or not len(sites):
             continue
-        distance, found = cKDTree(placement.positions[sites]).query(yx[atoms])
+        distance, found = cKDTree(registered.yx[sites]).query(yx[atoms])
         nearest = np.asarray(found)
         near = distance < gate
-        chosen[atoms[near]] = placement.index[sites[nearest[near]]]
+        chosen[atoms[near]] = registered.column[sites[nearest[near]]]
     named = [prior.columns[i] if i >= 0 else None for i in chosen]  # -1: nothing told what it looks like
     return {
         "element": [c.element if c else UNKNOWN_ELEMENT for c in named],
         "site": [c.site if c else "" for c in named],
         "layer": [c.layer if c else int(low) for c, low in zip(named, hidden, strict=True)],
     }
+
+
+def _fingerprint(image: ArrayLike) -> object:
+    """Tell arrays apart by what is in them; what is no array is like nothing else."""
+    try:
+        array = np.ascontiguousarray(image)
+    except ValueError:
+        return object()
+    return array.shape, array.dtype.str, hashlib.blake2b(array.tobytes(), digest_size=16).digest()

@@ -38,7 +38,7 @@ def stack_reference(
     shape : (int, int)
         Rows and columns.
     poses : sequence of Placed or None
-        One a layer, as in a `StackPose`; None lays the first vector of the layer's cell along x.
+        One a layer; None lays the first vector of the layer's cell along x.
     thickness : float
         Å, of a crystal that repeats along the beam; a layer has its own.
 

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms.lattice_sites import LatticeSites, Occupancy
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
+from napari_stemprior.atoms.site_occupancy import SiteOccupancy
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.layers.atom_layers import shape_of
 from napari_stemprior.qt.session import Session
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ class ImageContext:
         self.session = session
         self._sites_of: tuple[object, ...] = ()
         self._sites: LatticeSites | None = None
-        self._occupancy: Occupancy | None = None
+        self._occupancy: SiteOccupancy | None = None
         self._spacing_of: tuple[object, ...] = ()
         self._spacing = 0.0
         self._lattice_of: object = None
@@ -68,24 +69,20 @@ class ImageContext:
 
     @property
     def lattice(self) -> LatticeSites | None:
-        """The sites of the placed prior, as the fit has them."""
-        placed, shape = self.session.placed, self.shape
-        if placed is None or shape is None or not placed.pose.is_fit:
+        """The sites of the prior, as the fit has them."""
+        fit, shape = self.session.fit, self.shape
+        if fit is None or shape is None or not fit.is_fit:
             return None
-        if self._lattice is None or self._lattice_of is not placed:
-            found = placed.lattice(shape)
-            self._lattice_of = placed
-            self._lattice = LatticeSites(
-                found.yx, found.elements, found.sites, found.layers, found.reliability
-            )
+        if self._lattice is None or self._lattice_of is not fit:
+            self._lattice_of, self._lattice = fit, fit.lattice(shape)
         return self._lattice
 
     def sites(self) -> LatticeSites | None:
-        """The sites of the placed prior, drawn to the atoms around them; None without a fit."""
-        editor, placed = self.session.editor, self.session.placed
-        if editor is None or placed is None:
+        """The sites of the prior, drawn to the atoms around them; None without a fit."""
+        editor, fit = self.session.editor, self.session.fit
+        if editor is None or fit is None:
             return None
-        now = (id(placed), id(editor), editor.frame, editor.history.generation)
+        now = (id(fit), id(editor), editor.frame, editor.history.generation)
         if now != self._sites_of:
             lattice, table = self.lattice, editor.table()
             layer = table.rows["layer"].to_numpy()
@@ -93,13 +90,13 @@ class ImageContext:
             self._sites_of = now
         return self._sites
 
-    def occupancy(self) -> Occupancy | None:
+    def occupancy(self) -> SiteOccupancy | None:
         """Tells which of the sites are empty; None without a fit."""
         sites = self.sites()
         if sites is None:
             return None
         if self._occupancy is None or self._occupancy.sites is not sites:
-            self._occupancy = Occupancy(sites)
+            self._occupancy = SiteOccupancy(sites)
         return self._occupancy
 
     def snap(self, yx: Floats) -> Floats:

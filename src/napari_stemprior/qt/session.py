@@ -20,10 +20,8 @@ from napari_stemprior.qt.layers.image_notes import (
     note_inverted,
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
-from napari_stemprior.registration import Pose
-from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior, Stack, StructurePrior
-from napari_stemprior.workflow.lattice_fit import LatticeFit, same_place
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation
 
@@ -35,7 +33,7 @@ _DEFAULT_DIAMETER = 1.1
 class Specimen:
     """What is known about one image."""
 
-    placed: LatticeFit | None = None
+    fit: LatticeFit | None = None
     editor: AtomEditor | None = None
     #: The editor of an atoms layer that was removed from the viewer.
     removed: AtomEditor | None = None
@@ -108,7 +106,7 @@ class Session(ImageSession):
         if self.editor is not None:
             self.editor.pixel_size = value
         if self.pose is not None and not np.isclose(self.pose.pixel_size, value, rtol=0.1):
-            self.set_pose(None, None)  # it was found at a scale that no longer holds
+            self.set_fit(None)  # it was found at a scale that no longer holds
 
     def take_scale(self, pose: Pose) -> None:
         """Take the pixel size from a lattice that fits, if a person wants that."""
@@ -121,8 +119,8 @@ class Session(ImageSession):
         if self._image is None or on == self.inverted:
             return
         note_inverted(self._image, on)
-        if self.placed is not None and not self.placed.by_hand:
-            self.set_placed(None)
+        if self.fit is not None and not self.fit.by_hand:
+            self.set_fit(None)
         self._on_image()
 
     # --- prior and pose -----------------------------------------------------------------------
@@ -142,50 +140,33 @@ class Session(ImageSession):
         first = prior.layers[0] if isinstance(prior, Stack) else prior
         if first != self.prior or stack != self.stack:
             self.prior, self.stack = first, stack
-            if self.placed is None:
+            if self.fit is None:
                 self.show_overlay(False)  # it shows another prior
             self.prior_changed.emit()
             self.pose_changed.emit()
 
     @property
-    def placed(self) -> LatticeFit | None:
+    def fit(self) -> LatticeFit | None:
         """Where the prior lies on the image and what the fit found beside it."""
         specimen = self._specimen_or_none()
-        placed = None if specimen is None else specimen.placed
-        if placed is None or placed.prior != self.prior or placed.stack != self.stack:
-            return None
-        return placed
+        fit = None if specimen is None else specimen.fit
+        return fit if fit is not None and fit.prior == self.chosen else None
 
     @property
     def pose(self) -> Pose | None:
         """Where the prior lies on the image, if that was fitted or set by hand."""
-        return None if self.placed is None else self.placed.pose
+        return None if self.fit is None else self.fit.pose
 
     @property
-    def fitted_pose(self) -> Pose | None:
-        """The pose, if its score says that it is a fit."""
-        return self.pose if self.pose is not None and self.pose.is_fit else None
-
-    @property
-    def known_pose(self) -> Pose | StackPose | None:
+    def known_fit(self) -> LatticeFit | None:
         """Where `chosen` lies, if that is a fit: what the network is told."""
-        return None if self.placed is None or not self.placed.pose.is_fit else self.placed.whole_pose
+        return self.fit if self.fit is not None and self.fit.is_fit else None
 
-    def set_pose(self, pose: Pose | StackPose | None, prior: Prior | None) -> None:
-        """Remember where a prior lies on the chosen image; what is known beside an equal pose stays."""
-        old = self.placed
-        if pose is None or prior is None:
-            self.set_placed(None)
-            return
-        placed = LatticeFit.of(prior, pose)
-        if old is None or not same_place(old, placed):
-            self.set_placed(placed)
-
-    def set_placed(self, placed: LatticeFit | None) -> None:
+    def set_fit(self, fit: LatticeFit | None) -> None:
         """Remember where a prior lies on the chosen image; a shown overlay follows."""
         if self._image is None:
             return
-        self._specimen().placed = placed
+        self._specimen().fit = fit
         if self.overlay is not None:
             self.show_overlay(True)
         self.pose_changed.emit()
@@ -197,18 +178,18 @@ class Session(ImageSession):
         return layer if isinstance(layer, Points) else None
 
     def show_overlay(self, visible: bool) -> None:
-        """Draw the lattice of the placed prior over the image, or take it away."""
-        old, placed, image = self.overlay, self.placed, self._image
-        if not visible or image is None or placed is None:
+        """Draw the lattice of the fit over the image, or take it away."""
+        old, fit, image = self.overlay, self.fit, self._image
+        if not visible or image is None or fit is None:
             if old is not None:
                 self.viewer.layers.remove(old)
             return
-        size = self.pixel_size or placed.pose.pixel_size
+        size = self.pixel_size or fit.pose.pixel_size
         if old is not None:
-            fill_overlay(old, image, placed, size, self.pivot)
+            fill_overlay(old, image, fit, size, self.pivot)
             return
         active = self.viewer.layers.selection.active
-        layer = overlay_layer(image, placed, size)
+        layer = overlay_layer(image, fit, size)
         self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
         self.activate(active)
 
@@ -241,8 +222,10 @@ class Session(ImageSession):
         if image not in self.viewer.layers:
             return  # it was closed while the network worked
         self.choose_image(image)
-        if result.pose is not None:
-            self.set_pose(result.pose, result.prior)
+        if result.fit is not None:
+            old = self.fit
+            if old is None or old.sites is None or not old.same_place(result.fit):
+                self.set_fit(result.fit)
             if inside is None and self.pose is not None:
                 self.take_scale(self.pose)
         editor = self.editor

@@ -62,7 +62,7 @@ def check_cif(path: Path) -> None:
     if not any(line and not line.startswith("#") for line in lines):
         raise StructureError(f"{path}: the file is empty.")
     if not re.search(r"^\s*data_", text, re.I | re.M):
-        return  # not a CIF whatever its name: the parser says so
+        return  # not a CIF whatever its name: the parser refuses it
     if not _POSITIONS.search(text):
         raise StructureError(f"{path}: the CIF has no atom positions (_atom_site_fract_x); is it cut off?")
     for axis in "abc":

@@ -12,9 +12,8 @@ import numpy as np
 from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.io.micrograph import checked_pixel_size
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
-from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.structure import Prior, Stack, StructurePrior, built_in, names
-from napari_stemprior.workflow.lattice_fit import LatticeFit
+from napari_stemprior.registration import LatticeFit, Pose, PoseField
+from napari_stemprior.structure import Prior, built_in, layers_of, names
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,10 @@ def _prior(values: Mapping[str, Any]) -> Prior:
 
 
 def _fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
+    """Return poses and displacements; the sites follow from them and the image."""
     field = fit.field
     return {
+        "only_layer": fit.only_layer,
         "poses": [_pose_to_dict(pose) for pose in fit.poses],
         "rivals": [_pose_to_dict(pose) for pose in fit.rivals],
         "by_hand": fit.by_hand,
@@ -105,10 +106,8 @@ _FIELD_ARRAYS = ("rows", "columns_", "displacement", "reliability")
 
 def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
     poses = tuple(_pose(pose) for pose in values["poses"])
-    stack = prior if isinstance(prior, Stack) else None
-    first = prior.layers[0] if isinstance(prior, Stack) else prior
-    assert isinstance(first, StructurePrior)
-    if len(poses) != (1 if stack is None else len(stack.layers)):
+    only, layers = values.get("only_layer"), layers_of(prior)
+    if len(poses) != (len(layers) if only is None else 1) or (only is not None and int(only) >= len(layers)):
         raise ValueError("as many poses as layers are needed")
     field = None
     if values["field"] is not None:
@@ -118,11 +117,10 @@ def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
             raise ValueError("the displacements have another shape than their grid")
         field = PoseField(_pose(values["field"]["pose"]), error=float(values["field"]["error"]), **arrays)
     return LatticeFit(
-        pose=poses[0],
-        prior=first,
+        prior,
+        poses,
         field=field,
-        stack=stack,
-        lower=poses[1:],
+        only_layer=None if only is None else int(only),
         rivals=tuple(_pose(pose) for pose in values["rivals"]),
         by_hand=bool(values["by_hand"]),
     )

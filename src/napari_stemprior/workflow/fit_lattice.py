@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
-from napari_stemprior.registration import Pose
-from napari_stemprior.structure import Prior, Stack, StructurePrior
-from napari_stemprior.workflow.lattice_fit import LatticeFit
+from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.workflow.operations import Operations
 
 
@@ -54,38 +52,28 @@ def fit_lattice(
         If there is no lattice at all.
     """
     size = known_pixel_size(micrograph)
-    if isinstance(prior, Stack):
-        yield Progress(0, 0, "Fitting the layers of the stack")
-        return LatticeFit.of(prior, max(operations.register_stack(micrograph.image, size, prior), key=_score))
     yield Progress(0, 0, "Fitting the lattice")
-    poses = sorted(operations.register(micrograph.image, size, prior), key=_score, reverse=True)
-    rivals = tuple(pose for pose in poses[1:] if pose.is_fit)
-    return (yield from follow_strain(operations, micrograph, LatticeFit(poses[0], prior, rivals=rivals)))
+    return operations.fit_lattice(micrograph.image, size, prior)
 
 
 def follow_strain(
     operations: Operations, micrograph: Micrograph, fit: LatticeFit
 ) -> Generator[Progress, None, LatticeFit]:
-    """Follow the lattice of a pose that fits through strain."""
-    if not fit.pose.is_fit or fit.stack is not None:
+    """Follow the lattice of poses that fit through strain."""
+    if not fit.is_fit or fit.sites is not None:
         return fit
     yield Progress(0, 0, "Following the lattice through strain")
-    size = known_pixel_size(micrograph)
-    field = operations.pose_field(micrograph.image, size, fit.prior, fit.pose)
-    return replace(fit, field=field)
+    return operations.follow_lattice(micrograph.image, known_pixel_size(micrograph), fit)
 
 
 def refine_pose(
     operations: Operations, micrograph: Micrograph, fit: LatticeFit
 ) -> Generator[Progress, None, LatticeFit]:
-    """Refine a pose that was set by hand; the layers of a stack together, lest both take one lattice."""
+    """Refine poses that were set by hand; the layers of a stack together, lest both take one lattice."""
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Refining the lattice")
-    if fit.stack is not None:
-        found = operations.refine_stack_poses(micrograph.image, size, fit.stack, fit.poses)
-        return LatticeFit.of(fit.stack, found)
-    pose = operations.refine_pose(micrograph.image, size, fit.prior, fit.pose)
-    return (yield from follow_strain(operations, micrograph, replace(fit, pose=pose, by_hand=False)))
+    refined = operations.refine_fit(micrograph.image, size, fit)
+    return (yield from follow_strain(operations, micrograph, replace(refined, by_hand=False)))
 
 
 def fit_pixel_size(
@@ -94,7 +82,3 @@ def fit_pixel_size(
     """Find the pixel size at which the prior fits the image."""
     yield Progress(0, 0, "Fitting the pixel size")
     return operations.fit_pixel_size(micrograph.image, prior)
-
-
-def _score(pose: Any) -> float:
-    return float(pose.score)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import drain
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow import fit_lattice as steps
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 from napari_stemprior.workflow.operations import Operations
 
 
@@ -23,9 +23,9 @@ def fit_lattice(micrograph: Micrograph, prior: Prior) -> LatticeFit:
     Returns
     -------
     LatticeFit
-        The best pose (a (2, 2) matrix from Å to px, and an origin (y, x) in px), the field by which the
-        lattice follows strain, and the reservations. ``fit.pose.is_fit`` tells whether the lattice fits; the
-        best candidate is returned where it does not.
+        The poses (a (2, 2) matrix from Å to px, and an origin (y, x) in px, for each layer), the sites of the
+        lattice where it follows the strain, and the reservations. ``fit.is_fit`` tells whether the lattice
+        fits; the best candidate is returned where it does not.
 
     Raises
     ------

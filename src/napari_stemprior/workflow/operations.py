@@ -19,27 +19,21 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration import Pose, PoseField
-from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior, StructurePrior
 
 
 class SegmenterLike(Protocol):
     """What a workflow needs of `inference.Segmenter`."""
 
-    pose: Pose | None
+    fit: LatticeFit | None
     prepared: PreparedImage | None
 
     def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
         """Take the image in."""
 
     def steps(
-        self,
-        prior: Prior | None,
-        *,
-        trust: float = 1.0,
-        pose: Pose | StackPose | None = None,
-        together: bool = True,
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None
     ) -> Generator[Progress, None, AtomTable]:
         """Segment it, yielding progress."""
 
@@ -93,38 +87,22 @@ def _prepare(image: NDArray[np.float32]) -> PreparedImage:
     return prepare(image)
 
 
-def _register(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior) -> list[Pose]:
-    from napari_stemprior.registration import register
+def _fit_lattice(image: NDArray[np.float32], pixel_size: float, prior: Prior) -> LatticeFit:
+    from napari_stemprior.registration import fit_lattice
 
-    return list(register(image, pixel_size, prior))
-
-
-def _pose_field(
-    image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose
-) -> PoseField:
-    from napari_stemprior.registration import fit_pose_field
-
-    return fit_pose_field(image, pixel_size, prior, pose)
+    return fit_lattice(image, pixel_size, prior)
 
 
-def _refine_pose(image: NDArray[np.float32], pixel_size: float, prior: StructurePrior, pose: Pose) -> Pose:
-    from napari_stemprior.registration.refine_pose import refine_pose
+def _follow_lattice(image: NDArray[np.float32], pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    from napari_stemprior.registration import follow_lattice
 
-    return refine_pose(image, pixel_size, prior, pose)
-
-
-def _register_stack(image: NDArray[np.float32], pixel_size: float, stack: Any) -> list[Any]:
-    from napari_stemprior.registration.multilayer.stack_fit import register_stack
-
-    return list(register_stack(image, pixel_size, stack))
+    return follow_lattice(image, pixel_size, fit)
 
 
-def _refine_stack_poses(
-    image: NDArray[np.float32], pixel_size: float, stack: Any, poses: Sequence[Pose]
-) -> StackPose:
-    from napari_stemprior.registration.multilayer.stack_fit import refine_stack_poses
+def _refine_fit(image: NDArray[np.float32], pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    from napari_stemprior.registration.fit_lattice import refine_fit
 
-    return refine_stack_poses(image, pixel_size, stack, poses)
+    return refine_fit(image, pixel_size, fit)
 
 
 def _rank_priors(
@@ -237,11 +215,9 @@ class Operations:
     load_prior: Callable[[str, str], Any] = _load_prior
     read_pixel_size: Callable[[Path], float | None] = _read_pixel_size
     prepare: Callable[[NDArray[np.float32]], PreparedImage] = _prepare
-    register: Callable[[NDArray[np.float32], float, StructurePrior], list[Pose]] = _register
-    register_stack: Callable[..., list[Any]] = _register_stack
-    pose_field: Callable[..., PoseField] = _pose_field
-    refine_pose: Callable[[NDArray[np.float32], float, StructurePrior, Pose], Pose] = _refine_pose
-    refine_stack_poses: Callable[..., StackPose] = _refine_stack_poses
+    fit_lattice: Callable[[NDArray[np.float32], float, Prior], LatticeFit] = _fit_lattice
+    follow_lattice: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _follow_lattice
+    refine_fit: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _refine_fit
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
     fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image

@@ -135,8 +135,8 @@ class Review:
             self.queue, self._here, self._of = ReviewQueue(), None, ()
             return
         history = editor.history
-        placed = context.session.placed
-        now = (id(history), editor.frame, history.generation, id(placed), editor.pixel_size)
+        fit = context.session.fit
+        now = (id(history), editor.frame, history.generation, id(fit), editor.pixel_size)
         if now == self._of:
             return
         self._of, self._here = now, None

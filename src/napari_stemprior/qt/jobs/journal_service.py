@@ -150,20 +150,20 @@ class JournalService(QObject):
         if context.prior is not None:
             session.set_prior(context.prior)
         if context.fit is not None:
-            session.set_placed(context.fit)
+            session.set_fit(context.fit)
 
     def _on_context(self, *_: Any) -> None:
         """Note what the edits of the chosen image belong to."""
         session, image = self.session, self.session.image
         if image is None:
             return
-        key, placed = layer_id(image), session.placed
+        key, fit = layer_id(image), session.fit
         context = EditContext(
             session.pixel_size,
             session.pixel_size_from,
             session.inverted,
-            session.chosen if placed is None else placed.whole,
-            placed,
+            session.chosen if fit is None else fit.prior,
+            fit,
         )
         if key in self._contexts and self._seen == (key, context):
             return  # another frame of a stack

@@ -14,8 +14,7 @@ from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
-from napari_stemprior.registration import Pose
-from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations
@@ -68,35 +67,27 @@ def segment_box(
     operations: Operations,
     micrograph: Micrograph,
     prior: Prior | None,
-    pose: Pose | StackPose | None,
+    fit: LatticeFit | None,
     settings: SegmentSettings,
     box: Box,
 ) -> Generator[Progress, None, Segmentation]:
     """Run the network on a rectangle and some context around it; the atoms in the rectangle are returned.
 
-    The pose of the whole image is believed where there is one, so the atoms fit those around.
+    The fit of the whole image is believed where there is one, so the atoms fit those around.
     """
     size = known_pixel_size(micrograph)
     margin = CONTEXT / size
     low = np.maximum(np.floor(np.subtract(box.low, margin)), 0).astype(int)
     high = np.minimum(np.ceil(np.add(box.high, margin)).astype(int) + 1, micrograph.image.shape)
     part = replace(micrograph, image=micrograph.image[low[0] : high[0], low[1] : high[1]])
-    there = None if pose is None else _seen_from(pose, low)
+    there = None if fit is None else fit.cropped(low)
     found = yield from segment(operations, part, prior, there, settings)
     rows = found.table.rows.assign(
         y_px=found.table.rows["y_px"] + low[0], x_px=found.table.rows["x_px"] + low[1]
     )
     provenance = found.table.provenance | {"part": [*box.low, *box.high]}
     table = AtomTable(rows[box.contains(rows[["y_px", "x_px"]].to_numpy(float))], size, provenance)
-    return Segmentation(table, pose, prior if pose is not None else None)
-
-
-def _seen_from(pose: Pose | StackPose, low: NDArray[np.int64]) -> Pose | StackPose:
-    """Return a pose on the part of the image that begins at pixel `low` (y, x)."""
-    if isinstance(pose, StackPose):
-        poses = tuple(replace(layer, origin=layer.origin - low) for layer in pose.poses)
-        return StackPose(poses, pose.score)
-    return replace(pose, origin=pose.origin - low)
+    return Segmentation(table, prior if fit is not None else None, fit)
 
 
 def rectangle_layer(image: Image) -> Shapes:

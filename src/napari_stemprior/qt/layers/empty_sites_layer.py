@@ -6,12 +6,12 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms.lattice_sites import LatticeSites
 from napari_stemprior.atoms.review_queue import empty
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: More empty sites than this say that the lattice does not fit, and are not drawn.
 LIMIT = 5000

@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.layers.palette import element_colour
-from napari_stemprior.workflow.lattice_fit import Lattice, LatticeFit
+from napari_stemprior.registration import LatticeFit
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Symbols of the layers of a prior, entrance first.
 _SYMBOLS = ("cross", "x", "diamond", "triangle_up")
 #: Colours of the layers of a prior where there is more than one, entrance first.
 LAYER_COLOURS = ((0.25, 0.72, 1.0), (1.0, 0.62, 0.15), (0.45, 0.85, 0.35), (0.9, 0.45, 0.85))
+#: A site is drawn at least so opaque where nothing of the lattice is seen.
+_FAINTEST = 0.2
 #: Side of a mark in distances between neighbours.
 _MARK = 0.35
 #: The mark about which a person turns the lattice is drawn so much larger.
@@ -25,38 +28,38 @@ def layer_colour(number: int) -> tuple[float, float, float]:
     return LAYER_COLOURS[number % len(LAYER_COLOURS)]
 
 
-def overlay_layer(image: Image, placed: LatticeFit, pixel_size: float) -> Points:
-    """Draw the lattice of a placed prior over an image, as small crosses.
+def overlay_layer(image: Image, fit: LatticeFit, pixel_size: float) -> Points:
+    """Draw the lattice of a fit over an image, as small crosses.
 
     Parameters
     ----------
     image : napari.layers.Image
-    placed : LatticeFit
+    fit : LatticeFit
     pixel_size : float
         Å/px.
     """
     layer: Points = Points(
         np.empty((0, 2)),
-        name=overlay_name(placed),
+        name=overlay_name(fit),
         border_width=0,
         opacity=0.8,
         metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
         **placed_like(image),
     )
     layer.editable = False  # it shows a fit: its points are no atoms
-    fill_overlay(layer, image, placed, pixel_size)
+    fill_overlay(layer, image, fit, pixel_size)
     return layer
 
 
-def overlay_name(placed: LatticeFit) -> str:
+def overlay_name(fit: LatticeFit) -> str:
     """Return what the layer is called."""
-    return f"{(placed.stack or placed.prior).name} lattice"
+    return f"{fit.prior.name} lattice"
 
 
 def fill_overlay(
     layer: Points,
     image: Image,
-    placed: LatticeFit,
+    fit: LatticeFit,
     pixel_size: float,
     pivot: NDArray[np.float64] | None = None,
 ) -> None:
@@ -66,41 +69,41 @@ def fill_overlay(
     ----------
     layer : napari.layers.Points
     image : napari.layers.Image
-    placed : LatticeFit
+    fit : LatticeFit
     pixel_size : float
         Å/px.
     pivot : (2,) array, optional
         Pixel (y, x); the lattice point next to it is marked.
     """
-    lattice = placed.lattice(shape_of(image))
-    size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in placed.priors) / pixel_size)
+    lattice = fit.lattice(shape_of(image))
+    size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in fit.layers) / pixel_size)
     if pivot is not None and len(lattice.yx):
         size[np.argmin(((lattice.yx - pivot) ** 2).sum(axis=1))] *= _PIVOT
-    if layer.name != overlay_name(placed):
-        layer.name = overlay_name(placed)
+    if layer.name != overlay_name(fit):
+        layer.name = overlay_name(fit)
     if not np.array_equal(layer.affine.affine_matrix, np.eye(3)):
         layer.affine = np.eye(3)
     with layer.events.blocker_all():  # each would send all points to the graphics card again
         layer.selected_data = set()
         layer.data = lattice.yx
         if len(lattice.yx):
-            layer.features = {"site": lattice.sites, "element": lattice.elements, "layer": lattice.layers}
+            layer.features = {"site": lattice.site, "element": lattice.element, "layer": lattice.layer}
             layer.face_color = colours(lattice)
             layer.size = size
-            symbols = np.array(_SYMBOLS)[lattice.layers % len(_SYMBOLS)]
-            if lattice.layers.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
+            symbols = np.array(_SYMBOLS)[lattice.layer % len(_SYMBOLS)]
+            if lattice.layer.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
                 layer.symbol = symbols.tolist()
     layer.refresh()
 
 
-def colours(lattice: Lattice) -> NDArray[np.float64]:
+def colours(lattice: LatticeSites) -> NDArray[np.float64]:
     """Return (M, 4) colours: of the element, or of the layer where there is more than one."""
     result = np.ones((len(lattice.yx), 4))
-    if lattice.layers.any():
-        for number in np.unique(lattice.layers):
-            result[lattice.layers == number, :3] = layer_colour(int(number))
+    if lattice.layer.any():
+        for number in np.unique(lattice.layer):
+            result[lattice.layer == number, :3] = layer_colour(int(number))
     else:
-        for element in np.unique(lattice.elements):
-            result[lattice.elements == element, :3] = element_colour(str(element))
-    result[:, 3] = lattice.opacity
+        for element in np.unique(lattice.element):
+            result[lattice.element == element, :3] = element_colour(str(element))
+    result[:, 3] = _FAINTEST + (1 - _FAINTEST) * lattice.reliability
     return result

@@ -15,9 +15,9 @@ from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PRIOR, Panel, al
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.recording_box import RecordingBox
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import fit_pixel_size
-from napari_stemprior.workflow.lattice_fit import doubts
 from napari_stemprior.workflow.read import read_pixel_size
 
 _FIT = "Fit pixel size"
@@ -157,7 +157,8 @@ class ImagePanel(Panel):
             )
             return
         self.session.set_pixel_size(size, "lattice")
-        self.session.set_pose(pose, self.session.prior)
+        if self.session.prior is not None and self.session.stack is None:
+            self.session.set_fit(LatticeFit(self.session.prior, (pose,)))
         doubt = doubts(pose.reservations)
         show_info(f"The lattice fits at {size:.4g} Å/px{doubt}. Look at the overlay in step 2 to check it.")
 
@@ -179,8 +180,8 @@ class ImagePanel(Panel):
 
     def _on_from_lattice(self, on: bool) -> None:
         self.session.scale_from_lattice = on
-        if on and self.session.fitted_pose is not None:
-            self.session.take_scale(self.session.fitted_pose)
+        if on and self.session.known_fit is not None:
+            self.session.take_scale(self.session.known_fit.pose)
 
     def _on_layer(self, index: int) -> None:
         self.session.choose_image(self.session.images[index])

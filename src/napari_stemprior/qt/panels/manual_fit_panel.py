@@ -26,8 +26,9 @@ from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.registration import LatticeFit
+from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import refine_pose
-from napari_stemprior.workflow.lattice_fit import LatticeFit, doubts
 from napari_stemprior.workflow.manual_fit import (
     retyping,
     start_pose,
@@ -127,7 +128,7 @@ class ManualFitPanel(QWidget):
             "" if session.pixel_size is not None else NO_PIXEL_SIZE,
         )
         allow(self.drag, "Move, turn and scale the lattice on the image with the mouse.", *obstacles, busy)
-        no_pose = "" if session.placed is not None else "Fit or drag the lattice first."
+        no_pose = "" if session.fit is not None else "Fit or drag the lattice first."
         allow(
             self.refine_pose,
             "Find the best fit near where the lattice lies now.",
@@ -135,12 +136,12 @@ class ManualFitPanel(QWidget):
             no_pose,
             busy,
         )
-        placed = session.placed
-        self.result.setVisible(placed is not None and placed is self._refined)
+        fit = session.fit
+        self.result.setVisible(fit is not None and fit is self._refined)
         for box in (self.angle, self.offset_x, self.offset_y, self.scale, self.mirrored):
-            box.setEnabled(placed is not None and session.pixel_size is not None and not busy)
-        if placed is not None and session.pixel_size is not None:
-            pose, size = placed.pose, session.pixel_size
+            box.setEnabled(fit is not None and session.pixel_size is not None and not busy)
+        if fit is not None and session.pixel_size is not None:
+            pose, size = fit.pose, session.pixel_size
             for box, value in (
                 (self.angle, pose.angle),
                 (self.offset_x, pose.origin[1] * size),
@@ -160,39 +161,39 @@ class ManualFitPanel(QWidget):
 
     def start_refining(self) -> None:
         """Refine the pose in a worker."""
-        placed = self.session.placed
-        if placed is None:
+        fit = self.session.fit
+        if fit is None:
             return
         try:
-            work = refine_pose(self.session.operations, self.session.micrograph(), placed)
+            work = refine_pose(self.session.operations, self.session.micrograph(), fit)
         except StempriorError as error:
             tell(error)
             return
-        self._before = placed
+        self._before = fit
         if self.runner.start(work, self._on_refined):
             self.started.emit()
             self.refine_pose.setText("Refining…")
 
-    def _on_refined(self, placed: LatticeFit) -> None:
+    def _on_refined(self, fit: LatticeFit) -> None:
         before, self._before = self._before, None
         session = self.session
         if before is None or session.image is None or session.pixel_size is None:
             return
         at = (np.array(shape_of(session.image)) - 1) / 2
-        changed = what_changed(before.pose, placed.pose, session.pixel_size, at)
+        changed = what_changed(before.pose, fit.pose, session.pixel_size, at)
         self.result.setText(f"Refined: {changed}.")
-        self._refined = placed
-        session.set_placed(placed)
-        name = (placed.stack or placed.prior).name
-        if placed.pose.is_fit:
-            session.take_scale(placed.pose)
+        self._refined = fit
+        session.set_fit(fit)
+        name = fit.prior.name
+        if fit.is_fit:
+            session.take_scale(fit.pose)
             show_info(
-                f"The lattice of {name} fits (score {placed.pose.score:.2f}){doubts(placed.reservations)}; "
+                f"The lattice of {name} fits (score {fit.pose.score:.2f}){doubts(fit.reservations)}; "
                 f"{changed}."
             )
         else:
             show_warning(
-                f"The lattice of {name} does not fit there (score {placed.pose.score:.2f}): {changed}; lay "
+                f"The lattice of {name} does not fit there (score {fit.pose.score:.2f}): {changed}; lay "
                 "it closer to the atoms, or check the prior and the pixel size."
             )
 
@@ -214,9 +215,9 @@ class ManualFitPanel(QWidget):
             return
         shape = shape_of(session.image)
         session.pivot = (np.array(shape) - 1) / 2
-        if session.placed is None:
+        if session.fit is None:
             pose = start_pose(shape, session.pixel_size)
-            session.set_placed(start_placed(session, pose))
+            session.set_fit(start_fit(session, pose))
         session.show_overlay(True)
         overlay = session.overlay
         assert isinstance(overlay, Points)
@@ -231,23 +232,23 @@ class ManualFitPanel(QWidget):
         return pivot
 
     def _on_dragged(self, matrix: NDArray[np.float64], end: NDArray[np.float64], how: str) -> None:
-        placed = self.session.placed
-        if placed is None:
+        fit = self.session.fit
+        if fit is None:
             return
         if how == "move":  # what was laid on an atom stays there while the lattice is turned
             self.session.pivot = end
         pivot = self._pivot()
-        self.session.set_placed(
-            placed.moved(lambda pose, prior: with_origin_near(transformed(pose, matrix), prior, pivot))
+        self.session.set_fit(
+            fit.moved(lambda pose, prior: with_origin_near(transformed(pose, matrix), prior, pivot))
         )
 
     def _on_typed(self, *_: Any) -> None:
-        session, placed = self.session, self.session.placed
-        if placed is None or session.pixel_size is None:
+        session, fit = self.session, self.session.fit
+        if fit is None or session.pixel_size is None:
             return
         size = session.pixel_size
         matrix = retyping(
-            placed.pose,
+            fit.pose,
             size,
             angle=self.angle.value(),
             mirrored=self.mirrored.isChecked(),
@@ -256,7 +257,7 @@ class ManualFitPanel(QWidget):
         )
         if session.overlay is None:
             session.show_overlay(True)
-        session.set_placed(placed.moved(lambda pose, _: transformed(pose, matrix)))
+        session.set_fit(fit.moved(lambda pose, _: transformed(pose, matrix)))
 
     def _on_active(self, event: Any) -> None:
         if self._mouse is not None and not _same(event.value, self._mouse.layer):
@@ -272,16 +273,16 @@ def _same(layer: Any, other: Points) -> bool:
     return layer is not None and layer_id(layer) == layer_id(other)
 
 
-def start_placed(session: Session, pose: Any) -> LatticeFit:
+def start_fit(session: Session, pose: Any) -> LatticeFit:
     """Lay the prior or stack of a session at a pose; the layers of a stack by their twists and shifts."""
     assert session.prior is not None
     if session.stack is None:
-        return LatticeFit(pose, session.prior, by_hand=True)
-    poses = [
+        return LatticeFit(session.prior, (pose,), by_hand=True)
+    poses = tuple(
         _of_layer(pose, twist, shift)
         for twist, shift in zip(session.stack.twists, session.stack.shifts, strict=True)
-    ]
-    return LatticeFit(poses[0], session.prior, stack=session.stack, lower=tuple(poses[1:]), by_hand=True)
+    )
+    return LatticeFit(session.stack, poses, by_hand=True)
 
 
 def _of_layer(pose: Any, twist: float, shift: tuple[float, float]) -> Any:

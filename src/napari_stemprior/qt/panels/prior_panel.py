@@ -17,11 +17,12 @@ from napari_stemprior.qt.panels.section import Fold, small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
-from napari_stemprior.qt.widgets.fit_text import facts_of, placed_text, second_lattice
+from napari_stemprior.qt.widgets.fit_text import facts_of, fit_sentence, second_lattice
 from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
+from napari_stemprior.registration import LatticeFit
+from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
-from napari_stemprior.workflow.lattice_fit import LatticeFit, doubts
 from napari_stemprior.workflow.prior_groups import LAYERS
 from napari_stemprior.workflow.read import load_prior
 from napari_stemprior.workflow.suggest import suggest
@@ -143,19 +144,19 @@ class PriorPanel(Panel):
             "" if session.pixel_size is not None else NO_PIXEL_SIZE,
             busy,
         )
-        placed = session.placed
+        fit = session.fit
         self.overlay.setChecked(session.overlay is not None)
         allow(
             self.overlay,
             "Draw the lattice over the image, in a layer of its own; faint where the image does not show it.",
-            "" if placed is not None else "Fit the lattice to the image first.",
+            "" if fit is not None else "Fit the lattice to the image first.",
         )
-        self.status.setText("" if placed is None else placed_text(placed, session.pixel_size))
-        self.status.setVisible(placed is not None)
+        self.status.setText("" if fit is None else fit_sentence(fit, session.pixel_size))
+        self.status.setVisible(fit is not None)
         name = "" if session.chosen is None else session.chosen.name
-        mark = "" if placed is None else "by hand: " if placed.by_hand else "no fit: "
-        if placed is not None and placed.pose.is_fit:
-            mark = "reservation: " if placed.reservations else "fitted: "
+        mark = "" if fit is None else "by hand: " if fit.by_hand else "no fit: "
+        if fit is not None and fit.is_fit:
+            mark = "reservation: " if fit.reservations else "fitted: "
         self.state_changed.emit(mark + name)
         if not busy:
             self.fit.setText(_FIT)
@@ -234,21 +235,21 @@ class PriorPanel(Panel):
             return
         if session.pixel_size is None:
             session.set_pixel_size(suggestion.pixel_size, "lattice")
-        placed = LatticeFit(suggestion.pose, session.prior)
-        session.set_placed(placed)
+        fit = LatticeFit(session.prior, (suggestion.pose,))
+        session.set_fit(fit)
         session.show_overlay(True)
         self.refresh()
-        work = follow_strain(session.operations, session.micrograph(), placed)
+        work = follow_strain(session.operations, session.micrograph(), fit)
         self.runner.start(work, self._on_followed)  # the ranking looked for no strain
 
-    def _on_followed(self, placed: LatticeFit) -> None:
-        if self.session.pose is placed.pose:
-            self.session.set_placed(placed)
+    def _on_followed(self, fit: LatticeFit) -> None:
+        if self.session.pose is fit.pose:
+            self.session.set_fit(fit)
 
-    def _on_fitted(self, placed: LatticeFit) -> None:
+    def _on_fitted(self, fit: LatticeFit) -> None:
         session = self.session
-        session.set_placed(placed)
-        pose, name = placed.pose, (placed.stack or placed.prior).name
+        session.set_fit(fit)
+        pose, name = fit.pose, fit.prior.name
         if not pose.is_fit:
             session.show_overlay(False)
             self.refresh()
@@ -261,7 +262,7 @@ class PriorPanel(Panel):
         if session.overlay is None:  # a shown one has followed
             session.show_overlay(True)
             self.refresh()
-        second = second_lattice(placed)
+        second = second_lattice(fit)
         if second is not None:
             turned = (second.angle - pose.angle + 180) % 360 - 180
             show_warning(
@@ -269,7 +270,7 @@ class PriorPanel(Panel):
                 "grains, or choose a stack under 'Own file or stack' if one lies above the other."
             )
         else:
-            show_info(f"The lattice of {name} fits (score {pose.score:.2f}){doubts(placed.reservations)}.")
+            show_info(f"The lattice of {name} fits (score {pose.score:.2f}){doubts(fit.reservations)}.")
 
     def _load(self, path: str, axis: str) -> None:
         if self.runner.busy:

@@ -14,7 +14,7 @@ from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, shape_of
 from napari_stemprior.qt.layers.comparison import Comparison, ComparisonMode
 from napari_stemprior.qt.layers.montage_layers import montage_layers
-from napari_stemprior.qt.panels.manual_fit_panel import start_placed
+from napari_stemprior.qt.panels.manual_fit_panel import start_fit
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
 from napari_stemprior.qt.session import Session
@@ -23,7 +23,6 @@ from napari_stemprior.qt.widgets.montage_form import MontageForm
 from napari_stemprior.qt.widgets.simulation_form import SimulationForm
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
-from napari_stemprior.workflow.lattice_fit import Followed
 from napari_stemprior.workflow.manual_fit import start_pose
 from napari_stemprior.workflow.reference import (
     Reference,
@@ -35,6 +34,7 @@ from napari_stemprior.workflow.reference import (
     reference,
     write_reference,
 )
+from napari_stemprior.workflow.strained_pose import drawn_poses
 
 _SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
@@ -188,17 +188,15 @@ class ReferencePanel(Panel):
             tell(error)
             return None
         assert session.image is not None  # it has a micrograph
-        placed = session.placed
-        if placed is None or not (placed.pose.is_fit or placed.by_hand):
+        fit = session.fit
+        if fit is None or not (fit.is_fit or fit.by_hand):
             poses: tuple[Any, ...] = (None,)
             priors: tuple[StructurePrior, ...] = (session.prior,)
             if session.stack is not None:
-                start = start_placed(session, start_pose(shape_of(session.image), pixel_size))
-                poses, priors = start.poses, start.priors
+                start = start_fit(session, start_pose(shape_of(session.image), pixel_size))
+                poses, priors = start.poses, start.layers
         else:
-            poses, priors = placed.poses, placed.priors
-            if placed.field is not None:
-                poses = (Followed(placed.field),)
+            poses, priors = drawn_poses(fit), fit.layers
         height, width = (min(n, _LARGEST) for n in micrograph.image.shape)
         name = (session.chosen or session.prior).name
         self._for_image = self._image_id

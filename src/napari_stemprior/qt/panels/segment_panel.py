@@ -20,8 +20,8 @@ from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
-from napari_stemprior.workflow.lattice_fit import doubts
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
 
 _DEFAULT_MODEL = "small"
@@ -167,7 +167,7 @@ class SegmentPanel(Panel):
             not self.alone.isChecked(),
         )
         prior = session.chosen if settings.with_prior else None
-        pose = session.known_pose if settings.with_prior else None
+        fit = session.known_fit if settings.with_prior else None
         box = None
         try:
             micrograph = session.micrograph()
@@ -182,9 +182,9 @@ class SegmentPanel(Panel):
         assert image is not None  # it has a micrograph
         self._last = self._message = ""
         if box is None:
-            work = segment(session.operations, micrograph, prior, pose, settings)
+            work = segment(session.operations, micrograph, prior, fit, settings)
         else:
-            work = rerun.segment_box(session.operations, micrograph, prior, pose, settings, box)
+            work = rerun.segment_box(session.operations, micrograph, prior, fit, settings, box)
         self.runner.start(work, lambda result: self._on_segmented(result, image, frame, box))
 
     def _on_segmented(
@@ -207,7 +207,7 @@ class SegmentPanel(Panel):
                 f"Of {result.prior.name} only a layer of {only.name} is seen in this image, so only its "
                 "atoms are named; check the twist in step 2, or take it as the prior."
             )
-        elif result.prior is not None and result.pose is None:
+        elif result.prior is not None and result.fit is None:
             show_warning(
                 f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
                 "image alone; check the pixel size in step 1, or try another prior."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior, StructurePrior
-from napari_stemprior.workflow.lattice_fit import LatticeFit
 
 #: A pixel size that differs from the image's by more than this part is worth a word.
 _STRETCH = 0.02
@@ -21,7 +20,7 @@ def facts_of(prior: Prior) -> str:
             layer.name + (f" at {twist:g}°" if number else "")
             for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
         ]
-        return " above ".join(parts) + ". Each layer is placed by itself, and its atoms carry its number."
+        return " above ".join(parts) + ". Each layer is fitted by itself, and its atoms carry its number."
     a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
     beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
     columns = "column" if len(prior.columns) == 1 else "columns"
@@ -31,18 +30,18 @@ def facts_of(prior: Prior) -> str:
     )
 
 
-def second_lattice(placed: LatticeFit) -> Pose | None:
+def second_lattice(fit: LatticeFit) -> Pose | None:
     """Return a pose that fits beside the first one and is turned to it, if there is any."""
-    for rival in placed.rivals:
-        turned = abs((rival.angle - placed.pose.angle + 180) % 360 - 180)
-        if rival.score >= _SURE and _folded(turned, placed) > _SAME_ANGLE:
+    for rival in fit.rivals:
+        turned = abs((rival.angle - fit.pose.angle + 180) % 360 - 180)
+        if rival.score >= _SURE and _folded(turned, fit) > _SAME_ANGLE:
             return rival
     return None
 
 
-def _folded(angle: float, placed: LatticeFit) -> float:
+def _folded(angle: float, fit: LatticeFit) -> float:
     """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
-    a, b = placed.prior.cell
+    a, b = fit.layers[0].cell
     lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
     between = abs(a @ b) / (lengths[0] * lengths[1])
     period = 180.0
@@ -52,18 +51,20 @@ def _folded(angle: float, placed: LatticeFit) -> float:
     return min(rest, period - rest)
 
 
-def placed_text(placed: LatticeFit, pixel_size: float | None = None) -> str:
+def fit_sentence(fit: LatticeFit, pixel_size: float | None = None) -> str:
     """Say in words how well and how a lattice lies."""
-    if placed.by_hand:
-        return f"Set by hand: rotated {placed.pose.angle:.1f}°. Press <b>Refine the fit</b> to judge it."
+    if fit.by_hand:
+        return f"Set by hand: rotated {fit.pose.angle:.1f}°. Press <b>Refine the fit</b> to judge it."
     below = ""
-    if placed.stack is not None and placed.pose.is_fit:
+    if fit.only_layer is not None:
+        below = f" ({fit.layers[0].name} alone: the layers of {fit.prior.name} do not fit together)"
+    elif len(fit.poses) > 1 and fit.is_fit:
         others = ", ".join(
-            f"{prior.name} {pose.angle - placed.pose.angle:+.2f}°"
-            for prior, pose in zip(placed.priors[1:], placed.lower, strict=True)
+            f"{layer.name} {pose.angle - fit.pose.angle:+.2f}°"
+            for layer, pose in zip(fit.layers[1:], fit.poses[1:], strict=True)
         )
         below = f", below it {others}"
-    return fit_text(placed.pose, pixel_size, below, placed.reservations)
+    return fit_text(fit.pose, pixel_size, below, fit.reservations)
 
 
 def fit_text(

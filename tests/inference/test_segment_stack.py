@@ -11,11 +11,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter, stack_site_prediction
-from napari_stemprior.inference.prompt_encoding import described, hidden_columns
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference import segmenter as segmenting
+from napari_stemprior.inference.prompt_encoding import described
 from napari_stemprior.progress import drain
-from napari_stemprior.registration import Pose
-from napari_stemprior.registration.multilayer.stack_fit import StackPose
+from napari_stemprior.registration import LatticeFit, Pose, fit_lattice
+from napari_stemprior.registration.multilayer.stack_fit import register_stack
 from napari_stemprior.structure import Stack, built_in, load_prior
 
 PIXEL, SHAPE = 0.18, (260, 260)
@@ -81,20 +82,23 @@ def test_one_layer_alone_is_named_as_the_layer_that_it_is(stack: Stack, segmente
     assert set(rows["element"]) <= {"Mo", "Se", "X"}
 
 
-def test_a_stack_that_was_refused_is_not_registered_again(
+def test_a_stack_that_was_refused_is_not_fitted_again(
     stack: Stack, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, _ = drawn(stack, (0,))
+    assert not register_stack(image, PIXEL, stack)[0].is_fit
+    fit = fit_lattice(image, PIXEL, stack)
+    assert fit.is_fit
+    assert fit.only_layer == 0
     segmenter.set_image(image, PIXEL)
-    assert not stack_site_prediction.register_stack(image, PIXEL, stack)[0].is_fit
     whole = segmenter.segment(stack)
 
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the stack was refused already")
 
-    monkeypatch.setattr(stack_site_prediction, "register_stack", never)
-    again = drain(segmenter.steps(stack, together=False))
-    pd.testing.assert_frame_equal(again.rows, whole.rows)
+    monkeypatch.setattr(segmenting, "fit_lattice", never)
+    pd.testing.assert_frame_equal(segmenter.segment(stack).rows, whole.rows)
+    pd.testing.assert_frame_equal(segmenter.segment(stack, fit=fit).rows, whole.rows)
 
 
 def test_a_stack_that_fits_nowhere_does_no_harm(segmenter: Segmenter) -> None:
@@ -109,7 +113,7 @@ def test_a_stack_that_fits_nowhere_does_no_harm(segmenter: Segmenter) -> None:
 def test_the_prompt_holds_the_tokens_of_both_layers(stack: Stack) -> None:
     columns, lattice = described(stack)
     assert columns.shape[1] == 4
-    assert hidden_columns(stack).tolist() == [False, False, True, True]
+    assert [column.layer for column in stack.columns] == [0, 0, 1, 1]
     alone, own = described(built_in("MoSe2"))
     np.testing.assert_allclose(lattice, own)
     np.testing.assert_allclose(columns[0, :2, 6], alone[0, :, 6])  # the elements
@@ -122,19 +126,38 @@ def test_the_places_of_all_layers_are_believed(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the layers were placed already")
 
-    monkeypatch.setattr(stack_site_prediction, "register_stack", never)
+    monkeypatch.setattr(segmenting, "fit_lattice", never)
     image, poses = drawn(stack, (0, 1))
     segmenter.set_image(image, PIXEL)
-    rows = drain(segmenter.steps(stack, pose=StackPose(tuple(poses), 0.2))).rows
-    assert segmenter.pose is poses[0]
+    rows = drain(segmenter.steps(stack, fit=LatticeFit(stack, tuple(poses), by_hand=True))).rows
+    assert segmenter.fit is not None
+    assert segmenter.fit.pose is poses[0]
     assert (rows["layer"] == 1).mean() > 0.2
     doubted = replace(poses[1], reservations=("The lower layer hardly agrees.",))
-    table = segmenter.segment(stack, pose=StackPose((poses[0], doubted), 0.2))
+    table = segmenter.segment(stack, fit=LatticeFit(stack, (poses[0], doubted), by_hand=True))
     assert table.provenance["reservations"] == ["The lower layer hardly agrees."]
-    upper = drain(segmenter.steps(stack.layers[0], pose=StackPose(tuple(poses), 0.2))).rows
-    assert set(upper["element"]) <= {"Mo", "Se", "X"}, "one lattice takes the first place"
 
 
-def test_segmenting_at_once_takes_the_poses_that_the_steps_take() -> None:
+def test_another_trust_decodes_only(
+    stack: Stack, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _ = drawn(stack, (0, 1))
+    segmenter.set_image(image, PIXEL)
+    whole, half = segmenter.segment(stack), segmenter.segment(stack, trust=0.5)
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("this is known already")
+
+    for name in ("fit_lattice", "follow_lattice", "predict", "prepare"):
+        monkeypatch.setattr(segmenting, name, never)
+    segmenter.set_image(image.copy(), PIXEL)
+    pd.testing.assert_frame_equal(segmenter.segment(stack, trust=0.5).rows, half.rows)
+    pd.testing.assert_frame_equal(segmenter.segment(stack).rows, whole.rows)
+    monkeypatch.undo()
+    segmenter.set_image(image + 1, PIXEL)
+    assert segmenter.fit is None
+
+
+def test_segmenting_at_once_takes_the_fit_that_the_steps_take() -> None:
     at_once, steps = get_type_hints(Segmenter.segment), get_type_hints(Segmenter.steps)
-    assert at_once["pose"] == steps["pose"] == Pose | StackPose | None
+    assert at_once["fit"] == steps["fit"] == LatticeFit | None

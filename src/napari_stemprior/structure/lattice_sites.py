@@ -1,7 +1,8 @@
-"""Where the lattice says that atoms belong, against where they are."""
+"""Where the lattice of a prior says that atom columns belong on an image."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_stemprior.structure.prior import Column
+
 Floats = NDArray[np.float64]
 
 #: An atom farther from a site than this part of the distance between sites is not the atom of that site.
 _REACH = 0.45
+#: A site without an atom within this distance (Å) is empty.
+VACANCY_DISTANCE = 0.6
 #: Neighbours that tell together how far the lattice is off at a site.
 _NEIGHBOURS = 9
 
@@ -25,19 +30,39 @@ class LatticeSites:
     ----------
     yx : (M, 2) array
         Pixels.
-    element, site : (M,) arrays of str
-        What belongs there, and the label of the site.
+    column : (M,) array of int
+        The column of the cell that belongs there; of a stack, counted through the cells of all layers.
     layer : (M,) array of int
         0 = entrance side.
     reliability : (M,) array
         How well the lattice is seen there, 0 to 1.
+    cell : tuple of Column
+        The columns of the cell, where their elements and labels are asked for.
     """
 
     yx: Floats
-    element: NDArray[np.str_]
-    site: NDArray[np.str_]
+    column: NDArray[np.int64]
     layer: NDArray[np.int64]
     reliability: Floats
+    cell: tuple[Column, ...] = ()
+
+    @classmethod
+    def of(
+        cls, cell: Iterable[Column], yx: Floats, column: NDArray[np.int64], reliability: Floats | None = None
+    ) -> LatticeSites:
+        """Make sites of the columns of a cell, seen everywhere where no reliability is given.
+
+        Parameters
+        ----------
+        cell : iterable of Column
+        yx : (M, 2) array
+        column : (M,) array of int
+        reliability : (M,) array, optional
+        """
+        columns = tuple(cell)
+        layers = np.array([c.layer for c in columns], np.int64)
+        sure = np.ones(len(yx)) if reliability is None else reliability
+        return cls(yx, column, layers[column], sure, columns)
 
     def __len__(self) -> int:
         return len(self.yx)
@@ -57,11 +82,53 @@ class LatticeSites:
         """Distance in px within which an atom belongs to a site."""
         return _REACH * self.spacing
 
+    @cached_property
+    def element(self) -> NDArray[np.str_]:
+        """(M,) the element that belongs there."""
+        return np.array([c.element for c in self.cell], np.str_)[self.column]
+
+    @cached_property
+    def site(self) -> NDArray[np.str_]:
+        """(M,) the label of the site."""
+        return np.array([c.site for c in self.cell], np.str_)[self.column]
+
+    @property
+    def is_hidden(self) -> NDArray[np.bool_]:
+        """(M,) whether it lies below the entrance layer."""
+        return self.layer > 0
+
     def where(self, keep: NDArray[np.bool_]) -> LatticeSites:
         """Return the sites where `keep` is true."""
         return LatticeSites(
-            self.yx[keep], self.element[keep], self.site[keep], self.layer[keep], self.reliability[keep]
+            self.yx[keep], self.column[keep], self.layer[keep], self.reliability[keep], self.cell
         )
+
+    def at(self, yx: Floats) -> LatticeSites:
+        """Return the sites in other places: (M, 2), of another image or another pixel size."""
+        return replace(self, yx=yx)
+
+    def inside(self, shape: tuple[int, ...]) -> LatticeSites:
+        """Return the sites that lie on an image of `shape` (rows, columns)."""
+        here = (self.yx >= -0.5) & (self.yx < np.array(shape[:2]) - 0.5)
+        return self.where(np.asarray(here.all(axis=1)))
+
+    def joined(self, other: LatticeSites) -> LatticeSites:
+        """Return these sites and, behind them, others of the same cell."""
+        return LatticeSites(
+            np.concatenate([self.yx, other.yx]),
+            np.concatenate([self.column, other.column]),
+            np.concatenate([self.layer, other.layer]),
+            np.concatenate([self.reliability, other.reliability]),
+            self.cell,
+        )
+
+    def count_empty(self, yx: Floats, shape: tuple[int, ...], pixel_size: float) -> int:
+        """Count the sites on an image of `shape` that none of the (N, 2) atoms is near."""
+        here = self.yx[((self.yx >= 0) & (self.yx <= np.array(shape[:2]) - 1)).all(axis=1)]
+        if not len(yx) or not len(here):
+            return len(here)
+        distance = np.asarray(cKDTree(yx).query(here)[0])
+        return int(np.count_nonzero(distance * pixel_size > VACANCY_DISTANCE))
 
     def nearest(self, yx: Floats, layer: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], Floats]:
         """Find the nearest site of each position, of the same layer where one is given.
@@ -118,54 +185,3 @@ class LatticeSites:
             around = np.asarray(cKDTree(at).query(sites.yx, k=_NEIGHBOURS)[1])
             sites = replace(sites, yx=sites.yx + np.median(shift[around], axis=1))
         return sites
-
-
-class Occupancy:
-    """How many places lie within reach of each site, kept up to date by what has changed.
-
-    Parameters
-    ----------
-    sites : LatticeSites
-    """
-
-    def __init__(self, sites: LatticeSites) -> None:
-        self.sites = sites
-        self._tree = cKDTree(sites.yx.reshape(-1, 2))
-        self._ids = np.empty(0, np.int64)
-        self._yx = np.empty((0, 2))
-        self._count = np.zeros(len(sites), np.int64)
-
-    def empty(self, ids: NDArray[np.int64], yx: Floats) -> NDArray[np.bool_]:
-        """Tell which sites have nothing within reach.
-
-        Parameters
-        ----------
-        ids : (N,) array of int
-            What tells the places apart, ascending.
-        yx : (N, 2) array
-            Pixels.
-
-        Returns
-        -------
-        (M,) array of bool
-        """
-        stayed_old = np.isin(self._ids, ids, assume_unique=True)
-        stayed_new = np.isin(ids, self._ids, assume_unique=True)
-        moved = (self._yx[stayed_old] != yx[stayed_new]).any(axis=1)
-        stayed_old[np.flatnonzero(stayed_old)[moved]] = False
-        stayed_new[np.flatnonzero(stayed_new)[moved]] = False
-        self._add(self._yx[~stayed_old], -1)
-        self._add(yx[~stayed_new], 1)
-        self._ids, self._yx = ids.copy(), yx.copy()
-        return np.asarray(self._count == 0)
-
-    def _add(self, yx: Floats, by: int) -> None:
-        if not len(yx) or not len(self.sites) or not np.isfinite(self.sites.reach):
-            return
-        if len(yx) > 0.2 * len(self.sites):
-            self._count += by * np.asarray(
-                cKDTree(yx).query_ball_point(self.sites.yx, self.sites.reach, return_length=True)
-            )
-            return
-        for near in self._tree.query_ball_point(yx, self.sites.reach):
-            self._count[near] += by

@@ -28,7 +28,7 @@ _EXCUSABLE = ("explained_power", "scale")
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class PoseCandidate:
     """A lattice in Å on the normalised image, and how well it fits.
 
     Parameters
@@ -63,7 +63,7 @@ class Judge:
         self._superlattice = superlattice_share(features, locked.prior, locked.phases)
         self._extent = float(np.sqrt(np.prod(features.normalized.extent)))
 
-    def placement(self, symmetry: NDArray[np.float64]) -> Placement:
+    def placement(self, symmetry: NDArray[np.float64]) -> PoseCandidate:
         """Turn the basis by a symmetry of the lattice, (2, 2), and find its origin."""
         locked = self.locked
         prior, reflections, variance = locked.prior, locked.reflections, locked.variance
@@ -86,9 +86,9 @@ class Judge:
             columns = compare_intensities(prior, reflections, turned, variance)
             likely = log_likelihood(prior, reflections, turned, variance)
             quality = replace(quality, intensities=columns, log_likelihood=likely)
-        return Placement(inner, locked.origin + inner @ (fraction @ prior.cell), quality)
+        return PoseCandidate(inner, locked.origin + inner @ (fraction @ prior.cell), quality)
 
-    def nearest(self, linear: NDArray[np.float64]) -> Placement:
+    def nearest(self, linear: NDArray[np.float64]) -> PoseCandidate:
         """Find the origin for the orientation of the basis that a map (2, 2) has.
 
         Locking the phases may have chosen another one.
@@ -104,12 +104,12 @@ def _hopeless(quality: FitQuality) -> bool:
     return min(vote for name, vote in quality.votes.items() if name not in _EXCUSABLE) < _HOPELESS
 
 
-def ranked(placements: list[Placement]) -> list[Placement]:
+def ranked(placements: list[PoseCandidate]) -> list[PoseCandidate]:
     """Sort placements, best first; of like scores the one with more signal, so a larger grain."""
     return sorted(placements, key=lambda p: (-round(p.quality.score, 2), -p.quality.significance))
 
 
-def equivalent(first: Placement, second: Placement, prior: StructurePrior) -> bool:
+def equivalent(first: PoseCandidate, second: PoseCandidate, prior: StructurePrior) -> bool:
     """Tell whether two placements put the same atoms in the same places."""
     own = prior.positions @ first.linear.T + first.origin
     inverse = np.linalg.inv(second.linear @ prior.cell.T)
@@ -120,7 +120,7 @@ def equivalent(first: Placement, second: Placement, prior: StructurePrior) -> bo
     return bool(same.all() and distance.min(1).max() < 0.15)
 
 
-def to_pose(placement: Placement, normalized: NormalizedImage, prior: StructurePrior) -> Pose:
+def to_pose(placement: PoseCandidate, normalized: NormalizedImage, prior: StructurePrior) -> Pose:
     """Carry a placement in Å on the normalised image to pixels of the original."""
     quality = placement.quality
     pose = Pose(

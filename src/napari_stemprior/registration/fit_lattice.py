@@ -1,0 +1,152 @@
+"""From an image and a prior to the lattice on it: registered, followed through strain, grain by grain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from numpy.typing import ArrayLike
+
+from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.registration.fit import register
+from napari_stemprior.registration.gpa.pose_field import fit_pose_field
+from napari_stemprior.registration.grains import with_grains
+from napari_stemprior.registration.lattice_fit import MARGIN, MIN_RELIABILITY, LatticeFit, shown
+from napari_stemprior.registration.multilayer.stack_fit import refine_stack_poses
+from napari_stemprior.registration.multilayer.stack_lattice import (
+    as_layer_of,
+    fit_stack,
+    follow_stack,
+    stack_lattice,
+)
+from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.refine_pose import refine_pose
+from napari_stemprior.registration.rival_poses import preferred
+from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure.lattice_sites import LatticeSites
+
+#: Poses that are looked at: two grains, each with four ways to hold the basis.
+_CANDIDATES = 8
+
+
+def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prior) -> LatticeFit:
+    """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
+
+    Parameters
+    ----------
+    image : (H, W) array-like, or PreparedImage
+        Atom columns bright. An array is prepared first, see `recording.prepare`.
+    pixel_size : float
+        Å per pixel.
+    prior : StructurePrior or Stack
+        Of a stack every layer is placed on its own lattice; where they do not fit together, the layer that
+        fits alone.
+
+    Returns
+    -------
+    LatticeFit
+        With its sites where it fits; otherwise the best candidate, whose `is_fit` is False.
+
+    Raises
+    ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
+    RegistrationError
+        If it is too small.
+    PixelSizeError
+        If the pixel size does not suit the prior and the image.
+    """
+    array = prepare(image)
+    if isinstance(prior, Stack):
+        return fit_stack(array, pixel_size, prior, fit_lattice)
+    poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
+    fits = [_followed(array, pixel_size, prior, pose) for pose in poses if pose.is_fit]
+    if not fits:
+        return LatticeFit(prior, (poses[0],))
+    best = preferred(fits, prior)
+    rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
+    return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
+
+
+def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    """Follow the lattice of poses that are known through strain; they are believed as they are.
+
+    Other grains are looked for where the lattice is not seen.
+
+    Parameters
+    ----------
+    image : (H, W) array-like, or PreparedImage
+        An array is prepared first.
+    pixel_size : float
+        Å per pixel.
+    fit : LatticeFit
+        Its poses count.
+
+    Returns
+    -------
+    LatticeFit
+        With its sites.
+
+    Raises
+    ------
+    RegistrationError
+        If the image is too small to hold a lattice.
+    PixelSizeError
+        If the pixel size does not suit the prior and the image.
+    """
+    array = prepare(image)
+    if isinstance(fit.prior, Stack):
+        return _followed_stack(array, pixel_size, fit)
+    given = _followed(array, pixel_size, fit.prior, fit.pose)
+    assert given.sites is not None
+    others: list[LatticeFit] = []
+    if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
+        poses = register(array, pixel_size, fit.prior, candidates=_CANDIDATES)
+        others = [_followed(array, pixel_size, fit.prior, pose) for pose in poses if pose.is_fit]
+    found = with_grains(given, others, array, pixel_size)
+    return replace(fit, sites=found.sites, field=given.field)
+
+
+def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    """Refine poses that a person has set, see `refine_pose`; those of a stack together.
+
+    Parameters
+    ----------
+    image : (H, W) array-like, or PreparedImage
+    pixel_size : float
+        Å per pixel.
+    fit : LatticeFit
+
+    Returns
+    -------
+    LatticeFit
+        The judged poses; its lattice has not been followed yet.
+
+    Raises
+    ------
+    MicrographError
+        If the image is not 2-D, not of real numbers, or constant.
+    RegistrationError
+        If it is too small.
+    PixelSizeError
+        If a pixel size is not positive or does not suit the prior and the image.
+    """
+    if isinstance(fit.prior, Stack) and fit.only_layer is None:
+        return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
+    (layer,) = fit.layers
+    pose = refine_pose(image, pixel_size, layer, fit.pose)
+    return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer)
+
+
+def _followed_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    if fit.only_layer is None:
+        return follow_stack(image, pixel_size, fit)
+    (layer,) = fit.layers
+    alone = follow_lattice(image, pixel_size, LatticeFit(layer, fit.poses))
+    return as_layer_of(fit, alone)
+
+
+def _followed(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> LatticeFit:
+    field = fit_pose_field(image, pixel_size, prior, pose)
+    yx, column, reliability = field.columns(prior, (image.shape[0], image.shape[1]), MARGIN / pixel_size)
+    sites = LatticeSites.of(prior.columns, yx, column, reliability)
+    return LatticeFit(prior, (pose,), shown(sites, image), field)

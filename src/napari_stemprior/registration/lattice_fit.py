@@ -1,0 +1,158 @@
+"""How a prior lies on a micrograph: what a fit found, and what network, exports and desk take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_stemprior.recording import PreparedImage
+from napari_stemprior.registration.gpa.pose_field import PoseField
+from napari_stemprior.registration.pose import Pose
+from napari_stemprior.structure import Prior, StructurePrior, layers_of
+from napari_stemprior.structure.lattice_sites import LatticeSites
+
+#: Places where the lattice is seen worse than this have no registered sites.
+MIN_RELIABILITY = 0.3
+#: Å around the image in which sites are still listed.
+MARGIN = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class LatticeFit:
+    """A prior, or a stack of layers, on an image.
+
+    Parameters
+    ----------
+    prior : StructurePrior or Stack
+    poses : tuple of Pose
+        One a layer that is placed, entrance side first. The score of the first is that of the whole: a stack
+        fits as well as its worst layer.
+    sites : LatticeSites, optional
+        The sites of all grains, in pixels, where the lattice follows the strain and a little beyond the
+        image; None until the lattice has been followed.
+    field : PoseField, optional
+        How the lattice of a single layer bends.
+    rivals : tuple of Pose
+        Other poses that fit as well, best first: a second grain or layer.
+    only_layer : int, optional
+        The one layer of a stack that is placed, where the layers do not fit together.
+    by_hand : bool
+        Whether a person set it and no fit has judged it since.
+    """
+
+    prior: Prior
+    poses: tuple[Pose, ...]
+    sites: LatticeSites | None = None
+    field: PoseField | None = None
+    rivals: tuple[Pose, ...] = ()
+    only_layer: int | None = None
+    by_hand: bool = False
+
+    @property
+    def pose(self) -> Pose:
+        """The pose of the prior, or of the entrance layer of a stack."""
+        return self.poses[0]
+
+    @property
+    def layers(self) -> tuple[StructurePrior, ...]:
+        """The layers that are placed; of `poses` the same number."""
+        layers = layers_of(self.prior)
+        return layers if self.only_layer is None else (layers[self.only_layer],)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the lattice fits, with or without a reservation."""
+        return self.pose.is_fit
+
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """What is doubtful about the fit, a sentence each; of all layers."""
+        return tuple(dict.fromkeys(sentence for pose in self.poses for sentence in pose.reservations))
+
+    @property
+    def registered(self) -> LatticeSites:
+        """The sites where the lattice is seen; what the network is told.
+
+        Raises
+        ------
+        ValueError
+            If the lattice has not been followed.
+        """
+        if self.sites is None:
+            raise ValueError("the lattice has not been followed yet")
+        return self.sites.where(self.sites.reliability >= MIN_RELIABILITY)
+
+    def lattice(self, shape: tuple[int, int]) -> LatticeSites:
+        """List the sites on an image of `shape` (rows, columns), also where the lattice is not seen.
+
+        Where it has not been followed through strain, these are the points of the straight lattice.
+        """
+        if self.sites is not None:
+            return self.sites.inside(shape)
+        if self.field is not None:
+            return LatticeSites.of(self.prior.columns, *self.field.columns(self.layers[0], shape))
+        return straight_sites(self, shape)
+
+    def moved(self, change: Callable[[Pose, StructurePrior], Pose]) -> LatticeFit:
+        """Return what a person makes of it; what the fit found beside the poses is forgotten.
+
+        Parameters
+        ----------
+        change : callable
+            Gets the pose and the prior of each layer, and returns another pose.
+        """
+        poses = tuple(change(pose, layer) for pose, layer in zip(self.poses, self.layers, strict=True))
+        return replace(self, poses=poses, sites=None, field=None, rivals=(), by_hand=True)
+
+    def cropped(self, corner: ArrayLike) -> LatticeFit:
+        """Return the fit on the part of the image that begins at the pixel `corner` (y, x)."""
+        low = np.asarray(corner, float)
+        poses = tuple(replace(pose, origin=pose.origin - low) for pose in self.poses)
+        sites = None if self.sites is None else self.sites.at(self.sites.yx - low)
+        return replace(self, poses=poses, sites=sites, field=None, rivals=())
+
+    def same_place(self, other: LatticeFit) -> bool:
+        """Tell whether the poses of another fit are equal in every number."""
+        return len(self.poses) == len(other.poses) and all(
+            np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score
+            for a, b in zip(self.poses, other.poses, strict=True)
+        )
+
+
+def straight_sites(fit: LatticeFit, shape: tuple[int, int], margin: float = 0.0) -> LatticeSites:
+    """List the points of the unstrained lattices of a fit on an image.
+
+    Parameters
+    ----------
+    fit : LatticeFit
+    shape : (int, int)
+        Rows and columns.
+    margin : float
+        Pixels around the image to include as well.
+    """
+    first = np.cumsum([0, *(len(layer.columns) for layer in layers_of(fit.prior))])
+    offsets = first[:-1] if fit.only_layer is None else first[[fit.only_layer]]
+    parts: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+    for pose, layer, offset in zip(fit.poses, fit.layers, offsets, strict=True):
+        yx, column = pose.columns(layer, shape, margin)
+        parts.append((yx, column + offset))
+    return LatticeSites.of(
+        fit.prior.columns, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    )
+
+
+def shown(sites: LatticeSites, image: PreparedImage) -> LatticeSites:
+    """Return the sites that do not lie on bad pixels of an image; those around it are kept."""
+    if image.valid.all():
+        return sites
+    outside = ((sites.yx < -0.5) | (sites.yx > np.array(image.shape) - 0.5)).any(axis=1)
+    return sites.where(outside | image.is_valid_at(sites.yx))
+
+
+def doubts(reservations: Iterable[str]) -> str:
+    """Return what is added to "it fits": nothing, or the reservations."""
+    said = " ".join(reservations).rstrip(".")
+    return f" with a reservation: {said}" if said else ""
