@@ -1,4 +1,4 @@
-"""Pixel sizes and axes as microscopes and other programs write them, in files that no library of ours wrote."""
+"""Pixel sizes and axes as microscopes and other programs write them, and headers that lie."""
 
 import json
 import os

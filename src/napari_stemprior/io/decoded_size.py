@@ -41,8 +41,8 @@ def check_decoded_size(path: Path, size: int) -> None:
     free = _free()
     if _COPIES * size > free:
         raise MicrographError(
-            f"{path.name}: the image takes {_readable(_COPIES * size)} of memory and {_readable(free)} are free; "
-            "cut out a part of it, or close other programs."
+            f"{path.name}: the image takes {_readable(_COPIES * size)} of memory and {_readable(free)} are "
+            "free; cut out a part of it, or close other programs."
         )
 
 

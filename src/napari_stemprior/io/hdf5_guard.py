@@ -90,6 +90,6 @@ def _check(dataset: Any, path: Path) -> None:
 
 def _outside(path: Path, other: object) -> MicrographError:
     return MicrographError(
-        f"{path.name}: a part of it lies in another file ({other}), which is not opened; save everything in one "
-        "file."
+        f"{path.name}: a part of it lies in another file ({other}), which is not opened; save everything "
+        "in one file."
     )
