@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Seconds for any file, and bytes a second beyond that: a slow network drive.
+#: Seconds for any file, and bytes a second beyond that; both by the clock and by the work of the processor, so
+#: that neither a slow drive nor a busy computer is taken for a loop without end.
 _LEAST, _RATE = 15.0, 5e6
+#: Seconds between two looks at them.
+_LOOK = 0.1
 
 
 class TookTooLongError(Exception):
@@ -33,10 +37,12 @@ def time_limit(path: Path) -> Iterator[None]:
     """
     reading = threading.get_ident()
     lock, done = threading.Lock(), threading.Event()
+    limit, clock, work = _LEAST + path.stat().st_size / _RATE, time.monotonic(), time.process_time()
 
     def watch() -> None:
-        if done.wait(_LEAST + path.stat().st_size / _RATE):
-            return
+        while min(time.monotonic() - clock, time.process_time() - work) < limit:
+            if done.wait(_LOOK):
+                return
         with lock:
             if not done.is_set():
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
