@@ -32,7 +32,7 @@ ALLOWED = {
     ("atoms/journal_keeper.py", "is_locked"): "opened for its lock; nothing is written",
     ("atomic_write.py", "_forced"): "opened to be forced to the disk; nothing is written",
     ("io/training_pairs.py", "_append"): "the manifest only grows, a line for a pair",
-    ("workflow/operations.py", "_save_pair"): "a dataset that saves itself",
+    ("workflow/save_pair.py", "save_pair"): "a dataset that saves itself",
     ("training/loss_log.py", "append_losses"): "the log only grows, a row for a report",
 }
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from desk_bench import Desk, said, why_not
-from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image
+from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, picture
 from napari.layers import Image
 from qtpy.QtCore import QObject
 
@@ -89,8 +90,10 @@ def test_a_pixel_size_of_no_fit_is_not_taken(make, viewer):
 
 def test_a_pixel_size_in_the_file_is_found_although_napari_did_not_read_it(make, viewer, tmp_path, qtbot):
     path = tmp_path / "a.tif"
-    path.write_bytes(b"x")
-    desk = make(read_pixel_size=lambda p: 0.31 if p == path else None)
+    tifffile.imwrite(
+        path, picture(), metadata={"axes": "YX", "unit": "nm"}, imagej=True, resolution=(1 / 0.031,) * 2
+    )
+    desk = make()
     layer = Image(np.random.default_rng(0).random(SHAPE))
     layer._source = layer.source.model_copy(update={"path": str(path)})
     viewer.add_layer(layer)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from napari_stemprior.io import read_micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.workflow.operations import Operations
 
@@ -16,7 +17,7 @@ def load_prior(operations: Operations, name: str, zone_axis: str) -> Generator[P
     return operations.load_prior(name, zone_axis)
 
 
-def read_pixel_size(operations: Operations, path: Path) -> Generator[Progress, None, float | None]:
+def read_pixel_size(path: Path) -> Generator[Progress, None, float | None]:
     """Look into the file of an image for its pixel size."""
     yield Progress(0, 0, "Reading the pixel size")
-    return operations.read_pixel_size(path)
+    return read_micrograph(path).pixel_size

@@ -23,7 +23,7 @@ from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
-from napari_stemprior.workflow.prior_groups import LAYERS
+from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
 from napari_stemprior.workflow.read import load_prior
 from napari_stemprior.workflow.suggest import suggest
 
@@ -37,7 +37,7 @@ class PriorPanel(Panel):
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         self._structures = samples.structures()
-        groups = session.operations.prior_groups()
+        groups = prior_groups()
         self.names = PriorCombo(
             {**groups, **({"Samples": list(self._structures)} if self._structures else {})},
             "Search, e.g. MoS2",
