@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Seconds for any file, and bytes a second beyond that; both by the clock and by the work of the processor, so
-#: that neither a slow drive nor a busy computer is taken for a loop without end.
+#: Seconds for any file, and bytes a second beyond that. They count by the clock and by the work of the
+#: processor, so that neither a slow drive nor a busy computer is taken for a loop without end.
 _LEAST, _RATE = 15.0, 5e6
 #: Seconds between two looks at them.
 _LOOK = 0.1
