@@ -50,14 +50,14 @@ class FakeSegmenter:
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":
             raise DeviceError("There is no device 'quantum'; choose one of auto, cpu.")
-        self.pose = None
+        self.fit = None
 
     def set_image(self, image: np.ndarray, pixel_size: float) -> None:
         self.shape, self.pixel_size = image.shape, pixel_size
         self.prepared = prepare(image)
 
     def steps(
-        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: StructurePrior | None, *, trust: float = 1.0, fit: object = None
     ) -> Generator[Progress, None, AtomTable]:
         type(self).asked.append({"prior": prior, "trust": trust, "pixel_size": self.pixel_size})
         yield Progress(0, 2, "fitting the lattice")
@@ -111,7 +111,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, fake: type[FakeSegmenter], tabl
         prior: StructurePrior | None,
         *,
         trust: float = 1.0,
-        pose: Pose | None = None,
+        fit: object = None,
     ) -> Generator[Progress, None, AtomTable]:
         yield Progress(0, 1, "looking")
         return dataclasses.replace(table, provenance=dict(table.provenance))
