@@ -50,7 +50,7 @@ class FakeSegmenter:
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":
             raise DeviceError("There is no device 'quantum'; choose one of auto, cpu.")
-        self.pose = None
+        self.fit = None
 
     def set_image(self, image: np.ndarray, pixel_size: float) -> None:
         self.shape, self.pixel_size = image.shape, pixel_size

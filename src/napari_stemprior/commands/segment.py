@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is done where neither is known",
     )
     parser.add_argument(
+        "--signal",
+        metavar="NAME",
+        help="of a file with several signals this one, such as HAADF; all of them by default",
+    )
+    parser.add_argument(
         "--invert",
         action="store_true",
         help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
@@ -106,7 +111,9 @@ def run(options: argparse.Namespace) -> int:
         for path in options.images:
             try:
                 with telling_out_of_memory():
-                    frames = read_micrographs(path, given)
+                    frames = read_micrographs(path, given, signal=options.signal)
+                    for remark in dict.fromkeys(r for f in frames for r in f.metadata.get("remarks", ())):
+                        _say(remark)
                     sizes = PixelSizes(options.pixel_size, prior)
                     sizes.of(_analysed(frames[0], options), path)
             except StempriorError as error:

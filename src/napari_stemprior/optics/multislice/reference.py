@@ -202,7 +202,7 @@ def cell_series(
     phonons = min(phonons, 1) if quality == "preview" else phonons
     key = scan_cache.key_of(_parameters(prior, used, repeats, defoci, phonons, seed, sampling))
     arrays = scan_cache.load(key) if cache else None
-    if arrays is None:
+    if arrays is None or not _is_whole(arrays, (len(repeats), len(defoci))):
         atoms = atoms_of(prior, repeats[-1] * prior.period, seed)
         box, turn = orthogonal(atoms)
         scans = yield from scan_series(
@@ -234,6 +234,23 @@ def cell_series(
     ]
     which = [repeats.index(max(1, round(t / prior.period)) if prior.period else 1) for t in thicknesses]
     return [images[index] for index in which]
+
+
+def _is_whole(arrays: scan_cache.Arrays, rows_and_columns: tuple[int, int]) -> bool:
+    """Tell whether what the cache gave is a series of scans; another program may have written there."""
+    try:
+        scans, cell, turn = arrays["intensity"], arrays["cell"], arrays["turn"]
+    except KeyError:
+        return False
+    return (
+        scans.ndim == 4
+        and scans.shape[:2] == rows_and_columns
+        and min(scans.shape) > 0
+        and cell.shape == (2,)
+        and turn.shape == ()
+        and all(part.dtype.kind == "f" and bool(np.isfinite(part).all()) for part in (scans, cell, turn))
+        and bool((cell > 0).all())
+    )
 
 
 def _for_quality(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from napari_stemprior.array_files import ArrayFileError, load_arrays
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import ExportError
 
@@ -52,10 +52,9 @@ def load(key: str) -> Arrays | None:
     """
     path = folder() / f"{key}.npz"
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = load_arrays(path)
         os.utime(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # absent, or damaged: simulate it again
+    except (OSError, ArrayFileError):  # absent, or damaged: simulate it again
         return None
     return arrays
 
@@ -78,7 +77,11 @@ def store(key: str, arrays: Arrays) -> None:
 
 def _trim(place: Path) -> None:
     """Remove the files that were not used for longest until the folder is small enough."""
-    files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in place.glob("*.npz")), reverse=True)
+    files = []
+    for file in place.glob("*.npz"):
+        with suppress(OSError):  # another process was quicker
+            files.append((file.stat().st_mtime, file.stat().st_size, file))
+    files.sort(reverse=True)
     total = 0
     for _, size, file in files:
         total += size
