@@ -16,7 +16,7 @@ from napari_stemprior import atomic_write
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import ExportError
 from napari_stemprior.network import checkpoint
-from napari_stemprior.optics import scan_cache
+from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.training import loss_log, structure_bank
 
 SOURCE = Path(napari_stemprior.__file__).parent

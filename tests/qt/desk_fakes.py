@@ -66,7 +66,7 @@ def fake_reference(layers, instrument, pixel_size, shape, poses, thickness):
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
 
-def fake_load_prior(name, zone_axis):
+def fake_load_prior(name, zone_axis, block=""):
     return built_in(name)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
 from napari_stemprior.errors import BAD_INPUT, StempriorError, telling_out_of_memory
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
 from napari_stemprior.io.exporters import check_export
@@ -47,12 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prior", metavar="NAME_OR_FILE", help="a name of 'stemprior priors' or a structure file"
     )
     which.add_argument("--no-prior", action="store_true", help="segment with the image alone")
-    parser.add_argument(
-        "--zone-axis",
-        metavar="UVW",
-        help="direction of the beam such as 001, [1-10] or [11-20]; without it a file is taken as it lies, "
-        "beam along its z axis",
-    )
+    add_view_options(parser)
     parser.add_argument(
         "--pixel-size",
         metavar="Å",
@@ -149,13 +145,10 @@ def _analysed(frame: Micrograph, options: argparse.Namespace) -> Micrograph:
 
 def _load_prior(options: argparse.Namespace) -> Prior | None:
     if options.no_prior:
-        if options.zone_axis is not None:
-            raise StempriorError("--zone-axis belongs to a prior; leave it out with --no-prior.")
+        if (option := has_view(options)) is not None:
+            raise StempriorError(f"{option} belongs to a prior; leave it out with --no-prior.")
         return None
-    from napari_stemprior.structure import load_prior, parse_zone_axis
-
-    zone_axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
-    return load_prior(options.prior, zone_axis)
+    return load_priors([options.prior], options)[0]
 
 
 def _segmented(

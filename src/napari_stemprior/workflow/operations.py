@@ -133,7 +133,7 @@ def _multislice_reference(
     thickness: float,
     quality: Literal["preview", "final"],
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    from napari_stemprior.optics.multislice_reference import multislice_reference
+    from napari_stemprior.optics.multislice.reference import multislice_reference
 
     return (
         yield from multislice_reference(
@@ -154,10 +154,11 @@ def _montage(
     return (yield from thickness_defocus_montage(prior, instrument, thicknesses, defoci, engine=engine))
 
 
-def _load_prior(name_or_file: str, zone_axis: str) -> Any:
-    from napari_stemprior.structure import load_prior, parse_zone_axis
+def _load_prior(name_or_file: str, zone_axis: str, block: str = "") -> Any:
+    from napari_stemprior.structure import load_prior, parse_direction
 
-    return load_prior(name_or_file, parse_zone_axis(zone_axis) if zone_axis.strip() else None)
+    direction = parse_direction(zone_axis) if zone_axis.strip() else None
+    return load_prior(name_or_file, direction, block or None)
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Operations:
     """The long operations of other rooms that a workflow calls; each can be replaced."""
 
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
-    load_prior: Callable[[str, str], Any] = _load_prior
+    load_prior: Callable[..., Any] = _load_prior
     prepare: Callable[[NDArray[np.float32]], PreparedImage] = _prepare
     fit_lattice: Callable[[NDArray[np.float32], float, Prior], LatticeFit] = _fit_lattice
     follow_lattice: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _follow_lattice

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.io import reference_tiff
 from napari_stemprior.optics import Instrument
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.operations import Operations

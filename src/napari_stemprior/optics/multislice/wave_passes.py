@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
-from napari_stemprior.optics.abtem_import import load_abtem
 from napari_stemprior.optics.instrument import Instrument
+from napari_stemprior.optics.multislice.abtem_import import load_abtem
 from napari_stemprior.progress import Progress
 
 if TYPE_CHECKING:

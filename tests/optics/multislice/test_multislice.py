@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.optics.instrument import PRESETS
-from napari_stemprior.optics.multislice import orthogonal, scan
-from napari_stemprior.optics.periodic_scan import PeriodicScan
+from napari_stemprior.optics.multislice.engine import orthogonal, scan
+from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure.library import build_atoms, entries
 

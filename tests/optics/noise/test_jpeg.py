@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.jpeg import jpeg_compressed, quantisation
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.jpeg import jpeg_compressed, quantisation
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 
 
 def by_pillow(digits: np.ndarray, quality: int) -> tuple[np.ndarray, np.ndarray]:

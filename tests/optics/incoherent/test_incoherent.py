@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.optics import PRESETS, Instrument
-from napari_stemprior.optics.incoherent import probe_transfer, render_columns
+from napari_stemprior.optics.incoherent.engine import probe_transfer, render_columns
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in

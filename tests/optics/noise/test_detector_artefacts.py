@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.detector_artefacts import DetectorArtefacts
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 
 IMAGE = np.random.default_rng(1).uniform(1, 2, (50, 70)).astype(np.float32)
 

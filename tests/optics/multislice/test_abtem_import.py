@@ -6,9 +6,9 @@ import pytest
 
 from napari_stemprior.errors import MissingPackageError
 from napari_stemprior.optics import PRESETS
-from napari_stemprior.optics.abtem_import import check_abtem, load_abtem
 from napari_stemprior.optics.montage import thickness_defocus_montage
-from napari_stemprior.optics.multislice_reference import multislice_reference
+from napari_stemprior.optics.multislice.abtem_import import check_abtem, load_abtem
+from napari_stemprior.optics.multislice.reference import multislice_reference
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import built_in

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics import scan_cache
-from napari_stemprior.optics.abtem_import import check_abtem
+from napari_stemprior.optics.incoherent.object_function import THERMAL_DISPLACEMENT, object_function
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.multislice import orthogonal, scan_series
-from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, object_function
-from napari_stemprior.optics.periodic_scan import PeriodicScan
+from napari_stemprior.optics.multislice import scan_cache
+from napari_stemprior.optics.multislice.abtem_import import check_abtem
+from napari_stemprior.optics.multislice.engine import orthogonal, scan_series
+from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
+from napari_stemprior.optics.multislice.wave_passes import MAX_SAMPLING
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.specimen import atoms_of, scatterers, unit_cell_of
-from napari_stemprior.optics.wave_passes import MAX_SAMPLING
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior
 

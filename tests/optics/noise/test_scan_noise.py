@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.noise import NoiseChain
-from napari_stemprior.optics.scan_noise import ScanNoise, raster_wave
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
+from napari_stemprior.optics.noise.scan_noise import ScanNoise, raster_wave
 
 FLAT = np.full((400, 60), 5.0, np.float32)
 

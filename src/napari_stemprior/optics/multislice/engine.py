@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemprior.errors import StructureError
+from napari_stemprior.optics.incoherent.object_function import THERMAL_DISPLACEMENT
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT
-from napari_stemprior.optics.periodic_scan import PeriodicScan
-from napari_stemprior.optics.wave_passes import (
+from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
+from napari_stemprior.optics.multislice.wave_passes import (
     MAX_SAMPLING,
     PROBE_REACH,
     Potential,

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
-from napari_stemprior.optics.jpeg import jpeg_compressed, quantisation
-from napari_stemprior.optics.scan_distortion import ScanDistortion
-from napari_stemprior.optics.scan_noise import ScanNoise
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.detector_artefacts import DetectorArtefacts
+from napari_stemprior.optics.noise.jpeg import jpeg_compressed, quantisation
+from napari_stemprior.optics.noise.scan_distortion import ScanDistortion
+from napari_stemprior.optics.noise.scan_noise import ScanNoise
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 
 Image = NDArray[np.float32]
 

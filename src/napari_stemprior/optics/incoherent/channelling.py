@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.optics.incoherent.object_function import Scatterer, object_function
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.object_function import Scatterer, object_function
 
 # Loss along a column: per Å of geometric spreading, and per Å² of cross-section for each Å of column.
 _SPREADING, _LOSS = 0.68, 1.93

@@ -12,12 +12,14 @@ import pytest
 from ase import Atoms
 
 from napari_stemprior.errors import InstrumentError, StructureError
-from napari_stemprior.optics import PRESETS, multislice, scan_cache
-from napari_stemprior.optics.multislice import orthogonal, scan_series
-from napari_stemprior.optics.multislice_reference import cell_series, multislice_reference
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.multislice import engine as multislice
+from napari_stemprior.optics.multislice import scan_cache
+from napari_stemprior.optics.multislice.engine import orthogonal, scan_series
+from napari_stemprior.optics.multislice.reference import cell_series, multislice_reference
+from napari_stemprior.optics.multislice.wave_passes import slice_count
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.optics.specimen import atoms_of, scatterers
-from napari_stemprior.optics.wave_passes import slice_count
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in, project

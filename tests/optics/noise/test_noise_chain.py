@@ -8,11 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
-from napari_stemprior.optics.noise import NoiseChain, afterglow, jitter_rows, with_recording_artefacts
-from napari_stemprior.optics.scan_distortion import ScanDistortion
-from napari_stemprior.optics.scan_noise import ScanNoise
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.detector_artefacts import DetectorArtefacts
+from napari_stemprior.optics.noise.noise_chain import (
+    NoiseChain,
+    afterglow,
+    jitter_rows,
+    with_recording_artefacts,
+)
+from napari_stemprior.optics.noise.scan_distortion import ScanDistortion
+from napari_stemprior.optics.noise.scan_noise import ScanNoise
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 
 
 def test_the_dose_sets_the_counts() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemprior.optics import PRESETS, Instrument
-from napari_stemprior.optics.object_function import _amplitude, object_function
+from napari_stemprior.optics.incoherent.object_function import _amplitude, object_function
 
 HAADF = PRESETS["200 kV HAADF"]
 FREQUENCIES = np.linspace(0, 1.6, 9)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 
 Image = NDArray[np.float32]
 #: Å over which the gain varies.
