@@ -35,11 +35,11 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from napari_stemprior.array_files import load_array
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
-from napari_stemprior.io.exporters import export_atoms, read_atoms
 from napari_stemprior.io.json_values import printable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
 from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
+from napari_stemprior.io.writers.exporters import export_atoms, read_atoms
 
 SCHEMA = "napari-stemprior training pairs"
 VERSION = 2
