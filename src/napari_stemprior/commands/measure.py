@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 _DETAILS = """\
 Fits the lattice of the prior to the image and measures the atoms of ATOMS (a .csv or .parquet of
-'stemprior segment' or of the desk) against it. Writes OUTDIR/<image stem>_columns.csv and .parquet (one row a
-column), _defects.csv, _results.json, figures and _report.html. Without any of --intensities,
---strain, --defects, --layers and --scan-errors, all of them are measured; what cannot be is named in the report.
+'stemprior segment' or of the desk) against it. Writes OUTDIR/<image stem>_columns.csv and .parquet
+(one row a column), _defects.csv, _results.json, figures and _report.html. Without any of --intensities,
+--strain, --defects, --layers and --scan-errors, all of them are measured; what cannot be is named in
+the report.
 
 examples:
   stemprior measure flake.dm3 out/flake.csv --prior MoS2 -o out
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--region",
         metavar="Y,X,Y,X…",
         type=_corners,
-        help="corners of the reference region in px; two are those of a rectangle (default: the mean lattice)",
+        help="corners of the reference region, px; two are those of a rectangle (default: the mean lattice)",
     )
     parser.add_argument(
         "--axis",

@@ -94,8 +94,8 @@ def column_table(
     Returns
     -------
     pandas.DataFrame
-        One row an atom, with columns of `MEANINGS` in that order. What could not be measured is NaN or NA, and
-        ``reason`` says why.
+        One row an atom, with columns of `MEANINGS` in that order. What could not be measured is NaN or NA,
+        and ``reason`` says why.
     """
     n = len(atoms)
     known = indices.known

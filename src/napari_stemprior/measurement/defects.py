@@ -149,7 +149,7 @@ Tests = dict[tuple[str, str], tuple[float, float] | None]
 def _partial(
     atoms: AtomTable, sites: LatticeSites, intensity: Floats | None
 ) -> tuple[list[dict[str, object]], Tests, dict[tuple[str, str], str]]:
-    """List the columns of several atoms that are as bright as if one of them were missing; how well is told."""
+    """List the columns that are as bright as if an atom were missing, and how well that is told."""
     kind = "partial vacancy"
     rows: list[dict[str, object]] = []
     tests: Tests = {}
@@ -177,7 +177,8 @@ def _partial(
         power = float(norm.cdf((threshold - (usual - step)) / spread))
         if usual <= 0 or power < _LEAST_POWER:
             reasons[kind, column.site] = (
-                f"intensities scatter by {spread / max(step, 1e-30):.2g} of what one atom scatters, too much to "
+                f"intensities scatter by {spread / max(step, 1e-30):.2g} of what one atom scatters, too "
+                "much to "
                 "tell one from none"
             )
             continue
@@ -190,7 +191,8 @@ def _partial(
             chance = float(1 / (1 + odds * np.exp(min(ratio[i], 500.0))))
             rows.append(
                 _row(
-                    kind, sites, int(index[own[i]]), found=left, atom_id=int(atoms.rows["atom_id"].iloc[own[i]]),
+                    kind, sites, int(index[own[i]]), found=left,
+                    atom_id=int(atoms.rows["atom_id"].iloc[own[i]]),
                     log_likelihood_ratio=float(ratio[i]), chance_of_error=chance,
                 )
             )  # fmt: skip
@@ -293,7 +295,9 @@ def concentrations(
             if test is None:
                 none = Share(count, of, np.nan, np.nan, np.nan)
                 reason = defects.reasons[kind, column.site]
-                found.append(Concentration(kind, column.site, none, *([np.nan] * 5), reason))
+                found.append(
+                    Concentration(kind, column.site, none, np.nan, np.nan, np.nan, np.nan, np.nan, reason)
+                )
                 continue
             found.append(
                 _concentration(kind, column.site, wilson(count, of, confidence), defects.area, *test)

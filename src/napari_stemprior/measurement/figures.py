@@ -41,7 +41,8 @@ def check_matplotlib() -> None:
     """
     if find_spec("matplotlib") is None:
         raise MissingPackageError(
-            "Figures need matplotlib; install it with pip install 'napari-stemprior[figures]', or leave them out."
+            "Figures need matplotlib; install it with pip install 'napari-stemprior[figures]', or leave "
+            "them out."
         )
 
 
@@ -197,8 +198,10 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
         if drawn is not None:
             figure.colorbar(drawn, ax=panels, shrink=0.75, aspect=25 if field is None else 40)
     caption = (
-        f"Strain and rotation against the {found.reference.description}, first axis at {found.axis:g}° from x "
-        "towards y (down). From the atoms: affine fits over each atom and its eight nearest neighbours of the "
+        f"Strain and rotation against the {found.reference.description}, first axis at {found.axis:g}° "
+        "from x "
+        "towards y (down). From the atoms: affine fits over each atom and its eight nearest neighbours "
+        "of the "
         "same site."
     )
     if field is not None:
@@ -221,8 +224,8 @@ def _backdrop(axes: Axes) -> None:
     )
 
 
-def _arrows(axes: Axes, xy: Floats, arrow: Floats, colour: Any, **more: Any) -> float:
-    """Draw arrows so that the larger ones are as long as atoms are apart, with a key; return the gain."""
+def _arrows(axes: Axes, xy: Floats, arrow: Floats, error: float, colour: Any, **more: Any) -> float:
+    """Draw arrows, the larger ones as long as atoms are apart, noise no longer; return the gain."""
     known = np.isfinite(arrow).all(1)
     xy, arrow = xy[known], arrow[known]
     if not isinstance(colour, str):
@@ -231,7 +234,7 @@ def _arrows(axes: Axes, xy: Floats, arrow: Floats, colour: Any, **more: Any) -> 
         return 1.0
     spacing = float(np.median(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]))
     step = max(1, int(np.ceil(len(xy) / _ARROWS)))
-    large = max(float(np.quantile(np.linalg.norm(arrow, axis=1), 0.95)), 1e-9)
+    large = max(float(np.quantile(np.linalg.norm(arrow, axis=1), 0.95)), 2 * error, 1e-9)
     gain = spacing * np.sqrt(step) / large
     rounded = 10.0 ** np.floor(np.log10(gain)) * max(
         s for s in (1, 2, 5) if s * 10.0 ** np.floor(np.log10(gain)) <= gain * 1.0001
@@ -244,8 +247,8 @@ def _arrows(axes: Axes, xy: Floats, arrow: Floats, colour: Any, **more: Any) -> 
         quiver = axes.quiver(*xy[some].T, *arrow[some].T, colour[some], **options)
     key = float(f"{large:.1g}")
     axes.quiverkey(
-        quiver, 0.72, 0.04, key, f"{key:g} Å (× {rounded:g})", labelpos="E", labelcolor="white", color="white",
-        fontproperties={"size": 8}, zorder=5,
+        quiver, 0.72, 0.04, key, f"{key:g} Å (× {rounded:g})", labelpos="E", labelcolor="white",
+        color="white", fontproperties={"size": 8}, zorder=5,
     )  # fmt: skip
     _backdrop(axes)
     return float(rounded)
@@ -255,10 +258,11 @@ def _displacements(found: Measurements, image: NDArray[np.floating]) -> tuple[Fi
     figure, axes = _panels(1, width=5.4, height=5.0)
     size = found.atoms.pixel_size
     _show_image(axes[0], image, size)
-    gain = _arrows(axes[0], found.displacements.ideal, found.displacements.xy, "#ffd92f")
-    error = np.nanmedian(found.displacements.error)
+    error = float(np.nanmedian(found.displacements.error))
+    gain = _arrows(axes[0], found.displacements.ideal, found.displacements.xy, error, "#ffd92f")
     return figure, (
-        f"Displacements from the {found.reference.description}, drawn {gain:g} times as long; standard error of a "
+        f"Displacements from the {found.reference.description}, drawn {gain:g} times as long; standard "
+        "error of a "
         f"component {error:.3f} Å (median)."
     )
 
@@ -270,7 +274,9 @@ def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Fig
     size = found.atoms.pixel_size
     _show_image(axes[0], image, size)
     place = found.atoms.yx_angstrom[polar.atom, ::-1]
-    gain = _arrows(axes[0], place, polar.xy, polar.angle, cmap="hsv", clim=(0, 360))
+    gain = _arrows(
+        axes[0], place, polar.xy, float(np.median(polar.error)), polar.angle, cmap="hsv", clim=(0, 360)
+    )
     edges, counts = polar.histogram()
     axes[1].remove()
     rose = figure.add_subplot(1, 2, 2, projection="polar")
@@ -281,8 +287,10 @@ def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Fig
     rose.set_theta_direction(-1)  # type: ignore[attr-defined]
     rose.set_title(f"directions of {len(polar.atom)} arrows", fontsize=9)
     caption = (
-        f"Off-centring of {polar.centre} in the cage of {polar.cage}, drawn {gain:g} times as long, coloured by "
-        f"direction; standard error of a component {np.median(polar.error):.3f} Å (median). The field is {polar.state}: "
+        f"Off-centring of {polar.centre} in the cage of {polar.cage}, drawn {gain:g} times as long, "
+        "coloured by "
+        f"direction; standard error of a component {np.median(polar.error):.3f} Å (median). The field is "
+        f"{polar.state}: "
         f"χ² per degree of freedom {polar.excess:.3g}, agreement of neighbours {polar.agreement:.2f} "
         f"(chance {polar.chance_of_agreement:.2g})."
     )
@@ -344,7 +352,8 @@ def _intensities(found: Measurements, image: NDArray[np.floating]) -> tuple[Figu
         panel.set_xlabel("integrated intensity (image × Å²)", fontsize=8)
     axes[0].set_ylabel("columns", fontsize=8)
     return figure, (
-        "Integrated intensities of the Voronoi cells by site, background off, with the Gaussian mixture of the "
+        "Integrated intensities of the Voronoi cells by site, background off, with the Gaussian mixture "
+        "of the "
         "smallest Bayesian information criterion."
     )
 

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 #: Left in every page, so that a later run knows its own work.
 MARK = '<meta name="generator" content="napari-stemprior measure">'
 _STYLE = """
-body{font-family:Helvetica,Arial,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222;line-height:1.45}
-table{border-collapse:collapse;margin:1em 0;font-size:.9em}td,th{border-bottom:1px solid #ccc;padding:.25em .8em;
-text-align:right}td:first-child,th:first-child{text-align:left}img{max-width:100%}figure{margin:1.5em 0}
+body{font-family:Helvetica,Arial,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:1em 0;font-size:.9em}
+td,th{border-bottom:1px solid #ccc;padding:.25em .8em;text-align:right}
+td:first-child,th:first-child{text-align:left}img{max-width:100%}figure{margin:1.5em 0}
 figcaption{font-size:.9em;color:#444}h2{margin-top:2em;border-bottom:2px solid #ddd}.none{color:#888}
 @media print{body{max-width:none}figure{break-inside:avoid}}
 """
 #: What is cited where it was used.
 _CITATIONS = {
-    "prior": "Guo, Lin and Chen, J. South China Univ. Technol. 53(11) (2025), doi 10.12141/j.issn.1000-565X.250032",
+    "prior": "Guo, Lin and Chen, J. South China Univ. Technol. 53(11) (2025), doi "
+    "10.12141/j.issn.1000-565X.250032",
     "gpa": "Hÿtch, Snoeck and Kilaas, Ultramicroscopy 74 (1998) 131",
-    "cells": "E, MacArthur, Pennycook, Okunishi, D'Alfonso, Lugg, Allen and Nellist, Ultramicroscopy 133 (2013) 109",
+    "cells": "E, MacArthur, Pennycook, Okunishi, D'Alfonso, Lugg, Allen and Nellist, Ultramicroscopy 133 "
+    "(2013) 109",
     "bic": "Schwarz, Annals of Statistics 6 (1978) 461",
     "wilson": "Wilson, J. Am. Stat. Assoc. 22 (1927) 209",
     "moire": "Hermann, J. Phys.: Condens. Matter 24 (2012) 314210",
@@ -60,8 +63,8 @@ def html_report(
     """
     summary = found.summary()
     parts = [
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{MARK}<title>{escape(name)}: measurements'
-        f"</title><style>{_STYLE}</style></head><body><h1>{escape(name)}</h1>",
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{MARK}<title>{escape(name)}'
+        f": measurements</title><style>{_STYLE}</style></head><body><h1>{escape(name)}</h1>",
         "<h2>Calibration, prior and fit</h2>",
         _table(["", ""], _fit_rows(found, summary)),
     ]
@@ -69,7 +72,8 @@ def html_report(
         rows = [
             [label, _number(s["mean"] * f), _number(s["deviation"] * f), _number(s["median_error"] * f)]
             for label, key, f in (
-                ("εxx (%)", "xx", 100), ("εyy (%)", "yy", 100), ("εxy (%)", "xy", 100), ("rotation (°)", "rotation", 1)
+                ("εxx (%)", "xx", 100), ("εyy (%)", "yy", 100), ("εxy (%)", "xy", 100),
+                ("rotation (°)", "rotation", 1),
             )
             for s in [summary["strain"][key]]
         ]  # fmt: skip
@@ -93,8 +97,8 @@ def html_report(
         rows = [
             [
                 f"{one.kind} {one.site}", str(one.share.count), str(one.share.of),
-                one.reason or f"{100 * one.share.value:.3g} ({100 * one.share.low:.3g} to {100 * one.share.high:.3g})",
-                "" if one.reason else f"{one.density:.3g} ({one.density_low:.3g} to {one.density_high:.3g})",
+                one.reason or _interval(100 * one.share.value, 100 * one.share.low, 100 * one.share.high),
+                "" if one.reason else _interval(one.density, one.density_low, one.density_high),
             ]
             for one in found.concentrations
         ]  # fmt: skip
@@ -146,29 +150,36 @@ def methods(found: Measurements) -> str:
     """Return a paragraph for the methods section of a paper, of what was done."""
     prior = found.fit.prior
     text = [
-        f"Atom columns were measured against the lattice of {prior.name}, placed on the image by napari-stemprior "
-        f"[1]. {int(found.indices.known.sum())} of {len(found.atoms)} columns were indexed by the shortest chain of "
-        f"lattice steps. The reference is the {found.reference.description} ({int(found.reference.used.sum())} "
+        f"Atom columns were measured against the lattice of {prior.name}, placed on the image by "
+        "napari-stemprior "
+        f"[1]. {int(found.indices.known.sum())} of {len(found.atoms)} columns were indexed by the "
+        "shortest chain of "
+        f"lattice steps. The reference is the {found.reference.description} "
+        f"({int(found.reference.used.sum())} "
         "columns, least squares)."
     ]
     number = {key: place + 1 for place, key in enumerate(_cited(found))}
     if found.column_fit is not None:
         text.append(
-            "Columns were fitted by elliptical Gaussians with a background, weighted by the noise of the pixels; "
-            "position errors come from that fit and were raised where the scatter about the local lattice is larger."
+            "Columns were fitted by elliptical Gaussians with a background, weighted by the noise of the "
+            "pixels; "
+            "position errors come from that fit and were raised where the scatter about the local "
+            "lattice is larger."
         )
     else:
         text.append("Position errors are the scatter about the local lattice.")
     if found.strain is not None:
         text.append(
-            "Strain is the stretch, less 1, of affine fits over each column and its eight nearest neighbours of the "
+            "Strain is the stretch, less 1, of affine fits over each column and its eight nearest "
+            "neighbours of the "
             "same site."
         )
         if found.field_strain is not None:
             text.append(f"It is compared with geometric phase analysis [{number['gpa']}].")
     if found.scan_errors_removed:
         text.append(
-            "Shifts common to the rows of the scan that change within 10 Å were taken out, as far as position errors "
+            "Shifts common to the rows of the scan that change within 10 Å were taken out, as far as "
+            "position errors "
             "do not explain them."
         )
     if found.cells is not None:
@@ -178,12 +189,14 @@ def methods(found: Measurements) -> str:
     if found.polarisation is not None:
         p = found.polarisation
         text.append(
-            f"Off-centring is that of {p.centre} against the mean of its {p.cage} neighbours; domains are told apart "
+            f"Off-centring is that of {p.centre} against the mean of its {p.cage} neighbours; domains "
+            "are told apart "
             "only where neighbouring arrows agree beyond chance (p < 0.001)."
         )
     if found.defects is not None:
         text.append(
-            "A site without a column within 0.6 Å is a vacancy. Concentrations carry 95 % intervals of Wilson "
+            "A site without a column within 0.6 Å is a vacancy. Concentrations carry 95 % intervals of "
+            "Wilson "
             f"[{number['wilson']}]."
         )
     if found.layers:
@@ -225,6 +238,10 @@ def _fit_rows(found: Measurements, summary: dict[str, Any]) -> list[list[str]]:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else ""
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -111,7 +111,8 @@ def measure(
     high = np.array(micrograph.image.shape) - 0.5
     if len(atoms) and ((atoms.yx < -0.5) | (atoms.yx > high)).any():
         raise MeasurementError(
-            f"Atoms lie outside of {micrograph.name} ({high[0] + 0.5:g} × {high[1] + 0.5:g} pixels); give the "
+            f"Atoms lie outside of {micrograph.name} ({high[0] + 0.5:g} × {high[1] + 0.5:g} pixels); "
+            "give the "
             "image that they were found on."
         )
     if fit is None:
@@ -141,6 +142,7 @@ def measure(
     if settings.polarisation is not None:
         centre, cage = settings.polarisation
         polar = polarisation(atoms, indices, moved.position_error, centre=centre, cage=cage)
+    fringes = strain_of_field(fit, size, settings.axis) if settings.strain else None
     yield Progress(4, 6, "Looking for defects")
     found, arrangement = _defects(atoms, fit, micrograph, cells, settings, reasons)
     counted = concentrations(found, settings.power, settings.false_alarms) if found is not None else []
@@ -154,8 +156,7 @@ def measure(
         atoms, indices, moved, strain=strain, fit=columns, cells=cells, distances=distances, polar=polar
     )
     return Measurements(
-        atoms, fit, indices, reference, moved, rows, strain,
-        strain_of_field(fit, size, settings.axis) if settings.strain else None, columns, cells, mixtures, polar,
+        atoms, fit, indices, reference, moved, rows, strain, fringes, columns, cells, mixtures, polar,
         found, counted, arrangement, layers, scan, settings.remove_scan_errors, settings.axis, reasons,
     )  # fmt: skip
 

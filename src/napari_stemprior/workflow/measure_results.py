@@ -68,9 +68,9 @@ def write_results(
 ) -> Generator[Progress, None, list[Path]]:
     """Write everything that was measured on one image.
 
-    ``<stem>_columns.csv`` and ``.parquet`` hold the table of `column_table`, ``<stem>_defects.csv`` the defects,
-    ``<stem>_results.json`` the numbers, ``<stem>_report.html`` all of it to read, and ``<stem>_<figure>.png`` the
-    figures. A number that could not be given is an empty field, and null in JSON.
+    ``<stem>_columns.csv`` and ``.parquet`` hold the table of `column_table`, ``<stem>_defects.csv`` the
+    defects, ``<stem>_results.json`` the numbers, ``<stem>_report.html`` all of it to read, and
+    ``<stem>_<figure>.png`` the figures. A number that could not be given is an empty field, and null in JSON.
 
     Parameters
     ----------
