@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from displaced_crystal import PIXEL_SIZE, crystal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import index_atoms
-from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure.lattice_sites import LatticeSites
-from tests_measurement_crystals import PIXEL_SIZE, crystal
 
 
 @given(st.sampled_from(["SrTiO3 [001]", "MoS2", "Si [110]"]), st.floats(0, 360), st.booleans())
@@ -76,7 +76,6 @@ def test_too_few_atoms_are_refused(sto, count):
 
 
 def test_a_lattice_elsewhere_is_refused(sto):
-    yx = np.random.default_rng(0).uniform(0, 600, (60, 2))
-    pose = Pose.from_angle(0, PIXEL_SIZE / 8, (0, 0))
-    with pytest.raises(MeasurementError, match="lie on sites|no sites"):
-        index_atoms(AtomTable.from_positions(yx, PIXEL_SIZE), LatticeFit(sto.fit.prior, (pose,)))
+    away = LatticeSites.of(sto.fit.prior.columns, sto.atoms.yx + 1e5, sto.column)
+    with pytest.raises(MeasurementError, match=r"lie on sites|no sites"):
+        index_atoms(sto.atoms, LatticeFit(sto.fit.prior, sto.fit.poses, away))

@@ -52,10 +52,11 @@ class GaussianFit:
         self.count = np.zeros(n, np.int64)
         for own in self._chunks():
             values, near, _ = self.pixels(own, self.fit_window)
-            low = np.nanpercentile(np.where(near, values, np.nan), 20, axis=1) if len(own) else np.zeros(0)
+            low, some = np.zeros(len(own)), near.any(1)
+            low[some] = np.nanpercentile(np.where(near, values, np.nan)[some], 20, axis=1)
             core = near[:, :9]
             mean = (values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
-            self.level[own] = np.nan_to_num(low)
+            self.level[own] = low
             self.height[own] = np.maximum(mean - self.level[own], 0)
             self.count[own] = near.sum(1)
 

@@ -25,6 +25,8 @@ _SAME_DIRECTION = 45.0
 #: A neighbourhood's mean arrow counts from so many standard errors on.
 _CLEAR = 3.0
 _NEIGHBOURS = 9
+#: Cosine of the angle from which on a neighbour's arrow points elsewhere (70°).
+_ELSEWHERE = 0.34
 #: Columns in a cage at most.
 _MOST_CAGE = 12
 #: Least centres in a domain.
@@ -247,7 +249,12 @@ def _domains(place: Floats, arrow: Floats, error: Floats) -> NDArray[np.int64]:
     inside = np.asarray(distance <= reach)
     weight = np.where(inside, 1 / error[near] ** 2, 0.0)
     local = (weight[..., None] * arrow[near]).sum(1) / weight.sum(1)[:, None]
-    clear = np.linalg.norm(local, axis=1) > _CLEAR * weight.sum(1) ** -0.5
+    # once more without what points elsewhere, so that a wall between domains stays sharp
+    lengths = np.linalg.norm(local, axis=1)[:, None] * np.linalg.norm(arrow[near], axis=2)
+    weight = np.where((local[:, None] * arrow[near]).sum(2) > _ELSEWHERE * lengths, weight, 0.0)
+    total = np.maximum(weight.sum(1), 1e-30)
+    local = (weight[..., None] * arrow[near]).sum(1) / total[:, None]
+    clear = np.linalg.norm(local, axis=1) > _CLEAR * total**-0.5
     angle = np.arctan2(local[:, 1], local[:, 0])
     a, b = np.repeat(np.arange(n), near.shape[1]), near.ravel()
     turned = np.abs((angle[a] - angle[b] + np.pi) % (2 * np.pi) - np.pi)
