@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.spatial import cKDTree
+from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.measurement.gaussian_fit import averaged
@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 REACH = 1.8
 #: Neighbours whose half-planes bound a cell.
 _NEIGHBOURS = 8
-#: Å: side of the tiles in which the background is sought, and the blur before it.
+#: Å: side of the tiles in which the background is averaged, and the blur before it.
 _TILE, _BLUR = 10.0, 0.3
-#: Share of the pixels of a tile that are background at most.
-_DARKEST = 0.05
+#: Corners of cells that tell a background.
+_LEAST_CORNERS = 4
 #: Å: finer pixels are averaged to this at most; those that a border of a cell crosses count in part.
 _COARSE = 0.25
 _CHUNK = 8192
@@ -36,7 +36,7 @@ class CellIntensities:
     ----------
     value, error : (N,) arrays
         Units of the image times Å², background off; NaN where `reason` says why. The error is that of
-        independent pixel noise; that of the background is not in it.
+        independent pixel noise and of the background.
     area : (N,) array
         Å².
     background : (N,) array
@@ -84,7 +84,7 @@ def cell_intensities(
     image, good = averaged(np.where(good, image, 0.0), good, factor)
     size = atoms.pixel_size * factor
     yx = (atoms.yx + 0.5) / factor - 0.5
-    level = background(image, size, good, yx)
+    level, doubt = background(image, size, good, yx)
     value, error, area = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     reason = np.full(n, "", object)
     if not n:
@@ -115,7 +115,8 @@ def cell_intensities(
         value[own] = ((taken * seen).sum(1) - level[own] * count) * size**2
         area[own] = count * size**2
         if noise is not None:
-            error[own] = np.sqrt((noise.variance(taken) * seen**2).sum(1)) * size**2 / factor
+            counted = (noise.variance(taken) * seen**2).sum(1) / factor**2
+            error[own] = np.sqrt(counted + np.nan_to_num(doubt[own] * count) ** 2) * size**2
         cut = own[count < 0.98 * whole]
         reason[cut] = "its cell is cut by the edge of the image or bad pixels"
         for values in (value, error, area):
@@ -123,11 +124,16 @@ def cell_intensities(
     return CellIntensities(value, error, area, level, reason)
 
 
-def background(image: Floats, pixel_size: float, valid: NDArray[np.bool_], yx: Floats) -> Floats:
-    """Return the smooth background of an image at places: what its darkest pixels show.
+def background(
+    image: Floats, pixel_size: float, valid: NDArray[np.bool_], yx: Floats
+) -> tuple[Floats, Floats]:
+    """Return the smooth background of an image at its columns, and its standard error.
 
-    The 5th percentile of the blurred image in tiles of 10 Å, interpolated between their middles. Between
-    columns that overlap no place is free of their tails, so the background is an upper bound there.
+    What the image shows at the places that are farthest from the columns around them: the corners of the
+    Voronoi cells, the farther half of them. These are chosen by where the columns are and not by what the
+    image shows, so that noise does not make them dark. Their mean in tiles of 10 Å is interpolated between
+    the middles of the tiles. Where columns overlap no place is free of their tails, and the background is an
+    upper bound.
 
     Parameters
     ----------
@@ -136,31 +142,62 @@ def background(image: Floats, pixel_size: float, valid: NDArray[np.bool_], yx: F
         Å per pixel.
     valid : (H, W) array of bool
     yx : (N, 2) array
-        Pixels.
+        Columns, pixels.
 
     Returns
     -------
-    (N,) array
-        In units of the image.
+    value, error : (N,) arrays
+        In units of the image; 0 and NaN where there are too few columns to tell.
     """
-    filled = np.where(valid, image, 0.0)
-    blur = _BLUR / pixel_size
-    if blur > 0.3:
-        share = gaussian_filter(valid.astype(float), blur) if not valid.all() else np.ones(image.shape)
-        filled = gaussian_filter(filled, blur) / np.maximum(share, 1e-6)
-    counts = [max(1, round(side * pixel_size / _TILE)) for side in image.shape]
-    bounds = [
-        np.linspace(0, side, count + 1).astype(int) for side, count in zip(image.shape, counts, strict=True)
-    ]
-    tiles = np.full(counts, np.nan)
-    for i in range(counts[0]):
-        for j in range(counts[1]):
-            here = (slice(*bounds[0][i : i + 2]), slice(*bounds[1][j : j + 2]))
-            dark = filled[here][valid[here]]
-            if len(dark):
-                tiles[i, j] = np.partition(dark, rank := int(_DARKEST * (len(dark) - 1)))[rank]
-    tiles[np.isnan(tiles)] = np.nanmedian(tiles) if np.isfinite(tiles).any() else 0.0
+    corners = _corners(yx, 3.0 / pixel_size)
+    place = np.floor(corners + 0.5).astype(np.int64)
+    inside = ((place >= 0) & (place < np.array(image.shape))).all(1)
+    corners, place = corners[inside], place[inside]
+    seen = valid[place[:, 0], place[:, 1]]
+    corners = corners[seen]
+    if len(corners) < _LEAST_CORNERS:
+        return np.zeros(len(yx)), np.full(len(yx), np.nan)
+    filled = np.where(valid, image, float(np.median(image[valid])))
+    if (blur := _BLUR / pixel_size) > 0.3:
+        filled = gaussian_filter(filled, blur)
+    shown = np.asarray(map_coordinates(filled, corners.T, order=1, mode="nearest"), float)
     sides = np.array(image.shape)
-    return np.asarray(
-        map_coordinates(tiles, ((yx + 0.5) / sides * counts - 0.5).T, order=1, mode="nearest"), float
+    counts = np.maximum(1, np.rint(sides * pixel_size / _TILE)).astype(int)
+    tile = np.minimum(((corners + 0.5) / sides * counts).astype(int), counts - 1) @ [counts[1], 1]
+    total = int(counts.prod())
+    number = np.bincount(tile, minlength=total)
+    mean = np.bincount(tile, shown, total) / np.maximum(number, 1)
+    overall = float(shown.mean())
+    few = number < _LEAST_CORNERS
+    square = np.bincount(tile, (shown - mean[tile]) ** 2, total) / np.maximum(number - 1, 1)
+    error = np.sqrt(np.where(few, shown.var(), square) / np.maximum(number, 1))
+    mean[few] = overall
+    error[few] = float(shown.std()) / np.sqrt(_LEAST_CORNERS)
+    at = ((yx + 0.5) / sides * counts - 0.5).T
+    value, deviation = (
+        np.asarray(map_coordinates(part.reshape(counts), at, order=1, mode="nearest"), float)
+        for part in (mean, error)
     )
+    return value, deviation
+
+
+def _corners(yx: Floats, farthest: float) -> Floats:
+    """Return the half of the corners of Voronoi cells that is farther from its columns, up to `farthest`."""
+    if len(yx) < _LEAST_CORNERS:
+        return np.empty((0, 2))
+    try:
+        triangles = Delaunay(yx).simplices
+    except QhullError:  # all on one line
+        return np.empty((0, 2))
+    a, b, c = (yx[triangles[:, i]] for i in range(3))
+    b, c = b - a, c - a
+    twice = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
+    good = np.abs(twice) > 1e-6
+    a, b, c, twice = a[good], b[good], c[good], twice[good]
+    bb, cc = (b**2).sum(1), (c**2).sum(1)
+    middle = np.stack([c[:, 1] * bb - b[:, 1] * cc, b[:, 0] * cc - c[:, 0] * bb], axis=1) / twice[:, None]
+    radius = np.linalg.norm(middle, axis=1)
+    near = radius <= farthest
+    if not near.any():
+        return np.empty((0, 2))
+    return np.asarray((a + middle)[near & (radius >= np.median(radius[near]))])
