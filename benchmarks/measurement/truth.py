@@ -197,7 +197,7 @@ def timings(count: int = MANY) -> pd.DataFrame:
     indices = index_atoms(atoms, fit)
     reference = reference_lattice(atoms, indices)
     moved = displacements(atoms, indices, reference)
-    scan = scan_errors(atoms, moved)
+    scan = scan_errors(atoms, indices, moved)
     keep = rng.random(len(atoms)) > 0.02
     bright = rng.normal(1, 0.1, len(atoms))
     found = find_defects(atoms.where(keep), fit, (side, side), bright[keep])
@@ -209,7 +209,7 @@ def timings(count: int = MANY) -> pd.DataFrame:
         ("strain and rotation", lambda: local_strain(indices, moved)),
         ("neighbour distances", lambda: neighbour_distances(atoms, indices, moved.position_error)),
         ("off-centring", lambda: polarisation(atoms, indices, moved.position_error, centre="Ti", cage="Sr")),
-        ("scan errors", lambda: scan_errors(atoms, moved)),
+        ("scan errors", lambda: scan_errors(atoms, indices, moved)),
         ("scan errors taken out", lambda: without_scan_errors(atoms, indices, moved, scan)),
         ("defects", lambda: find_defects(atoms.where(keep), fit, (side, side), bright[keep])),
         ("pair correlation", lambda: pair_correlation(places, found.examined.yx * size)),

@@ -26,7 +26,7 @@ def measured(made):
 def test_a_clean_scan_has_no_jitter():
     made = crystal(side=150)
     indices, moved = measured(made)
-    found = scan_errors(made.atoms, moved)
+    found = scan_errors(made.atoms, indices, moved)
     assert (found.chance > 0.001).all()
     assert (found.jitter < 0.003).all()
     left = without_scan_errors(made.atoms, indices, moved, found)
@@ -37,7 +37,7 @@ def test_a_clean_scan_has_no_jitter():
 def test_jitter_is_found_in_x_alone_and_taken_out():
     made = crystal(side=150, move=jitter)
     indices, moved = measured(made)
-    found = scan_errors(made.atoms, moved)
+    found = scan_errors(made.atoms, indices, moved)
     assert found.chance[0] < 1e-6
     assert found.chance[1] > 0.001
     assert found.jitter[0] == pytest.approx(0.05, abs=0.02)
@@ -54,14 +54,27 @@ def test_strain_is_not_taken_for_jitter():
 
     made = crystal(side=150, move=bent)
     indices, moved = measured(made)
-    found = scan_errors(made.atoms, moved)
+    found = scan_errors(made.atoms, indices, moved)
     left = without_scan_errors(made.atoms, indices, moved, found)
     assert np.abs(left.xy - moved.xy).max() < 0.05
     assert np.ptp(left.xy[:, 0]) > 0.9 * np.ptp(moved.xy[:, 0])
 
 
+@pytest.mark.parametrize("angle", [0, 13, 30])
+def test_a_step_of_strain_and_domains_are_not_taken_for_jitter(angle):
+    def stepped(column, xy):
+        right = xy[:, :1] > 75
+        step = np.maximum(xy[:, :1] - 75, 0) * (0.01, 0.005)
+        return step + np.where((column == 1)[:, None] & right, (0.1, 0.05), 0.0)
+
+    made = crystal(side=150, move=stepped, angle=angle)
+    indices, moved = measured(made)
+    found = scan_errors(made.atoms, indices, moved)
+    assert (found.jitter < 0.01).all()
+
+
 def test_a_few_rows_are_too_few():
     made = crystal(side=9)
-    _, moved = measured(made)
+    indices, moved = measured(made)
     with pytest.raises(MeasurementError, match="bands"):
-        scan_errors(made.atoms, moved)
+        scan_errors(made.atoms, indices, moved)

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 _PANEL = 3.6
 #: Triangles between atoms farther apart than so many times the usual are holes.
 _HOLE = 2.2
+#: A sublattice whose strain has an error larger by this factor than that of the best is left out of maps.
+_FAINT = 2.0
 #: Arrows that are drawn at most; of more, every second, third and so on.
 _ARROWS = 2500
 _DEFECT_MARKS = {
@@ -165,6 +167,7 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
     size, shape = found.atoms.pixel_size, image.shape
     figure, axes = _panels(4, 1 if field is None else 2)
     xy = found.atoms.yx_angstrom[:, ::-1]
+    shown = _well_seen(found.indices.sublattice, strain.xx_error)
     names = (
         ("xx", "εxx (%)", 100.0),
         ("yy", "εyy (%)", 100.0),
@@ -172,9 +175,9 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
         ("rotation", "rotation (°)", 1.0),
     )
     for number, (name, label, scale) in enumerate(names):
-        values = getattr(strain, name) * scale
+        values = np.where(shown, getattr(strain, name) * scale, np.nan)
         other = np.zeros(0) if field is None else _about_zero(getattr(field, name) * scale)
-        error = float(np.nanmedian(getattr(strain, f"{name}_error"))) * scale
+        error = _usual(getattr(strain, f"{name}_error")[shown]) * scale
         limit = _limit(2 * error, values, other)
         drawn = _map(axes[number], xy, values, limit, "RdBu_r")
         axes[number].set_title(f"{label}, error {error:.2g}", fontsize=9)
@@ -202,13 +205,28 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
         "from x "
         "towards y (down). From the atoms: affine fits over each atom and its eight nearest neighbours "
         "of the "
-        "same site."
+        "same site, of the sublattices that are seen well."
     )
     if field is not None:
         caption += (
             " Of the fringes: geometric phase analysis with the prior as template, its median taken off."
         )
     return figure, caption
+
+
+def _well_seen(sublattice: NDArray[np.int64], error: Floats) -> NDArray[np.bool_]:
+    """Tell which atoms are of a sublattice whose strain is known almost as well as that of the best."""
+    known = (sublattice >= 0) & np.isfinite(error)
+    usual = {
+        one: float(np.median(error[known & (sublattice == one)])) for one in np.unique(sublattice[known])
+    }
+    best = min(usual.values(), default=np.inf)
+    return np.isin(sublattice, [one for one, value in usual.items() if value <= _FAINT * best])
+
+
+def _usual(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _about_zero(values: Floats) -> Floats:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.spatial import cKDTree
 from scipy.stats import chi2
 
 from napari_stemprior.atoms import AtomTable
@@ -24,6 +25,8 @@ _BAND = 1.0
 #: Atoms that say something about a band.
 _LEAST = 3
 _LEAST_BANDS = 8
+#: Å between the places at which the slow displacements of a sublattice are fitted, and atoms of a fit.
+_GRID, _FIELD_ATOMS, _FEWEST = 4.0, 30, 12
 #: Shifts that position errors alone make more often than this are left alone.
 _CHANCE = 0.01
 
@@ -64,16 +67,20 @@ class ScanErrors:
     by: str
 
 
-def scan_errors(atoms: AtomTable, moved: Displacements, by: str = "row") -> ScanErrors:
+def scan_errors(
+    atoms: AtomTable, indices: LatticeIndices, moved: Displacements, by: str = "row"
+) -> ScanErrors:
     """Measure what the atoms of a row of the scan have in common.
 
     Rows that the scan shifts move all atoms on them alike, whereas a crystal's own displacements do not care
     for the direction of the scan. Jitter that changes from one row to the next is averaged over the rows of a
-    column (some 1 Å) before anybody can see it in atom positions; only the rest is found here.
+    column (some 1 Å) before anybody can see it in atom positions; only the rest is found here. Strain and
+    off-centring are taken off first: affine fits over some 30 atoms of the same site around each place.
 
     Parameters
     ----------
     atoms : AtomTable
+    indices : LatticeIndices
     moved : Displacements
     by : {"row", "column"}
 
@@ -96,12 +103,14 @@ def scan_errors(atoms: AtomTable, moved: Displacements, by: str = "row") -> Scan
             f"Only {np.count_nonzero(count >= _LEAST)} bands of the scan hold {_LEAST} atoms with a site; "
             f"errors of the scan are measured from {_LEAST_BANDS} or more."
         )
+    rest = moved.xy - _smooth_field(moved, indices.sublattice)
+    known &= np.isfinite(rest).all(1)
     weight = np.where(known, 1 / np.maximum(moved.position_error, 1e-9) ** 2, 0.0)
     total = np.bincount(band, weight, bands)
     good = count >= _LEAST
     mean = np.full((bands, 2), np.nan)
     for axis in (0, 1):
-        mean[:, axis] = np.bincount(band, weight * np.where(known, moved.xy[:, axis], 0.0), bands)
+        mean[:, axis] = np.bincount(band, weight * np.where(known, rest[:, axis], 0.0), bands)
     mean[good] /= total[good, None]
     mean[~good] = np.nan
     error = np.where(good, np.maximum(total, 1e-30) ** -0.5, np.nan)
@@ -116,6 +125,30 @@ def scan_errors(atoms: AtomTable, moved: Displacements, by: str = "row") -> Scan
     period, period_chance = _oscillation(shift[:, 0 if by == "row" else 1], error, good)
     position = np.asarray((np.arange(bands) + 0.5) * _BAND, float)
     return ScanErrors(position, shift, error, slow, jitter, np.asarray(chance), period, period_chance, by)
+
+
+def _smooth_field(moved: Displacements, sublattice: NDArray[np.int64]) -> Floats:
+    """Return (N, 2) the displacements (Å) that change slowly in both directions, of each sublattice."""
+    out = np.full(moved.xy.shape, np.nan)
+    for one in np.unique(sublattice[sublattice >= 0]):
+        own = np.flatnonzero((sublattice == one) & np.isfinite(moved.xy).all(1))
+        if len(own) < _FEWEST:
+            continue
+        place, shift = moved.ideal[own], moved.xy[own]
+        low = place.min(0)
+        counts = np.maximum(np.ceil((place.max(0) - low) / _GRID).astype(int) + 1, 2)
+        nodes = np.stack(np.meshgrid(*(np.arange(n) * _GRID for n in counts), indexing="ij"), -1) + low
+        flat = nodes.reshape(-1, 2)
+        near = np.asarray(cKDTree(place).query(flat, k=min(_FIELD_ATOMS, len(own)))[1])
+        relative = place[near] - flat[:, None]
+        design = np.concatenate([np.ones((*near.shape, 1)), relative], axis=2)
+        normal = np.einsum("nki,nkj->nij", design, design) + 1e-9 * np.eye(3)
+        moment = np.einsum("nki,nka->nia", design, shift[near])
+        level = np.linalg.solve(normal, moment)[:, 0].reshape(*counts, 2)
+        at = ((place - low) / _GRID).T
+        for axis in (0, 1):
+            out[own, axis] = map_coordinates(level[..., axis], at, order=1, mode="nearest")
+    return out
 
 
 def _slow(mean: Floats, weight: Floats) -> Floats:

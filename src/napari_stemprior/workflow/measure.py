@@ -134,7 +134,7 @@ def measure(
     yield Progress(3, 6, "Measuring strain")
     scan: ScanErrors | None = None
     if settings.scan_errors or settings.remove_scan_errors:
-        scan = _tried("scan_errors", reasons, scan_errors, atoms, moved)
+        scan = _tried("scan_errors", reasons, scan_errors, atoms, indices, moved)
         if scan is not None and settings.remove_scan_errors:
             moved = without_scan_errors(atoms, indices, moved, scan, sigma)
     strain = local_strain(indices, moved, axis=settings.axis) if settings.strain else None
