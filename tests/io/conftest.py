@@ -1,9 +1,9 @@
-"""Fixtures that the tests of the doors share."""
+"""Fixtures that the tests of readers and writers share."""
 
 import pytest
 from export_subject import make_subject
 
-from napari_stemprior.io.exporters import ExportSubject
+from napari_stemprior.io.writers.exporters import ExportSubject
 
 
 @pytest.fixture
