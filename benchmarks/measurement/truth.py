@@ -49,7 +49,7 @@ DOSES = (1e3, 3e3, 1e4, 1e5)
 #: Å from the edge within which nothing is compared, and from an interface.
 _EDGE, _WALL = 4.0, 10.0
 #: Repeats of the small specimens.
-_SEEDS = 20
+_SEEDS = 10
 #: Atoms of the timings.
 MANY = 100_000
 

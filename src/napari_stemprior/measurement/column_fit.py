@@ -127,6 +127,8 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
         picked = fit.covariance[:, [[0], [4], [5], [6]], [0, 4, 5, 6]]
         error = np.sqrt(np.einsum("nqa,nab,nqb->nqb", slopes, picked, slopes).sum(-1))
         place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
+    reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
+    bad = reason != ""
     place, level = (fit.place + 0.5) * factor - 0.5, fit.level.copy()
     scale = np.array([fit.size**2, fit.size, 1.0, 1.0])
     derived, error = derived * scale, error * scale

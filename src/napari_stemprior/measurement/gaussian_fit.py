@@ -88,7 +88,9 @@ class GaussianFit:
         for own in self._chunks():
             _, inside, flat = self.pixels(own, self.draw_window)
             bell = self._bell(own, flat)[0] * self.height[own, None] * inside
-            total += np.bincount(flat.ravel(), bell.ravel(), self.image.size)
+            low = int(flat.min())  # a chunk lies in a part of the image
+            part = np.bincount(flat.ravel() - low, bell.ravel())
+            total[low : low + len(part)] += part
         return total
 
     def run(self) -> None:
@@ -108,17 +110,13 @@ class GaussianFit:
 
     def _measure_noise(self, drawn: Floats, fitted: int) -> None:
         """Measure the noise of pixels; `fitted` numbers a column have made the residuals smaller."""
-        signals, residuals, places, columns = [], [], [], 0
-        for own in self._chunks()[:8]:
-            values, near, flat = self.pixels(own, self.fit_window)
-            model = drawn[flat] + self.level[own, None]
-            signals.append(model[near])
-            places.append(flat[near])
-            columns += len(own)
-            residuals.append((values - model)[near])
-        pixels = min(len(self.fit_window), len(np.unique(np.concatenate(places))) / columns)
+        n = len(self.start)
+        own = np.unique(np.linspace(0, n - 1, min(n, _CHUNK)).astype(np.int64))
+        values, near, flat = self.pixels(own, self.fit_window)
+        model = drawn[flat] + self.level[own, None]
+        pixels = min(len(self.fit_window), len(np.unique(flat[near])) / max(len(own), 1))
         lost = np.sqrt(1 - min(fitted / pixels, 0.75))
-        self.noise = pixel_noise(np.concatenate(signals), np.concatenate(residuals) / lost)
+        self.noise = pixel_noise(model[near], (values - model)[near] / lost)
 
     def _step(self, own: NDArray[np.int64], drawn: Floats, own_shape: bool) -> tuple[float, float]:
         """Move some columns; return what the common width gains: force and curvature."""
