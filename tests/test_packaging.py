@@ -40,7 +40,7 @@ def _imported() -> set[str]:
 
 def test_every_package_that_is_imported_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    optional = set().union(*(_names(extras[name]) for name in ("train", "multislice", "cluster")))
+    optional = set().union(*(_names(extras[name]) for name in ("train", "multislice", "cluster", "figures")))
     declared = _names(PROJECT["dependencies"]) | optional
     owners = packages_distributions()
     undeclared = {

@@ -42,6 +42,10 @@ class RegistrationError(StempriorError):
     """A prior that cannot be placed on the image."""
 
 
+class MeasurementError(StempriorError):
+    """Atoms, a lattice or a region from which nothing can be measured."""
+
+
 class ModelError(StempriorError):
     """Weights that are missing or do not fit the network."""
 

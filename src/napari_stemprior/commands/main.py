@@ -127,6 +127,7 @@ def _subcommand(summary: str, name: str) -> Command:
 _SUMMARIES = {
     "segment": "find the atom columns of micrographs",
     "priors": "list the built-in lattice priors, or the columns of one",
+    "measure": "measure saved atoms: strain, intensities, defects, with figures and a report",
     "export": "write saved atoms for another program",
     "pairs": "list, check, merge or split training pairs",
     "structures": "write the crystals of training scenes as one file",

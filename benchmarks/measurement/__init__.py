@@ -1,0 +1,1 @@
+"""Whether measurements agree with what is known."""

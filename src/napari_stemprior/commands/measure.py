@@ -1,0 +1,210 @@
+"""``stemprior measure``: numbers, figures and a report from saved atoms."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from napari_stemprior.commands.option_types import finite, positive
+from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
+from napari_stemprior.io import read_atoms, read_micrographs
+from napari_stemprior.output_files import output_folder
+from napari_stemprior.progress import Progress, drain
+
+T = TypeVar("T")
+
+_DETAILS = """\
+Fits the lattice of the prior to the image and measures the atoms of ATOMS (a .csv or .parquet of
+'stemprior segment' or of the desk) against it. Writes OUTDIR/<image stem>_columns.csv and .parquet
+(one row a column), _defects.csv, _results.json, figures and _report.html. Without any of --intensities,
+--strain, --defects, --layers and --scan-errors, all of them are measured; what cannot be is named in
+the report.
+
+examples:
+  stemprior measure flake.dm3 out/flake.csv --prior MoS2 -o out
+  stemprior measure sto.tif out/sto.csv --prior "SrTiO3 [001]" --strain --polarisation Ti:Sr -o out
+  stemprior measure film.tif out/film.csv --prior film.cif --region 10,10,200,300 --figures svg,pdf -o out
+"""
+_KINDS = ("intensities", "strain", "defects", "layers", "scan_errors")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``stemprior measure``."""
+    parser.epilog = _DETAILS
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="the micrograph")
+    parser.add_argument("atoms", metavar="ATOMS", type=Path, help="its atoms: a .csv or .parquet")
+    parser.add_argument(
+        "--prior",
+        metavar="NAME_OR_FILE",
+        required=True,
+        help="a name of 'stemprior priors' or a structure file",
+    )
+    parser.add_argument("--zone-axis", metavar="UVW", help="direction of the beam such as 001 or [1-10]")
+    parser.add_argument(
+        "--intensities", action="store_true", help="integrated intensities, widths, ellipticities"
+    )
+    parser.add_argument(
+        "--strain", action="store_true", help="strain and rotation, of atoms and of fringes (GPA)"
+    )
+    parser.add_argument("--defects", action="store_true", help="vacancies, substitutions, interstitials")
+    parser.add_argument("--layers", action="store_true", help="twist, shift and moiré of a stack")
+    parser.add_argument("--scan-errors", action="store_true", help="what rows of the scan have in common")
+    parser.add_argument(
+        "--remove-scan-errors", action="store_true", help="take that out of displacements and strain"
+    )
+    parser.add_argument(
+        "--polarisation", metavar="CENTRE:CAGE", type=_pair, help="off-centring of a site, such as Ti:Sr"
+    )
+    parser.add_argument(
+        "--region",
+        metavar="Y,X,Y,X…",
+        type=_corners,
+        help="corners of the reference region, px; two are those of a rectangle (default: the mean lattice)",
+    )
+    parser.add_argument(
+        "--axis",
+        metavar="°",
+        type=finite,
+        default=0.0,
+        help="first axis of strain, from x towards y (default 0)",
+    )
+    parser.add_argument(
+        "--power",
+        metavar="P",
+        type=_share,
+        default=1.0,
+        help="share of the true vacancies that are found at this dose, where known (default 1)",
+    )
+    parser.add_argument("--pixel-size", metavar="Å", type=positive, help="Å per pixel; wins over the files'")
+    parser.add_argument("--frame", metavar="N", type=int, default=0, help="of a stack, counted from 0")
+    parser.add_argument(
+        "--invert", action="store_true", help="exchange bright and dark first (ABF, bright field)"
+    )
+    parser.add_argument(
+        "--figures",
+        metavar="FORMATS",
+        type=_formats,
+        default=("png",),
+        help="png, svg, pdf, several with commas, or none (default png)",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that stemprior did not write; an input never is",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, write the results and return the exit code.
+
+    Raises
+    ------
+    StempriorError
+        If something cannot be read, measured or written.
+    """
+    from napari_stemprior.structure import load_prior, parse_zone_axis
+    from napari_stemprior.workflow.measure import MeasureSettings, measure
+    from napari_stemprior.workflow.measure_results import check_results, write_results
+    from napari_stemprior.workflow.operations import Operations
+
+    prior = load_prior(options.prior, parse_zone_axis(options.zone_axis) if options.zone_axis else None)
+    frames = read_micrographs(options.image, options.pixel_size)
+    if not 0 <= options.frame < len(frames):
+        raise StempriorError(
+            f"{options.image}: there is no frame {options.frame}; give 0 to {len(frames) - 1}."
+        )
+    frame = frames[options.frame]
+    table = read_atoms(options.atoms, options.pixel_size or frame.pixel_size)
+    if not len(table.atoms):
+        raise MeasurementError(f"{options.atoms}: the table holds no atoms; segment the image first.")
+    micrograph = replace(frame, pixel_size=options.pixel_size or frame.pixel_size or table.pixel_size)
+    if options.invert:
+        micrograph = micrograph.inverted()
+    asked = [kind for kind in _KINDS if getattr(options, kind)]
+    wanted = dict.fromkeys(_KINDS, not asked and options.polarisation is None) | dict.fromkeys(asked, True)
+    settings = MeasureSettings(
+        **wanted, polarisation=options.polarisation, remove_scan_errors=options.remove_scan_errors,
+        region=options.region, axis=options.axis, power=options.power,
+    )  # fmt: skip
+    stem = options.image.stem + (f"_{options.frame:03d}" if len(frames) > 1 else "")
+    with output_folder(options.output) as folder, telling_out_of_memory():
+        check_results(
+            folder,
+            stem,
+            [options.image, options.atoms, options.prior],
+            options.figures,
+            overwrite=options.overwrite,
+        )
+        found = _driven(measure(Operations(), micrograph, table, prior, None, settings), frame.name)
+        about = {
+            "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "",
+            "region_px": options.region or "", "inverted": options.invert,
+        }  # fmt: skip
+        written = _driven(
+            write_results(
+                found,
+                micrograph.image,
+                folder,
+                stem,
+                name=frame.name,
+                formats=options.figures,
+                provenance=about,
+            ),
+            frame.name,
+        )
+    for what, reason in found.reasons.items():
+        print(f"stemprior: {what}: {reason}", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"{len(found.columns)} columns in {written[0]}", file=sys.stderr)
+    return 0
+
+
+def _driven(work: Generator[Progress, None, T], name: str) -> T:
+    """Run the work with a bar that shows how far it is."""
+    from tqdm import tqdm
+
+    with tqdm(desc=name, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total, bar.n = progress.total, progress.done
+            bar.set_description_str(f"{name}: {progress.stage}")
+
+        return drain(work, show)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    centre, colon, cage = text.partition(":")
+    if not (centre and colon and cage):
+        raise argparse.ArgumentTypeError(f"{text!r} is not CENTRE:CAGE, such as Ti:Sr")
+    return centre.strip(), cage.strip()
+
+
+def _corners(text: str) -> tuple[tuple[float, float], ...]:
+    numbers = [finite(part) for part in text.split(",")]
+    if len(numbers) < 4 or len(numbers) % 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two or more corners Y,X,Y,X")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _share(text: str) -> float:
+    value = finite(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share above 0 and up to 1")
+    return value
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
+    named = tuple(dict.fromkeys(text.lower().split(",")))
+    for one in named:
+        if one not in ("png", "svg", "pdf"):
+            raise argparse.ArgumentTypeError(f"{one!r} is none of png, svg, pdf")
+    return named

@@ -1,0 +1,1 @@
+"""Numbers of a paper: what atoms and their lattice measure."""

@@ -1,0 +1,234 @@
+"""Elliptical Gaussians fitted to the columns: volume, width, ellipticity, direction and position error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, GaussianFit, averaged
+from napari_stemprior.measurement.pixel_noise import PixelNoise
+
+Floats = NDArray[np.float64]
+
+#: Å: finer pixels are averaged to this at most, which is less than the standard deviation of a column.
+_COARSE = 0.3
+#: Å: columns nearer to each other than this cannot be told apart by a fit.
+_TOGETHER = 0.55
+#: Columns, and how often they are simulated, from which the errors are checked.
+_CHECKED, _REPEATS = 300, 3
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnFit:
+    """Gaussians fitted to N columns. Errors are standard errors; all are NaN where `reason` says why.
+
+    Parameters
+    ----------
+    yx : (N, 2) array
+        Fitted places, pixels.
+    position_error : (N,) array
+        Å, along one axis.
+    volume, volume_error : (N,) arrays
+        Of the Gaussian, background off: units of the image times Å².
+    width, width_error : (N,) arrays
+        Å: geometric mean of the two standard deviations of the Gaussian.
+    ellipticity, ellipticity_error : (N,) arrays
+        Longer over shorter standard deviation; noise makes it larger than 1 also for round columns.
+    direction, direction_error : (N,) arrays
+        Degrees of the longer axis, from the image's x towards its y, in [0, 180).
+    background : (N,) array
+        Units of the image.
+    noise : PixelNoise
+        Of the image as it is.
+    reason : (N,) array of str
+    """
+
+    yx: Floats
+    position_error: Floats
+    volume: Floats
+    volume_error: Floats
+    width: Floats
+    width_error: Floats
+    ellipticity: Floats
+    ellipticity_error: Floats
+    direction: Floats
+    direction_error: Floats
+    background: Floats
+    noise: PixelNoise
+    reason: NDArray[np.object_]
+
+
+def fit_columns(
+    image: NDArray[np.floating], atoms: AtomTable, valid: NDArray[np.bool_] | None = None
+) -> ColumnFit:
+    """Fit a Gaussian with a background to every column.
+
+    Gauss-Newton steps on the image less the neighbours, first with one common round shape, then with a shape
+    of its own for each. Pixels weigh by their noise, see `pixel_noise`. The errors are those of the fit
+    (inverse Fisher information, for pixels whose noise is independent), raised by what they lack because
+    columns overlap: a part of the fitted image is drawn anew with noise and fitted again (parametric
+    bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6). The shape is held
+    within 50 % of the common one (a Gaussian prior on its three numbers), which only counts where there are
+    few electrons.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Columns bright.
+    atoms : AtomTable
+    valid : (H, W) array of bool, optional
+        Pixels that count.
+
+    Returns
+    -------
+    ColumnFit
+
+    Raises
+    ------
+    MeasurementError
+        If the image is not two-dimensional or holds numbers that are not finite.
+    """
+    image = np.asarray(image, np.float64)
+    if image.ndim != 2:
+        raise MeasurementError(f"The image has {image.ndim} dimensions; columns are fitted on one of two.")
+    if valid is None:
+        valid = np.isfinite(image)
+    if not np.isfinite(image[valid]).all():
+        raise MeasurementError("The image holds pixels that are not finite; leave them out with a mask.")
+    factor = max(1, int(_COARSE / atoms.pixel_size + 1e-6))
+    coarse, good = averaged(np.where(valid, image, 0.0), valid, factor)
+    fit = GaussianFit(coarse, good, atoms.pixel_size * factor, (atoms.yx + 0.5) / factor - 0.5)
+    fit.run()
+    found = _result(fit, factor)
+    return _with_honest_errors(found, _error_factors(fit, found, factor))
+
+
+def _result(fit: GaussianFit, factor: int) -> ColumnFit:
+    """Return what is reported, on the pixels before they were averaged by `factor`."""
+    n = len(fit.start)
+    lonely = np.ones(n, bool)
+    if n > 1:
+        lonely = np.asarray(cKDTree(fit.start).query(fit.start, k=2)[0])[:, 1] * fit.size > _TOGETHER
+    reason = np.full(n, "", object)
+    moved = np.abs(fit.place - fit.start).max(axis=1, initial=0) if n else np.zeros(0)
+    reason[moved >= 0.999 * LARGEST_MOVE / fit.size] = "the fit ran away from it"
+    reason[fit.height <= 0] = "the image shows nothing there"
+    reason[~lonely] = "another column is too near for a fit"
+    reason[fit.count < 0.6 * len(fit.fit_window)] = "too few good pixels around it"
+    bad = reason != ""
+    with np.errstate(all="ignore"):
+        # the mean over a block of points is wider than the column by the variance of the block
+        derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
+        picked = fit.covariance[:, [[0], [4], [5], [6]], [0, 4, 5, 6]]
+        error = np.sqrt(np.einsum("nqa,nab,nqb->nqb", slopes, picked, slopes).sum(-1))
+        place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
+    reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
+    bad = reason != ""
+    place, level = (fit.place + 0.5) * factor - 0.5, fit.level.copy()
+    scale = np.array([fit.size**2, fit.size, 1.0, 1.0])
+    derived, error = derived * scale, error * scale
+    for values in (place, place_error, derived, error, level):
+        values[bad] = np.nan
+    fine = PixelNoise(*(factor**2 * v for v in (fit.noise.offset, fit.noise.slope, fit.noise.least)))
+    return ColumnFit(
+        place, place_error * fit.size, derived[:, 0], error[:, 0], derived[:, 1], error[:, 1],
+        derived[:, 2], error[:, 2], derived[:, 3], error[:, 3], level, fine, reason,
+    )  # fmt: skip
+
+
+_WITH_ERRORS = ("volume", "width", "ellipticity", "direction")
+
+
+def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str, Floats]:
+    """Return (N,) by how much larger than stated the scatter of simulated fits is; 1 at least.
+
+    The columns are taken in three classes of brightness: a faint one suffers more from its neighbours.
+    """
+    good = np.flatnonzero(found.reason == "")
+    stated: dict[str, list[Floats]] = {name: [] for name in ("position", *_WITH_ERRORS)}
+    classes: list[NDArray[np.int64]] = []
+    thirds = np.nanquantile(found.volume[good], [1 / 3, 2 / 3]) if len(good) else np.zeros(2)
+    bright = np.searchsorted(thirds, np.nan_to_num(found.volume, nan=-np.inf))
+    if len(good) >= 12:
+        middle = np.median(fit.place[good], axis=0)
+        distance = np.linalg.norm(fit.place - middle, axis=1)
+        some = np.argsort(distance)[:_CHECKED]
+        margin = 2.5 / fit.size
+        low = np.maximum(np.floor(fit.place[some].min(0) - margin), 0).astype(int)
+        high = np.minimum(np.ceil(fit.place[some].max(0) + margin) + 1, fit.image.shape).astype(int)
+        box = (slice(low[0], high[0]), slice(low[1], high[1]))
+        inner = np.isin(some, good) & (distance[some] <= max(0.8 * distance[some].max(), distance[some[8]]))
+        clean = fit.drawn().reshape(fit.image.shape)[box] + float(np.median(fit.level[some]))
+        rng = np.random.default_rng(0)
+        for _ in range(_REPEATS):
+            drawn = clean + rng.normal(size=clean.shape) * np.sqrt(fit.noise.variance(clean))
+            again = GaussianFit(drawn, fit.valid[box], fit.size, fit.place[some] - low)
+            again.run()
+            result = _result(again, factor)
+            here = inner & (result.reason == "")
+            place = ((result.yx + 0.5) / factor - 0.5 - (fit.place[some] - low)) * fit.size
+            classes.append(bright[some][here])
+            stated["position"].append(np.abs(place[here] / result.position_error[here, None]))
+            for name in _WITH_ERRORS:
+                change = getattr(result, name)[here] - getattr(found, name)[some][here]
+                if name == "direction":
+                    change = (change + 90) % 180 - 90
+                stated[name].append(np.abs(change / getattr(result, f"{name}_error")[here])[:, None])
+    factors = {name: np.ones(len(bright)) for name in stated}
+    for name, parts in stated.items():
+        for one in range(3) if parts else ():
+            values = np.concatenate(parts)[np.concatenate(classes) == one]
+            if len(values) > 12:
+                # half of a Gaussian lies within 0.6745 standard deviations
+                factors[name][bright == one] = max(1.0, float(np.nanmedian(values)) / 0.6745)
+    return factors
+
+
+def _with_honest_errors(found: ColumnFit, factors: dict[str, Floats]) -> ColumnFit:
+    changed = {f"{name}_error": getattr(found, f"{name}_error") * factors[name] for name in _WITH_ERRORS}
+    return replace(found, position_error=found.position_error * factors["position"], **changed)
+
+
+def _derived(height: Floats, shape: Floats, block: float) -> tuple[Floats, Floats]:
+    """Return (N, 4) volume (px²), width (px), ellipticity, direction, and (N, 4, 4) their slopes.
+
+    `block` (px²) is taken off the squared widths. The slopes are along the height and the three numbers of
+    the inverse covariance, by central differences.
+    """
+    given = np.concatenate([height[:, None], shape], axis=1)
+    value = _shape_numbers(given, block)
+    slopes = np.empty((len(given), 4, 4))
+    for axis in range(4):
+        step = 1e-4 * np.maximum(np.abs(given[:, axis]), 0.01 * np.abs(given[:, 1]))
+        if axis == 0:
+            step = 1e-4 * np.maximum(height, 1e-12)
+        up, down = given.copy(), given.copy()
+        up[:, axis] += step
+        down[:, axis] -= step
+        change = _shape_numbers(up, block) - _shape_numbers(down, block)
+        change[:, 3] = (change[:, 3] + 90) % 180 - 90
+        slopes[:, :, axis] = change / (2 * step[:, None])
+    return value, slopes
+
+
+def _shape_numbers(given: Floats, block: float) -> Floats:
+    height, a, b, c = given.T
+    determinant = a * c - b * b
+    # the covariance, whose larger eigenvalue belongs to the longer axis
+    yy, yx, xx = c / determinant - block, -b / determinant, a / determinant - block
+    half, difference = (yy + xx) / 2, np.hypot((xx - yy) / 2, yx)
+    long, short = half + difference, np.maximum(half - difference, 1e-6)
+    return np.stack(
+        [
+            height * 2 * np.pi / np.sqrt(determinant),
+            (long * short) ** 0.25,
+            np.sqrt(long / short),
+            np.rad2deg(0.5 * np.arctan2(2 * yx, xx - yy)) % 180,
+        ],
+        axis=1,
+    )

@@ -1,0 +1,266 @@
+"""Off-centring of a site in the cage of its neighbours: polar displacements and their domains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.stats import chi2, norm
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.lattice_indices import LatticeIndices
+from napari_stemprior.measurement.neighbours import around, shell_of
+
+Floats = NDArray[np.float64]
+
+#: Arrows are in order if chance gives such an agreement of neighbours less often than this.
+CHANCE = 1e-3
+#: Arrows of one domain differ from their neighbours by less than this, degrees.
+_SAME_DIRECTION = 45.0
+#: A neighbourhood's mean arrow counts from so many standard errors on.
+_CLEAR = 3.0
+_NEIGHBOURS = 9
+#: Cosine of the angle from which on a neighbour's arrow points elsewhere (70°).
+_ELSEWHERE = 0.34
+#: Columns in a cage at most.
+_MOST_CAGE = 12
+#: Least centres in a domain.
+_LEAST_DOMAIN = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Polarisation:
+    """Off-centring of M centres in their cages.
+
+    Parameters
+    ----------
+    atom : (M,) array of int
+        Row of each centre in the atom table.
+    xy : (M, 2) array
+        Å (x, y) on the image, from the mean of the cage to the centre, less what the crystal itself has.
+    error : (M,) array
+        Standard error of a component, Å.
+    domain : (M,) array of int
+        0 the largest; -1 for none.
+    mean, mean_error : (2,) array and float
+        Å; the error is that of a component.
+    excess : float
+        χ² per degree of freedom of the arrows against 0: about 1 at the noise floor.
+    chance_of_excess : float
+        How often noise alone reaches it.
+    agreement : float
+        Mean scalar product of the arrows of neighbouring centres over their mean square, from -1 to 1.
+    chance_of_agreement : float
+        How often arrows without order reach it.
+    state : str
+        ``"ordered"``: neighbours agree, domains are told apart. ``"disordered"``: the field is at its noise
+        floor, or larger but without order; there are no domains.
+    centre, cage : str
+        What was measured.
+    """
+
+    atom: NDArray[np.int64]
+    xy: Floats
+    error: Floats
+    domain: NDArray[np.int64]
+    mean: Floats
+    mean_error: float
+    excess: float
+    chance_of_excess: float
+    agreement: float
+    chance_of_agreement: float
+    state: str
+    centre: str
+    cage: str
+
+    @property
+    def magnitude(self) -> Floats:
+        """(M,) lengths, Å; noise makes them positive."""
+        return np.asarray(np.linalg.norm(self.xy, axis=1))
+
+    @property
+    def angle(self) -> Floats:
+        """(M,) degrees from the image's x towards its y (clockwise on screen), in [0, 360)."""
+        return np.asarray(np.rad2deg(np.arctan2(self.xy[:, 1], self.xy[:, 0])) % 360)
+
+    def histogram(self, bins: int = 36) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the edges in degrees and the counts of the directions."""
+        counts, edges = np.histogram(self.angle, bins, (0, 360))
+        return edges, counts.astype(np.int64)
+
+
+def polarisation(
+    atoms: AtomTable,
+    indices: LatticeIndices,
+    position_error: Floats,
+    *,
+    centre: str,
+    cage: str,
+) -> Polarisation:
+    """Measure how far centres are from the middles of their cages.
+
+    Only whole cages count. The variance is that of the centre and that of the mean of the cage.
+
+    Parameters
+    ----------
+    atoms : AtomTable
+    indices : LatticeIndices
+    position_error : (N,) array
+        Standard error of a position along one axis, Å.
+    centre, cage : str
+        Site labels or elements of the prior, such as ``"Ti"`` and ``"Sr"``.
+
+    Returns
+    -------
+    Polarisation
+
+    Raises
+    ------
+    MeasurementError
+        If the prior has no such site, or no whole cage was found.
+    """
+    xy = atoms.yx_angstrom[:, ::-1]
+    found: list[NDArray[np.int64]] = []
+    cages_of: list[NDArray[np.int64]] = []
+    arrows, variances = [], []
+    for number, (prior, first) in enumerate(zip(indices.priors, indices.first, strict=True)):
+        centres, cages = (
+            np.array([name in (c.site, c.element) for c in prior.columns]) for name in (centre, cage)
+        )
+        cages &= ~centres
+        if not centres.any() or not cages.any():
+            continue
+        for column in np.flatnonzero(centres):
+            own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
+            shell = shell_of(prior, int(column), cages)
+            if len(own) < 3 or not 2 <= len(shell) <= _MOST_CAGE:
+                continue
+            other = around(indices, own, shell)
+            whole = (other >= 0).all(1)
+            own, other = own[whole], other[whole]
+            if len(own) < 3:
+                continue
+            # the ideal offset, laid on the image by the local lattice of the cage
+            ideal = -shell.vector.mean(0)
+            middle = xy[other].mean(1)
+            offset = np.zeros((len(own), 2))
+            if np.linalg.norm(ideal) > 1e-6:
+                spread = shell.vector - shell.vector.mean(0)
+                local = np.einsum("mka,kb->mab", xy[other] - middle[:, None], spread @ _inverse(spread))
+                offset = local @ ideal
+            found.append(own)
+            cages_of.append(np.pad(other, ((0, 0), (0, _MOST_CAGE - len(shell))), constant_values=-1))
+            arrows.append(xy[own] - middle - offset)
+            variances.append(position_error[own] ** 2 + (position_error[other] ** 2).sum(1) / len(shell) ** 2)
+    if not found:
+        _refuse(indices, centre, cage)
+    atom, arrow = np.concatenate(found), np.concatenate(arrows)
+    error = np.sqrt(np.concatenate(variances))
+    known = np.isfinite(error) & (error > 0)
+    atom, arrow, error = atom[known], arrow[known], error[known]
+    if len(atom) < 3:
+        _refuse(indices, centre, cage)
+    place = xy[atom]
+    pairs = _pairs(place)
+    shared = _shared_noise(np.concatenate(cages_of)[known], position_error, pairs) / (
+        error[pairs[:, 0]] * error[pairs[:, 1]]
+    )
+    return _judged(atom, place, arrow, error, pairs, shared, centre, cage)
+
+
+def _pairs(place: Floats) -> NDArray[np.int64]:
+    """Return the (P, 2) pairs of next neighbours, each once."""
+    n = len(place)
+    near = np.asarray(cKDTree(place).query(place, k=min(5, n))[1])[:, 1:]
+    both = np.sort(np.stack([np.repeat(np.arange(n), near.shape[1]), near.ravel()], 1), axis=1)
+    code = np.unique(both[:, 0] * n + both[:, 1])
+    return np.stack([code // n, code % n], axis=1).astype(np.int64)
+
+
+def _shared_noise(cages: NDArray[np.int64], position_error: Floats, pairs: NDArray[np.int64]) -> Floats:
+    """Return (P,) the covariance (Å²) of a component of two arrows whose cages share atoms."""
+    first, second = cages[pairs[:, 0]], cages[pairs[:, 1]]
+    size = (first >= 0).sum(1) * (second >= 0).sum(1)
+    variance = np.where(first >= 0, position_error[first] ** 2, 0.0)
+    total = np.zeros(len(pairs))
+    for column in range(cages.shape[1]):
+        same = (first == second[:, [column]]) & (first >= 0)
+        total += (same * variance).sum(1)
+    return np.asarray(total / size)
+
+
+def _inverse(spread: Floats) -> Floats:
+    return np.asarray(np.linalg.pinv(spread.T @ spread))
+
+
+def _refuse(indices: LatticeIndices, centre: str, cage: str) -> None:
+    names = dict.fromkeys(name for p in indices.priors for c in p.columns for name in (c.element, c.site))
+    missing = [name for name in (centre, cage) if name not in names]
+    if missing:
+        raise MeasurementError(f"The prior has no site {missing[0]}; it has {', '.join(names)}.")
+    raise MeasurementError(
+        f"Fewer than three {centre} columns have all of their {cage} neighbours, so no off-centring can be "
+        "measured."
+    )
+
+
+def _judged(
+    atom: NDArray[np.int64],
+    place: Floats,
+    arrow: Floats,
+    error: Floats,
+    pairs: NDArray[np.int64],
+    shared: Floats,
+    centre: str,
+    cage: str,
+) -> Polarisation:
+    n = len(atom)
+    total = float(((arrow / error[:, None]) ** 2).sum())
+    weight = 1 / error**2
+    mean = (arrow * weight[:, None]).sum(0) / weight.sum()
+    scaled = arrow / error[:, None]
+    # the noise of shared cage atoms makes neighbours agree; it is taken off
+    product = (scaled[pairs[:, 0]] * scaled[pairs[:, 1]]).sum(1) - 2 * shared
+    square = float((scaled**2).sum(1).mean())
+    agreement = float(product.mean() / square)
+    # of arrows without order the product has the mean 0 and the variance square² / 2
+    chance = float(norm.sf(float(product.mean()) / (square / np.sqrt(2 * len(pairs)))))
+    excess = total / (2 * n)
+    chance_of_excess = float(chi2.sf(total, 2 * n))
+    ordered = chance < CHANCE and chance_of_excess < CHANCE
+    domain = _domains(place, arrow, error) if ordered else np.full(n, -1, np.int64)
+    return Polarisation(
+        atom, arrow, error, domain, mean, float(weight.sum() ** -0.5), excess, chance_of_excess, agreement,
+        chance, "ordered" if ordered else "disordered", centre, cage,
+    )  # fmt: skip
+
+
+def _domains(place: Floats, arrow: Floats, error: Floats) -> NDArray[np.int64]:
+    """Number the connected regions in which the locally averaged arrows turn by little."""
+    n = len(place)
+    found = cKDTree(place).query(place, k=min(_NEIGHBOURS, n))
+    distance, near = np.asarray(found[0]), np.asarray(found[1])
+    reach = 1.6 * float(np.median(distance[:, 1]))
+    inside = np.asarray(distance <= reach)
+    weight = np.where(inside, 1 / error[near] ** 2, 0.0)
+    local = (weight[..., None] * arrow[near]).sum(1) / weight.sum(1)[:, None]
+    # once more without what points elsewhere, so that a wall between domains stays sharp
+    lengths = np.linalg.norm(local, axis=1)[:, None] * np.linalg.norm(arrow[near], axis=2)
+    weight = np.where((local[:, None] * arrow[near]).sum(2) > _ELSEWHERE * lengths, weight, 0.0)
+    total = np.maximum(weight.sum(1), 1e-30)
+    local = (weight[..., None] * arrow[near]).sum(1) / total[:, None]
+    clear = np.linalg.norm(local, axis=1) > _CLEAR * total**-0.5
+    angle = np.arctan2(local[:, 1], local[:, 0])
+    a, b = np.repeat(np.arange(n), near.shape[1]), near.ravel()
+    turned = np.abs((angle[a] - angle[b] + np.pi) % (2 * np.pi) - np.pi)
+    joined = inside.ravel() & clear[a] & clear[b] & (turned < np.deg2rad(_SAME_DIRECTION))
+    graph = coo_matrix((np.ones(joined.sum()), (a[joined], b[joined])), (n, n))
+    _, label = connected_components(graph, directed=False)
+    sizes = np.bincount(label[clear], minlength=label.max() + 1)
+    order = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
+    return np.where(clear & (sizes[label] >= _LEAST_DOMAIN), order[label], -1).astype(np.int64)
