@@ -218,7 +218,7 @@ class Segmenter:
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
-        return self._table(peaks, prior, self.fit, trust)
+        return (yield from self._table(peaks, prior, self.fit, trust))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
@@ -243,7 +243,9 @@ class Segmenter:
         answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
         return answer
 
-    def _table(self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float) -> AtomTable:
+    def _table(
+        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float
+    ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
         yx = self._canonical.to_pixels(peaks.yx)
@@ -252,7 +254,9 @@ class Segmenter:
         if self.refine:
             known = peaks.sigma / float(self._canonical.scale.mean())
             valid = None if self.prepared.valid.all() else self.prepared.valid
-            yx = refine(self.prepared.image, self._pixel_size, yx, known, valid).yx
+            image = self.prepared.image
+            fitted = yield from refine(image, self._pixel_size, yx, known, valid, self.device)
+            yx = fitted.yx
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
