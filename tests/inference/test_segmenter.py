@@ -197,7 +197,7 @@ def test_bad_requests_are_refused(prior: StructurePrior, segmenter: Segmenter) -
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "GPU"),
     ],
 )
-@pytest.mark.parametrize("place", ["predict", "decode", "refine"])
+@pytest.mark.parametrize("place", ["predict_each", "decode", "refine"])
 def test_a_lack_of_memory_is_told(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, failure: Exception, said: str, place: str
 ) -> None:
@@ -205,7 +205,7 @@ def test_a_lack_of_memory_is_told(
         raise failure
 
     monkeypatch.setattr(segmenter_module, place, fail)
-    monkeypatch.setattr(segmenter, "_alone", None if place == "predict" else segmenter._alone)
+    monkeypatch.setattr(segmenter, "_alone", None if place == "predict_each" else segmenter._alone)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
 

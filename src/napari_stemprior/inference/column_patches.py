@@ -26,8 +26,6 @@ Floats = NDArray[np.float64]
 _REACH, _DRAWN = 1.1, 1.7
 #: Pixels of patches that are worked on together: on a CPU what its cache holds, on a GPU what fills it.
 _TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
-#: At most so many columns, evenly taken, tell how the noise grows with the signal.
-_WITNESSES = 4096
 #: Classes of signal in which the noise is estimated, and the bins that these are made of.
 _CLASSES, _BINS = 8, 4096
 #: Seconds of work after which progress is told.
@@ -161,7 +159,7 @@ class ColumnPatches:
                 yield progress
             bells = height[block] * (exponent[block] @ self._quadric).exp_()
             drawn.scatter_add_(0, self._flat(block, len(self._offset)).reshape(-1), bells.reshape(-1))
-        line = self._noise(drawn, level)
+        line = yield from self._noise(drawn, level, progress)
         n = len(place)
         products = torch.empty(n, 10, dtype=self.dtype, device=self.device)
         with_floor, residual_sums = torch.empty(2, n, 4, dtype=self.dtype, device=self.device)
@@ -193,7 +191,9 @@ class ColumnPatches:
         signal = _taken(drawn, flat) + level[which]
         return signal, _taken(self._image, flat) - signal
 
-    def _noise(self, drawn: Tensor, level: Tensor) -> tuple[float, float, float]:
+    def _noise(
+        self, drawn: Tensor, level: Tensor, progress: Progress
+    ) -> Generator[Progress, None, tuple[float, float, float]]:
         """Estimate the variance of a pixel: offset and slope in the signal, and the least it is taken for.
 
         From what is left over in classes of signal with equally many pixels.
@@ -201,7 +201,9 @@ class ColumnPatches:
         low = level.min()
         scale = (_BINS - 1) / (level.max() + drawn.max() - low).clamp(min=1e-30)
         count, error = torch.zeros(2, _BINS, dtype=torch.float32, device=self.device)
-        for block in self._blocks(-(-len(level) // _WITNESSES)):
+        for block in self._blocks():
+            if self._is_due():
+                yield progress
             signal, residual = self._explained(drawn, level, block)
             inside = self._inside[block].float()
             index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
@@ -224,10 +226,9 @@ class ColumnPatches:
         """Return (B, P) indices into the padded image; without `count` of the pixels that are fitted."""
         return self._base[which, None] + self._offset[: count or self._near]
 
-    def _blocks(self, step: int = 1) -> Iterator[slice]:
-        """Go through all columns, or every `step`-th, block by block."""
-        for first in range(0, len(self._base), self._block * step):
-            yield slice(first, first + self._block * step, step)
+    def _blocks(self) -> Iterator[slice]:
+        for first in range(0, len(self._base), self._block):
+            yield slice(first, first + self._block)
 
     def _is_due(self) -> bool:
         """Tell whether progress should be told."""

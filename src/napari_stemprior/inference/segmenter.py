@@ -27,7 +27,7 @@ from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
-from napari_stemprior.inference.tiles import Answer, predict
+from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
@@ -190,18 +190,31 @@ class Segmenter:
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
-        if self._alone is None:
-            self._alone = yield from self._predict(StructurePrompt.absent(), "predicting without the prior")
         self.fit = None
         if prior is not None:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
+        prompts: dict[str, StructurePrompt] = {}
+        if self._alone is None:
+            prompts["alone"] = StructurePrompt.absent()
+        told = self.fit if prior is not None and trust > 0 else None
+        if prior is not None and told is not None:
+            prompt = placed_prompt(prior, told.registered, self._canonical)
+            if self._prompted is None or self._prompted[0] is not told:
+                prompts["prompted"] = prompt
+        if prompts:
+            stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
+            answers = yield from predict_each(
+                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+            )
+            found = dict(zip(prompts, answers, strict=True))
+            self._alone = found.get("alone", self._alone)
+            if told is not None and "prompted" in found:
+                self._prompted = told, found["prompted"]
+        assert self._alone is not None
         answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
-        if prior is not None and self.fit is not None and trust > 0:
-            sites = self.fit.registered
-            prompt = placed_prompt(prior, sites, self._canonical)
-            if self._prompted is None or self._prompted[0] is not self.fit:
-                self._prompted = self.fit, (yield from self._predict(prompt, "predicting with the prior"))
+        if prior is not None and told is not None and self._prompted is not None:
+            sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
@@ -237,11 +250,6 @@ class Segmenter:
             else:
                 self._fitted = prior, found if found.is_fit else None
         return self._fitted[1]
-
-    def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:
-        assert self._canonical is not None
-        answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
-        return answer
 
     def _table(
         self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float
