@@ -19,13 +19,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from napari_stemprior.optics import PRESETS, Instrument
-from napari_stemprior.optics.detector_artefacts import DetectorArtefacts
 from napari_stemprior.optics.montage import Montage, thickness_defocus_montage
-from napari_stemprior.optics.multislice_reference import cell_series
-from napari_stemprior.optics.noise import NoiseChain, usual_noise, with_recording_artefacts
+from napari_stemprior.optics.multislice.reference import cell_series
+from napari_stemprior.optics.noise.detector_artefacts import DetectorArtefacts
+from napari_stemprior.optics.noise.noise_chain import NoiseChain, usual_noise, with_recording_artefacts
+from napari_stemprior.optics.noise.scan_distortion import ScanDistortion
+from napari_stemprior.optics.noise.scan_noise import ScanNoise
 from napari_stemprior.optics.reference import reference_image
-from napari_stemprior.optics.scan_distortion import ScanDistortion
-from napari_stemprior.optics.scan_noise import ScanNoise
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import built_in
 

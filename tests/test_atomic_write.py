@@ -16,7 +16,7 @@ from napari_stemprior import atomic_write
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import ExportError
 from napari_stemprior.network import checkpoint
-from napari_stemprior.optics import scan_cache
+from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.training import loss_log, structure_bank
 
 SOURCE = Path(napari_stemprior.__file__).parent
@@ -32,7 +32,7 @@ ALLOWED = {
     ("atoms/journal_keeper.py", "is_locked"): "opened for its lock; nothing is written",
     ("atomic_write.py", "_forced"): "opened to be forced to the disk; nothing is written",
     ("io/training_pairs.py", "_append"): "the manifest only grows, a line for a pair",
-    ("workflow/operations.py", "_save_pair"): "a dataset that saves itself",
+    ("workflow/save_pair.py", "save_pair"): "a dataset that saves itself",
     ("training/loss_log.py", "append_losses"): "the log only grows, a row for a report",
 }
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.optics.instrument import PRESETS, Instrument
-from napari_stemprior.optics.multislice_reference import cell_series
+from napari_stemprior.optics.multislice.reference import cell_series
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import StructurePrior, built_in

@@ -1,6 +1,6 @@
 """Random micrographs for the registration benchmark, with where their columns truly lie.
 
-The fast engine draws them (`napari_stemprior.optics.incoherent`), the noise chain of the training
+The fast engine draws them (`napari_stemprior.optics.incoherent.engine`), the noise chain of the training
 counts them.
 """
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.optics.incoherent import probe_transfer, render_columns, scattered_intensity
+from napari_stemprior.optics.incoherent.engine import probe_transfer, render_columns, scattered_intensity
 from napari_stemprior.optics.instrument import PRESETS, Instrument
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import Column, StructurePrior
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS

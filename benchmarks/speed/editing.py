@@ -188,10 +188,8 @@ def print_table(
         print(f"| {name} |{''.join(cells)}")
     largest = max(columns)
     busy, undo, _ = columns[largest]["undo"]
-    verdict = "met" if undo <= GOAL else "met in processor time" if busy <= GOAL else "not met"
-    print(
-        f"\nUndo at {largest:,} atoms: {undo:.0f} ms, {busy:.0f} ms of processor (goal {GOAL} ms): {verdict}"
-    )
+    met = "met" if undo <= GOAL else "met in processor time" if busy <= GOAL else "not met"
+    print(f"\nUndo at {largest:,} atoms: {undo:.0f} ms, {busy:.0f} ms of processor (goal {GOAL} ms): {met}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 
-from napari_stemprior.optics import PRESETS, scan_cache
-from napari_stemprior.optics.multislice_reference import multislice_reference
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.multislice import scan_cache
+from napari_stemprior.optics.multislice.reference import multislice_reference
 from napari_stemprior.progress import drain
 from napari_stemprior.structure import built_in
 

@@ -28,8 +28,8 @@ from benchmarks.validation.specimens import (
     with_vacancies,
 )
 from napari_stemprior.optics.instrument import PRESETS, Instrument
-from napari_stemprior.optics.multislice import scan
-from napari_stemprior.optics.periodic_scan import PeriodicScan
+from napari_stemprior.optics.multislice.engine import scan
+from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure import StructurePrior, built_in
 

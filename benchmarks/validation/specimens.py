@@ -14,10 +14,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from napari_stemprior.optics.multislice import orthogonal
+from napari_stemprior.optics.multislice.engine import orthogonal
 from napari_stemprior.structure import HAADF_EXPONENT, StructurePrior, project
 from napari_stemprior.structure.library import build_atoms, entries
-from napari_stemprior.structure.projection import MERGE_DISTANCE
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 #: Distance in Å between the metal planes of the two layers of a dichalcogenide bilayer.
 INTERLAYER = 6.45

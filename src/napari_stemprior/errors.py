@@ -30,6 +30,10 @@ class StructureError(StempriorError):
     """A crystal structure that cannot be used as a lattice prior."""
 
 
+class SpeciesError(StructureError):
+    """A symbol or label in a structure file that names no element, or several and not how much of each."""
+
+
 class UnknownPriorError(StructureError):
     """A prior name that is neither built in nor a file."""
 

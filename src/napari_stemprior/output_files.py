@@ -1,4 +1,4 @@
-"""Where a result may be written: never over an input, and over a foreign file only where a person says so."""
+"""Where a result may be written: never over an input; over a foreign file only if a person asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A corrected image teaches where a person looked, and nowhere else, however it is turned."""
+"""A corrected image trains the network where a person looked, and nowhere else, however it is turned."""
 
 import numpy as np
 import pytest

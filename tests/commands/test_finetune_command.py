@@ -85,9 +85,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_pair_becomes_what_the_network_sees(weights):
     pair = saved_pair()
-    teach = np.zeros(SHAPE, bool)
-    teach[20:140, 30:110] = True
-    view = room.view_of(pair, teach, np.random.default_rng(0))
+    trained = np.zeros(SHAPE, bool)
+    trained[20:140, 30:110] = True
+    view = room.view_of(pair, trained, np.random.default_rng(0))
     canonical = CanonicalImage.from_array(pair.micrograph.image, SIZE)
     # the crop around the region, found again in the whole image: that fixes where pixels have gone
     corner = (canonical.to_canonical(pair.atoms.yx) - view.yx)[0]

@@ -24,7 +24,7 @@ from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
 from napari_stemprior.io import read_atoms
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import prepare
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
 REQUIRED = [
@@ -50,18 +50,18 @@ class FakeSegmenter:
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":
             raise DeviceError("There is no device 'quantum'; choose one of auto, cpu.")
-        self.pose = None
+        self.fit = None
 
     def set_image(self, image: np.ndarray, pixel_size: float) -> None:
         self.shape, self.pixel_size = image.shape, pixel_size
         self.prepared = prepare(image)
 
     def steps(
-        self, prior: StructurePrior | None, *, trust: float = 1.0, pose: Pose | None = None
+        self, prior: StructurePrior | None, *, trust: float = 1.0, fit: LatticeFit | None = None
     ) -> Generator[Progress, None, AtomTable]:
         type(self).asked.append({"prior": prior, "trust": trust, "pixel_size": self.pixel_size})
         yield Progress(0, 2, "fitting the lattice")
-        yield Progress(1, 2, "looking")
+        yield Progress(1, 2, "predicting")
         if prior is None:
             return AtomTable.from_positions([(3.25, 7.5)], self.pixel_size)
         yx, index = Pose.from_angle(0, self.pixel_size).columns(prior, self.shape)
@@ -111,9 +111,9 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, fake: type[FakeSegmenter], tabl
         prior: StructurePrior | None,
         *,
         trust: float = 1.0,
-        pose: Pose | None = None,
+        fit: LatticeFit | None = None,
     ) -> Generator[Progress, None, AtomTable]:
-        yield Progress(0, 1, "looking")
+        yield Progress(0, 1, "predicting")
         return dataclasses.replace(table, provenance=dict(table.provenance))
 
     monkeypatch.setattr(fake, "steps", steps)

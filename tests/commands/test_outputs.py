@@ -1,4 +1,4 @@
-"""No output is ever an input, and a foreign file is replaced only where a person says so."""
+"""No output is ever an input, and a foreign file is replaced only where a person asks for it."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -194,6 +196,17 @@ def test_an_option_out_of_range_is_one_sentence_and_leaves_nothing(tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@contextmanager
+def started(call, **streams):
+    """Run a command that hears Ctrl+C even where the tests run in the background of a shell."""
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(call, text=True, preexec_fn=hear, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -204,7 +217,7 @@ def test_train_stops_with_a_sentence_its_state_and_no_process_left(tmp_path, how
     run = tmp_path / "run"
     words = ["train", "-o", str(run), "--steps", "100000", "--batch", "1", "--side", "32", "--workers", "1"]
     call = [sys.executable, "-m", "napari_stemprior", *words, "--device", "cpu", "--bank", str(bank)]
-    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+    with started(call, stderr=subprocess.PIPE) as process:
         until = time.monotonic() + 300
         while not (run / "log.csv").exists() and time.monotonic() < until:
             time.sleep(0.2)
@@ -230,7 +243,7 @@ def test_any_command_stops_with_a_sentence_and_leaves_no_folder(tmp_path, how):
         "sys.exit(main.main(sys.argv[1:]))"
     )
     call = [sys.executable, "-c", slow, "segment", str(tmp_path / "a.tif"), "-o", str(out), *SEGMENT]
-    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == "here\n"
         process.send_signal(how)
         said = process.communicate(timeout=120)[1]

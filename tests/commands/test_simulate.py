@@ -12,7 +12,10 @@ import tifffile
 
 from napari_stemprior.commands import main as cli
 from napari_stemprior.io import read_micrograph
-from napari_stemprior.optics import PRESETS, multislice, multislice_reference, scan_cache
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.multislice import engine as multislice
+from napari_stemprior.optics.multislice import reference as multislice_reference
+from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in

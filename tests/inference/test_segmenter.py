@@ -21,7 +21,7 @@ from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.segmenter import _labels
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics import PRESETS
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose

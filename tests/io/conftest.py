@@ -1,4 +1,4 @@
-"""Fixtures that the tests of the doors share."""
+"""Fixtures that the tests of readers and writers share."""
 
 import pytest
 from export_subject import make_subject

@@ -59,7 +59,7 @@ def tables(draw: st.DrawFn) -> AtomTable:
         element=each(st.sampled_from(["Mo", "S", "NA", "nan", "X"])),
         site=each(texts),
         layer=each(st.integers(0, 3)),
-        confidence=each(st.floats(allow_infinity=False)),
+        confidence=each(st.floats(0, 1) | st.just(np.nan)),
         evidence=each(floats),
         source=each(st.sampled_from(SOURCES)),
         status=each(st.sampled_from(STATUSES)),

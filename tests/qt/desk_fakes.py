@@ -14,7 +14,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 from napari_stemprior.registration import LatticeFit, Pose, PoseField
 from napari_stemprior.registration.ranking import Suggestion
-from napari_stemprior.structure import built_in, names
+from napari_stemprior.structure import built_in
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.workflow.operations import Operations
 
@@ -66,7 +66,7 @@ def fake_reference(layers, instrument, pixel_size, shape, poses, thickness):
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
 
-def fake_load_prior(name, zone_axis):
+def fake_load_prior(name, zone_axis, block=""):
     return built_in(name)
 
 
@@ -109,7 +109,6 @@ def fake_montage(prior, instrument, thicknesses, defoci, engine):
 
 def fake_operations(**changes) -> Operations:
     given = {
-        "prior_groups": lambda: {"Layers": names()},
         "load_prior": fake_load_prior,
         "fit_lattice": fake_fit_lattice,
         "follow_lattice": fake_follow_lattice,

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from desk_bench import Desk, said, why_not
-from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image
+from desk_fakes import PIXEL_SIZE, POSE, SHAPE, add_image, picture
 from napari.layers import Image
 from qtpy.QtCore import QObject
 
@@ -89,8 +90,10 @@ def test_a_pixel_size_of_no_fit_is_not_taken(make, viewer):
 
 def test_a_pixel_size_in_the_file_is_found_although_napari_did_not_read_it(make, viewer, tmp_path, qtbot):
     path = tmp_path / "a.tif"
-    path.write_bytes(b"x")
-    desk = make(read_pixel_size=lambda p: 0.31 if p == path else None)
+    tifffile.imwrite(
+        path, picture(), metadata={"axes": "YX", "unit": "nm"}, imagej=True, resolution=(1 / 0.031,) * 2
+    )
+    desk = make()
     layer = Image(np.random.default_rng(0).random(SHAPE))
     layer._source = layer.source.model_copy(update={"path": str(path)})
     viewer.add_layer(layer)
@@ -149,7 +152,7 @@ def test_a_wrong_prior_name_suggests(make):
 def test_an_own_file_gets_its_zone_axis(make, viewer):
     asked = []
 
-    def load(name, axis):
+    def load(name, axis, block=""):
         from napari_stemprior.structure import built_in
 
         asked.append((name, axis))
@@ -165,6 +168,37 @@ def test_an_own_file_gets_its_zone_axis(make, viewer):
     desk.prior_panel.axis.editingFinished.emit()
     desk.finish()
     assert asked == [("mine.cif", ""), ("mine.cif", "1-10")]
+
+
+def test_an_own_file_along_its_normal_and_another_of_its_blocks(make, viewer, tmp_path):
+    path = tmp_path / "mine.cif"
+    path.write_text("".join(f"data_{name}\n_atom_site_fract_x 0\n" for name in ("first", "second")))
+    asked = []
+
+    def load(name, axis, block=""):
+        from napari_stemprior.structure import built_in
+
+        asked.append((axis, block))
+        remarks = ("mine.cif: the file holds 2 structures.",)
+        return replace(built_in("Si [110]"), name=f"mine {len(asked)}", remarks=remarks)
+
+    desk = make(load_prior=load)
+    choice = desk.prior_panel.file
+    assert "built-in prior has its own" in why_not(choice.normal)
+    desk.prior_panel.load_file(str(path))
+    desk.finish()
+    assert "holds 2 structures" in said()[-1]
+    assert [choice.block.itemText(i) for i in range(choice.block.count())] == ["first", "second"]
+    choice.normal.click()
+    desk.finish()
+    assert "normal" in why_not(desk.prior_panel.axis)
+    choice.block.setCurrentIndex(1)
+    choice.block.activated.emit(1)
+    desk.finish()
+    assert asked == [("", ""), ("normal", "first"), ("normal", "second")]
+    assert choice.block.currentText() == "second"
+    desk.prior_panel.pick("MoS2")
+    assert choice.block.isHidden()
 
 
 def test_the_reference_lies_beside_the_image(make, viewer):
@@ -191,7 +225,7 @@ def test_a_pixel_size_that_cannot_be_fitted_is_told(make, viewer):
 def test_the_structure_of_a_sample_is_in_the_list(make, viewer):
     asked = []
 
-    def load(name, axis):
+    def load(name, axis, block=""):
         from napari_stemprior.structure import load_prior
 
         asked.append(name)

@@ -135,14 +135,11 @@ def test_the_child_does_not_outlive_the_desk(viewer, qtbot, tmp_path):
     assert not process.busy
 
 
-def test_a_new_network_is_offered_in_step_4(viewer, qtbot):
+def test_a_new_network_is_offered_in_step_4(viewer, qtbot, monkeypatch):
     names = ["small"]
-    desk = StempriorDesk(
-        viewer,
-        fake_operations(
-            models=lambda: list(names), model_label=lambda name: {"mine": "mine: 0.7 → 0.9"}.get(name, name)
-        ),
-    )
+    labels = {"mine": "mine: 0.7 → 0.9"}
+    monkeypatch.setattr("napari_stemprior.inference.models.model_label", lambda name: labels.get(name, name))
+    desk = StempriorDesk(viewer, fake_operations(models=lambda: list(names)))
     qtbot.addWidget(desk)
     panel = desk.segment_panel
     qtbot.waitUntil(lambda: not panel._lister.busy, timeout=60_000)

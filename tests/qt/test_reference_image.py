@@ -53,7 +53,7 @@ def test_a_reference_tells_how_it_was_made():
 def test_the_file_is_read_back_with_its_pixel_size(tmp_path):
     picture = np.random.default_rng(0).random((40, 50), dtype=np.float32)
     reference = Reference(settings(), picture, "fast")
-    path = drain(write_reference(Operations(), tmp_path / "new" / "ref.tif", reference))
+    path = drain(write_reference(tmp_path / "new" / "ref.tif", reference))
     back = read_micrograph(path)
     np.testing.assert_array_equal(back.image, picture)
     assert back.pixel_size == pytest.approx(0.2)
@@ -64,7 +64,7 @@ def test_the_file_is_read_back_with_its_pixel_size(tmp_path):
     assert 1e8 * resolution[1] / resolution[0] == pytest.approx(0.2, rel=1e-6), "other programs read this"
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=r"ref\.tif"):
-        drain(write_reference(Operations(), tmp_path / "file" / "ref.tif", reference))
+        drain(write_reference(tmp_path / "file" / "ref.tif", reference))
 
 
 def test_the_difference_of_equal_pictures_is_nothing_whatever_their_scale():
@@ -83,12 +83,12 @@ def test_the_difference_of_equal_pictures_is_nothing_whatever_their_scale():
 def test_noise_is_drawn_at_the_dose():
     clean = np.full((200, 200), 0.05, np.float32)
     reference = Reference(settings(shape=clean.shape), clean, "fast")
-    shown = drain(counted(Operations(), reference, 1e4))
+    shown = drain(counted(reference, 1e4))
     expected = 0.05 * 1e4 * 0.2**2
     assert shown.picture.mean() == pytest.approx(expected, rel=0.02)
     assert shown.picture.var() == pytest.approx(expected, rel=0.05)
     assert shown.clean is clean
-    again = drain(counted(Operations(), shown, None))
+    again = drain(counted(shown, None))
     assert again.picture is clean
     assert again.dose is None
 

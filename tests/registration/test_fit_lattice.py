@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.optics import PRESETS
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ _atom_site_occupancy
 Ti1 Ti4+ 0 0 0 1
 O1 O2- 0.3048(4) 0.3048(4) 0 1
 """
+NUMBERED = '1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:Z:I:1\n'
 SYMMETRY = "_symmetry_space_group_name_H-M 'P 42/m n m'\n_symmetry_Int_Tables_number 136\n"
 MOLYBDENITE = """data_MoS2
 _cell_length_a 3.161
@@ -119,6 +122,54 @@ def test_an_enormous_file_is_not_even_read(tmp_path: Path) -> None:
         read_structure(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("POSCAR", "S\n1.0\n5000 0 0\n0 4 0\n0 0 4\nSr\n1\nDirect\n0 0 0\n", "axis a is 5000 Å, longer"),
+        ("POSCAR", "S\n1.0\n4 0 0\n8 0 0\n0 0 4\nSr\n1\nDirect\n0 0 0\n", "axes of the cell lie in a plane"),
+        ("POSCAR", "S\n1.0\n4 0 0\n4 1e-4 0\n0 0 4\nSr\n1\nDirect\n0 0 0\n", "lie in a plane"),
+        ("POSCAR", "S\n1.0\n4 0 0\n4 .01 0\n0 0 4\nSr\n1\nDirect\n0 0 0\n", "lie in a plane"),
+        ("x.cif", RUTILE.replace("angle_gamma 90", "angle_gamma 0.2"), "lie in a plane"),
+        ("POSCAR", "S\n1.0\n4 0 0\n0 4 0\n0 0 nan\nSr\n1\nDirect\n0 0 0\n", "not a finite number"),
+        ("POSCAR", "S\n1.0\n4 0 0\n0 4 0\n0 0 4\nSr\n9\nDirect\n0 0 0\n", "not a readable structure"),
+        ("flat.xyz", '1\nLattice="3 0 0 6 0 0 0 0 0" pbc="T T F"\nC 0 0 0\n', "are parallel"),
+        ("z.xyz", NUMBERED + "C 0 0 0 230\n", "number 230"),
+        ("z.xyz", NUMBERED + "C 0 0 0 -3\n", "number -3"),
+        ("many.xyz", "99999999999\n\nMo 0 0 0\n", "promises 99999999999 atoms and is cut off"),
+        (
+            "cell.pdb",
+            "CRYST1    5.000    5.000    5.000  90.00  90.00  90.00 P 21 21 21    4\n"
+            "ATOM      1   Na MOL     1       0.000   0.000   0.000  1.00  0.00          Na\n",
+            "symmetry P 21 21 21 of a PDB file",
+        ),
+        ("cell.res", "TITL x\nCELL 1 5 5 5 90 90 90\nLATT 1\nSYMM -X, Y, -Z\nSFAC Na\nNa 1 0 0 0\n", "SHELX"),
+    ],
+)  # fmt: skip
+def test_what_would_run_forever_or_lack_atoms(name: str, content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(StructureError, match=says) as caught:
+        read_structure(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_several_configurations_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "relaxation.extxyz"
+    write(path, [bulk("Au", cubic=True), bulk("Cu", cubic=True)])
+    prior = read_structure(path)
+    assert [c.formula for c in prior.columns] == ["Cu"]
+    assert "2 configurations; the last was read" in prior.remarks[0]
+    with pytest.raises(StructureError, match="only a CIF has blocks"):
+        read_structure(path, block="1")
+
+
+def test_indices_too_high_for_any_microscope(tmp_path: Path) -> None:
+    path = tmp_path / "rutile.cif"
+    path.write_text(RUTILE)
+    with pytest.raises(StructureError, match=r"along \[17 3 40\] the columns lie closer"):
+        read_structure(path, (17, 3, 40))
+
+
 def test_a_poscar_whose_scale_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "POSCAR"
     path.write_text("Mo\n1.0\n1 0 0\n0 1 0\n0 0 1\nMo\n1\nDirect\n0 0 0\n")
@@ -131,3 +182,11 @@ def test_no_zone_axis_and_no_twist_through_the_same_door(tmp_path: Path) -> None
     path.write_text(RUTILE)
     with pytest.raises(StructureError, match=r"rutile\.cif.*\[000\]"):
         load_prior(path, (0, 0, 0))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_is_no_structure_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.cif"
+    os.mkfifo(path)
+    with pytest.raises(StructureError, match="no regular file"):
+        read_structure(path)

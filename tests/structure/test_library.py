@@ -10,7 +10,7 @@ from ase.neighborlist import neighbor_list
 
 from napari_stemprior.structure import built_in, names
 from napari_stemprior.structure.library import build_atoms, entries
-from napari_stemprior.structure.projection import MERGE_DISTANCE
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 #: The closest bond in the library, Ti-O of lead titanate, is 0.78 of the covalent radii's sum.
 CLOSEST = 0.75
@@ -34,7 +34,7 @@ def test_an_entry_agrees_with_its_source(name: str) -> None:
     of_pair = (symbols[first] == one) & (symbols[second] == other)
     assert length[of_pair].min() == pytest.approx(bond, abs=0.04)
     # columns
-    apart = prior._distances().min()
+    apart = prior.nearest_distances.min()
     assert apart >= MERGE_DISTANCE
     assert apart == pytest.approx(entry["spacing"], abs=2e-3)
     assert entry["source"]

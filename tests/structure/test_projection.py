@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure import StructurePrior, built_in, names, project
 from napari_stemprior.structure.library import build_atoms, entries
-from napari_stemprior.structure.projection import MERGE_DISTANCE
+from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 
 def pair_distances(prior: StructurePrior) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_erosion, map_coordinates
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.optics.scan_distortion import ScanDistortion
+from napari_stemprior.optics.noise.scan_distortion import ScanDistortion
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.training.acquisition import acquire
 from napari_stemprior.training.config import TrainingConfig

@@ -1,4 +1,4 @@
-"""Lessons from corrected images: random crops, turned and mirrored, known only where a person looked.
+"""Training examples from corrected images: random crops, known only where a person looked.
 
 What is in here knows neither files nor registration: `CorrectedView` holds tensors at the canonical pixel
 size, with the prior's columns already placed.
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, SITE_MARGIN
 from napari_stemprior.network.prompt import StructurePrompt
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 from napari_stemprior.training.examples import Example, targets
 
 Floats = NDArray[np.float64]

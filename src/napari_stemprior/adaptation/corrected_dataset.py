@@ -210,13 +210,13 @@ def known_fit(pair: TrainingPair) -> LatticeFit | None:
     return LatticeFit(pair.prior, (pose,), by_hand=True)
 
 
-def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> CorrectedView:
+def view_of(pair: TrainingPair, trained: Mask, rng: np.random.Generator) -> CorrectedView:
     """Turn a pair into what the training takes.
 
     Parameters
     ----------
     pair : TrainingPair
-    teach : (H, W) array of bool
+    trained : (H, W) array of bool
         The part of its reviewed region to learn from.
     rng : numpy Generator
         Draws the variants of lower dose.
@@ -226,7 +226,7 @@ def view_of(pair: TrainingPair, teach: Mask, rng: np.random.Generator) -> Correc
     prepared, size = prepare(micrograph.image), micrograph.pixel_size
     canonical = CanonicalImage.from_prepared(prepared, size)
     grid = np.indices(canonical.shape).reshape(2, -1).T
-    known = within(canonical.to_pixels(grid), np.asarray(teach, bool)).reshape(canonical.shape)
+    known = within(canonical.to_pixels(grid), np.asarray(trained, bool)).reshape(canonical.shape)
     if canonical.valid is not None:
         known &= canonical.valid
     known = deep_inside(known, _EDGE / CANONICAL_PIXEL_SIZE)

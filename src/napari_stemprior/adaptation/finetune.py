@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -70,7 +71,9 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch < 1:
             raise TrainingError("steps must not be negative and batch must be at least 1.")
-        if self.steps == 0 and not self.minutes > 0:
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0) or self.seed < 0:
+            raise TrainingError("learning_rate must be a number above 0, and seed must not be negative.")
+        if self.steps == 0 and not (math.isfinite(self.minutes) and self.minutes > 0):
             raise TrainingError(f"minutes is {self.minutes}; give a positive number, or steps.")
         if self.side < 32 or self.side % 8:
             raise TrainingError(f"side is {self.side}; it must be a multiple of 8 from 32 up.")
@@ -143,7 +146,7 @@ class FineTuner:
         )
         if resume and state is not None and state.exists():
             self._resume(state)
-        # a large image teaches more than a small one, but not in proportion
+        # a large image counts for more than a small one, but not in proportion
         area = np.array([np.sqrt(view.known.sum()) for view in self.views])
         self._odds = area / area.sum()
 
@@ -248,4 +251,4 @@ class FineTuner:
             self.steps = int(metadata["steps"])  # the schedule depends on it
 
         extra, _ = self.state.resume_from(path, check)
-        self.losses = extra["losses"].tolist()
+        self.losses = extra["losses"].tolist() if "losses" in extra else []

@@ -25,7 +25,7 @@ COLUMNS: dict[str, str] = {
 #: Who says that there is an atom: the network with support from the image, a person,
 #: or the prior alone.
 SOURCES = ("model", "manual", "lattice")
-#: What a person thinks of it.
+#: The judgement of a person.
 STATUSES = ("ok", "review", "accepted", "rejected", "vacancy")
 #: Statuses of rows that are no atoms: thrown out, or a lattice site that a person found empty.
 ABSENT = ("rejected", "vacancy")

@@ -168,10 +168,10 @@ def tuned_network(
     yield Progress(0, 0, "judging the network as it is")
     before = EvaluationResult.of(evaluate(segmenter, splits))
     rng = np.random.default_rng(config.seed)
-    taught = [split for split in splits if split.training.any()]
+    used = [split for split in splits if split.training.any()]
     views = []
-    for number, split in enumerate(taught):
-        yield Progress(number, len(taught), "placing the prior on the pairs")
+    for number, split in enumerate(used):
+        yield Progress(number, len(used), "fitting the priors of the pairs")
         views.append(view_of(split.pair, split.training, rng))
     tuner = FineTuner(
         segmenter.network,
@@ -194,7 +194,7 @@ def _notes(tuned: Tuned, segmenter: Segmenter, parent: Path, folder: Path) -> di
     record = {
         "parent": {"name": segmenter.name, "sha256": file_hash(parent)},
         "pairs": [
-            {"hash": one.pair.hash, "name": one.pair.micrograph.name, "teaches": bool(one.training.any())}
+            {"hash": one.pair.hash, "name": one.pair.micrograph.name, "trains": bool(one.training.any())}
             for one in tuned.splits
         ],
         "dataset": folder.name,

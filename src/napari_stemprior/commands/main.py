@@ -140,10 +140,10 @@ COMMANDS: dict[str, Command] = {name: _subcommand(text, name) for name, text in 
 
 
 def _joined_zone_axis(arguments: list[str]) -> list[str]:
-    """Let a zone axis begin with a minus sign, which argparse takes for an option."""
+    """Let a zone axis or a plane begin with a minus sign, which argparse takes for an option."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] == "--zone-axis" and re.fullmatch(r"-[\d\s,+-]+", argument):
+        if joined and joined[-1] in ("--zone-axis", "--normal") and re.fullmatch(r"-[\d\s,+-]+", argument):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)

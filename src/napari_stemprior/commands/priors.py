@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``stemprior priors``."""
@@ -14,20 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FILE",
         help="show the columns of this one; also a stack such as 'MoS2/WS2 twist 3.1' or 'MoS2 AB'",
     )
-    parser.add_argument("--zone-axis", metavar="UVW", help="direction of the beam such as 001 or [11-20]")
+    add_view_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or the table; return 0."""
     from napari_stemprior.errors import StructureError
-    from napari_stemprior.structure import load_prior, parse_zone_axis
     from napari_stemprior.structure.column_table import column_table
 
     if options.prior is not None:
-        axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
-        print(column_table(load_prior(options.prior, axis)))
-    elif options.zone_axis is not None:
-        raise StructureError("--zone-axis belongs to one prior; name it, as in 'stemprior priors SrTiO3'.")
+        print(column_table(load_priors([options.prior], options)[0]))
+    elif (option := has_view(options)) is not None:
+        raise StructureError(f"{option} belongs to one prior; name it, as in 'stemprior priors SrTiO3'.")
     else:
         print(_list())
     sys.stdout.flush()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemprior.commands.option_types import count, finite, positive
+from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import ExportError, InstrumentError, StructureError
 from napari_stemprior.io.reference_tiff import REFERENCE_MARK
 from napari_stemprior.output_files import check_output
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stemprior.optics import Instrument
-    from napari_stemprior.optics.noise import NoiseChain
+    from napari_stemprior.optics.noise.noise_chain import NoiseChain
     from napari_stemprior.optics.reference_jobs import ReferenceJob
     from napari_stemprior.progress import Progress
     from napari_stemprior.structure import Prior
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pixel-size", metavar="Å", type=positive, default=0.1, help="Å per pixel (default: %(default)s)")
     add("--shape", metavar="ROWSxCOLUMNS", type=_shape, default=(256, 256), help="default: 256x256")
     add("--angle", metavar="DEGREES", type=finite, default=0.0, help="of the lattice, from x towards y")
-    add("--zone-axis", metavar="UVW", help="see a crystal along another axis, such as 110")
+    add_view_options(parser)
     add("--dose", metavar="e/Å²", type=positive, help="shot noise; without, the fraction of the beam")
     add("--scan-noise", action="store_true", help="jitter, drift, flyback, afterglow too; needs --dose")
     add(
@@ -80,10 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate the references and write them."""
-    from napari_stemprior.structure import load_prior, parse_zone_axis
-
-    axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
-    priors = [load_prior(name, axis) for name in options.prior]
+    priors = load_priors(options.prior, options)
     instrument = _instrument(options)
     thicknesses = list(dict.fromkeys(t for part in options.thickness for t in part))
     if not all(t > 0 for t in thicknesses):
@@ -220,7 +218,7 @@ def _check(options: argparse.Namespace, instrument: Instrument) -> None:
         if options.phonons:
             raise InstrumentError("--phonons belongs to multislice; add --engine multislice.")
     elif options.scheduler is None:  # else it runs on other machines
-        from napari_stemprior.optics.abtem_import import check_abtem
+        from napari_stemprior.optics.multislice.abtem_import import check_abtem
 
         check_abtem()
 
@@ -229,7 +227,7 @@ def _noise(options: argparse.Namespace) -> NoiseChain | None:
     """Return shot noise, and what ``--scan-noise`` and ``--recording-artefacts`` add; lengths in Å."""
     if options.dose is None:
         return None
-    from napari_stemprior.optics.noise import NoiseChain, usual_noise, with_recording_artefacts
+    from napari_stemprior.optics.noise.noise_chain import NoiseChain, usual_noise, with_recording_artefacts
 
     chain = usual_noise(options.dose) if options.scan_noise else NoiseChain(options.dose)
     return with_recording_artefacts(chain) if options.recording_artefacts else chain

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``stemprior structures``."""
@@ -17,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, required=True, help="structure bank, .npz"
     )
-    parser.add_argument(
-        "--zone-axis", metavar="UVW", help="direction of the beam for all of them, such as 001 or [11-20]"
-    )
+    add_view_options(parser, " for all of them")
     parser.add_argument(
         "--add", action="store_true", help="the named ones beside the built-in crystals, not instead of them"
     )
@@ -34,19 +34,17 @@ def run(options: argparse.Namespace) -> int:
     """Write the bank, print its path and what is in it; return 0."""
     from napari_stemprior.errors import TrainingError
     from napari_stemprior.output_files import check_output
-    from napari_stemprior.structure import StructurePrior, load_prior, parse_zone_axis
+    from napari_stemprior.structure import StructurePrior
     from napari_stemprior.training.structure_bank import BANK_MARK, library_bank, save_bank
 
     output: Path = options.output
     if output.suffix != ".npz":
         raise TrainingError(f"{output}: a structure bank is a .npz file; give such a name.")
-    if options.zone_axis is not None and not options.structures:
-        raise TrainingError("--zone-axis belongs to named structures; name them, as in 'SrTiO3 my.cif'.")
+    if (option := has_view(options)) is not None and not options.structures:
+        raise TrainingError(f"{option} belongs to named structures; name them, as in 'SrTiO3 my.cif'.")
     check_output(output, options.structures, own_marks=[BANK_MARK], overwrite=options.overwrite)
-    axis = None if options.zone_axis is None else parse_zone_axis(options.zone_axis)
     bank = library_bank() if options.add or not options.structures else []
-    for name in options.structures:
-        prior = load_prior(name, axis)
+    for name, prior in zip(options.structures, load_priors(options.structures, options), strict=True):
         if not isinstance(prior, StructurePrior):
             raise TrainingError(
                 f"{name}: a bank holds single lattices, and scenes twist them by themselves; name its layers."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemprior.commands.prior_options import say_remarks
 from napari_stemprior.errors import ExportError, StempriorError
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _prior(name_or_file: str) -> StructurePrior:
     from napari_stemprior.structure import StructurePrior, load_prior
 
     prior = load_prior(name_or_file)
+    say_remarks([prior])
     if not isinstance(prior, StructurePrior):
         raise StempriorError(f"{name_or_file}: a stack of layers is not ranked; name its layers one by one.")
     return prior

@@ -9,11 +9,14 @@ not seen (``stemprior calibrate``) and kept beside the weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from napari_stemprior.errors import ModelError
 
 Floats = NDArray[np.float64]
 
@@ -44,14 +47,29 @@ class Calibration:
 
     @classmethod
     def from_notes(cls, notes: Mapping[str, object]) -> Calibration:
-        """Read from the notes of a network; without any, change nothing."""
+        """Read from the notes of a network; without any, change nothing.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged.
+        """
         saved = notes.get("calibration")
         if not isinstance(saved, Mapping):
             return cls()
-        # networks saved before the likelihood ratio was asked have one weight less
-        a, b, c, d, e, f = (*(float(v) for v in saved["on_site"]), 0.0)[:6]
-        g, h = (float(v) for v in saved["off_site"])
-        i, j = (float(v) for v in saved["alone"])
+        try:
+            # networks saved before the likelihood ratio was asked have one weight less
+            a, b, c, d, e, f = (*(float(v) for v in saved["on_site"]), 0.0)[:6]
+            g, h = (float(v) for v in saved["off_site"])
+            i, j = (float(v) for v in saved["alone"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                "The calibration of the network is damaged; run 'stemprior calibrate' on its file."
+            ) from error
+        if not all(math.isfinite(value) for value in (a, b, c, d, e, f, g, h, i, j)):
+            raise ModelError(
+                "The calibration of the network is not finite; run 'stemprior calibrate' on its file."
+            )
         return cls((a, b, c, d, e, f), (g, h), (i, j))
 
     def to_notes(self) -> dict[str, object]:

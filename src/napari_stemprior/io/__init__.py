@@ -1,4 +1,4 @@
-"""The doors: micrograph readers, atom exporters, the training-pair dataset."""
+"""Readers and writers: micrograph readers, atom exporters, the training-pair dataset."""
 
 from napari_stemprior.io.exporters import (
     FORMATS,

@@ -1,4 +1,4 @@
-"""The doors out for atoms: one list of formats, which the command line, the desk and napari's menu share."""
+"""Writers of atoms: one list of formats, which the command line, the desk and napari's menu share."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it.
 
     Tuples and arrays become lists, NumPy scalars Python numbers, paths text; numbers that are not
-    finite become None, since JSON has none.
+    finite become None, since JSON has none. Bytes of a file name that are no text are written as an escape.
 
     Parameters
     ----------
@@ -29,12 +29,18 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str | PurePath):
+        return printable(str(value))
+    if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, PurePath):
-        return str(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {printable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     raise TypeError(f"a value of type {type(value).__name__} is neither number, text, list nor mapping")
+
+
+def printable(text: str) -> str:
+    """Return a text that can be encoded: bytes of a file name that are no UTF-8 are written as an escape."""
+    escaped = "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite
 
 from napari_stemprior.errors import MicrographError
@@ -36,18 +37,33 @@ def to_angstrom(value: object, unit: object) -> float | None:
     -------
     float or None
         The length in Å, positive; None if the unit is not a length or the value is no positive number.
-        A negative scale only says that the axis runs the other way.
+        A negative scale is how some programs say that it was not set.
     """
-    text = str(unit).strip().lower().replace("\\u00b5", "u")  # ImageJ writes the micro sign escaped
-    # micro sign, Greek mu; the Angstrom sign (U+212B) becomes å by lower()
-    factor = _FACTOR.get(text.replace("\u00b5", "u").replace("\u03bc", "u"))
+    factor = _FACTOR.get(plain_unit(unit))
     if factor is None:
         return None
     try:
-        length = abs(float(value) * factor)  # type: ignore[arg-type]
+        length = float(value) * factor  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
     return length if isfinite(length) and length > 0 else None
+
+
+def plain_unit(unit: object) -> str:
+    """Return a unit in small letters, with "u" for micro and without what writers put around it.
+
+    ImageJ escapes what is not ASCII; the Berkeley EMD writes ``[n_m]`` or ``n_m``.
+    """
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), str(unit))
+    text = text.strip().strip("[]").replace("_", "").strip().lower()
+    # micro sign, Greek mu; the Angstrom sign (U+212B) becomes å by lower()
+    return text.replace("\u00b5", "u").replace("\u03bc", "u")
+
+
+def is_reciprocal(unit: object) -> bool:
+    """Tell whether a unit is one of reciprocal space or of an angle, as of a diffraction pattern."""
+    text = plain_unit(unit).replace(" ", "")
+    return text.startswith("1/") or "-1" in text or "mrad" in text or text == "rad"
 
 
 def square_pixel_size(size: tuple[float | None, float | None], name: str) -> float | None:

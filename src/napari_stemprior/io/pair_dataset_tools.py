@@ -101,7 +101,7 @@ def _oddities(pair: TrainingPair) -> Iterator[tuple[str, bool]]:
         if out:
             yield f"{out} {what} lie off the image and are passed over.", False
     if pair.prior is None:
-        yield "it has no prior, so it teaches the image branch alone.", False
+        yield "it has no prior, so it trains the image branch alone.", False
 
 
 def merge(sources: Sequence[str | os.PathLike[str]], target: str | os.PathLike[str]) -> tuple[int, int]:

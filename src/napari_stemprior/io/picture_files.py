@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from napari_stemprior.io.decoded_size import check_decoded_size
 from napari_stemprior.io.raw_image import RawImage, described_pixel_size
 from napari_stemprior.recording.image_check import grey
 
@@ -32,6 +33,7 @@ def read_picture(path: Path) -> list[RawImage]:
         Whatever Pillow raises on a file that it cannot read.
     """
     with Image.open(path) as picture:
+        check_decoded_size(path, picture.width * picture.height * 4)
         described = (described_pixel_size(picture.info.get(k)) for k in ("Description", "comment", "Comment"))
         size = next((value for value in described if value is not None), None)
         if picture.mode in _GREY_MODES:

@@ -68,7 +68,7 @@ def prior_from_dict(values: Mapping[str, Any]) -> Prior:
                 shifts=tuple((float(x), float(y)) for x, y in values["shifts"]),
             )
         return _lattice(values)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StructureError(f"The stored lattice prior is damaged ({error!r}); save it again.") from error
 
 

@@ -21,25 +21,33 @@ from napari_stemprior.io.picture_files import read_picture
 from napari_stemprior.io.raw_image import RawImage
 from napari_stemprior.io.signal_files import READERS, read_signals
 from napari_stemprior.io.tiff_files import read_tiff
+from napari_stemprior.io.time_limit import time_limit
 
 _FORMATS: dict[str, Callable[[Path], list[RawImage]]] = {
     **dict.fromkeys(READERS, read_signals),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys((".png", ".jpg", ".jpeg"), read_picture),
 }
+#: Å/px of an image that can show atoms: from what no microscope resolves to where no column is seen.
+PIXEL_SIZES = (0.005, 2.0)
 #: Suffixes that can be read, in lower case.
 SUFFIXES: tuple[str, ...] = tuple(_FORMATS)
 
 
-def read_micrographs(path: str | os.PathLike[str], pixel_size: float | None = None) -> list[Micrograph]:
+def read_micrographs(
+    path: str | os.PathLike[str], pixel_size: float | None = None, *, signal: str | None = None
+) -> list[Micrograph]:
     """Read every image of a file.
 
     Parameters
     ----------
     path : path-like
-        DM3, DM4, EMD (Velox and Berkeley), SER, MRC, HSPY, TIFF, PNG or JPEG, chosen by the suffix.
+        DM3, DM4, EMD (Velox and Berkeley), SER or its EMI, MRC, HSPY, TIFF, PNG or JPEG, by the suffix.
     pixel_size : float, optional
-        Å/px; what a person gives wins over what the file says.
+        Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms
+        (outside `PIXEL_SIZES`) counts as unknown, which ``metadata["remarks"]`` says.
+    signal : str, optional
+        Of a file with several signals the one with this title, in small letters or capitals.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def read_micrographs(path: str | os.PathLike[str], pixel_size: float | None = No
     Raises
     ------
     MicrographError
-        If the file is missing, empty, damaged, coloured or no micrograph, or its pixels are not square.
+        If the file is missing, empty, damaged, coloured, a diffraction pattern or no micrograph, takes more
+        memory than there is, has no such signal, or its pixels are not square.
     PixelSizeError
         If `pixel_size` is not a positive number.
     """
@@ -62,16 +71,22 @@ def read_micrographs(path: str | os.PathLike[str], pixel_size: float | None = No
     read = _reader_for(path)
     with _quiet() as said:
         try:
-            raws = read(path)
-        except StempriorError:
-            raise
+            with time_limit(path):
+                raws = read(path)
+        except StempriorError as error:
+            raise MicrographError(_naming(str(error), path)) from error
+        except MemoryError as error:
+            _release(error)
+            raise MicrographError(
+                f"{path.name}: the memory does not hold it; close other programs."
+            ) from error
         except Exception as error:
             _release(error)
             raise MicrographError(
                 f"{path.name}: this cannot be read as {path.suffix[1:].upper()}; the file may be damaged, "
                 "cut short or of another kind, so copy or export it again."
             ) from error
-    return _micrographs(raws, path, pixel_size, said)
+    return _micrographs(_chosen(raws, signal, path), path, pixel_size, said)
 
 
 def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = None) -> Micrograph:
@@ -93,7 +108,8 @@ def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = Non
     Raises
     ------
     MicrographError
-        If the file is missing, empty, damaged, coloured or no micrograph, or its pixels are not square.
+        If the file is missing, empty, damaged, coloured, a diffraction pattern or no micrograph, takes more
+        memory than there is, has no such signal, or its pixels are not square.
     PixelSizeError
         If `pixel_size` is not a positive number.
     """
@@ -121,6 +137,33 @@ def _reader_for(path: Path) -> Callable[[Path], list[RawImage]]:
     return _FORMATS[suffix]
 
 
+def _naming(sentence: str, path: Path) -> str:
+    """Return a sentence that names the file."""
+    return sentence if path.name in sentence else f"{path.name}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def _chosen(raws: list[RawImage], signal: str | None, path: Path) -> list[RawImage]:
+    """Return the signal with a title, or all."""
+    if signal is None:
+        return raws
+    found = [raw for raw in raws if raw.title.casefold() == signal.casefold()]
+    if not found:
+        titles = ", ".join(dict.fromkeys(raw.title for raw in raws if raw.title)) or "none that has a name"
+        raise MicrographError(f"{path.name}: there is no signal {signal!r}; the file has {titles}.")
+    return found
+
+
+def _plausible(size: float | None, path: Path) -> tuple[float | None, list[str]]:
+    """Return a pixel size that can show atoms, or None and why."""
+    low, high = PIXEL_SIZES
+    if size is None or low <= size <= high:
+        return size, []
+    return None, [
+        f"{path.name}: the file says {size:.4g} Å per pixel, at which no atom could be seen, so the "
+        "pixel size counts as unknown."
+    ]
+
+
 def _micrographs(
     raws: list[RawImage], path: Path, pixel_size: float | None, said: list[str]
 ) -> list[Micrograph]:
@@ -134,18 +177,22 @@ def _micrographs(
             repeat = f" ({titles[:i].count(titles[i]) + 1})" if counts[titles[i]] > 1 else ""
             name += f" {titles[i]}{repeat}"
         try:
-            size = pixel_size or square_pixel_size(raw.pixel_size, path.name)
+            remarks: list[str] = []
+            size = pixel_size
+            if size is None:
+                size, remarks = _plausible(square_pixel_size(raw.pixel_size, path.name), path)
         except MicrographError as error:
             bad.append(error)
             continue
         for index, frame in enumerate(raw.frames):
             frame_name = f"{name} [{index}]" if raw.stacked else name
             try:
-                good.append(Micrograph(_plain(frame), size, frame_name, path, dict(raw.metadata)))
+                metadata = {**raw.metadata, **({"remarks": remarks} if remarks else {})}
+                good.append(Micrograph(_plain(frame), size, frame_name, path, metadata))
             except MicrographError as error:
                 bad.append(error)
     if not good:
-        raise bad[0]
+        raise bad[0] if bad else MicrographError(f"{path.name}: the file holds no image.")
     extra = {"warnings": said} if said else {}
     if bad:
         extra["left_out"] = [str(error) for error in bad]

@@ -1,7 +1,9 @@
-"""Vendor formats through RosettaSciIO: DM3, DM4, EMD, SER, MRC, HSPY."""
+"""Vendor formats through RosettaSciIO: DM3, DM4, EMD, SER with its EMI, MRC, HSPY."""
 
 from __future__ import annotations
 
+import glob
+import math
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
@@ -9,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
-from napari_stemprior.io.length_units import to_angstrom
+from napari_stemprior.io.berkeley_emd import read_berkeley
+from napari_stemprior.io.decoded_size import check_decoded_size
+from napari_stemprior.io.hdf5_guard import check_hdf5, is_berkeley_emd, stored_size
+from napari_stemprior.io.header_checks import check_mrc, check_ser
+from napari_stemprior.io.length_units import is_reciprocal, to_angstrom
 from napari_stemprior.io.raw_image import RawImage, readable
 from napari_stemprior.recording.image_check import complex_image, grey
 
@@ -23,9 +28,12 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     # Velox: leaves the EDS streams, which can be gigabytes, on the disk
     ".emd": ("emd", {"lazy": True, "select_type": "images"}),
     ".ser": ("tia", {}),
+    ".emi": ("tia", {}),
     ".mrc": ("mrc", {"lazy": True}),
     ".hspy": ("hspy", {"lazy": True}),
 }
+#: Å in a metre.
+_METRE = 1e10
 _ENERGY_UNITS = ("ev", "kev", "mev")
 #: Which signals of a file come first; a title that holds none of these comes after them.
 _DETECTORS = ("haadf", "maadf", "adf", "df")
@@ -67,8 +75,7 @@ def read_signals(path: Path) -> list[RawImage]:
     Exception
         Whatever RosettaSciIO raises on a file that it cannot read.
     """
-    module, options = READERS[path.suffix.lower()]
-    signals = _file_reader(module, path, options)
+    signals = _signals(path)
     try:
         shown = [signal for signal in signals if _signal_axes(signal)]
         images = [signal for signal in shown if signal["data"].dtype.kind != "c"]
@@ -81,11 +88,59 @@ def read_signals(path: Path) -> list[RawImage]:
                 "diffraction data cannot be segmented, so export the HAADF image."
             )
         # a diffraction pattern is an image too, but not one of the specimen
-        real_space = [signal for signal in images if not _is_reciprocal(signal)] or images
-        return sorted(readable([partial(_image, signal, path.name) for signal in real_space]), key=_rank)
+        real_space = [signal for signal in images if not _is_reciprocal(signal)]
+        if not real_space:
+            raise MicrographError(
+                f"{path.name}: this is a diffraction pattern, by its unit; open the image instead."
+            )
+        return sorted(readable([partial(_image, signal, path) for signal in real_space]), key=_rank)
     finally:
         for signal in signals:
-            _close(signal["data"])
+            _close(signal)
+
+
+def _signals(path: Path) -> list[dict[str, Any]]:
+    """Read the headers, after a look at whether they can be believed."""
+    suffix = path.suffix.lower()
+    module, options = READERS[suffix]
+    if suffix in (".emd", ".hspy"):
+        check_hdf5(path)
+        if suffix == ".emd" and is_berkeley_emd(path):
+            return read_berkeley(path)
+    elif suffix == ".mrc":
+        check_mrc(path)
+    elif suffix == ".ser":
+        check_ser(path)
+        return _with_emi(path, _file_reader(module, path, options))
+    elif suffix == ".emi":
+        series = sorted(path.parent.glob(f"{glob.escape(path.stem)}_[0-9].ser"))
+        if not series:
+            raise MicrographError(
+                f"{path.name}: the images of a TIA acquisition lie in {path.stem}_1.ser and so on, which are "
+                "not there; copy them beside it."
+            )
+        for one in series:
+            check_ser(one)
+        return [signal for one in series for signal in _with_emi(one, _file_reader(module, one, options))]
+    return _file_reader(module, path, options)
+
+
+def _with_emi(path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to the signals of a series what the EMI file beside it says of the microscope."""
+    stem, _, number = path.stem.rpartition("_")
+    emi = next((p for p in (path.with_name(f"{stem}{end}") for end in (".emi", ".EMI")) if p.is_file()), None)
+    if emi is None or not number.isdecimal():
+        return signals
+    tia = import_module("rsciio.tia._api")
+    try:
+        found = tia.get_xml_info_from_emi(str(emi))
+        described = tia.convert_xml_to_dict(found[int(number) - 1])
+        values = described.to_dict() if hasattr(described, "to_dict") else dict(described)
+    except Exception:  # it only adds to what is known: a damaged one leaves the images as they are
+        return signals
+    for signal in signals:
+        signal["original_metadata"] = {**signal.get("original_metadata", {}), **values}
+    return signals
 
 
 def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,6 +149,8 @@ def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[
         return list(reader(str(path), **options))
     except ValueError:
         # RosettaSciIO cannot read coloured DM images and unchunked HDF5 lazily
+        if path.suffix.lower() in (".emd", ".hspy"):
+            check_decoded_size(path, stored_size(path))
         return list(reader(str(path), **{**options, "lazy": False}))
 
 
@@ -121,10 +178,13 @@ def _signal_axes(signal: Mapping[str, Any]) -> tuple[int, int] | None:
     return found[0], found[1]
 
 
-def _image(signal: Mapping[str, Any], name: str) -> RawImage:
+def _image(signal: Mapping[str, Any], path: Path) -> RawImage:
+    name = path.name
     axes, signal_axes = _axes(signal), _signal_axes(signal) or (0, 1)
     others = [i for i in range(len(axes)) if i not in signal_axes]
-    pixels = np.asarray(signal["data"])
+    data = signal["data"]
+    check_decoded_size(path, math.prod(data.shape) * data.dtype.itemsize)
+    pixels = np.asarray(data)
     if pixels.dtype.names:  # DigitalMicrograph's RGBA
         pixels = grey(np.stack([pixels[c] for c in "RGB"], axis=-1), name, alpha=False)
     frames = np.moveaxis(pixels, others, range(len(others)))
@@ -156,8 +216,11 @@ def _is_spectral(signal: Mapping[str, Any]) -> bool:
 
 
 def _is_reciprocal(signal: Mapping[str, Any]) -> bool:
-    units = [str(axis.get("units")).replace(" ", "") for axis in signal["axes"]]
-    return any(unit.startswith("1/") or "-1" in unit or "mrad" in unit for unit in units)
+    if any(is_reciprocal(axis.get("units")) for axis in signal["axes"]):
+        return True
+    # a TIA series does not say its unit, and RosettaSciIO takes metres: no pixel is a metre wide
+    sizes = [to_angstrom(axis.get("scale"), axis.get("units")) for axis in signal["axes"]]
+    return any(size is not None and size > _METRE for size in sizes)
 
 
 def _rank(image: RawImage) -> int:
@@ -196,9 +259,11 @@ def _lookup(tree: Any, path: str) -> Any:
     return tree
 
 
-def _close(data: NDArray[Any] | Any) -> None:
+def _close(signal: Mapping[str, Any]) -> None:
     """Close the HDF5 file behind a lazy signal."""
-    if not isinstance(data, np.ndarray):
-        handle = import_module("rsciio.utils.file").get_file_handle(data, warn=False)
+    if "file" in signal:
+        signal["file"].close()
+    elif not isinstance(signal["data"], np.ndarray):
+        handle = import_module("rsciio.utils.file").get_file_handle(signal["data"], warn=False)
         if handle is not None:
             handle.close()

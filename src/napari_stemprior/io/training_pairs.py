@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,9 +32,11 @@ from typing import Any
 import numpy as np
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from napari_stemprior.array_files import load_array
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
 from napari_stemprior.io.exporters import export_atoms, read_atoms
+from napari_stemprior.io.json_values import printable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
 from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
@@ -78,6 +81,14 @@ class ManifestEntry:
     source_id: str = ""
 
     def __post_init__(self) -> None:
+        if not all(isinstance(value, str) for name, value in vars(self).items() if name != "revision"):
+            raise TypeError("a field is no text")
+        if type(self.revision) is not int or self.revision < 1:
+            raise TypeError("the revision is no number from 1 up")
+        if not _is_hash(self.hash) or not _is_hash(self.image_id):
+            raise ValueError("a hash is none")
+        for name in ("name", "time", "source_id"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
         if not self.source_id:  # version 1 did not know it
             object.__setattr__(self, "source_id", self.image_id)
 
@@ -172,7 +183,7 @@ class TrainingPairDataset:
         DatasetError
             If there is no such pair or its files are damaged.
         """
-        if not (digest.isalnum() and len(digest) == HASH_LENGTH):
+        if not _is_hash(digest):
             raise DatasetError(
                 f"{self.folder}: {digest!r} is not the hash of a pair; take one of the manifest."
             )
@@ -182,7 +193,7 @@ class TrainingPairDataset:
         try:
             meta = json.loads((place / "meta.json").read_text(encoding="utf-8"))
             micrograph = Micrograph(
-                np.load(place / "image.npy", allow_pickle=False),
+                load_array(place / "image.npy"),
                 meta["pixel_size_angstrom"],
                 meta["name"],
                 None if meta["source"] is None else Path(meta["source"]),
@@ -191,12 +202,15 @@ class TrainingPairDataset:
             pair = TrainingPair(
                 micrograph,
                 read_atoms(place / "atoms.parquet"),
-                np.load(place / "reviewed.npy", allow_pickle=False),
+                load_array(place / "reviewed.npy"),
                 None if meta["prior"] is None else prior_from_dict(meta["prior"]),
                 meta["provenance"],
                 *([read_atoms(place / _VACANCIES)] if (place / _VACANCIES).is_file() else []),
             )
-        except (OSError, ValueError, KeyError, TypeError, EOFError, StempriorError) as error:
+        except (
+            OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
+            StempriorError,
+        ) as error:  # fmt: skip
             raise DatasetError(
                 f"{place}: the pair cannot be read; restore the folder from a copy."
             ) from error
@@ -224,7 +238,7 @@ class TrainingPairDataset:
         for number, line in enumerate(lines[:-1], 1):  # what follows the last line break is unfinished
             try:
                 found.append(ManifestEntry(**json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DatasetError(
                     f"{path}: line {number} is damaged; restore the manifest from a copy."
                 ) from error
@@ -261,9 +275,11 @@ class TrainingPairDataset:
                 )
             header = json.loads(path.read_text(encoding="utf-8"))
             schema, version = header["schema"], header["version"]
+            if not all(isinstance(name, str) for name in list(header.get("classes", ()))):
+                raise TypeError("a class is no text")
         except NotADirectoryError as error:
             raise DatasetError(f"{self.folder}: this is a file; choose a folder for the dataset.") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetError(f"{path}: the file is damaged; restore it from a copy.") from error
         if schema != SCHEMA:
             raise DatasetError(f"{path}: this is not a dataset of training pairs; choose another folder.")
@@ -307,6 +323,10 @@ class TrainingPairDataset:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _is_hash(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(rf"[0-9a-f]{{{HASH_LENGTH}}}", text) is not None
 
 
 @contextmanager

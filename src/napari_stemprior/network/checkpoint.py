@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -47,10 +49,24 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model file; give one that ends in .safetensors.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with _textual(path) as named, safe_open(named, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path}: this is not a safetensors file, or it is damaged ({error}).") from error
+
+
+@contextmanager
+def _textual(path: Path) -> Iterator[Path]:
+    """Give a file a name that is text for a moment, where its own is none: safetensors takes no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"weights{path.suffix}"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 def save_network(

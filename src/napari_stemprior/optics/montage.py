@@ -12,7 +12,7 @@ from skimage.util import montage
 
 from napari_stemprior.errors import InstrumentError
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.multislice_reference import Quality, cell_series
+from napari_stemprior.optics.multislice.reference import Quality, cell_series
 from napari_stemprior.optics.reference import check_incoherent, reference_image
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior

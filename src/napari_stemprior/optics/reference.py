@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemprior.errors import InstrumentError
-from napari_stemprior.optics.channelling import background, column_gain, focus_depth
-from napari_stemprior.optics.incoherent import probe_transfer
+from napari_stemprior.optics.incoherent.channelling import background, column_gain, focus_depth
+from napari_stemprior.optics.incoherent.engine import probe_transfer
+from napari_stemprior.optics.incoherent.object_function import (
+    THERMAL_DISPLACEMENT,
+    Scatterer,
+    object_function,
+)
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.object_function import THERMAL_DISPLACEMENT, Scatterer, object_function
 from napari_stemprior.optics.specimen import scatterers
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.structure.lattice_points import lattice_columns

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import InstrumentError, StempriorError, StructureError
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.multislice_reference import Quality, cell_series
-from napari_stemprior.optics.noise import NoiseChain
+from napari_stemprior.optics.multislice.reference import Quality, cell_series
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.stack_reference import stack_reference
 from napari_stemprior.progress import Progress, drain

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
-from napari_stemprior.optics.object_function import Scatterer
+from napari_stemprior.optics.incoherent.object_function import Scatterer
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
 from napari_stemprior.structure.periodic import image_distance
 from napari_stemprior.structure.prior import Column, StructurePrior

@@ -22,7 +22,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import StempriorError
-from napari_stemprior.optics import scan_cache
+from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.jobs import journal_service

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from napari.utils.notifications import show_warning
+
 from napari_stemprior.io import read_micrographs
 from napari_stemprior.qt.layers.atom_layers import LayerData, layer_from_micrographs
 
@@ -27,7 +29,13 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
     StempriorError
         If a file is no micrograph.
     """
-    return [layer for one in _paths(path) for layer in layer_from_micrographs(read_micrographs(one))]
+    layers: list[LayerData] = []
+    for one in _paths(path):
+        micrographs = read_micrographs(one)
+        for remark in dict.fromkeys(r for m in micrographs for r in m.metadata.get("remarks", ())):
+            show_warning(remark)
+        layers += layer_from_micrographs(micrographs)
+    return layers
 
 
 def get_pair_reader(path: str | Sequence[str]) -> Reader | None:

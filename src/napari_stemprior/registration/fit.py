@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.diagnosis import diagnosis
-from napari_stemprior.registration.decision.placement import Judge, Placement, equivalent, ranked, to_pose
+from napari_stemprior.registration.decision.pose_candidate import (
+    Judge,
+    PoseCandidate,
+    equivalent,
+    ranked,
+    to_pose,
+)
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.lattice_search import (
     LatticeCandidate,
@@ -51,7 +57,7 @@ def register(
     image : (H, W) array-like, or PreparedImage
         Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
-        Å per pixel. Up to 6 % off is borne, and up to 20 % where the lattice says so beyond doubt, with a
+        Å per pixel. Up to 6 % off is borne, and up to 20 % where the lattice leaves no doubt, with a
         reservation; so are 8 % of difference between two directions.
     prior : StructurePrior
     candidates : int
@@ -76,7 +82,7 @@ def register(
     size = check_pixel_size(array.shape, pixel_size, prior)
     normalized = preprocess(array, size)
     return [
-        to_pose(p, normalized, prior) for p in register_placements(normalized, prior)[: max(1, candidates)]
+        to_pose(p, normalized, prior) for p in register_candidates(normalized, prior)[: max(1, candidates)]
     ]
 
 
@@ -110,12 +116,12 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
     return diagnosis(register_features(features, prior), features.peaks, prior, pixel_size)
 
 
-def register_placements(normalized: NormalizedImage, prior: StructurePrior) -> list[Placement]:
+def register_candidates(normalized: NormalizedImage, prior: StructurePrior) -> list[PoseCandidate]:
     """Register a normalised image; every placement, best first. See `register`."""
     return register_features(fourier_features(normalized), prior)
 
 
-def register_features(features: FourierFeatures, prior: StructurePrior) -> list[Placement]:
+def register_features(features: FourierFeatures, prior: StructurePrior) -> list[PoseCandidate]:
     """Register an image that is made ready; every placement, best first.
 
     Where the lattice does not fit near the stated pixel size, pixel sizes up to 20 % off are tried.
@@ -129,10 +135,10 @@ def register_features(features: FourierFeatures, prior: StructurePrior) -> list[
 
 def _placed_at(
     features: FourierFeatures, prior: StructurePrior, scales: NDArray[np.float64]
-) -> list[Placement]:
+) -> list[PoseCandidate]:
     reflections = list_reflections(prior, features.resolution)
     lattices = find_lattices(features, reflections, prior, scales)
-    groups: list[list[Placement]] = []
+    groups: list[list[PoseCandidate]] = []
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
@@ -141,12 +147,12 @@ def _placed_at(
 
 
 def _excused(
-    groups: list[list[Placement]], features: FourierFeatures, prior: StructurePrior
-) -> list[Placement]:
+    groups: list[list[PoseCandidate]], features: FourierFeatures, prior: StructurePrior
+) -> list[PoseCandidate]:
     """Ask a further lattice to explain only what those that fit leave over: it may be a small grain."""
     groups = sorted((ranked(group) for group in groups), key=lambda group: -group[0].quality.score)
     rest, several = features.peaks, False
-    judged: list[Placement] = []
+    judged: list[PoseCandidate] = []
     for group in groups:
         if several and len(rest.k):
             share = explained_power(rest, group[0].linear, prior)
@@ -179,10 +185,10 @@ def find_lattices(
 
 def place(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
-) -> list[Placement]:
+) -> list[PoseCandidate]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
     judge = Judge(features, lock_in(features, reflections, prior, linear))
-    placements: list[Placement] = []
+    placements: list[PoseCandidate] = []
     for symmetry in lattice_symmetries(prior):
         placement = judge.placement(symmetry)
         if not any(equivalent(placement, other, prior) for other in placements):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.decision.placement import Placement, to_pose
+from napari_stemprior.registration.decision.pose_candidate import PoseCandidate, to_pose
 from napari_stemprior.registration.fit import place, register
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, refine_power, sweep
@@ -68,7 +68,7 @@ class Scaled:
 
     pixel_size: float
     pose: Pose
-    placement: Placement
+    placement: PoseCandidate
 
 
 def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
@@ -125,7 +125,7 @@ def scaled_placements(
     return sorted(results, key=lambda s: -merit(s.placement))
 
 
-def merit(placement: Placement) -> float:
+def merit(placement: PoseCandidate) -> float:
     """Rank placements of unknown scale: one that explains more of the fringes wins over one of a part."""
     explained = placement.quality.explained_power
     return placement.quality.score * (0.3 + (1.0 if np.isnan(explained) else explained))

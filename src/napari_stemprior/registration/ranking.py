@@ -13,7 +13,7 @@ from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.fit_quality import FitQuality
-from napari_stemprior.registration.decision.placement import to_pose
+from napari_stemprior.registration.decision.pose_candidate import to_pose
 from napari_stemprior.registration.fit import register_features
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.decision.placement import Judge, to_pose
+from napari_stemprior.registration.decision.pose_candidate import Judge, to_pose
 from napari_stemprior.registration.fourier.features import fourier_features
 from napari_stemprior.registration.fourier.lattice_search import (
     LatticeCandidate,

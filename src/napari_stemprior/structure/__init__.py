@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
 from napari_stemprior.structure.stack import Prior, Stack, bilayer, layers_of, stacked
+from napari_stemprior.structure.zone_axis import (
+    Direction,
+    PlaneNormal,
+    format_zone_axis,
+    parse_direction,
+    parse_plane,
+    parse_zone_axis,
+)
 
 if TYPE_CHECKING:
+    from napari_stemprior.structure.layer_normal import project_along
     from napari_stemprior.structure.library import built_in, names
-    from napari_stemprior.structure.projection import format_zone_axis, project
-    from napari_stemprior.structure.structure_file import load_prior, parse_zone_axis, read_structure
+    from napari_stemprior.structure.projection import project
+    from napari_stemprior.structure.structure_file import load_prior, read_structure, structure_blocks
 
 __all__ = [
     "HAADF_EXPONENT",
     "Column",
+    "Direction",
+    "PlaneNormal",
     "Prior",
     "Stack",
     "StructurePrior",
@@ -27,20 +38,24 @@ __all__ = [
     "layers_of",
     "load_prior",
     "names",
+    "parse_direction",
+    "parse_plane",
     "parse_zone_axis",
     "project",
+    "project_along",
     "read_structure",
     "stacked",
+    "structure_blocks",
 ]
 
 _WHERE = {
     "built_in": "library",
     "names": "library",
-    "format_zone_axis": "projection",
     "project": "projection",
     "load_prior": "structure_file",
-    "parse_zone_axis": "structure_file",
+    "project_along": "layer_normal",
     "read_structure": "structure_file",
+    "structure_blocks": "structure_file",
 }
 
 

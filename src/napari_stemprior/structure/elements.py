@@ -21,3 +21,6 @@ SYMBOLS: tuple[str, ...] = tuple(_TABLE.split())
 
 #: Atomic number by symbol.
 ATOMIC_NUMBERS: Mapping[str, int] = MappingProxyType({symbol: z for z, symbol in enumerate(SYMBOLS)})
+
+#: What sits on one site: atomic numbers with their occupancies.
+Content = tuple[tuple[int, float], ...]

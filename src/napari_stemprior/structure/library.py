@@ -17,8 +17,9 @@ from ase.cell import Cell
 from ase.spacegroup import crystal
 
 from napari_stemprior.errors import UnknownPriorError
+from napari_stemprior.structure.layer_normal import project_along
 from napari_stemprior.structure.prior import StructurePrior
-from napari_stemprior.structure.projection import format_zone_axis, project
+from napari_stemprior.structure.zone_axis import Direction, PlaneNormal, format_zone_axis
 
 #: Vacuum in Å on each side of a layer.
 _VACUUM = 8.0
@@ -42,15 +43,16 @@ def is_built_in(name: str) -> bool:
 
 
 @cache
-def built_in(name: str, zone_axis: tuple[int, int, int] | None = None) -> StructurePrior:
+def built_in(name: str, zone_axis: Direction | None = None) -> StructurePrior:
     """Return a built-in prior.
 
     Parameters
     ----------
     name : str
         As `names` lists it; case and spaces do not matter.
-    zone_axis : tuple of int, optional
-        See the same crystal along another direction [uvw]; the axis in the name may then be left out.
+    zone_axis : tuple of int or PlaneNormal, optional
+        See the same crystal along another direction [uvw] or the normal of a plane; the axis in the name may
+        then be left out.
 
     Raises
     ------
@@ -60,9 +62,11 @@ def built_in(name: str, zone_axis: tuple[int, int, int] | None = None) -> Struct
     entry = _entry(name, zone_axis is not None)
     own = tuple(entry.get("zone_axis", (0, 0, 1)))
     title = entry["name"]
-    if zone_axis is not None and tuple(zone_axis) != own:
+    if isinstance(zone_axis, PlaneNormal):
+        title = f"{_crystal_name(title)} {zone_axis}"
+    elif zone_axis is not None and tuple(zone_axis) != own:
         title = f"{_crystal_name(title)} {format_zone_axis(zone_axis)}"
-    return project(build_atoms(entry), zone_axis or own, name=title, source=entry["source"])
+    return project_along(build_atoms(entry), zone_axis or own, name=title, source=entry["source"])
 
 
 def _crystal_name(name: str) -> str:

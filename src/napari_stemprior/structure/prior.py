@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.elements import ATOMIC_NUMBERS
@@ -87,11 +88,13 @@ class StructurePrior:
         Where the structure comes from (a reference or a file name).
     unit_cell : UnitCell, optional
         The atoms in three dimensions, for multislice.
+    remarks : tuple of str
+        What a person should know of how it was read from its file; equal priors may differ in them.
 
     Notes
     -----
-    Priors are equal where every field is, the unit cell included: a prior that was read back from a dataset
-    has none and differs from the one that was saved.
+    Priors are equal where every field but the remarks is, the unit cell included: a prior that was read back
+    from a dataset has none and differs from the one that was saved.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class StructurePrior:
     period: float = 0.0
     source: str = ""
     unit_cell: UnitCell | None = field(default=None, repr=False)
+    remarks: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         cell = np.array(self.cell, dtype=np.float64)
@@ -194,22 +198,28 @@ class StructurePrior:
     @cached_property
     def neighbour_distance(self) -> float:
         """Median distance in Å from a column to its nearest projected neighbour."""
-        return float(np.median(self._distances().min(axis=(1, 2))))
+        return float(np.median(self.nearest_distances))
+
+    @cached_property
+    def nearest_distances(self) -> NDArray[np.float64]:
+        """(N,) distances in Å from each column to its nearest projected neighbour."""
+        return self._nearest(np.arange(len(self.columns)))
 
     @cached_property
     def closest_in_layer(self) -> float:
         """Smallest projected distance in Å between two columns of one layer."""
-        apart = self._distances()
-        apart[self.layers[:, None] != self.layers[None, :]] = np.inf
-        return float(apart.min())
+        layers = [np.flatnonzero(self.layers == layer) for layer in np.unique(self.layers)]
+        return min(float(self._nearest(members).min()) for members in layers)
 
-    def _distances(self) -> NDArray[np.float64]:
-        """(N, N, 25) distances in Å to the columns of the 25 nearest cells; infinite to itself."""
+    def _nearest(self, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(M,) distances in Å from M of the columns to the nearest of them in the 25 nearest cells."""
         shifts = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)]) @ self.cell
-        images = (self.positions[None, :, None] + shifts[None, None]) - self.positions[:, None, None]
-        distance = np.asarray(np.linalg.norm(images, axis=-1))
-        distance[distance < 1e-6] = np.inf
-        return distance
+        places = self.positions[members]
+        tree = cKDTree((places[None] + shifts[:, None]).reshape(-1, 2))
+        # columns of several layers may lie above one another: neither these nor itself are its neighbours
+        count = len(np.unique(self.layers)) + 2
+        distance = np.asarray(tree.query(places, k=min(count, len(shifts) * len(members)))[0])
+        return np.asarray(np.where(distance < 1e-6, np.inf, distance).min(axis=1))
 
     def renamed(self, name: str) -> Self:
         """Return the same prior under another name."""

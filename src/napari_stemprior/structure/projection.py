@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from math import gcd
 
 import numpy as np
 from ase import Atoms
-from ase.build.general_surface import ext_gcd
 from ase.data import covalent_radii
-from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import StructureError
-from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS
-from napari_stemprior.structure.periodic import image_distance, minimum_image, nearest_distance
+from napari_stemprior.structure.elements import ATOMIC_NUMBERS, SYMBOLS, Content
+from napari_stemprior.structure.lattice_basis import basis_with_third, lattice_vector_along, reduced_plane
+from napari_stemprior.structure.merged_columns import mean_place, merged_columns
+from napari_stemprior.structure.near_pairs import near_pairs
 from napari_stemprior.structure.prior import (
-    HAADF_EXPONENT,
-    MERGE_DISTANCE,
     Column,
     StructurePrior,
     numbered_sites,
 )
 from napari_stemprior.structure.translations import smallest_cell, wrapped
 from napari_stemprior.structure.unit_cell import UnitCell
+from napari_stemprior.structure.zone_axis import format_zone_axis
 
 #: A gap along the beam (Å) that may separate two layers: narrower than any van der Waals gap
 #: (S to S across the gap of MoS2 is 2.9 Å, C to C in graphite 3.35 Å). Planes of large atoms
@@ -33,14 +30,10 @@ from napari_stemprior.structure.unit_cell import UnitCell
 LAYER_GAP = 2.4
 #: Two atoms are bonded up to this many times the sum of their covalent radii.
 BOND_FACTOR = 1.25
+#: The smallest area (Å²) of a projected cell.
+SMALLEST_AREA = 0.5
 #: A gap (Å) that is vacuum rather than the space between layers.
 VACUUM_GAP = 5.5
-
-#: Cells around a cell, itself first.
-_AROUND = np.array(sorted(((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)), key=lambda c: c != (0, 0)))
-
-#: What sits on one site: atomic numbers with their occupancies.
-_Site = tuple[tuple[int, float], ...]
 
 
 def project(
@@ -73,7 +66,7 @@ def project(
     cell, frac, groups = smallest_cell(cell, frac, sites)
     sites = [sites[group[0]] for group in groups]
     uvw = np.round(direction @ np.linalg.inv(cell)).astype(int)
-    basis = _basis_with_third(uvw // gcd(*uvw.tolist()))
+    basis = basis_with_third(uvw // gcd(*uvw.tolist()))
     lattice = basis @ cell
     frac = frac @ np.linalg.inv(basis)
 
@@ -86,12 +79,18 @@ def project(
         x = first / np.linalg.norm(first)
         across = np.stack([x, np.cross(beam, x)], axis=1)
     period = abs(float(lattice[2] @ beam))
-    plane = _reduced(lattice[:2] @ across)
+    plane = reduced_plane(lattice[:2] @ across)
+    if abs(np.linalg.det(plane)) < SMALLEST_AREA:
+        axis = "z" if zone_axis is None else format_zone_axis(zone_axis)
+        raise StructureError(
+            f"{name}: along {axis} the columns lie closer than any microscope resolves; "
+            "give a zone axis with smaller indices."
+        )
     xy = (frac @ lattice) @ across
     downwards = -(frac @ lattice) @ beam  # electrons travel against the zone axis
     depth, layer, is_slab = _layers(downwards, _spacing(lattice @ beam), xy, plane, sites)
 
-    columns = _merge(xy @ np.linalg.inv(plane), plane, sites, depth, layer)
+    columns = merged_columns(xy @ np.linalg.inv(plane), plane, sites, depth, layer)
     plane, columns = _smallest_projected(plane, columns)
     turn = np.eye(2)
     if zone_axis is not None:
@@ -112,14 +111,9 @@ def project(
     )
 
 
-def format_zone_axis(uvw: tuple[int, ...]) -> str:
-    """Write a direction the usual way, for instance ``[1-10]``; large indices with spaces."""
-    return "[" + (" " if max(map(abs, uvw)) > 9 else "").join(str(i) for i in uvw) + "]"
-
-
-def _checked(atoms: Atoms, zone_axis: tuple[int, int, int] | None, name: str) -> tuple[Atoms, list[_Site]]:
+def _checked(atoms: Atoms, zone_axis: tuple[int, int, int] | None, name: str) -> tuple[Atoms, list[Content]]:
     """Return the filled sites and what is on them, or say what is wrong with the structure."""
-    sites = _sites(atoms)
+    sites = site_contents(atoms)
     filled = [i for i, site in enumerate(sites) if site]
     if not filled:
         raise StructureError(f"{name}: the structure has no atoms.")
@@ -140,8 +134,18 @@ def _checked(atoms: Atoms, zone_axis: tuple[int, int, int] | None, name: str) ->
     return atoms[filled], [sites[i] for i in filled]
 
 
-def _sites(atoms: Atoms) -> list[_Site]:
-    """List what sits on each site; ASE keeps shared and partly filled sites beside the atoms."""
+def site_contents(atoms: Atoms) -> list[Content]:
+    """List what sits on each site; ASE keeps shared and partly filled sites beside the atoms.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+
+    Returns
+    -------
+    list of tuples of (int, float)
+        Atomic numbers with their occupancies; empty where the site is.
+    """
     table = atoms.info.get("occupancy")
     kinds = atoms.arrays.get("spacegroup_kinds")
     if not table or kinds is None:
@@ -191,34 +195,14 @@ def _with_third_vector(
 
 def _along_z(cell: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Find the shortest lattice vector along z."""
-    direction = np.linalg.inv(cell)[2]
-    direction = direction / np.abs(direction).max()
-    for multiple in range(1, 7):  # enough for every centred cell
-        vector: NDArray[np.float64] = np.round(multiple * direction) @ cell
-        if vector[2] > 0 and np.hypot(vector[0], vector[1]) < 2e-3 * vector[2]:
-            return vector
-    raise StructureError(
-        f"{name}: no lattice vector lies along z, so the beam sees no columns; give a zone axis."
-    )
-
-
-def _basis_with_third(uvw: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Complete a primitive [uvw] to a basis of the same lattice whose third vector it is."""
-    u, v, w = (int(i) for i in uvw)
-    g, p, q = _extended_gcd(u, v)
-    if g == 0:
-        return np.array([[1, 0, 0], [0, w, 0], [0, 0, w]])
-    _, r, s = _extended_gcd(g, w)  # r g + s w = 1, as the indices have no common divisor
-    first = (q, -p, 0)  # spans the plane of u and v together with (u, v) / g
-    second = (s * u // g, s * v // g, -r)
-    return np.array([first, second, (u, v, w)])
-
-
-def _extended_gcd(a: int, b: int) -> tuple[int, int, int]:
-    """Return g, x, y with a x + b y = g = gcd(a, b), which is not negative."""
-    x, y = ext_gcd(a, b)
-    g = a * x + b * y
-    return (g, x, y) if g >= 0 else (-g, -x, -y)
+    uvw = lattice_vector_along(np.array([0.0, 0.0, 1.0]), cell)
+    if uvw is None:
+        raise StructureError(
+            f"{name}: no lattice vector lies along z, so the beam sees no columns; give a zone axis, or "
+            "'normal' for the normal of its layers."
+        )
+    vector: NDArray[np.float64] = np.array(uvw) @ cell
+    return vector
 
 
 def _spacing(steps: NDArray[np.float64]) -> float:
@@ -239,7 +223,7 @@ def _layers(
     spacing: float,
     xy: NDArray[np.float64],
     plane: NDArray[np.float64],
-    sites: list[_Site],
+    sites: list[Content],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
     """Split a slab at its van der Waals gaps; a crystal that fills its cell is one layer.
 
@@ -276,92 +260,16 @@ def _bonded(
     reach = 2 * BOND_FACTOR * float(radii.max())
     above = above[depth[above] > depth[below].min() - reach]
     below = below[depth[below] < depth[above].max() + reach] if above.size else below
-    delta = (xy[above][:, None] - xy[below][None]) @ np.linalg.inv(plane)
-    distance = np.hypot(nearest_distance(delta, plane), depth[above][:, None] - depth[below][None])
-    return bool((distance < BOND_FACTOR * (radii[above][:, None] + radii[below][None])).any())
-
-
-def _reduced(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the shortest right-handed basis of a plane lattice.
-
-    Of equivalent choices: the first vector nearest to +x, so that a square or hexagonal lattice
-    does not turn with rounding noise, and the obtuse angle, as crystallographers draw it.
-    """
-    embedded = np.zeros((3, 3))
-    embedded[:2, :2] = plane
-    a, b = minkowski_reduce(embedded, pbc=(True, True, False))[0][:2, :2]
-    steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if (i, j) != (0, 0)]
-    vectors = [i * a + j * b for i, j in steps]
-    first = min(vectors, key=lambda v: (round(float(np.hypot(*v)), 3), -round(float(v[0]), 3), -v[1]))
-    area = abs(_cross(a, b))
-    seconds = [v for v in vectors if np.isclose(_cross(first, v), area, rtol=1e-6)]
-    second = min(seconds, key=lambda v: (round(float(np.hypot(*v)), 3), first @ v))
-    return np.array([first, second])
-
-
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    return float(a[0] * b[1] - a[1] * b[0])
-
-
-def _merge(
-    frac: NDArray[np.float64],
-    plane: NDArray[np.float64],
-    sites: list[_Site],
-    depth: NDArray[np.float64],
-    layer: NDArray[np.int64],
-) -> list[Column]:
-    """Join atoms that overlap in projection until no two columns lie too close."""
-    weights = np.array([sum(part * z**HAADF_EXPONENT for z, part in site) for site in sites])
-    groups: list[list[int]] = []
-    centres = np.empty((0, 2))
-    for index in np.lexsort((depth, layer, -np.round(weights, 6))):
-        near = image_distance(centres - frac[index], plane)
-        if near.size and near.min() < MERGE_DISTANCE:
-            group = groups[int(near.argmin())]
-            group.append(int(index))
-            centres[near.argmin()] = _centre(frac[group], weights[group])
-        else:
-            groups.append([int(index)])
-            centres = np.vstack([centres, frac[index]])
-    while (pair := _closest_pair(centres, plane)) is not None:  # centres move as atoms join
-        kept, gone = pair
-        groups[kept] += groups.pop(gone)
-        centres = np.delete(centres, gone, axis=0)
-        centres[kept] = _centre(frac[groups[kept]], weights[groups[kept]])
-
-    columns = []
-    for group, centre in zip(groups, wrapped(centres), strict=True):
-        counts: dict[int, float] = defaultdict(float)
-        for z, part in (pair for index in group for pair in sites[index]):
-            counts[z] += part
-        ranked = sorted(counts.items(), key=lambda item: (-item[1] * item[0] ** HAADF_EXPONENT, item[0]))
-        composition = tuple((SYMBOLS[z], round(count, 4)) for z, count in ranked)
-        height = float(np.average(depth[group], weights=weights[group]))
-        place = (float(centre[0]), float(centre[1]))
-        columns.append(Column(place, composition, round(height, 6), int(layer[group].min())))
-    return columns
-
-
-def _centre(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    delta = minimum_image(places - places[0])
-    centre: NDArray[np.float64] = places[0] + np.average(delta, axis=0, weights=weights)
-    return centre
-
-
-def _closest_pair(centres: NDArray[np.float64], plane: NDArray[np.float64]) -> tuple[int, int] | None:
-    """Return the two columns that lie nearest to each other, if nearer than columns may."""
-    count = len(centres)
-    images = (np.mod(centres, 1.0) + _AROUND[:, None]).reshape(-1, 2) @ plane
-    inner = images[:count]  # the first of `_AROUND` is the cell itself
-    near = cKDTree(images).query_ball_point(inner, MERGE_DISTANCE)
-    best: tuple[float, int, int] | None = None
-    for first, others in enumerate(near):
-        for other in others:
-            second = other % count
-            distance = float(np.linalg.norm(images[other] - inner[first]))
-            if first < second and distance < MERGE_DISTANCE and (best is None or distance < best[0]):
-                best = (distance, first, second)
-    return None if best is None else best[1:]
+    both = np.concatenate([above, below])
+    height = float(np.ptp(depth[both])) + 2 * reach  # a box so high that nothing repeats along the beam
+    box = np.zeros((3, 3))
+    box[:2, :2], box[2, 2] = plane, height
+    along = (depth[both] - depth[both].min()) / height
+    fractional = np.column_stack([xy[both] @ np.linalg.inv(plane), along])
+    first, second, steps = near_pairs(fractional, box, reach)
+    across = (first < len(above)) & (second >= len(above))
+    bonded = np.linalg.norm(steps, axis=1) < BOND_FACTOR * (radii[both][first] + radii[both][second])
+    return bool((across & bonded).any())
 
 
 def _smallest_projected(
@@ -371,12 +279,12 @@ def _smallest_projected(
     places = np.array([column.position for column in columns])
     kinds = [(column.composition, column.layer) for column in columns]
     smaller, _, groups = smallest_cell(plane, places, kinds)
-    shape = _reduced(smaller)
+    shape = reduced_plane(smaller)
     convert = plane @ np.linalg.inv(shape)
     kept = []
     for group in groups:
         carried = places[group] @ convert
-        centre = wrapped(_centre(carried, np.ones(len(group))))
+        centre = wrapped(mean_place(carried, np.ones(len(group))))
         height = float(np.mean([columns[i].height for i in group]))
         kept.append(replace(columns[group[0]], position=(float(centre[0]), float(centre[1])), height=height))
     return shape, kept

@@ -108,6 +108,11 @@ class Stack:
         return "; ".join(dict.fromkeys(layer.source for layer in self.layers if layer.source))
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those of the layers."""
+        return tuple(dict.fromkeys(remark for layer in self.layers for remark in layer.remarks))
+
+    @property
     def neighbour_distance(self) -> float:
         """The smallest of the layers', Å."""
         return min(layer.neighbour_distance for layer in self.layers)

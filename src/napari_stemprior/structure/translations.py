@@ -11,7 +11,9 @@ from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from napari_stemprior.structure.near_pairs import with_margin
 from napari_stemprior.structure.periodic import image_distance, minimum_image
 
 
@@ -109,26 +111,38 @@ def _translation(
         return None
     orders = [n for n in range(2, common + 1) if common % n == 0]
     stacks = sorted((fractional[m] for m in members.values()), key=len)
-    for place in stacks[0][1:]:
-        shift = place - stacks[0][0]
-        for order in orders:
-            numerator = np.round(order * shift).astype(np.int64)
-            if (
-                image_distance(shift - numerator / order, lattice) < tolerance
-                and gcd(order, *numerator.tolist()) == 1
-            ):
+    nearby = [_Nearby(stack, lattice, tolerance) for stack in stacks]
+    shifts = stacks[0][1:] - stacks[0][0]
+    numerators = np.round(np.array(orders)[:, None, None] * shifts).astype(np.int64)
+    rest = shifts - numerators / np.array(orders)[:, None, None]
+    fits = image_distance(rest, lattice) < tolerance
+    for place in np.flatnonzero(fits.any(axis=0)):
+        for number in np.flatnonzero(fits[:, place]):
+            order, numerator = orders[number], numerators[number, place]
+            if gcd(order, *numerator.tolist()) == 1:
                 break
         else:
             continue
-        if all(_maps(stack, numerator / order, lattice, tolerance) for stack in stacks):
+        if all(one.maps(numerator / order) for one in nearby):
             return numerator, order
     return None
 
 
-def _maps(
-    places: NDArray[np.float64], shift: NDArray[np.float64], lattice: NDArray[np.float64], tolerance: float
-) -> bool:
-    return all(image_distance(places - place, lattice).min() <= tolerance for place in places + shift)
+class _Nearby:
+    """Points of one kind, and whether a shift carries each onto one of them."""
+
+    def __init__(self, places: NDArray[np.float64], lattice: NDArray[np.float64], tolerance: float) -> None:
+        self._places, self._lattice, self._tolerance = places, lattice, tolerance
+        self._tree = cKDTree(with_margin(places, lattice, tolerance)[0])
+
+    def maps(self, shift: NDArray[np.float64]) -> bool:
+        for part in (self._places[:8], self._places[8:]):  # most shifts fail at once
+            if len(part):
+                moved = np.mod(part + shift, 1.0) @ self._lattice
+                distance, _ = self._tree.query(moved, distance_upper_bound=1.001 * self._tolerance)
+                if np.any(distance > self._tolerance):
+                    return False
+        return True
 
 
 def _hermite(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
-from napari_stemprior.optics.incoherent import Astigmatism, probe_transfer, render_columns
+from napari_stemprior.optics.incoherent.engine import Astigmatism, probe_transfer, render_columns
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.noise import NoiseChain
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 from napari_stemprior.training.recording import (
     draw_recording,
     made_fit,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.optics.smooth_fields import smooth_field
+from napari_stemprior.optics.noise.smooth_fields import smooth_field
 
 Floats = NDArray[np.float64]
 #: Å: no two atoms of a cluster come nearer; a short metal bond is 2.3 Å, seen at a slant it is shorter.

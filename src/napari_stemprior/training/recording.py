@@ -17,9 +17,9 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_stemprior.optics.noise import NoiseChain
-from napari_stemprior.optics.scan_distortion import ScanDistortion
-from napari_stemprior.optics.scan_noise import ScanNoise
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
+from napari_stemprior.optics.noise.scan_distortion import ScanDistortion
+from napari_stemprior.optics.noise.scan_noise import ScanNoise
 from napari_stemprior.training.scenes import Scene, displaced
 
 Image = NDArray[np.float32]

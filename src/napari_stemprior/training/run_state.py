@@ -156,8 +156,8 @@ class RunState(Generic[Network]):
             If it holds no state of such a run.
         """
         tensors, metadata = load_tensors(path)
-        check(metadata)
         try:
+            check(metadata)
             for prefix, module in (("network.", self.network), ("average.", self._average)):
                 module.load_state_dict(
                     {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -175,7 +175,9 @@ class RunState(Generic[Network]):
                     if value is not None
                 }
             self.step = int(metadata["step"])
-        except (KeyError, ValueError, RuntimeError) as error:
+            if self.step < 0:
+                raise ValueError("a negative step")
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise TrainingError(_OLD_STATE.format(path=path)) from error
         self.follow(self._schedule.lr_lambdas[0])
         return {name: value for name, value in tensors.items() if "." not in name}, metadata

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.optics.smooth_fields import random_cosines
+from napari_stemprior.optics.noise.smooth_fields import random_cosines
 from napari_stemprior.structure.lattice_points import lattice_columns
 from napari_stemprior.structure.prior import MERGE_DISTANCE, StructurePrior
 from napari_stemprior.training.disordered import amorphous_film, isolated_atoms

@@ -5,15 +5,16 @@ Reading it needs numpy alone, so that training runs where ASE is not installed.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.array_files import load_arrays
 from napari_stemprior.atomic_write import replaced
-from napari_stemprior.errors import TrainingError
+from napari_stemprior.errors import StructureError, TrainingError
 from napari_stemprior.structure.elements import SYMBOLS
 from napari_stemprior.structure.prior import Column, StructurePrior
 
@@ -85,17 +86,25 @@ def load_bank(path: Path) -> list[StructurePrior]:
         If the file is missing or is no structure bank.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return [_prior(data, i) for i in range(len(data["name"]))]
+        data = load_arrays(path)
+        return [_prior(data, i) for i in range(len(data["name"]))]
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        StructureError,
+    ) as error:
         raise TrainingError(
             f"{path}: this is no structure bank; write one with 'stemprior structures'."
         ) from error
 
 
-def _prior(data: np.lib.npyio.NpzFile, i: int) -> StructurePrior:
+def _prior(data: dict[str, NDArray[Any]], i: int) -> StructurePrior:
     columns = tuple(
         Column(
             (float(place[0]), float(place[1])),

@@ -1,21 +1,19 @@
 """The operations of other rooms that a workflow calls.
 
-They come as one object, so that tests put fakes in their place; the real ones are imported when they are
-first called, which keeps opening the desk fast (torch alone takes a second).
+What takes long or loads torch comes as one object, so that tests put fakes in its place; the real operations
+are imported when they are first called, which keeps opening the desk fast (torch alone takes a second).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
@@ -42,12 +40,6 @@ def _models() -> list[str]:
     from napari_stemprior.inference import available_models
 
     return list(available_models())
-
-
-def _model_label(model: str) -> str:
-    from napari_stemprior.inference.models import model_label
-
-    return model_label(model)
 
 
 class KeptSegmenter:
@@ -141,7 +133,7 @@ def _multislice_reference(
     thickness: float,
     quality: Literal["preview", "final"],
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    from napari_stemprior.optics.multislice_reference import multislice_reference
+    from napari_stemprior.optics.multislice.reference import multislice_reference
 
     return (
         yield from multislice_reference(
@@ -162,58 +154,19 @@ def _montage(
     return (yield from thickness_defocus_montage(prior, instrument, thicknesses, defoci, engine=engine))
 
 
-def _detected(image: NDArray[np.float32], pixel_size: float, dose: float, seed: int) -> NDArray[np.float32]:
-    from napari_stemprior.optics.noise import NoiseChain
+def _load_prior(name_or_file: str, zone_axis: str, block: str = "") -> Any:
+    from napari_stemprior.structure import load_prior, parse_direction
 
-    return NoiseChain(dose=dose).apply(image, pixel_size, np.random.default_rng(seed))
-
-
-def _write_reference(path: Path, image: NDArray[np.float32], metadata: dict[str, Any]) -> None:
-    from napari_stemprior.io.reference_tiff import write_reference
-
-    write_reference(path, image, metadata)
-
-
-def _prior_groups() -> dict[str, list[str]]:
-    from napari_stemprior.workflow.prior_groups import prior_groups
-
-    return prior_groups()
-
-
-def _load_prior(name_or_file: str, zone_axis: str) -> Any:
-    from napari_stemprior.structure import load_prior, parse_zone_axis
-
-    return load_prior(name_or_file, parse_zone_axis(zone_axis) if zone_axis.strip() else None)
-
-
-def _read_pixel_size(path: Path) -> float | None:
-    from napari_stemprior.io import read_micrograph
-
-    return read_micrograph(path).pixel_size
-
-
-def _save_pair(
-    folder: Path,
-    micrograph: Micrograph,
-    atoms: AtomTable,
-    reviewed: NDArray[np.bool_],
-    prior: Prior | None,
-    provenance: dict[str, Any],
-) -> str:
-    from napari_stemprior.io import TrainingPair, TrainingPairDataset
-
-    pair = TrainingPair(micrograph, atoms, reviewed, prior, provenance)
-    return str(TrainingPairDataset(folder).save(pair))
+    direction = parse_direction(zone_axis) if zone_axis.strip() else None
+    return load_prior(name_or_file, direction, block or None)
 
 
 @dataclass(frozen=True)
 class Operations:
-    """Every operation of another room that a workflow calls; each can be replaced."""
+    """The long operations of other rooms that a workflow calls; each can be replaced."""
 
-    prior_groups: Callable[[], dict[str, list[str]]] = _prior_groups
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
-    load_prior: Callable[[str, str], Any] = _load_prior
-    read_pixel_size: Callable[[Path], float | None] = _read_pixel_size
+    load_prior: Callable[..., Any] = _load_prior
     prepare: Callable[[NDArray[np.float32]], PreparedImage] = _prepare
     fit_lattice: Callable[[NDArray[np.float32], float, Prior], LatticeFit] = _fit_lattice
     follow_lattice: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _follow_lattice
@@ -225,9 +178,5 @@ class Operations:
         _multislice_reference
     )
     montage: Callable[..., Generator[Progress, None, Any]] = _montage
-    detected: Callable[[NDArray[np.float32], float, float, int], NDArray[np.float32]] = _detected
-    write_reference: Callable[[Path, NDArray[np.float32], dict[str, Any]], None] = _write_reference
     models: Callable[[], list[str]] = _models
-    model_label: Callable[[str], str] = _model_label
     segmenter: Callable[[str, str], SegmenterLike] = field(default_factory=KeptSegmenter)
-    save_pair: Callable[..., str] = _save_pair

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import RegistrationError
+from napari_stemprior.io import reference_tiff
 from napari_stemprior.optics import Instrument
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.operations import Operations
@@ -188,7 +190,7 @@ def reference(
     clean = operations.reference_image(
         wanted.priors, wanted.instrument, wanted.pixel_size, wanted.shape, wanted.poses, wanted.thickness
     )
-    return (yield from counted(operations, Reference(wanted, clean, "fast"), dose))
+    return (yield from counted(Reference(wanted, clean, "fast"), dose))
 
 
 def multislice(
@@ -207,7 +209,7 @@ def multislice(
         quality,
     )
     result = Reference(wanted, clean, f"multislice, {quality}")
-    return (yield from counted(operations, result, dose))
+    return (yield from counted(result, dose))
 
 
 def montage(
@@ -223,14 +225,13 @@ def montage(
     return (yield from operations.montage(prior, instrument, thicknesses, defoci, engine))
 
 
-def counted(
-    operations: Operations, reference: Reference, dose: float | None
-) -> Generator[Progress, None, Reference]:
+def counted(reference: Reference, dose: float | None) -> Generator[Progress, None, Reference]:
     """Count the electrons of a reference at a dose (e/Å²); without one it stays free of noise."""
     if dose is None:
         return replace(reference, dose=None, counted=None, limits=shown_limits(reference.clean))
     yield Progress(0, 0, "Counting electrons")
-    picture = operations.detected(reference.clean, reference.settings.pixel_size, dose, 0)
+    chain, rng = NoiseChain(dose=dose), np.random.default_rng(0)
+    picture = chain.apply(reference.clean, reference.settings.pixel_size, rng)
     return replace(reference, dose=dose, counted=picture, limits=shown_limits(picture))
 
 
@@ -242,10 +243,8 @@ def difference(
     return difference_of(image, reference)
 
 
-def write_reference(
-    operations: Operations, path: Path, reference: Reference
-) -> Generator[Progress, None, Path]:
+def write_reference(path: Path, reference: Reference) -> Generator[Progress, None, Path]:
     """Write a reference, as it is shown, with everything that it was made with."""
     yield Progress(0, 0, f"Writing {path.name}")
-    operations.write_reference(path, reference.picture, reference.metadata())
+    reference_tiff.write_reference(path, reference.picture, reference.metadata())
     return path

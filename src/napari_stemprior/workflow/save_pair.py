@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import Prior
-from napari_stemprior.workflow.operations import Operations
 
 
 def save_pair(
-    operations: Operations,
     folder: Path,
     micrograph: Micrograph,
     table: AtomTable,
@@ -27,4 +26,5 @@ def save_pair(
 ) -> Generator[Progress, None, str]:
     """Save a training pair into a dataset folder and return its hash."""
     yield Progress(0, 0, "Saving the training pair")
-    return operations.save_pair(folder, micrograph, table, reviewed, prior, provenance)
+    pair = TrainingPair(micrograph, table, reviewed, prior, provenance)
+    return str(TrainingPairDataset(folder).save(pair))

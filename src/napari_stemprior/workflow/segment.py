@@ -65,10 +65,13 @@ class Segmentation:
         return self.fit.layers[0]
 
 
-def list_models(operations: Operations) -> Generator[Progress, None, list[str]]:
-    """List the networks; this loads torch, which takes a second."""
+def list_models(operations: Operations) -> Generator[Progress, None, dict[str, str]]:
+    """List the networks, each with a line about it; this loads torch, which takes a second."""
     yield Progress(0, 0, "Listing the networks")
-    return operations.models()
+    names = operations.models()
+    from napari_stemprior.inference.models import model_label
+
+    return {name: model_label(name) for name in names}
 
 
 def segment(

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.registration import Pose, register
 from napari_stemprior.registration.decision.null import chance_significance
-from napari_stemprior.registration.fit import register_placements
+from napari_stemprior.registration.fit import register_candidates
 from napari_stemprior.registration.fourier.normalized_image import preprocess
 from napari_stemprior.structure import built_in
 
@@ -46,7 +46,7 @@ def test_a_honeycomb_without_a_visible_peak_fits():
     scores = []
     for seed in range(12):
         image = counted(render(prior, true, shape, PIXEL, width=0.55), 55, PIXEL, seed)
-        found = register_placements(preprocess(image, PIXEL), prior)[0].quality
+        found = register_candidates(preprocess(image, PIXEL), prior)[0].quality
         if np.isnan(found.explained_power):
             scores.append(found.score)
         if found.score > 0.5:  # what is called a fit lies right
@@ -65,7 +65,7 @@ def test_noise_of_any_size_is_refused_though_no_peak_speaks_against_it(name, siz
         film = gaussian_filter(rng.normal(size=(size, size)), 2.2)
         film = rng.poisson(2 * np.clip(1 + 0.6 * film / film.std(), 0, None))
         for image in (rng.poisson(0.3, (size, size)), film):
-            found = register_placements(preprocess(image.astype(np.float32), PIXEL), prior)
+            found = register_candidates(preprocess(image.astype(np.float32), PIXEL), prior)
             assert max(p.quality.score for p in found) < 0.35
             blank += np.isnan(found[0].quality.explained_power)
     assert blank >= 4  # or the branch is not tested

@@ -8,7 +8,7 @@ from gaussian_scene import counted, render
 
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.decision.superlattice import absent_reflections
-from napari_stemprior.registration.fit import register_placements
+from napari_stemprior.registration.fit import register_candidates
 from napari_stemprior.registration.fourier.normalized_image import preprocess
 from napari_stemprior.registration.fourier.reflections import list_reflections
 from napari_stemprior.structure import built_in
@@ -32,7 +32,7 @@ def test_dark_reflections_are_no_bright_ones_and_are_simple_fractions(name):
 def test_a_lattice_that_takes_every_other_fringe_is_refused(shown, subset):
     image = counted(render(built_in(shown), Pose.from_angle(27, PIXEL, (5, 9)), SHAPE, PIXEL), 3000, PIXEL)
     flat = preprocess(image, PIXEL)
-    right, wrong = (register_placements(flat, built_in(n))[0].quality for n in (shown, subset))
+    right, wrong = (register_candidates(flat, built_in(n))[0].quality for n in (shown, subset))
     assert right.superlattice < 0.02
     assert right.score > 0.9
     assert wrong.superlattice > 0.15
@@ -44,6 +44,6 @@ def test_another_grain_does_not_speak_against_a_lattice():
     first = render(prior, Pose.from_angle(10, PIXEL, (1, 2)), SHAPE, PIXEL)
     second = render(prior, Pose.from_angle(37, PIXEL, (1, 2)), SHAPE, PIXEL)
     image = counted(np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, first, second), 3000, PIXEL)
-    best = register_placements(preprocess(image, PIXEL), prior)[0]
+    best = register_candidates(preprocess(image, PIXEL), prior)[0]
     assert best.quality.superlattice < 0.02
     assert best.quality.score > 0.8

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
+from napari_stemprior.io.json_values import printable
 
 #: Status of a row that says: a person confirmed that no atom is here.
 VACANCY = "vacancy"
@@ -39,6 +40,7 @@ class ExportSubject:
     name: str = "micrograph"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
         if self.image is not None:
             height, width = np.shape(self.image)
             object.__setattr__(self, "shape", (int(height), int(width)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from napari_stemprior.atoms.table import COLUMNS, AtomTable
+from napari_stemprior.atoms.table import COLUMNS, STATUSES, AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io.formats.subject import ExportSubject
-from napari_stemprior.io.json_values import plain
+from napari_stemprior.io.json_values import plain, printable
 
 #: Columns of a CSV or Parquet file, in this order. x runs along the columns of the image, y along its rows.
 FILE_COLUMNS: tuple[str, ...] = (
@@ -40,6 +42,10 @@ _EDITS = {"edited_by": "by", "edited_at": "at", "edit": "what"}
 _ABOUT = ("pixel_size_from", "prior_fit")
 #: What each `prior_fit` of a CSV or Parquet file means.
 PRIOR_FITS = ("clean", "reservation", "none")
+#: What a spreadsheet would take for a formula, and what stands before it once it is none.
+_LIVE = re.compile(r"'*[=+\-@\t\r]")
+#: Pixels from the origin beyond which no atom lies.
+_FARTHEST = 1e12
 _METADATA_KEY = b"napari_stemprior"
 _ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.string()}
 
@@ -50,7 +56,7 @@ def write_csv(subject: ExportSubject, path: Path) -> None:
     Where the provenance says them, ``pixel_size_from`` (file, given or lattice) and ``prior_fit`` (clean,
     reservation or none) follow, and of edited atoms ``edited_by``, ``edited_at`` and ``edit``.
     """
-    _with_edits(subject.table).to_csv(path, index=False, lineterminator="\n")
+    inert(_with_edits(subject.table)).to_csv(path, index=False, lineterminator="\n")
 
 
 def write_parquet(subject: ExportSubject, path: Path) -> None:
@@ -76,7 +82,8 @@ def write_parquet(subject: ExportSubject, path: Path) -> None:
     }
     schema = pa.schema(fields, metadata={_METADATA_KEY: json.dumps(about).encode()})
     arrays = [pa.array(frame[field.name].to_numpy(), type=field.type) for field in fields]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+    with path.open("wb") as file:  # Arrow knows only paths that are text
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file)
 
 
 def write_points(subject: ExportSubject, path: Path) -> None:
@@ -85,7 +92,7 @@ def write_points(subject: ExportSubject, path: Path) -> None:
     points = pd.DataFrame(
         {"index": np.arange(len(table)), "axis-0": table.yx[:, 0], "axis-1": table.yx[:, 1]}
     )
-    others = table.rows.drop(columns=["y_px", "x_px"])
+    others = inert(to_frame(table)[[name for name in COLUMNS if name not in ("y_px", "x_px")]])
     # napari reads a column as numbers only if every field is one
     pd.concat([points, others], axis=1).to_csv(path, index=False, lineterminator="\n", na_rep="nan")
 
@@ -103,17 +110,19 @@ def read_atoms(path: str | os.PathLike[str], pixel_size: float | None = None) ->
     Raises
     ------
     ExportError
-        If the file is missing or is no such table.
+        If the file is missing or is no such table, or a value is none that an atom can have.
     """
     path = Path(path)
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise ExportError(f"{path.name}: atoms are read from .csv and .parquet files only.")
     try:
-        return readers[path.suffix.lower()](path, pixel_size)
+        return _checked(readers[path.suffix.lower()](path, pixel_size))
     except FileNotFoundError as error:
         raise ExportError(f"{path}: there is no such file; check the path.") from error
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error, pa.ArrowException,
+    ) as error:  # fmt: skip
         raise ExportError(f"{path.name}: this is no atom table ({_one_line(error)}).") from error
 
 
@@ -124,7 +133,7 @@ def to_frame(table: AtomTable) -> pd.DataFrame:
     frame["pixel_size_angstrom"] = float(table.pixel_size)
     for name, dtype in COLUMNS.items():
         if dtype == "object":
-            values = ["" if pd.isna(value) else str(value) for value in frame[name]]
+            values = ["" if pd.isna(value) else printable(str(value)) for value in frame[name]]
             frame[name] = pd.Series(values, index=frame.index, dtype=object)
     return frame[list(FILE_COLUMNS)]
 
@@ -135,10 +144,15 @@ def _with_edits(table: AtomTable) -> pd.DataFrame:
     for column, text in zip(_ABOUT, about, strict=True):
         if text:
             frame[column] = pd.Series([str(text)] * len(frame), index=frame.index, dtype=object)
-    edits = {int(edit["atom_id"]): edit for edit in table.provenance.get("edits") or ()}
+    told = table.provenance.get("edits")
+    edits = {
+        edit["atom_id"]: edit
+        for edit in (told if isinstance(told, list | tuple) else ())
+        if isinstance(edit, Mapping) and isinstance(edit.get("atom_id"), int)
+    }
     if edits:
         for column, field in _EDITS.items():
-            texts = [str(edits.get(int(i), {}).get(field, "")) for i in frame["atom_id"]]
+            texts = [printable(str(edits.get(int(i), {}).get(field, ""))) for i in frame["atom_id"]]
             frame[column] = pd.Series(texts, index=frame.index, dtype=object)
     return frame
 
@@ -162,12 +176,60 @@ def _read_csv(path: Path, pixel_size: float | None) -> AtomTable:
     columns: dict[str, Any] = {}
     for name, dtype in COLUMNS.items():
         if name in text and name not in ("x_px", "y_px"):
-            columns[name] = _numbers(text[name], dtype) if dtype != "object" else np.array(text[name], object)
+            columns[name] = _numbers(text[name], dtype) if dtype != "object" else _texts(text[name])
     sizes = {float(value) for value in text.get("pixel_size_angstrom", ()) if value}
     if pixel_size is None and len(sizes) != 1:
         raise ValueError("it does not give one pixel size; give it yourself")
     yx = np.stack([_numbers(text[name], "float64") for name in ("y_px", "x_px")], axis=-1)
     return AtomTable.from_positions(yx, sizes.pop() if pixel_size is None else pixel_size, **columns)
+
+
+def inert(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts are no formulas to a spreadsheet; `read_atoms` takes the mark off again.
+
+    A text that begins with ``=``, ``+``, ``-`` or ``@`` gets an apostrophe before it. Numbers stay numbers.
+    """
+    frame = frame.copy()
+    for name in frame:
+        if frame[name].dtype == object:
+            texts = [f"'{text}" if _LIVE.match(str(text)) else text for text in frame[name]]
+            frame[name] = pd.Series(texts, index=frame.index, dtype=object)
+    return frame
+
+
+def _taken_off(text: str) -> str:
+    return text[1:] if text.startswith("'") and _LIVE.match(text) else text
+
+
+def _checked(table: AtomTable) -> AtomTable:
+    """Return a table that was read, with the words of `STATUSES`.
+
+    Raises
+    ------
+    ValueError
+        If a value is none that an atom can have.
+    """
+    size = table.pixel_size
+    if not (np.isfinite(size) and size > 0):
+        raise ValueError(f"the pixel size is {size} Å/px, which is not a positive number")
+    if not np.isfinite(table.yx_angstrom).all() or np.abs(table.yx).max(initial=0) > _FARTHEST:
+        raise ValueError("a position lies beyond every image")
+    rows = table.rows.copy()
+    wrong = rows["confidence"][~(rows["confidence"].between(0, 1) | rows["confidence"].isna())]
+    if len(wrong):
+        raise ValueError(f"the confidence {wrong.iloc[0]:g} lies outside 0 to 1")
+    if np.isinf(rows["evidence"]).any():
+        raise ValueError("an evidence is infinite")
+    if (rows["layer"] < 0).any():
+        raise ValueError("a layer is negative; they count from 0")
+    rows["status"] = [str(status).strip().casefold() for status in rows["status"]]
+    if unknown := set(rows["status"]) - set(STATUSES):
+        raise ValueError(f"the status {min(unknown)!r} is none of {', '.join(STATUSES)}")
+    return AtomTable(rows, size, dict(table.provenance))
+
+
+def _texts(values: list[str]) -> np.ndarray:
+    return np.array([_taken_off(value) for value in values], object)
 
 
 def _numbers(values: list[str], dtype: str) -> np.ndarray:

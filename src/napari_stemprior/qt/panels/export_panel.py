@@ -25,7 +25,6 @@ from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import Prior
-from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.save_pair import save_pair
 
 _WHOLE, _DRAWN = "Whole image", "Drawn region"
@@ -146,7 +145,7 @@ class ExportPanel(Panel):
             tell(error)
             return
         table.provenance["inverted"] = micrograph.is_inverted
-        work = _saving(session.operations, folder, micrograph, table, reviewed, session.chosen)
+        work = _saving(folder, micrograph, table, reviewed, session.chosen)
         self._folder = folder
         self.runner.start(work, self._on_saved)
 
@@ -195,7 +194,6 @@ def _writing(
 
 
 def _saving(
-    operations: Operations,
     folder: Path,
     micrograph: Micrograph,
     table: AtomTable,
@@ -207,7 +205,7 @@ def _saving(
     provenance = pair_provenance(
         table.provenance, prior, network_file=_network_file(table), editor=user_name()
     )
-    return (yield from save_pair(operations, folder, micrograph, table, reviewed, prior, provenance))
+    return (yield from save_pair(folder, micrograph, table, reviewed, prior, provenance))
 
 
 def _network_file(table: AtomTable) -> Path | None:

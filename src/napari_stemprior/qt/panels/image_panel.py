@@ -205,7 +205,7 @@ class ImagePanel(Panel):
             return
         self._asked = layer_id(image)
         self._looked_into.add(self._asked)
-        self._file_reader.start(read_pixel_size(self.session.operations, path), self._on_read)
+        self._file_reader.start(read_pixel_size(path), self._on_read)
 
     def _on_read(self, size: float | None) -> None:
         image = self.session.image

@@ -22,9 +22,10 @@ from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, Sta
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import doubts
+from napari_stemprior.structure import structure_blocks
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
-from napari_stemprior.workflow.prior_groups import LAYERS
-from napari_stemprior.workflow.read import load_prior
+from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
+from napari_stemprior.workflow.read import load_structure
 from napari_stemprior.workflow.suggest import suggest
 
 _FIT = "Fit to image"
@@ -37,7 +38,7 @@ class PriorPanel(Panel):
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         self._structures = samples.structures()
-        groups = session.operations.prior_groups()
+        groups = prior_groups()
         self.names = PriorCombo(
             {**groups, **({"Samples": list(self._structures)} if self._structures else {})},
             "Search, e.g. MoS2",
@@ -97,6 +98,7 @@ class PriorPanel(Panel):
         self.suggest.clicked.connect(self.start_suggest)
         self.suggestions.chosen.connect(self._on_suggestion)
         self.file.chosen.connect(self._load)
+        self.file.normal.toggled.connect(self.refresh)
         self.fit.clicked.connect(self.start_fit)
         self.overlay.clicked.connect(self._on_overlay)
         self.manual_fit.started.connect(self.job.follow)
@@ -135,6 +137,12 @@ class PriorPanel(Panel):
             "Beam direction [uvw] for your own file, such as 001, 1-10 or hexagonal 11-20; empty: the "
             "structure as it lies, beam along its z axis.",
             "" if self.file.path else "A built-in prior has its own zone axis; open a file to choose one.",
+            "" if not self.file.normal.isChecked() else "The beam goes along the normal of the layers.",
+        )
+        allow(
+            self.file.normal,
+            "Look along the normal of the layers, in triclinic and monoclinic crystals no zone axis.",
+            "" if self.file.path else "A built-in prior has its own zone axis; open a file to choose one.",
         )
         allow(
             self.fit,
@@ -168,7 +176,7 @@ class PriorPanel(Panel):
         if chosen is not None and name == chosen.name and not self.file.path:
             return
         if name in self._structures:
-            self.axis.clear()
+            self.file.as_it_lies()
             self.load_file(str(self._structures[name]))
             return
         try:
@@ -272,10 +280,11 @@ class PriorPanel(Panel):
         else:
             show_info(f"The lattice of {name} fits (score {pose.score:.2f}){doubts(fit.reservations)}.")
 
-    def _load(self, path: str, axis: str) -> None:
+    def _load(self, path: str, axis: str, block: str) -> None:
         if self.runner.busy:
             return
-        work = load_prior(self.session.operations, path, axis)
+        self.file.show_blocks(structure_blocks(path))
+        work = load_structure(self.session.operations, path, axis, block)
         self.runner.start(work, self._take)
 
     def _on_overlay(self, checked: bool) -> None:
@@ -293,6 +302,8 @@ class PriorPanel(Panel):
         self.session.set_prior(prior)
         self._show_prior()
         self.refresh()
+        if remarks := getattr(prior, "remarks", ()):
+            show_warning(" ".join(remarks))
 
     def _show_prior(self) -> None:
         prior = self.session.chosen

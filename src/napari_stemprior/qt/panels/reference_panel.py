@@ -251,7 +251,7 @@ class ReferencePanel(Panel):
             return
         if path.suffix.lower() not in (".tif", ".tiff"):
             path = path.with_name(path.name + ".tif")
-        self.runner.start(write_reference(self.session.operations, path, reference), self._on_written)
+        self.runner.start(write_reference(path, reference), self._on_written)
 
     @property
     def _image_id(self) -> str:
@@ -292,7 +292,7 @@ class ReferencePanel(Panel):
         reference = self.comparison.reference
         if reference is not None and reference.dose != self.simulation_form.dose:
             self._for_image = self._image_id
-            work = counted(self.session.operations, reference, self.simulation_form.dose)
+            work = counted(reference, self.simulation_form.dose)
             self._counter.start(work, self._show)
 
     def _on_counter(self, busy: bool) -> None:

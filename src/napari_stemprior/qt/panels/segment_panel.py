@@ -248,13 +248,13 @@ class SegmentPanel(Panel):
             if layer in self.session.viewer.layers:
                 self.session.viewer.layers.remove(layer)
 
-    def _fill_models(self, names: list[str]) -> None:
+    def _fill_models(self, labels: dict[str, str]) -> None:
         chosen = self._wanted or self.chosen_model
         self._wanted = ""
         self.model.clear()
-        for name in names:
-            self.model.addItem(self.session.operations.model_label(name), name)
-        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if names else -1)
+        for name, label in labels.items():
+            self.model.addItem(label, name)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if labels else -1)
         self.refresh()
 
     def _on_no_models(self, error: StempriorError) -> None:

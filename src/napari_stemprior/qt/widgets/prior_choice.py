@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
@@ -91,10 +93,10 @@ class PriorCombo(QSearchableComboBox):
 
 
 class FileChoice(QWidget):
-    """A structure file and the direction that the beam has in it."""
+    """A structure file, which of its structures, and the direction that the beam has in it."""
 
-    #: A path was chosen, or another zone axis for it was typed: path, axis.
-    chosen = Signal(str, str)
+    #: A path was chosen, or another zone axis or block for it: path, axis, block.
+    chosen = Signal(str, str, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,13 +105,25 @@ class FileChoice(QWidget):
         self.axis = QLineEdit()
         self.axis.setPlaceholderText("as it lies")
         self.axis.setMaximumWidth(90)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.normal = QCheckBox("Normal")
+        self.block = QComboBox()
+        self.block.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.block.setMinimumContentsLength(6)
+        self.block.setToolTip("<qt>The file holds several structures; choose one.</qt>")
+        self.block.setVisible(False)
+        row = QHBoxLayout()
         row.addWidget(self.open, 1)
         row.addWidget(QLabel("Zone axis"))
         row.addWidget(self.axis)
+        row.addWidget(self.normal)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addLayout(row)
+        rows.addWidget(self.block)
         self.open.clicked.connect(self.ask)
         self.axis.editingFinished.connect(self._on_axis)
+        self.normal.clicked.connect(self._choose)
+        self.block.activated.connect(self._choose)
 
     def ask(self) -> None:
         """Ask for a structure file."""
@@ -119,18 +133,38 @@ class FileChoice(QWidget):
             self.take(path)
 
     def take(self, path: str) -> None:
-        """Choose a file."""
+        """Choose a file, its first structure."""
         self.path = path
-        self.chosen.emit(path, self.axis.text())
+        self.show_blocks(())
+        self._choose()
+
+    def show_blocks(self, names: Sequence[str]) -> None:
+        """Offer the structures of a file, where there are several; the choice stays if it is among them."""
+        chosen = self.block.currentText()
+        self.block.clear()
+        self.block.addItems(list(names) if len(names) > 1 else [])
+        self.block.setCurrentIndex(max(self.block.findText(chosen), 0) if self.block.count() else -1)
+        self.block.setVisible(self.block.count() > 0)
+
+    def as_it_lies(self) -> None:
+        """Choose no direction of the beam."""
+        self.axis.clear()
+        self.normal.setChecked(False)
 
     def forget(self) -> None:
         """Choose no file any more."""
         self.path = ""
+        self.show_blocks(())
 
     def _on_axis(self) -> None:
         if self.path and self.axis.isModified():
             self.axis.setModified(False)
-            self.chosen.emit(self.path, self.axis.text())
+            self._choose()
+
+    def _choose(self, *_: object) -> None:
+        if self.path:
+            axis = "normal" if self.normal.isChecked() else self.axis.text()
+            self.chosen.emit(self.path, axis, self.block.currentText())
 
 
 class StackChoice(QWidget):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_stemprior.registration.decision.placement import Placement
+from napari_stemprior.registration.decision.pose_candidate import PoseCandidate
 from napari_stemprior.registration.decision.sentences import objection, reservations
 from napari_stemprior.registration.fourier.lattice_symmetries import lattice_symmetries
 from napari_stemprior.registration.fourier.peak_search import SpectralPeaks
@@ -15,13 +15,13 @@ _ONE_GRAIN = 1.0
 
 
 def diagnosis(
-    placements: list[Placement], peaks: SpectralPeaks, prior: StructurePrior, pixel_size: float
+    placements: list[PoseCandidate], peaks: SpectralPeaks, prior: StructurePrior, pixel_size: float
 ) -> str:
     """Say whether the lattice of a prior fits, and if not, why.
 
     Parameters
     ----------
-    placements : list of Placement
+    placements : list of PoseCandidate
         Every placement on the image, best first.
     peaks : SpectralPeaks
         Of the image's power spectrum.
@@ -44,7 +44,7 @@ def diagnosis(
     return objection(nearest, prior.name, pixel_size)
 
 
-def _fit(placements: list[Placement], prior: StructurePrior, pixel_size: float) -> str:
+def _fit(placements: list[PoseCandidate], prior: StructurePrior, pixel_size: float) -> str:
     angles: list[float] = []
     for placement in placements:
         turn = _bearing(placement, prior)
@@ -60,7 +60,7 @@ def _fit(placements: list[Placement], prior: StructurePrior, pixel_size: float) 
     )
 
 
-def _bearing(placement: Placement, prior: StructurePrior) -> float:
+def _bearing(placement: PoseCandidate, prior: StructurePrior) -> float:
     """Direction in degrees of the shortest vector of the lattice on the image, 0 to 180."""
     y, x = placement.linear @ min(prior.cell, key=lambda v: float(np.linalg.norm(v)))
     return float(np.rad2deg(np.arctan2(y, x))) % 180

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.decision.placement import Judge, Placement, to_pose
+from napari_stemprior.registration.decision.pose_candidate import Judge, PoseCandidate, to_pose
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.lattice_symmetries import lattice_symmetries
 from napari_stemprior.registration.fourier.normalized_image import (
@@ -255,7 +255,7 @@ def _locked(
     normalized = features.normalized
     linear, origin = list(start.linear), list(start.origin)
     order = list(range(len(linear)))
-    placed: dict[int, Placement] = {}
+    placed: dict[int, PoseCandidate] = {}
     if one_by_one:
         order.sort(key=lambda number: -float(stack.layers[number].z_weights.max()))
     for _ in range(_PATIENT_ROUNDS if one_by_one else _ROUNDS):

@@ -1,0 +1,1 @@
+"""The fast engine: incoherent images of columns."""

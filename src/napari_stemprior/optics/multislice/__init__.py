@@ -1,0 +1,1 @@
+"""The multislice engine, by abTEM."""

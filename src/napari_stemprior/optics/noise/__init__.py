@@ -1,0 +1,1 @@
+"""The noise of a scanning microscope, part by part."""
