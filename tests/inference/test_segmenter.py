@@ -20,6 +20,7 @@ from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.segmenter import _labels
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -138,6 +139,33 @@ def test_it_can_be_cancelled_and_used_again(
     assert isinstance(next(steps), Progress)
     steps.close()
     np.testing.assert_allclose(segmenter.segment(prior).yx, table.yx)
+
+
+def test_progress_reaches_every_stage(segmenter: Segmenter, prior: StructurePrior) -> None:
+    segmenter.segment(None)
+    stages = {progress.stage for progress in segmenter.steps(prior)}
+    assert {"fitting the lattice", "asking the sites", "finding the columns"} <= stages
+
+
+def test_the_image_is_seen_once_for_both_answers(
+    segmenter: Segmenter, prior: StructurePrior, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Segmenter(device="cpu")
+    fresh.set_image(image, PIXEL)
+    seen = []
+    features = StructurePromptedNet.image_features
+
+    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+        seen.append(1)
+        return features(*arguments)
+
+    monkeypatch.setattr(StructurePromptedNet, "image_features", counted)
+    both = fresh.segment(prior)
+    starts = [tiling.tile_starts(n) for n in fresh._canonical.shape]
+    assert len(seen) == len(starts[0]) * len(starts[1])
+    np.testing.assert_allclose(fresh.segment(None).yx, segmenter.segment(None).yx, atol=1e-3)
+    np.testing.assert_allclose(both.yx, segmenter.segment(prior).yx, atol=1e-3)
+    assert len(seen) == len(starts[0]) * len(starts[1])
 
 
 def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

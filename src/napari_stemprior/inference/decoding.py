@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +22,15 @@ from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_prior import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import Progress
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+#: What the progress says.
+STAGE = "finding the columns"
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height. Of 0.9,
@@ -144,8 +148,8 @@ def decode(
     image: NDArray[np.floating] | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> Peaks:
-    """Find the columns.
+) -> Generator[Progress, None, Peaks]:
+    """Find the columns, step by step.
 
     Parameters
     ----------
@@ -171,6 +175,7 @@ def decode(
     row_noise : bool
         The recording had row offsets, see `occupancy`.
     """
+    yield Progress(0, 1, STAGE)
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
     spacing = max(MIN_DISTANCE, 0.5 * closest)
@@ -180,9 +185,10 @@ def decode(
         kind = np.zeros(len(sites), np.int64)
     answers = None
     if image is not None and sites is not None and kind is not None:
-        answers = site_answers(image, sites, kind, probability, valid, row_noise)
+        answers = yield from site_answers(image, sites, kind, probability, valid, row_noise)
     parts = []
     for hidden in (False, True):
+        yield Progress(0, 1, STAGE)
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
@@ -197,6 +203,7 @@ def decode(
         yx, surety = table.yx[sure], confidence[sure]
         keep = non_maximum_suppression(yx, surety, spacing / CANONICAL_PIXEL_SIZE)
         parts.append((yx[keep], surety[keep]))
+    yield Progress(0, 1, STAGE)
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
@@ -224,8 +231,8 @@ def site_answers(
     probability: Floats,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> SiteAnswers:
-    """Ask the image whether the registered sites are occupied.
+) -> Generator[Progress, None, SiteAnswers]:
+    """Ask the image whether the registered sites are occupied, step by step.
 
     Parameters
     ----------
@@ -256,7 +263,9 @@ def site_answers(
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
     kinds = kind[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], kinds, sites.column[inside], valid, row_noise)
+    _, llr[inside], spread = yield from occupancy(
+        image, places[inside], kinds, sites.column[inside], valid, row_noise
+    )
     angstrom = sites.yx[inside] * CANONICAL_PIXEL_SIZE
     odds[inside] = occupied_odds(_SLOPE * llr[inside], kinds, angstrom)
     _, number, count = np.unique(kinds, return_inverse=True, return_counts=True)

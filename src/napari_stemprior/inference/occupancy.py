@@ -9,11 +9,12 @@ Trans. R. Soc. A 231 (1933) 289).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
@@ -21,7 +22,9 @@ from scipy.spatial import cKDTree
 from napari_stemprior.inference.calibration import MIN_EQUALS
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording.inpainting import inpaint
+from napari_stemprior.recording.smoothing import gaussian_smoothed
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -53,6 +56,12 @@ _CHI_SQUARE_MEDIAN = 0.4549
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
 _ROW_PIECES, _ROW_PIECE = 8, 12
+#: Sites that are worked on together, so that memory does not grow with their pixels.
+_BLOCK = 4096
+#: Pixels whose share of the normal equations is summed up together.
+_STRIP = 2**18
+#: What the progress says.
+STAGE = "asking the sites"
 #: More kinds than this share too few sites for a profile of three widths each.
 _MANY_KINDS = 12
 
@@ -64,8 +73,8 @@ def occupancy(
     column: Integers | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> tuple[Floats, Floats, Floats]:
-    """Compare every site with its equals.
+) -> Generator[Progress, None, tuple[Floats, Floats, Floats]]:
+    """Compare every site with its equals, step by step.
 
     Parameters
     ----------
@@ -100,32 +109,48 @@ def occupancy(
         return share, llr, spreads
     filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
     data = np.asarray(filled, np.float64)
+    here = Progress(0, 1, STAGE)
+    yield here
     pixels, distance2 = _patches(yx, data.shape, valid)
+    yield here
     profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
+    del distance2
+    yield here
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     above = data.ravel() - floor
     slope, offset = _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
+    yield here
     heights = _Heights(pixels, profile, 1.0 / variance)
+    del model, variance
+    yield here
     share, drawn = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
+        yield here
         columns = np.bincount(
             pixels.ravel(), (np.clip(drawn, 0, _BRIGHTEST)[:, None] * profile).ravel(), data.size
         )
         left = (above - columns).reshape(data.shape)
-        film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
+        yield here
+        film = gaussian_smoothed(left, _FILM / CANONICAL_PIXEL_SIZE).astype(np.float64)
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
         film = np.maximum(film, np.quantile(film, _HOLES))
         if row_noise:
             film = film + _row_offsets(left - film)
+        yield here
         share, drawn = heights.fit(above - film.ravel())
+    del heights
+    yield here
     asked = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    yield here
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
     left = (above - film.ravel() - columns).reshape(data.shape)
+    yield here
     excess = _excess(left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid)
     for number in range(len(kinds)):
+        yield here
         mine = np.flatnonzero(index == number)
         if len(mine) < MIN_EQUALS or not profile[mine].any():
             continue
@@ -167,8 +192,8 @@ def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_]
     valid : (H, W) array of bool, optional
     """
     width = _WIDTHS[0] / CANONICAL_PIXEL_SIZE
-    found = gaussian_filter(left, width) ** 2
-    expected = gaussian_filter(variance, width / np.sqrt(2)) / (4 * np.pi * width**2)
+    found = gaussian_smoothed(left, width) ** 2
+    expected = gaussian_smoothed(variance, float(width / np.sqrt(2))) / (4 * np.pi * width**2)
     site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
     ground = np.ones(left.shape, bool)
     ground[site[:, 0], site[:, 1]] = False
@@ -228,23 +253,25 @@ def _tested(
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
     ground = offset / gain
-    own = drawn[:, None] * profile
-    total = np.bincount(pixels.ravel(), own.ravel(), above.size)
-    others = np.maximum(total[pixels] - own, 0.0)
+    total = np.bincount(pixels.ravel(), (drawn[:, None] * profile).ravel(), above.size)
     least = 1e-3 * peak
-    without = np.maximum(others + ground, least) / gain
-    with_it = without + profile / gain
-    weight = np.log(with_it / without)
-    counts = (above[pixels] + ground) / gain
-    value = (counts * weight).sum(1)
-    low, high = (without * weight).sum(1), (with_it * weight).sum(1)
-    apart = np.maximum(high - low, 1e-30)
-    return _Test(
-        (value - low) / apart,
-        (with_it * weight**2).sum(1) / apart**2,
-        (with_it * weight**2).sum(1) / apart,
-        ((profile / gain).sum(1) - low) / apart,
-    )
+    parts = []
+    for first in range(0, len(pixels), _BLOCK):
+        here = slice(first, first + _BLOCK)
+        mine, own = pixels[here], profile[here]
+        others = np.maximum(total[mine] - drawn[here, None] * own, 0.0)
+        without = np.maximum(others + ground, least) / gain
+        with_it = without + own / gain
+        weight = np.log(with_it / without)
+        counts = (above[mine] + ground) / gain
+        value = (counts * weight).sum(1)
+        low, high = (without * weight).sum(1), (with_it * weight).sum(1)
+        apart = np.maximum(high - low, 1e-30)
+        information = (with_it * weight**2).sum(1) / apart
+        parts.append(
+            ((value - low) / apart, information / apart, information, ((own / gain).sum(1) - low) / apart)
+        )
+    return _Test(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
@@ -253,15 +280,20 @@ def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None
     step = np.arange(-radius, radius + 1)
     window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
     window = window[(window**2).sum(1) <= radius**2]
-    pixels = np.floor(yx + 0.5).astype(np.int64)[:, None] + window
     size = np.array(shape)
-    inside = ((pixels >= 0) & (pixels < size)).all(-1)
-    distance2 = ((pixels - yx[:, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
-    clipped = np.clip(pixels, 0, size - 1)
-    flat = clipped[..., 0] * shape[1] + clipped[..., 1]
-    if valid is not None:
-        inside &= valid.ravel()[flat]
-    return flat, np.where(inside, distance2, np.inf)
+    flat = np.empty((len(yx), len(window)), np.int64)
+    squared = np.empty((len(yx), len(window)))
+    for first in range(0, len(yx), _BLOCK):
+        here = slice(first, first + _BLOCK)
+        pixels = np.floor(yx[here] + 0.5).astype(np.int64)[:, None] + window
+        inside = ((pixels >= 0) & (pixels < size)).all(-1)
+        distance2 = ((pixels - yx[here, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
+        clipped = np.clip(pixels, 0, size - 1)
+        flat[here] = clipped[..., 0] * shape[1] + clipped[..., 1]
+        if valid is not None:
+            inside &= valid.ravel()[flat[here]]
+        squared[here] = np.where(inside, distance2, np.inf)
+    return flat, squared
 
 
 def _row_offsets(left: Floats) -> Floats:
@@ -286,20 +318,33 @@ def _profiles(
 ) -> tuple[Floats, float]:
     """Learn the mean profile of each kind; return it at the patches (N, P), and the level between columns."""
     widths = _WIDTHS if kinds <= _MANY_KINDS else _WIDTHS[1:2]
-    bells = [np.exp(-distance2 / (2 * w**2)) for w in widths]
-    basis = np.empty((kinds * len(widths) + 1, data.size), np.float32)
-    basis[-1] = 1.0
-    for number in range(kinds):
-        mine = index == number
-        for place, bell in enumerate(bells):
-            drawn = np.bincount(pixels[mine].ravel(), bell[mine].ravel(), data.size)
-            basis[number * len(widths) + place] = drawn
-    normal = (basis @ basis.T).astype(np.float64)
+    size = kinds * len(widths) + 1
+    normal, right = np.zeros((size, size)), np.zeros(size)
+    first, last = pixels.min(axis=1), pixels.max(axis=1)
+    for low in range(0, data.size, _STRIP):
+        strip = data.ravel()[low : low + _STRIP].astype(np.float32)
+        near = np.flatnonzero((first < low + len(strip)) & (last >= low))
+        place = pixels[near] - low
+        here = np.isfinite(distance2[near]) & (place >= 0) & (place < len(strip))
+        place, square = place[here], distance2[near][here]
+        kind = np.broadcast_to(index[near, None], here.shape)[here]
+        basis = np.ones((size, len(strip)), np.float32)
+        for number, w in enumerate(widths):
+            drawn = np.bincount(
+                kind * len(strip) + place, np.exp(-square / (2 * w**2)), kinds * len(strip)
+            ).reshape(kinds, -1)
+            basis[number : size - 1 : len(widths)] = drawn
+        normal += basis @ basis.T
+        right += basis @ strip
     normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
-    weights = np.linalg.solve(normal, (basis @ data.ravel().astype(np.float32)).astype(np.float64))
+    weights = np.linalg.solve(normal, right)
     parts = weights[:-1].reshape(kinds, len(widths))
-    profile = sum(parts[index, place][:, None] * bell for place, bell in enumerate(bells))
-    return np.maximum(np.asarray(profile), 0.0), float(weights[-1])
+    profile = np.zeros(distance2.shape)
+    for start in range(0, len(profile), _BLOCK):
+        mine = slice(start, start + _BLOCK)
+        for number, w in enumerate(widths):
+            profile[mine] += parts[index[mine], number][:, None] * np.exp(-distance2[mine] / (2 * w**2))
+    return np.maximum(profile, 0.0, out=profile), float(weights[-1])
 
 
 def _noise(residual: Floats, model: Floats) -> tuple[float, float]:

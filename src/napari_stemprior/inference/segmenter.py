@@ -219,7 +219,7 @@ class Segmenter:
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         alone = self._alone.probability.numpy()
-        peaks = decode(
+        peaks = yield from decode(
             answer,
             weight * answer.probability.numpy() + (1 - weight) * alone,
             alone,
@@ -264,6 +264,7 @@ class Segmenter:
             valid = None if self.prepared.valid.all() else self.prepared.valid
             image = self.prepared.image
             fitted = yield from refine(image, self._pixel_size, yx, known, valid, self.device)
+            yield Progress(0, 1, "making the table")
             yx = fitted.yx
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
