@@ -17,6 +17,7 @@ from napari_stemprior.inference.calibration import (
     log_odds,
     reference_heights,
 )
+from napari_stemprior.inference.maxima import is_peak, maxima
 from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
@@ -42,8 +43,6 @@ _SURE = 0.97
 _SLOPE = 1.2
 #: Standard errors by which the mean height of a kind of columns must exceed nothing to be a trace of them.
 _SEEN = 3.0
-#: Peaks lower than this are not looked at.
-_FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
 #: A hidden peak this near (Å) to one of the entrance layer is the same column: half of `MERGE_DISTANCE`, at
@@ -254,7 +253,7 @@ def site_answers(
     for hidden in (False, True):
         mine = np.flatnonzero(inside & (sites.is_hidden == hidden))
         heat = probability[int(hidden)]
-        peaks = np.argwhere(_is_peak(heat)).astype(float)
+        peaks = np.argwhere(is_peak(heat)).astype(float)
         if len(mine) and len(peaks):
             distance, found = cKDTree(peaks).query(places[mine])
             near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
@@ -302,7 +301,7 @@ def found_peaks(
         Of the sites.
     """
     heat = probability[int(hidden)]
-    yx, height = _maxima(heat, answer)
+    yx, height = maxima(heat, answer)
     features = np.zeros((len(yx), 5))
     features[:, 0] = log_odds(height)
     unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), np.inf))
@@ -375,28 +374,3 @@ def _nearest_site(yx: Floats, places: Floats) -> tuple[NDArray[np.bool_], Intege
 
 def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
     return np.clip(np.round(yx).astype(np.int64), 0, np.array(shape) - 1)
-
-
-def _is_peak(heat: Floats) -> NDArray[np.bool_]:
-    """Tell which pixels are the highest around and high enough to be looked at."""
-    return np.asarray((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR))
-
-
-def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
-    """Return places and heights of the maxima of one map, refined by the offsets."""
-    peak = _is_peak(probability)
-    pixel = np.argwhere(peak)
-    height = probability[peak].astype(float)
-    if not len(pixel):
-        return np.zeros((0, 2)), np.zeros(0)
-    offset = answer.offset.numpy()
-    total = np.zeros(len(pixel))
-    yx = np.zeros((len(pixel), 2))
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):  # neighbours of the maximum point at the same column: average them
-            y = np.clip(pixel[:, 0] + dy, 0, probability.shape[0] - 1)
-            x = np.clip(pixel[:, 1] + dx, 0, probability.shape[1] - 1)
-            weight = probability[y, x] ** 2
-            yx += weight[:, None] * (np.stack([y, x], 1) + np.clip(offset[:, y, x].T, -2.5, 2.5))
-            total += weight
-    return yx / total[:, None], height

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
+from napari_stemprior.inference.column_profiles import BLOCK, HERE, WIDTHS, mean_profiles, site_patches
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.progress import Progress
@@ -29,10 +30,6 @@ from napari_stemprior.recording.smoothing import gaussian_smoothed
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: Å: widths of the Gaussians that a column's profile is made of.
-_WIDTHS = (0.32, 0.55, 0.95)
-#: Å around a column to which its profile reaches.
-_REACH = 1.6
 #: How many equals around a site say what is usual there.
 _AROUND = 40
 #: Å over which the brightness of a film varies at least.
@@ -56,14 +53,6 @@ _CHI_SQUARE_MEDIAN = 0.4549
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
 _ROW_PIECES, _ROW_PIECE = 8, 12
-#: Sites that are worked on together, so that memory does not grow with their pixels.
-_BLOCK = 4096
-#: Pixels whose share of the normal equations is summed up together.
-_STRIP = 2**18
-#: What the progress says.
-STAGE = "asking the sites"
-#: More kinds than this share too few sites for a profile of three widths each.
-_MANY_KINDS = 12
 
 
 def occupancy(
@@ -109,48 +98,49 @@ def occupancy(
         return share, llr, spreads
     filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
     data = np.asarray(filled, np.float64)
-    here = Progress(0, 1, STAGE)
-    yield here
-    pixels, distance2 = _patches(yx, data.shape, valid)
-    yield here
-    profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
+    yield HERE
+    pixels, distance2 = yield from site_patches(yx, data.shape, valid)
+    yield HERE
+    profile, floor = yield from mean_profiles(data, pixels, distance2, index, len(kinds))
     del distance2
-    yield here
+    yield HERE
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     above = data.ravel() - floor
     slope, offset = _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
-    yield here
+    yield HERE
     heights = _Heights(pixels, profile, 1.0 / variance)
     del model, variance
-    yield here
+    yield HERE
     share, drawn = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
-        yield here
+        yield HERE
         columns = np.bincount(
             pixels.ravel(), (np.clip(drawn, 0, _BRIGHTEST)[:, None] * profile).ravel(), data.size
         )
         left = (above - columns).reshape(data.shape)
-        yield here
+        yield HERE
         film = gaussian_smoothed(left, _FILM / CANONICAL_PIXEL_SIZE).astype(np.float64)
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
         film = np.maximum(film, np.quantile(film, _HOLES))
         if row_noise:
             film = film + _row_offsets(left - film)
-        yield here
+        yield HERE
         share, drawn = heights.fit(above - film.ravel())
     del heights
-    yield here
-    asked = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
-    yield here
+    yield HERE
+    asked = yield from _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    yield HERE
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
     left = (above - film.ravel() - columns).reshape(data.shape)
-    yield here
-    excess = _excess(left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid)
+    yield HERE
+    excess = yield from _excess(
+        left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid
+    )
     for number in range(len(kinds)):
-        yield here
+        yield HERE
         mine = np.flatnonzero(index == number)
         if len(mine) < MIN_EQUALS or not profile[mine].any():
             continue
@@ -175,7 +165,9 @@ def occupancy(
     return share, llr, spreads
 
 
-def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None) -> float:
+def _excess(
+    left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None
+) -> Generator[Progress, None, float]:
     """Return by how much what is left over the width of a column exceeds the noise of independent pixels.
 
     Row offsets, afterglow and resampling make neighbouring pixels alike; at many counts the profiles are not
@@ -191,13 +183,16 @@ def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_]
         Sites.
     valid : (H, W) array of bool, optional
     """
-    width = _WIDTHS[0] / CANONICAL_PIXEL_SIZE
+    width = WIDTHS[0] / CANONICAL_PIXEL_SIZE
     found = gaussian_smoothed(left, width) ** 2
     expected = gaussian_smoothed(variance, float(width / np.sqrt(2))) / (4 * np.pi * width**2)
+    yield HERE
     site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
     ground = np.ones(left.shape, bool)
     ground[site[:, 0], site[:, 1]] = False
+    yield HERE
     distance = distance_transform_edt(ground)
+    yield HERE
     counts = ground if valid is None else valid
     away = counts & (distance >= np.median(distance[counts])) & (expected > 0)
     if not away.any():
@@ -231,7 +226,7 @@ class _Test:
 
 def _tested(
     above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
-) -> _Test:
+) -> Generator[Progress, None, _Test]:
     """Weigh the pixels of every site as the test of a usual column against none does.
 
     Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
@@ -256,8 +251,9 @@ def _tested(
     total = np.bincount(pixels.ravel(), (drawn[:, None] * profile).ravel(), above.size)
     least = 1e-3 * peak
     parts = []
-    for first in range(0, len(pixels), _BLOCK):
-        here = slice(first, first + _BLOCK)
+    for first in range(0, len(pixels), BLOCK):
+        yield HERE
+        here = slice(first, first + BLOCK)
         mine, own = pixels[here], profile[here]
         others = np.maximum(total[mine] - drawn[here, None] * own, 0.0)
         without = np.maximum(others + ground, least) / gain
@@ -272,28 +268,6 @@ def _tested(
             ((value - low) / apart, information / apart, information, ((own / gain).sum(1) - low) / apart)
         )
     return _Test(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
-    """Return flat pixels (N, P) around each site and squared distances in Å; infinite where none counts."""
-    radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
-    step = np.arange(-radius, radius + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
-    window = window[(window**2).sum(1) <= radius**2]
-    size = np.array(shape)
-    flat = np.empty((len(yx), len(window)), np.int64)
-    squared = np.empty((len(yx), len(window)))
-    for first in range(0, len(yx), _BLOCK):
-        here = slice(first, first + _BLOCK)
-        pixels = np.floor(yx[here] + 0.5).astype(np.int64)[:, None] + window
-        inside = ((pixels >= 0) & (pixels < size)).all(-1)
-        distance2 = ((pixels - yx[here, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
-        clipped = np.clip(pixels, 0, size - 1)
-        flat[here] = clipped[..., 0] * shape[1] + clipped[..., 1]
-        if valid is not None:
-            inside &= valid.ravel()[flat[here]]
-        squared[here] = np.where(inside, distance2, np.inf)
-    return flat, squared
 
 
 def _row_offsets(left: Floats) -> Floats:
@@ -311,40 +285,6 @@ def _row_offsets(left: Floats) -> Floats:
     chance = float(pieces.var(axis=1, ddof=1).mean()) / _ROW_PIECES
     total = float((mean**2).mean())
     return np.asarray(mean * max(0.0, 1 - chance / max(total, 1e-30)))
-
-
-def _profiles(
-    data: Floats, pixels: Integers, distance2: Floats, index: Integers, kinds: int
-) -> tuple[Floats, float]:
-    """Learn the mean profile of each kind; return it at the patches (N, P), and the level between columns."""
-    widths = _WIDTHS if kinds <= _MANY_KINDS else _WIDTHS[1:2]
-    size = kinds * len(widths) + 1
-    normal, right = np.zeros((size, size)), np.zeros(size)
-    first, last = pixels.min(axis=1), pixels.max(axis=1)
-    for low in range(0, data.size, _STRIP):
-        strip = data.ravel()[low : low + _STRIP].astype(np.float32)
-        near = np.flatnonzero((first < low + len(strip)) & (last >= low))
-        place = pixels[near] - low
-        here = np.isfinite(distance2[near]) & (place >= 0) & (place < len(strip))
-        place, square = place[here], distance2[near][here]
-        kind = np.broadcast_to(index[near, None], here.shape)[here]
-        basis = np.ones((size, len(strip)), np.float32)
-        for number, w in enumerate(widths):
-            drawn = np.bincount(
-                kind * len(strip) + place, np.exp(-square / (2 * w**2)), kinds * len(strip)
-            ).reshape(kinds, -1)
-            basis[number : size - 1 : len(widths)] = drawn
-        normal += basis @ basis.T
-        right += basis @ strip
-    normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
-    weights = np.linalg.solve(normal, right)
-    parts = weights[:-1].reshape(kinds, len(widths))
-    profile = np.zeros(distance2.shape)
-    for start in range(0, len(profile), _BLOCK):
-        mine = slice(start, start + _BLOCK)
-        for number, w in enumerate(widths):
-            profile[mine] += parts[index[mine], number][:, None] * np.exp(-distance2[mine] / (2 * w**2))
-    return np.maximum(profile, 0.0, out=profile), float(weights[-1])
 
 
 def _noise(residual: Floats, model: Floats) -> tuple[float, float]:
