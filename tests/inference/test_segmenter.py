@@ -160,12 +160,11 @@ def test_the_image_is_seen_once_for_both_answers(
         return features(*arguments)
 
     monkeypatch.setattr(StructurePromptedNet, "image_features", counted)
-    both = fresh.segment(prior)
+    both, alone = fresh.segment(prior), fresh.segment(None)
     starts = [tiling.tile_starts(n) for n in fresh._canonical.shape]
     assert len(seen) == len(starts[0]) * len(starts[1])
-    np.testing.assert_allclose(fresh.segment(None).yx, segmenter.segment(None).yx, atol=1e-3)
+    np.testing.assert_allclose(alone.yx, segmenter.segment(None).yx, atol=1e-3)
     np.testing.assert_allclose(both.yx, segmenter.segment(prior).yx, atol=1e-3)
-    assert len(seen) == len(starts[0]) * len(starts[1])
 
 
 def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +179,29 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
     tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
     assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
     assert len(whole) > 100
+
+
+def test_batches_that_do_not_fit_become_smaller(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = segmenter._canonical.image
+    monkeypatch.setattr(tiling, "TILE", 64)
+    monkeypatch.setattr(tiling, "OVERLAP", 16)
+    asked = (segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
+    single = drain(tiling.predict(*asked))
+    sizes, ask = [], tiling._ask
+
+    def small(network: StructurePromptedNet, tiles: torch.Tensor, *rest: object) -> object:
+        sizes.append(len(tiles))
+        if len(tiles) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return ask(network, tiles, *rest)
+
+    monkeypatch.setattr(tiling, "_ON_CPU", 8)
+    monkeypatch.setattr(tiling, "_ask", small)
+    batched = drain(tiling.predict(*asked))
+    assert sizes[:3] == [8, 4, 2]
+    torch.testing.assert_close(batched.probability, single.probability, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class ColumnPatches:
 
     def local(self, yx: Floats) -> Tensor:
         """Return (N, 2) places relative to the pixels that the columns are on."""
-        return torch.from_numpy(yx - self._centre).to(self.device, self.dtype)
+        return torch.from_numpy(yx - self._centre).to(self.dtype).to(self.device)
 
     def to_image(self, place: Tensor) -> Floats:
         """Return (N, 2) pixels of the image of what `local` made."""

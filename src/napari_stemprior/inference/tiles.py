@@ -19,8 +19,8 @@ from napari_stemprior.progress import Progress
 #: Canonical pixels on a side of a tile, and how many of them neighbours share.
 TILE = 256
 OVERLAP = 64
-#: Tiles that a GPU takes at once; a CPU is fastest with one, which its cache holds.
-_BATCH = 32
+#: Tiles that are asked at once: a CPU is fastest with one, which its cache holds.
+_ON_CPU, _ON_GPU = 1, 32
 
 
 @dataclass(eq=False)
@@ -95,7 +95,7 @@ def predict_each(
     total, best = torch.zeros(2, height, width, device=device)
     sums = [torch.zeros(5, height, width, device=device) for _ in prompts]
     site = [torch.full((height, width), -1, dtype=torch.int32, device=device) for _ in prompts]
-    done, size = 0, 1 if device.type == "cpu" else _BATCH
+    done, size = 0, _ON_CPU if device.type == "cpu" else _ON_GPU
     while done < len(places):
         yield Progress(done, len(places), stage)
         batch = places[done : done + size]
