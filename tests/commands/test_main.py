@@ -417,7 +417,7 @@ def test_a_terminal_shows_progress(
     monkeypatch.setattr(sys, "stderr", terminal)
     assert run("segment", picture, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
     shown = terminal.getvalue()
-    assert "flake: looking" in shown
+    assert "flake: predicting" in shown
     assert "1/2" in shown
     assert "atom columns in" in shown.splitlines()[-1]
 

@@ -3,7 +3,7 @@
 import pytest
 from export_subject import make_subject
 
-from napari_stemprior.io.exporters import ExportSubject
+from napari_stemprior.io.writers.exporters import ExportSubject
 
 
 @pytest.fixture

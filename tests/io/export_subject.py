@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.io.exporters import ExportSubject
+from napari_stemprior.io.writers.exporters import ExportSubject
 
 SHAPE = (30, 50)
 PIXEL_SIZE = 0.2

@@ -14,7 +14,8 @@ from napari_stemprior.commands.main import main
 from napari_stemprior.errors import DatasetError, ModelError, TrainingError
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset
-from napari_stemprior.optics import multislice_reference, scan_cache
+from napari_stemprior.optics.multislice import reference as multislice_reference
+from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.structure import built_in
 from napari_stemprior.training.structure_bank import load_bank, save_bank
 

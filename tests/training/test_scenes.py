@@ -13,7 +13,7 @@ from napari_stemprior.training.acquisition import acquire
 from napari_stemprior.training.examples import collate, make_example, targets
 from napari_stemprior.training.prompt_sampling import PromptKind, _half_turned, prompt_for
 from napari_stemprior.training.random_crystal import random_crystal
-from napari_stemprior.training.scenes import Lattice, _boundary, random_affine, random_scene
+from napari_stemprior.training.scenes import PlacedCrystal, _boundary, random_affine, random_scene
 from napari_stemprior.training.structure_bank import library_bank
 
 SIZE = 96
@@ -27,7 +27,7 @@ def bank() -> list[StructurePrior]:
 @pytest.mark.parametrize("seed", range(8))
 def test_random_crystals_keep_their_distance(seed: int) -> None:
     crystal = random_crystal(np.random.default_rng(seed))
-    lattice = Lattice(crystal, np.eye(2)[::-1] / CANONICAL_PIXEL_SIZE, np.zeros(2))
+    lattice = PlacedCrystal(crystal, np.eye(2)[::-1] / CANONICAL_PIXEL_SIZE, np.zeros(2))
     yx, index = lattice.columns(300)
     assert cKDTree(yx).query(yx, k=2)[0][:, 1].min() * CANONICAL_PIXEL_SIZE > 0.99
     per_column = np.bincount(index)
@@ -41,8 +41,8 @@ def test_a_supercell_describes_the_same_columns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     crystal = random_crystal(rng)
     affine, origin = random_affine(rng), rng.uniform(0, SIZE, 2)
-    small, _ = Lattice(crystal, affine, origin).columns(SIZE)
-    large, _ = Lattice(crystal.repeated(2, 3), affine, origin).columns(SIZE)
+    small, _ = PlacedCrystal(crystal, affine, origin).columns(SIZE)
+    large, _ = PlacedCrystal(crystal.repeated(2, 3), affine, origin).columns(SIZE)
     assert len(small) == len(large)
     if len(small):
         assert cKDTree(small).query(large)[0].max() < 1e-6
@@ -86,7 +86,7 @@ def test_an_adatom_is_a_column_that_no_token_describes(bank: list[StructurePrior
 
 def test_a_half_turned_prior_lies_on_the_lattice_with_one_column_on_another() -> None:
     rng = np.random.default_rng(5)
-    lattice = Lattice(random_crystal(rng), random_affine(rng), rng.uniform(0, SIZE, 2))
+    lattice = PlacedCrystal(random_crystal(rng), random_affine(rng), rng.uniform(0, SIZE, 2))
     turned = _half_turned(lattice, rng)
     np.testing.assert_allclose(turned.affine, -lattice.affine)
     true, _ = lattice.columns(SIZE)

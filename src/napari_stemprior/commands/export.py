@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_stemprior.commands.option_types import positive
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.io import FORMATS, export_atoms, find_format, read_atoms, read_micrographs
-from napari_stemprior.io.exporters import check_export
+from napari_stemprior.io.writers.exporters import check_export
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
 from napari_stemprior.errors import BAD_INPUT, StempriorError, telling_out_of_memory
 from napari_stemprior.io import FORMATS, Micrograph, export_atoms, read_micrographs
-from napari_stemprior.io.exporters import check_export
+from napari_stemprior.io.writers.exporters import check_export
 from napari_stemprior.output_files import output_folder
 from napari_stemprior.workflow.pixel_sizes import LATTICE, PixelSize, PixelSizes
 

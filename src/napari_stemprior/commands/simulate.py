@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stemprior.commands.option_types import count, finite, positive
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import ExportError, InstrumentError, StructureError
-from napari_stemprior.io.reference_tiff import REFERENCE_MARK
+from napari_stemprior.io.writers.reference_tiff import REFERENCE_MARK
 from napari_stemprior.output_files import check_output
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _references(
     thicknesses: Sequence[float],
     defoci: Sequence[float],
 ) -> int:
-    from napari_stemprior.io.reference_tiff import write_reference
+    from napari_stemprior.io.writers.reference_tiff import write_reference
     from napari_stemprior.optics.reference_jobs import ReferenceJob, render_all, with_thickness
 
     noise = _noise(options)
@@ -148,7 +148,7 @@ def _montages(
 ) -> int:
     import numpy as np
 
-    from napari_stemprior.io.reference_tiff import write_reference
+    from napari_stemprior.io.writers.reference_tiff import write_reference
     from napari_stemprior.optics.montage import thickness_defocus_montage
     from napari_stemprior.structure import Stack
 

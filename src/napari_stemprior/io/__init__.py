@@ -1,6 +1,10 @@
 """Readers and writers: micrograph readers, atom exporters, the training-pair dataset."""
 
-from napari_stemprior.io.exporters import (
+from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.io.readers.read_micrograph import SUFFIXES, read_micrograph, read_micrographs
+from napari_stemprior.io.training_pair import TrainingPair, pair_provenance
+from napari_stemprior.io.training_pairs import ManifestEntry, TrainingPairDataset
+from napari_stemprior.io.writers.exporters import (
     FORMATS,
     ExportFormat,
     export_atoms,
@@ -9,10 +13,6 @@ from napari_stemprior.io.exporters import (
     write_mask,
     write_napari_points,
 )
-from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.io.readers import SUFFIXES, read_micrograph, read_micrographs
-from napari_stemprior.io.training_pair import TrainingPair, pair_provenance
-from napari_stemprior.io.training_pairs import ManifestEntry, TrainingPairDataset
 
 __all__ = [
     "FORMATS",

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import DatasetError
-from napari_stemprior.io.formats.tables import to_frame
 from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_to_dict
+from napari_stemprior.io.writers.formats.tables import to_frame
 from napari_stemprior.structure import Prior
 
 HASH_LENGTH = 16

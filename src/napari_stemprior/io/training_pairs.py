@@ -35,11 +35,11 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from napari_stemprior.array_files import load_array
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.errors import DatasetError, ExportError, StempriorError
-from napari_stemprior.io.exporters import export_atoms, read_atoms
 from napari_stemprior.io.json_values import printable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
 from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
+from napari_stemprior.io.writers.exporters import export_atoms, read_atoms
 
 SCHEMA = "napari-stemprior training pairs"
 VERSION = 2
@@ -85,8 +85,6 @@ class ManifestEntry:
             raise TypeError("a field is no text")
         if type(self.revision) is not int or self.revision < 1:
             raise TypeError("the revision is no number from 1 up")
-        if not _is_hash(self.hash) or not _is_hash(self.image_id):
-            raise ValueError("a hash is none")
         for name in ("name", "time", "source_id"):
             object.__setattr__(self, name, printable(getattr(self, name)))
         if not self.source_id:  # version 1 did not know it
@@ -237,7 +235,10 @@ class TrainingPairDataset:
         found = []
         for number, line in enumerate(lines[:-1], 1):  # what follows the last line break is unfinished
             try:
-                found.append(ManifestEntry(**json.loads(line)))
+                entry = ManifestEntry(**json.loads(line))
+                if not (_is_hash(entry.hash) and _is_hash(entry.image_id)):
+                    raise ValueError("a hash is none")
+                found.append(entry)
             except (ValueError, TypeError, RecursionError) as error:
                 raise DatasetError(
                     f"{path}: line {number} is damaged; restore the manifest from a copy."

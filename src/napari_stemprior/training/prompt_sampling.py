@@ -15,7 +15,7 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.structure.prior import Column, StructurePrior, numbered_sites
-from napari_stemprior.training.scenes import Lattice, Scene, displaced, pick_crystal, random_affine
+from napari_stemprior.training.scenes import PlacedCrystal, Scene, displaced, pick_crystal, random_affine
 
 Floats = NDArray[np.float64]
 
@@ -139,15 +139,15 @@ def _unit(rng: np.random.Generator) -> Floats:
 
 def _given_lattices(
     scene: Scene, kind: PromptKind, rng: np.random.Generator, bank: list[StructurePrior]
-) -> tuple[list[Lattice], list[int]]:
+) -> tuple[list[PlacedCrystal], list[int]]:
     """Return the lattices that the prompt claims, and which of the scene's each one is (or -1)."""
     true = scene.lattices
     if kind is PromptKind.WRONG:
         crystal = pick_crystal(rng, bank)
         if rng.random() < 0.5:  # of like geometry, so that registration takes it for the right one
             crystal = replace(crystal, cell=true[0].crystal.cell)
-            return [Lattice(crystal, true[0].affine, true[0].origin, true[0].layer)], [-1]
-        return [Lattice(crystal, random_affine(rng), rng.uniform(0, scene.size, 2))], [-1]
+            return [PlacedCrystal(crystal, true[0].affine, true[0].origin, true[0].layer)], [-1]
+        return [PlacedCrystal(crystal, random_affine(rng), rng.uniform(0, scene.size, 2))], [-1]
     if kind is PromptKind.HALF_RIGHT:
         spoil = _with_wrong_basis if rng.random() < 0.6 else _half_turned
         return [spoil(true[0], rng)], [-1]
@@ -159,15 +159,15 @@ def _given_lattices(
     return list(true), list(range(len(true)))
 
 
-def _half_turned(lattice: Lattice, rng: np.random.Generator) -> Lattice:
+def _half_turned(lattice: PlacedCrystal, rng: np.random.Generator) -> PlacedCrystal:
     """Turn the basis by 180 degrees with one column on another: the lattice fits, the sublattices do not."""
     here, there = rng.integers(0, len(lattice.crystal.columns), 2)
     places = lattice.crystal.positions
     shift = lattice.affine @ (places[there] + places[here])
-    return Lattice(lattice.crystal, -lattice.affine, lattice.origin + shift, lattice.layer)
+    return PlacedCrystal(lattice.crystal, -lattice.affine, lattice.origin + shift, lattice.layer)
 
 
-def _with_wrong_basis(lattice: Lattice, rng: np.random.Generator) -> Lattice:
+def _with_wrong_basis(lattice: PlacedCrystal, rng: np.random.Generator) -> PlacedCrystal:
     """Add a column that is not there, or forget or move one that is."""
     crystal = lattice.crystal
     extra = rng.random(2)
@@ -178,4 +178,4 @@ def _with_wrong_basis(lattice: Lattice, rng: np.random.Generator) -> Lattice:
         del columns[gone]
     columns.append(replace(donor, position=(float(extra[0]), float(extra[1]))))
     wrong = replace(crystal, columns=numbered_sites(columns))
-    return Lattice(wrong, lattice.affine, lattice.origin, lattice.layer)
+    return PlacedCrystal(wrong, lattice.affine, lattice.origin, lattice.layer)

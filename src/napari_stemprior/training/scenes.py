@@ -28,7 +28,7 @@ DISORDERED = 0.06
 
 
 @dataclass(eq=False)
-class Lattice:
+class PlacedCrystal:
     """One crystal laid on the field.
 
     Parameters
@@ -68,7 +68,7 @@ class Scene:
         Which of `lattices` it belongs to; -1 for amorphous matter, which is no column.
     index : (N,) array
         Column of that lattice's cell; -1 where the atom is on no site.
-    lattices : list of Lattice
+    lattices : list of PlacedCrystal
     displacement : (2, size, size) array
         Pixels by which strain and drift have moved the specimen.
     """
@@ -79,7 +79,7 @@ class Scene:
     layers: Integers
     lattice: Integers
     index: Integers
-    lattices: list[Lattice]
+    lattices: list[PlacedCrystal]
     displacement: Floats
 
     def true_columns(self) -> tuple[Floats, Integers, Integers, Integers]:
@@ -134,7 +134,7 @@ def random_scene(
     if own.random() < disordered:
         return disordered_scene(own, bank, size)
     crystal = pick_crystal(rng, bank)
-    lattices = [Lattice(crystal, random_affine(rng), rng.uniform(0, size, 2))]
+    lattices = [PlacedCrystal(crystal, random_affine(rng), rng.uniform(0, size, 2))]
     kind = rng.choice(["one", "bilayer", "grains"], p=[0.58, 0.26, 0.16])
     if kind == "bilayer":
         lattices.append(_second_layer(rng, bank, lattices[0], size))
@@ -179,7 +179,7 @@ def disordered_scene(rng: np.random.Generator, bank: list[StructurePrior], size:
         atoms, bright = atoms[:0], bright[:0]
     elif len(atoms) and rng.random() < 0.2:
         film, faint = film[:0], faint[:0]
-    lattice = Lattice(pick_crystal(rng, bank), random_affine(rng), rng.uniform(0, size, 2))
+    lattice = PlacedCrystal(pick_crystal(rng, bank), random_affine(rng), rng.uniform(0, size, 2))
     count = len(atoms) + len(film)
     return Scene(
         size,
@@ -209,29 +209,33 @@ def pick_crystal(rng: np.random.Generator, bank: list[StructurePrior]) -> Struct
     return crystal
 
 
-def _second_layer(rng: np.random.Generator, bank: list[StructurePrior], top: Lattice, size: int) -> Lattice:
+def _second_layer(
+    rng: np.random.Generator, bank: list[StructurePrior], top: PlacedCrystal, size: int
+) -> PlacedCrystal:
     draw = rng.random()
     if draw < 0.35:  # the same layer, shifted
-        return Lattice(top.crystal, top.affine, rng.uniform(0, size, 2), 1)
+        return PlacedCrystal(top.crystal, top.affine, rng.uniform(0, size, 2), 1)
     t = rng.uniform(0, 2 * np.pi)
     twist = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
     crystal = top.crystal if draw < 0.75 else pick_crystal(rng, bank)
-    return Lattice(crystal, top.affine @ twist, rng.uniform(0, size, 2), 1)
+    return PlacedCrystal(crystal, top.affine @ twist, rng.uniform(0, size, 2), 1)
 
 
-def _second_grain(rng: np.random.Generator, bank: list[StructurePrior], first: Lattice, size: int) -> Lattice:
+def _second_grain(
+    rng: np.random.Generator, bank: list[StructurePrior], first: PlacedCrystal, size: int
+) -> PlacedCrystal:
     """Draw what lies beyond a boundary: a turned grain, an antiphase domain, a twin or another phase."""
     draw = rng.random()
     if draw < 0.2:
         shift = rng.random(2) @ first.crystal.cell if rng.random() < 0.5 else first.crystal.cell.sum(0) / 2
-        return Lattice(first.crystal, first.affine, first.origin + first.affine @ shift)
+        return PlacedCrystal(first.crystal, first.affine, first.origin + first.affine @ shift)
     if draw < 0.35:  # a twin shares a row of the lattice with its neighbour
         row = first.crystal.cell[rng.integers(0, 2)]
         along = row / np.linalg.norm(row)
         mirror = 2 * np.outer(along, along) - np.eye(2)
-        return Lattice(first.crystal, first.affine @ mirror, first.origin)
+        return PlacedCrystal(first.crystal, first.affine @ mirror, first.origin)
     crystal = pick_crystal(rng, bank) if draw < 0.5 else first.crystal
-    return Lattice(crystal, random_affine(rng, 0.0), rng.uniform(0, size, 2))
+    return PlacedCrystal(crystal, random_affine(rng, 0.0), rng.uniform(0, size, 2))
 
 
 def _displacement(rng: np.random.Generator, size: int) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import RegistrationError
-from napari_stemprior.io import reference_tiff
+from napari_stemprior.io.writers import reference_tiff
 from napari_stemprior.optics import Instrument
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.progress import Progress

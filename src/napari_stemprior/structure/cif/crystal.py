@@ -17,7 +17,7 @@ from napari_stemprior.structure.cif.blocks import Block, number, read_blocks
 from napari_stemprior.structure.cif.formula import contradiction, formula_of
 from napari_stemprior.structure.cif.operators import Symmetry
 from napari_stemprior.structure.cif.rows import Row, read_rows
-from napari_stemprior.structure.cif.sites import Sites, fill_cell
+from napari_stemprior.structure.cif.sites import AtomSites, fill_cell
 from napari_stemprior.structure.cif.symmetry import symmetries
 from napari_stemprior.structure.elements import SYMBOLS
 from napari_stemprior.structure.file_checks import check_cell
@@ -132,9 +132,9 @@ def _cell(block: Block) -> NDArray[np.float64]:
 
 def _decided(
     block: Block, options: list[Symmetry], rows: list[Row], cell: NDArray[np.float64]
-) -> tuple[Sites, list[str]]:
+) -> tuple[AtomSites, list[str]]:
     """Fill the cell; where the name leaves the origin open, the formula of the file decides."""
-    filled: list[tuple[Symmetry, Sites]] = []
+    filled: list[tuple[Symmetry, AtomSites]] = []
     failed: StructureError | None = None
     for symmetry in options:
         try:
@@ -157,7 +157,7 @@ def _decided(
     )
 
 
-def _contents(sites: Sites) -> Mapping[int, float]:
+def _contents(sites: AtomSites) -> Mapping[int, float]:
     counts: Counter[int] = Counter()
     for content in sites.contents:
         for z, part in content:
@@ -179,7 +179,7 @@ def _volume(block: Block, cell: NDArray[np.float64]) -> list[str]:
     return [f"its _cell_volume is {said:g} Å³, but its lengths and angles give {volume:.1f} Å³"]
 
 
-def _atoms(sites: Sites, cell: NDArray[np.float64]) -> Atoms:
+def _atoms(sites: AtomSites, cell: NDArray[np.float64]) -> Atoms:
     kinds = {content: str(kind) for kind, content in enumerate(dict.fromkeys(sites.contents))}
     atoms = Atoms(
         [content[0][0] for content in sites.contents],

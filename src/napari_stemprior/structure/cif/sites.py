@@ -26,7 +26,7 @@ _SPECIAL = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Sites:
+class AtomSites:
     """The sites of one cell.
 
     Parameters
@@ -41,7 +41,7 @@ class Sites:
     contents: tuple[Content, ...]
 
 
-def fill_cell(path: Path, rows: Sequence[Row], symmetry: Symmetry, cell: NDArray[np.float64]) -> Sites:
+def fill_cell(path: Path, rows: Sequence[Row], symmetry: Symmetry, cell: NDArray[np.float64]) -> AtomSites:
     """Apply symmetry operators to every row, and join what shares a site.
 
     Parameters
@@ -104,7 +104,7 @@ def _shared(
     places: NDArray[np.float64],
     owners: NDArray[np.int64],
     cell: NDArray[np.float64],
-) -> Sites:
+) -> AtomSites:
     first, second, _ = near_pairs(places, cell, _ONE_PLACE)
     group = near_groups(len(places), first, second)
     members: dict[int, list[int]] = defaultdict(list)
@@ -128,4 +128,4 @@ def _shared(
         contents.append(
             tuple(sorted(((z, round(p, 6)) for z, p in counts.items()), key=lambda c: (-c[1], c[0])))
         )
-    return Sites(places[kept], tuple(contents))
+    return AtomSites(places[kept], tuple(contents))

@@ -84,7 +84,7 @@ def test_atomap_goes_on_with_a_whole_lattice(tmp_path):
     from atomap.io import load_atom_lattice_from_hdf5
 
     from napari_stemprior.atoms import AtomTable
-    from napari_stemprior.io.formats.rasters import heat_map
+    from napari_stemprior.io.writers.formats.rasters import heat_map
 
     grid = np.stack(np.meshgrid(np.arange(10, 75, 10.0), np.arange(8, 118, 12.0), indexing="ij"), -1)
     true = AtomTable.from_positions(grid.reshape(-1, 2), 0.2, element="Mo")

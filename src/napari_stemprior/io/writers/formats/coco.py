@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.json_values import plain
-from napari_stemprior.io.label_mask import disk_radius
+from napari_stemprior.io.writers.formats.subject import ExportSubject
+from napari_stemprior.io.writers.label_mask import disk_radius
 
 #: COCO's flag of a keypoint that is labelled and visible.
 _VISIBLE = 2

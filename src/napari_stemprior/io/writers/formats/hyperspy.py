@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior import __version__
-from napari_stemprior.io.formats.subject import VACANCY, ExportSubject
 from napari_stemprior.io.json_values import plain
+from napari_stemprior.io.writers.formats.subject import VACANCY, ExportSubject
 
 #: Version of the layout.
 _LAYOUT = "3.3"

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from napari_stemprior import __version__
-from napari_stemprior.io.formats.subject import VACANCY, ExportSubject
+from napari_stemprior.io.writers.formats.subject import VACANCY, ExportSubject
 
 #: Matplotlib colours, one a sublattice in turn; vacancies are black.
 _COLOURS = ("red", "blue", "green", "orange", "purple", "cyan")

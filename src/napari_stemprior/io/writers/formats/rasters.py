@@ -11,8 +11,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import AtomTable
-from napari_stemprior.io.formats.subject import ExportSubject
-from napari_stemprior.io.label_mask import disk_radius, label_mask
+from napari_stemprior.io.writers.formats.subject import ExportSubject
+from napari_stemprior.io.writers.label_mask import disk_radius, label_mask
 
 #: Standard deviation of a peak of the heat map over the radius of a disk of the mask.
 _SIGMA_OVER_RADIUS = 0.5

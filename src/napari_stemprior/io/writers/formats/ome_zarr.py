@@ -21,9 +21,9 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import AtomTable
-from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.json_values import plain
-from napari_stemprior.io.label_mask import disk_radius, label_mask
+from napari_stemprior.io.writers.formats.subject import ExportSubject
+from napari_stemprior.io.writers.label_mask import disk_radius, label_mask
 
 _VERSION = "0.4"
 _CHUNK = 1024

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
-from napari_stemprior.io.length_units import to_angstrom
+from napari_stemprior.io.readers.length_units import to_angstrom
 
 
 @dataclass(frozen=True, eq=False)

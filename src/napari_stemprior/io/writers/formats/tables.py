@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from napari_stemprior.atoms.table import COLUMNS, STATUSES, AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.formats.subject import ExportSubject
 from napari_stemprior.io.json_values import plain, printable
+from napari_stemprior.io.writers.formats.subject import ExportSubject
 
 #: Columns of a CSV or Parquet file, in this order. x runs along the columns of the image, y along its rows.
 FILE_COLUMNS: tuple[str, ...] = (

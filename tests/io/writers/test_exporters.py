@@ -17,7 +17,7 @@ from napari_stemprior.atomic_write import replaced
 from napari_stemprior.atoms import SOURCES, STATUSES, AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io import export_atoms, read_atoms, read_micrograph, write_mask, write_napari_points
-from napari_stemprior.io.exporters import FILE_COLUMNS, label_mask
+from napari_stemprior.io.writers.exporters import FILE_COLUMNS, label_mask
 
 SHAPE = (30, 50)
 

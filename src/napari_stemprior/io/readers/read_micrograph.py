@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from napari_stemprior.errors import MicrographError, StempriorError
-from napari_stemprior.io.length_units import square_pixel_size
 from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
-from napari_stemprior.io.picture_files import read_picture
-from napari_stemprior.io.raw_image import RawImage
-from napari_stemprior.io.signal_files import READERS, read_signals
-from napari_stemprior.io.tiff_files import read_tiff
-from napari_stemprior.io.time_limit import time_limit
+from napari_stemprior.io.readers.length_units import square_pixel_size
+from napari_stemprior.io.readers.picture_files import read_picture
+from napari_stemprior.io.readers.raw_image import RawImage
+from napari_stemprior.io.readers.signal_files import READERS, read_signals
+from napari_stemprior.io.readers.tiff_files import read_tiff
+from napari_stemprior.io.readers.time_limit import time_limit
 
 _FORMATS: dict[str, Callable[[Path], list[RawImage]]] = {
     **dict.fromkeys(READERS, read_signals),

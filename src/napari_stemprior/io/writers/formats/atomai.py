@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemprior.io.formats.subject import ExportSubject
+from napari_stemprior.io.writers.formats.subject import ExportSubject
 
 
 def write_atomai(subject: ExportSubject, path: Path) -> None:

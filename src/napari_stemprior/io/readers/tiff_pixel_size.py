@@ -10,8 +10,8 @@ from typing import Any
 import tifffile
 
 from napari_stemprior.errors import MicrographError
-from napari_stemprior.io.length_units import is_reciprocal, to_angstrom
-from napari_stemprior.io.raw_image import described_pixel_size
+from napari_stemprior.io.readers.length_units import is_reciprocal, to_angstrom
+from napari_stemprior.io.readers.raw_image import described_pixel_size
 
 #: Å/px above which a resolution tag speaks of a print: 300 dpi is 8e5 Å/px.
 _PRINT_RESOLUTION = 100.0

@@ -17,9 +17,9 @@ from formats import write_mrc, write_ser
 from napari_stemprior.commands.main import main
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import read_micrograph, read_micrographs
-from napari_stemprior.io.decoded_size import check_decoded_size
-from napari_stemprior.io.length_units import to_angstrom
-from napari_stemprior.io.time_limit import TookTooLongError, time_limit
+from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.length_units import to_angstrom
+from napari_stemprior.io.readers.time_limit import TookTooLongError, time_limit
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases is not there")
@@ -272,7 +272,7 @@ def test_pixels_beyond_the_memory_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_loop_without_end_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_stemprior.io.time_limit._LEAST", 0.2)
+    monkeypatch.setattr("napari_stemprior.io.readers.time_limit._LEAST", 0.2)
     path = tmp_path / "a"
     path.write_bytes(b"x")
     start = time.monotonic()

@@ -15,8 +15,9 @@ from PIL import Image
 from rsciio import emd, hspy
 
 from napari_stemprior.errors import MicrographError, PixelSizeError, StempriorError
-from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs, signal_files
-from napari_stemprior.io.length_units import square_pixel_size, to_angstrom
+from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs
+from napari_stemprior.io.readers import signal_files
+from napari_stemprior.io.readers.length_units import square_pixel_size, to_angstrom
 
 REAL_DM3 = next((Path(__file__).parents[2] / "sample_data").glob("**/*.dm3"), None)
 
@@ -484,7 +485,7 @@ def test_library_warnings_end_in_the_metadata(tmp_path, image, monkeypatch, capl
     import logging
     import warnings
 
-    from napari_stemprior.io import readers
+    from napari_stemprior.io.readers import read_micrograph as readers
 
     read = readers._FORMATS[".tif"]
 

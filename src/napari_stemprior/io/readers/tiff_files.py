@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_stemprior.errors import MicrographError
-from napari_stemprior.io.decoded_size import check_decoded_size
-from napari_stemprior.io.raw_image import RawImage, described_values, readable
-from napari_stemprior.io.tiff_pixel_size import pixel_size
+from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.raw_image import RawImage, described_values, readable
+from napari_stemprior.io.readers.tiff_pixel_size import pixel_size
 from napari_stemprior.recording.image_check import grey
 
 #: Smallest side of an image; a series below it is a thumbnail or a profile.

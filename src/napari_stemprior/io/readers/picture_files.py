@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from napari_stemprior.io.decoded_size import check_decoded_size
-from napari_stemprior.io.raw_image import RawImage, described_pixel_size
+from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.raw_image import RawImage, described_pixel_size
 from napari_stemprior.recording.image_check import grey
 
 #: Modes whose single channel is the intensity.

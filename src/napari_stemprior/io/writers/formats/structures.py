@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.table import COLUMNS, UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.formats.subject import REJECTED, VACANCY, ExportSubject
 from napari_stemprior.io.json_values import plain
+from napari_stemprior.io.writers.formats.subject import REJECTED, VACANCY, ExportSubject
 
 #: Nominal distance in Å between two layers, about that of van der Waals crystals.
 LAYER_SPACING = 6.5

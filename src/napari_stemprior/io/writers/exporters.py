@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from napari_stemprior.atomic_write import replaced, replaced_folder
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import ExportError
-from napari_stemprior.io.formats.ome_zarr_files import foreign_file
-from napari_stemprior.io.formats.rasters import write_mask_tiff
-from napari_stemprior.io.formats.subject import ExportSubject
-from napari_stemprior.io.formats.tables import FILE_COLUMNS, read_atoms, to_frame
 from napari_stemprior.io.json_values import plain
-from napari_stemprior.io.label_mask import label_mask
+from napari_stemprior.io.writers.formats.ome_zarr_files import foreign_file
+from napari_stemprior.io.writers.formats.rasters import write_mask_tiff
+from napari_stemprior.io.writers.formats.subject import ExportSubject
+from napari_stemprior.io.writers.formats.tables import FILE_COLUMNS, read_atoms, to_frame
+from napari_stemprior.io.writers.label_mask import label_mask
 from napari_stemprior.output_files import check_output
 
 __all__ = [
@@ -53,8 +53,8 @@ class ExportFormat:
     summary : str
         One sentence on what is in it and who reads it.
     writer : str
-        ``module:function`` below ``napari_stemprior.io.formats``, imported when it is used; it takes an
-        `ExportSubject` and a path.
+        ``module:function`` below ``napari_stemprior.io.writers.formats``, imported when it is used; it takes
+        an `ExportSubject` and a path.
     needs : {"", "shape", "image"}
         What of the micrograph it must have.
     is_folder : bool
@@ -84,7 +84,7 @@ class ExportFormat:
         """Write to a path that is free."""
         module, _, function = self.writer.partition(":")
         writer: Callable[[ExportSubject, Path], None] = getattr(
-            import_module(f"napari_stemprior.io.formats.{module}"), function
+            import_module(f"napari_stemprior.io.writers.formats.{module}"), function
         )
         writer(subject, path)
 

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from napari_stemprior.errors import MicrographError
-from napari_stemprior.io.berkeley_emd import read_berkeley
-from napari_stemprior.io.decoded_size import check_decoded_size
-from napari_stemprior.io.hdf5_guard import check_hdf5, is_berkeley_emd, stored_size
-from napari_stemprior.io.header_checks import check_mrc, check_ser
-from napari_stemprior.io.length_units import is_reciprocal, to_angstrom
-from napari_stemprior.io.raw_image import RawImage, readable
+from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.header_checks import check_mrc, check_ser
+from napari_stemprior.io.readers.length_units import is_reciprocal, to_angstrom
+from napari_stemprior.io.readers.raw_image import RawImage, readable
 from napari_stemprior.recording.image_check import complex_image, grey
 
 #: The RosettaSciIO reader of each suffix and the arguments that it needs.
@@ -104,6 +102,10 @@ def _signals(path: Path) -> list[dict[str, Any]]:
     suffix = path.suffix.lower()
     module, options = READERS[suffix]
     if suffix in (".emd", ".hspy"):
+        # HDF5 takes a moment to load, and only these two need it
+        from napari_stemprior.io.readers.berkeley_emd import read_berkeley
+        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd
+
         check_hdf5(path)
         if suffix == ".emd" and is_berkeley_emd(path):
             return read_berkeley(path)
@@ -150,6 +152,8 @@ def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[
     except ValueError:
         # RosettaSciIO cannot read coloured DM images and unchunked HDF5 lazily
         if path.suffix.lower() in (".emd", ".hspy"):
+            from napari_stemprior.io.readers.hdf5_guard import stored_size
+
             check_decoded_size(path, stored_size(path))
         return list(reader(str(path), **{**options, "lazy": False}))
 

@@ -18,8 +18,8 @@ from export_subject import PIXEL_SIZE, SHAPE, YX
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io import FORMATS, export_atoms, find_format, read_micrograph
-from napari_stemprior.io.formats.rasters import heat_map
-from napari_stemprior.io.formats.structures import LAYER_SPACING
+from napari_stemprior.io.writers.formats.rasters import heat_map
+from napari_stemprior.io.writers.formats.structures import LAYER_SPACING
 
 LEFT, RIGHT_TOP = 3, 0  # rows of YX
 MO, S, UNKNOWN, VACANCY = [0, 3], [1], [2], [4]

@@ -1,0 +1,1 @@
+"""Any micrograph file to `Micrograph`: one module a format, and what guards a reader."""

@@ -1,0 +1,1 @@
+"""Atoms, labels and references to the files of other programs."""

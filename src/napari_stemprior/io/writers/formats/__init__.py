@@ -1,0 +1,1 @@
+"""The formats in which atoms leave: one file a family, all listed in `io.writers.exporters`."""
