@@ -27,8 +27,10 @@ from scipy.spatial import cKDTree
 from benchmarks.validation.scans import load
 from benchmarks.validation.validation_set import DOSES, Item, items
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.occupancy import _noise, _patches, _profiles
+from napari_stemprior.inference.column_profiles import mean_profiles, site_patches
+from napari_stemprior.inference.occupancy import _noise
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import drain
 from napari_stemprior.recording import prepare
 from napari_stemprior.structure import StructurePrior, built_in
 
@@ -123,8 +125,10 @@ def _rates(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return (N, P) expected counts around every place without its column and with it."""
     data = canonical.image.numpy().astype(float)
-    pixels, distance = _patches(places, data.shape, canonical.valid)
-    profile, floor = _profiles(data, pixels[~gone], distance[~gone], kind[~gone], int(kind.max()) + 1)
+    pixels, distance = drain(site_patches(places, data.shape, canonical.valid))
+    profile, floor = drain(
+        mean_profiles(data, pixels[~gone], distance[~gone], kind[~gone], int(kind.max()) + 1)
+    )
     model = np.bincount(pixels[~gone].ravel(), profile.ravel(), data.size)
     slope, offset = _noise(data.ravel() - floor - model, model)
     shapes = np.zeros(pixels.shape)

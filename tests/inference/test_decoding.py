@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.canonical import CanonicalImage
-from napari_stemprior.inference.decoding import decode
+from napari_stemprior.inference.decoding import Peaks
+from napari_stemprior.inference.decoding import decode as decoding
 from napari_stemprior.inference.tiles import OVERLAP, TILE, Answer, tile_starts
+from napari_stemprior.progress import drain
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.training.examples import targets
+
+
+def decode(*arguments: object, **options: object) -> Peaks:
+    return drain(decoding(*arguments, **options))
 
 
 def registered(yx: np.ndarray, layer: np.ndarray | None = None) -> LatticeSites:

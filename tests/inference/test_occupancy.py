@@ -5,10 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_stemprior.inference.occupancy import occupancy
+from napari_stemprior.inference.occupancy import occupancy as compared
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import drain
 
 SIGMA = 0.45 / CANONICAL_PIXEL_SIZE
+
+
+def occupancy(*arguments: object, **options: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return drain(compared(*arguments, **options))
 
 
 def crystal(size: int = 160, spacing: float = 2.2) -> tuple[np.ndarray, np.ndarray]:

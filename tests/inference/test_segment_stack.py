@@ -148,7 +148,7 @@ def test_another_trust_decodes_only(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("this is known already")
 
-    for name in ("fit_lattice", "follow_lattice", "predict", "prepare"):
+    for name in ("fit_lattice", "follow_lattice", "predict_each", "prepare"):
         monkeypatch.setattr(segmenting, name, never)
     segmenter.set_image(image.copy(), PIXEL)
     pd.testing.assert_frame_equal(segmenter.segment(stack, trust=0.5).rows, half.rows)

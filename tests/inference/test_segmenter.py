@@ -20,6 +20,7 @@ from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.segmenter import _labels
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -140,6 +141,32 @@ def test_it_can_be_cancelled_and_used_again(
     np.testing.assert_allclose(segmenter.segment(prior).yx, table.yx)
 
 
+def test_progress_reaches_every_stage(segmenter: Segmenter, prior: StructurePrior) -> None:
+    segmenter.segment(None)
+    stages = {progress.stage for progress in segmenter.steps(prior)}
+    assert {"fitting the lattice", "asking the sites", "finding the columns"} <= stages
+
+
+def test_the_image_is_seen_once_for_both_answers(
+    segmenter: Segmenter, prior: StructurePrior, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Segmenter(device="cpu")
+    fresh.set_image(image, PIXEL)
+    seen = []
+    features = StructurePromptedNet.image_features
+
+    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+        seen.append(1)
+        return features(*arguments)
+
+    monkeypatch.setattr(StructurePromptedNet, "image_features", counted)
+    both, alone = fresh.segment(prior), fresh.segment(None)
+    starts = [tiling.tile_starts(n) for n in fresh._canonical.shape]
+    assert len(seen) == len(starts[0]) * len(starts[1])
+    np.testing.assert_allclose(alone.yx, segmenter.segment(None).yx, atol=1e-3)
+    np.testing.assert_allclose(both.yx, segmenter.segment(prior).yx, atol=1e-3)
+
+
 def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = segmenter.segment(None)
     image = segmenter._canonical.image
@@ -152,6 +179,29 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
     tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
     assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
     assert len(whole) > 100
+
+
+def test_batches_that_do_not_fit_become_smaller(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = segmenter._canonical.image
+    monkeypatch.setattr(tiling, "TILE", 64)
+    monkeypatch.setattr(tiling, "OVERLAP", 16)
+    asked = (segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
+    single = drain(tiling.predict(*asked))
+    sizes, ask = [], tiling._ask
+
+    def small(network: StructurePromptedNet, tiles: torch.Tensor, *rest: object) -> object:
+        sizes.append(len(tiles))
+        if len(tiles) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return ask(network, tiles, *rest)
+
+    monkeypatch.setattr(tiling, "_ON_CPU", 8)
+    monkeypatch.setattr(tiling, "_ask", small)
+    batched = drain(tiling.predict(*asked))
+    assert sizes[:3] == [8, 4, 2]
+    torch.testing.assert_close(batched.probability, single.probability, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +247,7 @@ def test_bad_requests_are_refused(prior: StructurePrior, segmenter: Segmenter) -
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "GPU"),
     ],
 )
-@pytest.mark.parametrize("place", ["predict", "decode", "refine"])
+@pytest.mark.parametrize("place", ["predict_each", "decode", "refine"])
 def test_a_lack_of_memory_is_told(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, failure: Exception, said: str, place: str
 ) -> None:
@@ -205,7 +255,7 @@ def test_a_lack_of_memory_is_told(
         raise failure
 
     monkeypatch.setattr(segmenter_module, place, fail)
-    monkeypatch.setattr(segmenter, "_alone", None if place == "predict" else segmenter._alone)
+    monkeypatch.setattr(segmenter, "_alone", None if place == "predict_each" else segmenter._alone)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from napari_stemprior.errors import ModelError
 from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
-from napari_stemprior.network.fusion import nearest_sites, site_offsets
+from napari_stemprior.network.fusion import nearest_sites
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 
@@ -82,18 +82,48 @@ def test_gain_and_offset_do_not_matter(network: StructurePromptedNet, image: tor
         )
 
 
-def test_nearest_sites_are_the_nearest() -> None:
+@pytest.mark.parametrize(("count", "spread"), [(40, 1.0), (400, 1.0), (400, 0.2)])
+def test_nearest_sites_are_the_nearest(count: int, spread: float) -> None:
+    """Also of more sites than a group of blocks has candidates, and where too many of them crowd."""
     generator = torch.Generator().manual_seed(2)
-    sites = torch.rand(1, 40, 2, generator=generator) * SIDE
-    mask = torch.ones(1, 40, dtype=torch.bool)
+    sites = torch.rand(1, count, 2, generator=generator) * SIDE * spread
+    mask = torch.ones(1, count, dtype=torch.bool)
     mask[0, :5] = False
     nearest, valid = nearest_sites(sites, mask, (SIDE, SIDE), 3)
     assert bool(valid.all())
     assert int(nearest.min()) >= 5
-    distance = site_offsets(sites, nearest, 4).norm(dim=-1)
     centre = torch.stack(torch.meshgrid(*[torch.arange(16) * 4 + 1.5] * 2, indexing="ij"), -1).reshape(-1, 2)
     expected = (torch.cdist(centre, sites[0, 5:]) * 0.2).sort(dim=1).values[:, :3]
-    assert_close(distance[0].permute(1, 2, 0).reshape(-1, 3), expected, atol=1e-3, rtol=1e-3)
+    found = sites[0, nearest[0].permute(1, 2, 0).reshape(-1, 3)]
+    assert_close((found - centre[:, None]).norm(dim=-1) * 0.2, expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_prediction_is_the_network_itself(
+    network: StructurePromptedNet, image: torch.Tensor, absent: bool
+) -> None:
+    """The form that predicts leaves out what nothing depends on; training does not."""
+    asked = StructurePrompt.absent() if absent else prompt()
+    with torch.inference_mode():
+        answers = network(image, asked), network.folded()(image, asked)
+    network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    trained = network(image, asked)
+    network.eval()
+    for answer in answers:
+        assert_close(answer.heat, trained.heat, atol=1e-5, rtol=1e-5)
+        assert_close(answer.offset, trained.offset, atol=1e-5, rtol=1e-5)
+        assert_close(answer.features, trained.features, atol=1e-5, rtol=1e-5)
+
+
+def test_the_image_is_seen_before_the_structure(network: StructurePromptedNet, image: torch.Tensor) -> None:
+    assert network.sees_image_first
+    with torch.inference_mode():
+        seen = network.image_features(image, prompt())
+        assert torch.equal(seen, network.image_features(image, StructurePrompt.absent()))
+        assert torch.equal(network.fused(seen, prompt()).heat, network(image, prompt()).heat)
 
 
 def test_weights_survive_the_disk(network: StructurePromptedNet, image: torch.Tensor, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def calibrate(
         known = example.columns[0][example.column_token[0] > -2].numpy().astype(float)
         crystalline = bool((example.column_token >= 0).any())
         (sites, kind), heat = _sites(example), aided.probability.numpy()
-        answers = site_answers(image.numpy(), sites, kind, heat)
+        answers = drain(site_answers(image.numpy(), sites, kind, heat))
         for hidden in (False, True):
             alone.add(found_peaks(unaided, claims, claims, hidden), known)
             if crystalline:  # registration refuses a lattice that is nowhere

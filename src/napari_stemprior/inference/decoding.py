@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +17,21 @@ from napari_stemprior.inference.calibration import (
     log_odds,
     reference_heights,
 )
+from napari_stemprior.inference.maxima import is_peak, maxima
 from napari_stemprior.inference.occupancy import occupancy
 from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.vacancy_prior import occupied_odds
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import Progress
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+#: What the progress says.
+STAGE = "finding the columns"
 #: A column is one from this probability on; below it, it is not reported at all.
 THRESHOLD = 0.5
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height. Of 0.9,
@@ -38,8 +43,6 @@ _SURE = 0.97
 _SLOPE = 1.2
 #: Standard errors by which the mean height of a kind of columns must exceed nothing to be a trace of them.
 _SEEN = 3.0
-#: Peaks lower than this are not looked at.
-_FLOOR = 0.1
 #: Two columns of one layer are never closer than this (Å), whatever the prior says.
 MIN_DISTANCE = 0.55
 #: A hidden peak this near (Å) to one of the entrance layer is the same column: half of `MERGE_DISTANCE`, at
@@ -144,8 +147,8 @@ def decode(
     image: NDArray[np.floating] | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> Peaks:
-    """Find the columns.
+) -> Generator[Progress, None, Peaks]:
+    """Find the columns, step by step.
 
     Parameters
     ----------
@@ -171,6 +174,7 @@ def decode(
     row_noise : bool
         The recording had row offsets, see `occupancy`.
     """
+    yield Progress(0, 1, STAGE)
     calibration = calibration or Calibration()
     # the prior knows how close columns come; half of that leaves room for defects
     spacing = max(MIN_DISTANCE, 0.5 * closest)
@@ -180,9 +184,10 @@ def decode(
         kind = np.zeros(len(sites), np.int64)
     answers = None
     if image is not None and sites is not None and kind is not None:
-        answers = site_answers(image, sites, kind, probability, valid, row_noise)
+        answers = yield from site_answers(image, sites, kind, probability, valid, row_noise)
     parts = []
     for hidden in (False, True):
+        yield Progress(0, 1, STAGE)
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
@@ -197,6 +202,7 @@ def decode(
         yx, surety = table.yx[sure], confidence[sure]
         keep = non_maximum_suppression(yx, surety, spacing / CANONICAL_PIXEL_SIZE)
         parts.append((yx[keep], surety[keep]))
+    yield Progress(0, 1, STAGE)
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
@@ -224,8 +230,8 @@ def site_answers(
     probability: Floats,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> SiteAnswers:
-    """Ask the image whether the registered sites are occupied.
+) -> Generator[Progress, None, SiteAnswers]:
+    """Ask the image whether the registered sites are occupied, step by step.
 
     Parameters
     ----------
@@ -247,7 +253,7 @@ def site_answers(
     for hidden in (False, True):
         mine = np.flatnonzero(inside & (sites.is_hidden == hidden))
         heat = probability[int(hidden)]
-        peaks = np.argwhere(_is_peak(heat)).astype(float)
+        peaks = np.argwhere(is_peak(heat)).astype(float)
         if len(mine) and len(peaks):
             distance, found = cKDTree(peaks).query(places[mine])
             near = np.asarray(distance) * CANONICAL_PIXEL_SIZE < SITE_DISTANCE
@@ -256,7 +262,9 @@ def site_answers(
     llr, odds = np.zeros(len(places)), np.full(len(places), np.inf)
     unseen = np.zeros(len(places), bool)
     kinds = kind[inside]
-    _, llr[inside], spread = occupancy(image, places[inside], kinds, sites.column[inside], valid, row_noise)
+    _, llr[inside], spread = yield from occupancy(
+        image, places[inside], kinds, sites.column[inside], valid, row_noise
+    )
     angstrom = sites.yx[inside] * CANONICAL_PIXEL_SIZE
     odds[inside] = occupied_odds(_SLOPE * llr[inside], kinds, angstrom)
     _, number, count = np.unique(kinds, return_inverse=True, return_counts=True)
@@ -293,7 +301,7 @@ def found_peaks(
         Of the sites.
     """
     heat = probability[int(hidden)]
-    yx, height = _maxima(heat, answer)
+    yx, height = maxima(heat, answer)
     features = np.zeros((len(yx), 5))
     features[:, 0] = log_odds(height)
     unknown = PeakTable(yx, height, features, np.zeros(len(yx), bool), np.full(len(yx), np.inf))
@@ -366,28 +374,3 @@ def _nearest_site(yx: Floats, places: Floats) -> tuple[NDArray[np.bool_], Intege
 
 def _pixels(yx: Floats, shape: tuple[int, ...]) -> Integers:
     return np.clip(np.round(yx).astype(np.int64), 0, np.array(shape) - 1)
-
-
-def _is_peak(heat: Floats) -> NDArray[np.bool_]:
-    """Tell which pixels are the highest around and high enough to be looked at."""
-    return np.asarray((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR))
-
-
-def _maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
-    """Return places and heights of the maxima of one map, refined by the offsets."""
-    peak = _is_peak(probability)
-    pixel = np.argwhere(peak)
-    height = probability[peak].astype(float)
-    if not len(pixel):
-        return np.zeros((0, 2)), np.zeros(0)
-    offset = answer.offset.numpy()
-    total = np.zeros(len(pixel))
-    yx = np.zeros((len(pixel), 2))
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):  # neighbours of the maximum point at the same column: average them
-            y = np.clip(pixel[:, 0] + dy, 0, probability.shape[0] - 1)
-            x = np.clip(pixel[:, 1] + dx, 0, probability.shape[1] - 1)
-            weight = probability[y, x] ** 2
-            yx += weight[:, None] * (np.stack([y, x], 1) + np.clip(offset[:, y, x].T, -2.5, 2.5))
-            total += weight
-    return yx / total[:, None], height

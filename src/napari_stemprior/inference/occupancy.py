@@ -9,27 +9,27 @@ Trans. R. Soc. A 231 (1933) 289).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
+from napari_stemprior.inference.column_profiles import BLOCK, HERE, WIDTHS, mean_profiles, site_patches
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording.inpainting import inpaint
+from napari_stemprior.recording.smoothing import gaussian_smoothed
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: Å: widths of the Gaussians that a column's profile is made of.
-_WIDTHS = (0.32, 0.55, 0.95)
-#: Å around a column to which its profile reaches.
-_REACH = 1.6
 #: How many equals around a site say what is usual there.
 _AROUND = 40
 #: Å over which the brightness of a film varies at least.
@@ -53,8 +53,6 @@ _CHI_SQUARE_MEDIAN = 0.4549
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
 _ROW_PIECES, _ROW_PIECE = 8, 12
-#: More kinds than this share too few sites for a profile of three widths each.
-_MANY_KINDS = 12
 
 
 def occupancy(
@@ -64,8 +62,8 @@ def occupancy(
     column: Integers | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
-) -> tuple[Floats, Floats, Floats]:
-    """Compare every site with its equals.
+) -> Generator[Progress, None, tuple[Floats, Floats, Floats]]:
+    """Compare every site with its equals, step by step.
 
     Parameters
     ----------
@@ -100,32 +98,49 @@ def occupancy(
         return share, llr, spreads
     filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
     data = np.asarray(filled, np.float64)
-    pixels, distance2 = _patches(yx, data.shape, valid)
-    profile, floor = _profiles(data, pixels, distance2, index, len(kinds))
+    yield HERE
+    pixels, distance2 = yield from site_patches(yx, data.shape, valid)
+    yield HERE
+    profile, floor = yield from mean_profiles(data, pixels, distance2, index, len(kinds))
+    del distance2
+    yield HERE
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     above = data.ravel() - floor
     slope, offset = _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
+    yield HERE
     heights = _Heights(pixels, profile, 1.0 / variance)
+    del model, variance
+    yield HERE
     share, drawn = heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
+        yield HERE
         columns = np.bincount(
             pixels.ravel(), (np.clip(drawn, 0, _BRIGHTEST)[:, None] * profile).ravel(), data.size
         )
         left = (above - columns).reshape(data.shape)
-        film = gaussian_filter(left, _FILM / CANONICAL_PIXEL_SIZE)
+        yield HERE
+        film = gaussian_smoothed(left, _FILM / CANONICAL_PIXEL_SIZE).astype(np.float64)
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
         film = np.maximum(film, np.quantile(film, _HOLES))
         if row_noise:
             film = film + _row_offsets(left - film)
+        yield HERE
         share, drawn = heights.fit(above - film.ravel())
-    asked = _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    del heights
+    yield HERE
+    asked = yield from _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    yield HERE
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
     left = (above - film.ravel() - columns).reshape(data.shape)
-    excess = _excess(left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid)
+    yield HERE
+    excess = yield from _excess(
+        left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid
+    )
     for number in range(len(kinds)):
+        yield HERE
         mine = np.flatnonzero(index == number)
         if len(mine) < MIN_EQUALS or not profile[mine].any():
             continue
@@ -150,7 +165,9 @@ def occupancy(
     return share, llr, spreads
 
 
-def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None) -> float:
+def _excess(
+    left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None
+) -> Generator[Progress, None, float]:
     """Return by how much what is left over the width of a column exceeds the noise of independent pixels.
 
     Row offsets, afterglow and resampling make neighbouring pixels alike; at many counts the profiles are not
@@ -166,13 +183,16 @@ def _excess(left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_]
         Sites.
     valid : (H, W) array of bool, optional
     """
-    width = _WIDTHS[0] / CANONICAL_PIXEL_SIZE
-    found = gaussian_filter(left, width) ** 2
-    expected = gaussian_filter(variance, width / np.sqrt(2)) / (4 * np.pi * width**2)
+    width = WIDTHS[0] / CANONICAL_PIXEL_SIZE
+    found = gaussian_smoothed(left, width) ** 2
+    expected = gaussian_smoothed(variance, float(width / np.sqrt(2))) / (4 * np.pi * width**2)
+    yield HERE
     site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
     ground = np.ones(left.shape, bool)
     ground[site[:, 0], site[:, 1]] = False
+    yield HERE
     distance = distance_transform_edt(ground)
+    yield HERE
     counts = ground if valid is None else valid
     away = counts & (distance >= np.median(distance[counts])) & (expected > 0)
     if not away.any():
@@ -206,7 +226,7 @@ class _Test:
 
 def _tested(
     above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
-) -> _Test:
+) -> Generator[Progress, None, _Test]:
     """Weigh the pixels of every site as the test of a usual column against none does.
 
     Variance that grows linearly with the signal is that of counts after a gain, so the log-likelihood ratio
@@ -228,40 +248,26 @@ def _tested(
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
     ground = offset / gain
-    own = drawn[:, None] * profile
-    total = np.bincount(pixels.ravel(), own.ravel(), above.size)
-    others = np.maximum(total[pixels] - own, 0.0)
+    total = np.bincount(pixels.ravel(), (drawn[:, None] * profile).ravel(), above.size)
     least = 1e-3 * peak
-    without = np.maximum(others + ground, least) / gain
-    with_it = without + profile / gain
-    weight = np.log(with_it / without)
-    counts = (above[pixels] + ground) / gain
-    value = (counts * weight).sum(1)
-    low, high = (without * weight).sum(1), (with_it * weight).sum(1)
-    apart = np.maximum(high - low, 1e-30)
-    return _Test(
-        (value - low) / apart,
-        (with_it * weight**2).sum(1) / apart**2,
-        (with_it * weight**2).sum(1) / apart,
-        ((profile / gain).sum(1) - low) / apart,
-    )
-
-
-def _patches(yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> tuple[Integers, Floats]:
-    """Return flat pixels (N, P) around each site and squared distances in Å; infinite where none counts."""
-    radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
-    step = np.arange(-radius, radius + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
-    window = window[(window**2).sum(1) <= radius**2]
-    pixels = np.floor(yx + 0.5).astype(np.int64)[:, None] + window
-    size = np.array(shape)
-    inside = ((pixels >= 0) & (pixels < size)).all(-1)
-    distance2 = ((pixels - yx[:, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
-    clipped = np.clip(pixels, 0, size - 1)
-    flat = clipped[..., 0] * shape[1] + clipped[..., 1]
-    if valid is not None:
-        inside &= valid.ravel()[flat]
-    return flat, np.where(inside, distance2, np.inf)
+    parts = []
+    for first in range(0, len(pixels), BLOCK):
+        yield HERE
+        here = slice(first, first + BLOCK)
+        mine, own = pixels[here], profile[here]
+        others = np.maximum(total[mine] - drawn[here, None] * own, 0.0)
+        without = np.maximum(others + ground, least) / gain
+        with_it = without + own / gain
+        weight = np.log(with_it / without)
+        counts = (above[mine] + ground) / gain
+        value = (counts * weight).sum(1)
+        low, high = (without * weight).sum(1), (with_it * weight).sum(1)
+        apart = np.maximum(high - low, 1e-30)
+        information = (with_it * weight**2).sum(1) / apart
+        parts.append(
+            ((value - low) / apart, information / apart, information, ((own / gain).sum(1) - low) / apart)
+        )
+    return _Test(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _row_offsets(left: Floats) -> Floats:
@@ -279,27 +285,6 @@ def _row_offsets(left: Floats) -> Floats:
     chance = float(pieces.var(axis=1, ddof=1).mean()) / _ROW_PIECES
     total = float((mean**2).mean())
     return np.asarray(mean * max(0.0, 1 - chance / max(total, 1e-30)))
-
-
-def _profiles(
-    data: Floats, pixels: Integers, distance2: Floats, index: Integers, kinds: int
-) -> tuple[Floats, float]:
-    """Learn the mean profile of each kind; return it at the patches (N, P), and the level between columns."""
-    widths = _WIDTHS if kinds <= _MANY_KINDS else _WIDTHS[1:2]
-    bells = [np.exp(-distance2 / (2 * w**2)) for w in widths]
-    basis = np.empty((kinds * len(widths) + 1, data.size), np.float32)
-    basis[-1] = 1.0
-    for number in range(kinds):
-        mine = index == number
-        for place, bell in enumerate(bells):
-            drawn = np.bincount(pixels[mine].ravel(), bell[mine].ravel(), data.size)
-            basis[number * len(widths) + place] = drawn
-    normal = (basis @ basis.T).astype(np.float64)
-    normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
-    weights = np.linalg.solve(normal, (basis @ data.ravel().astype(np.float32)).astype(np.float64))
-    parts = weights[:-1].reshape(kinds, len(widths))
-    profile = sum(parts[index, place][:, None] * bell for place, bell in enumerate(bells))
-    return np.maximum(np.asarray(profile), 0.0), float(weights[-1])
 
 
 def _noise(residual: Floats, model: Floats) -> tuple[float, float]:

@@ -3,20 +3,27 @@
 The network says where a column lies and how well it knows (its variance); the fit starts there and takes that
 as prior knowledge. Where there are few counts the network's answer stays, where there are many the fit
 decides. All columns are fitted together: each sees the micrograph less its neighbours.
+
+All columns see the same window of pixels around the pixel that they are on, so every sum over pixels that a
+Gauss-Newton step needs is a product of one matrix with polynomials of the window, see `column_patches`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
+
+from napari_stemprior.inference.column_patches import ColumnPatches, Sums
+from napari_stemprior.progress import Progress
 
 Floats = NDArray[np.float64]
 
-#: Å: how far around a column its pixels count, and how far its Gaussian is drawn.
-_REACH, _DRAWN = 1.1, 1.7
 #: Å: width of a column to begin with, and the range in which it is fitted.
 _WIDTH, _NARROWEST, _WIDEST = 0.45, 0.25, 0.8
 #: Å: no column moves further than this from where the network saw it.
@@ -24,6 +31,8 @@ _LARGEST_MOVE = 0.35
 _ROUNDS = 8
 #: A fitted column this much (Å) beside the next one cannot be told from it: its position is the network's.
 _TOGETHER = 0.55
+#: What the progress says.
+STAGE = "refining the positions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +58,13 @@ class Refined:
 
 
 def refine(
-    image: NDArray[np.float32],
+    image: NDArray[np.floating],
     pixel_size: float,
     yx: Floats,
     sigma: Floats,
     valid: NDArray[np.bool_] | None = None,
-) -> Refined:
+    device: torch.device | str = "cpu",
+) -> Generator[Progress, None, Refined]:
     """Fit a Gaussian to every column.
 
     Weighted Gauss-Newton steps on height, position and local background, one common width. The weights come
@@ -72,113 +82,112 @@ def refine(
         How well that is known along one axis, pixels.
     valid : (H, W) array of bool, optional
         Pixels that count; all without it.
+    device : torch.device or str
+        Where the sums over pixels are made.
     """
     n = len(yx)
     if n == 0:
         return Refined(yx.copy(), sigma.copy(), np.zeros(0), _WIDTH)
-    patches = _Patches(np.asarray(image, np.float64), pixel_size, yx, valid)
-    start, place = yx, yx.copy()
-    amplitude, background = patches.first_guess()
+    patches = ColumnPatches(image, pixel_size, yx, valid, torch.device(device))
+    start = patches.local(yx)
+    place = start.clone()
+    amplitude, background = yield from patches.first_guess(STAGE)
     width = _WIDTH / pixel_size
-    known = 1.0 / np.maximum(sigma, 1e-3) ** 2
+    told = start.new_tensor(sigma)
+    known = 1.0 / told.clamp(min=1e-3) ** 2
     limit = _LARGEST_MOVE / pixel_size
-    covariance = np.zeros((n, 2, 2))
-    lonely = np.ones(n, bool)
+    lonely = torch.ones(n, dtype=torch.bool, device=start.device)
     if n > 1:
-        lonely = np.asarray(cKDTree(yx).query(yx, k=2)[0])[:, 1] * pixel_size > _TOGETHER
+        apart = np.asarray(cKDTree(yx).query(yx, k=2)[0])[:, 1] * pixel_size > _TOGETHER
+        lonely = torch.from_numpy(apart).to(start.device)
     for number in range(_ROUNDS):
-        delta = patches.pixels - place[:, None]
-        bell = np.exp(-(delta**2).sum(-1) / (2 * width**2)) * patches.near
-        own = amplitude[:, None] * bell
-        total = patches.drawn(place, amplitude, width)
-        residual = patches.values - total - background[:, None]
-        weight = patches.near / _variance(total + background[:, None], residual, patches.near)
-        slope = own[..., None] * delta / width**2
-        jacobian = np.concatenate([bell[..., None], slope, patches.near[..., None]], axis=-1)
-        normal = np.einsum("npi,np,npj->nij", jacobian, weight, jacobian)
-        force = np.einsum("npi,np,np->ni", jacobian, weight, residual)
-        normal[:, [1, 2], [1, 2]] += known[:, None]
-        force[:, 1:3] += known[:, None] * (start - place)
-        # relative, for the four have units of their own
-        normal[:, range(4), range(4)] *= 1 + 1e-6
+        sums = yield from patches.sums(place, amplitude, background, width, Progress(number, _ROUNDS, STAGE))
+        step, normal = _step(sums, place, amplitude, width, known, start)
         # the common width couples all columns: eliminate each column's own four (Schur complement)
-        spread = own * (delta**2).sum(-1) / width**3
-        coupling = np.einsum("npi,np,np->ni", jacobian, weight, spread)
-        both = np.linalg.solve(normal, np.stack([force, coupling], axis=-1))
-        curvature = (spread**2 * weight).sum() - (coupling * both[..., 1]).sum()
-        pull = (spread * weight * residual).sum() - (coupling * both[..., 0]).sum()
+        curvature, pull = step.curvature, step.pull
         widen = pull / curvature if number >= 1 and curvature > 0 else 0.0
         widen = float(np.clip(widen, -0.2 * width, 0.2 * width))
-        step = both[..., 0] - widen * both[..., 1]
-        amplitude = np.maximum(amplitude + step[:, 0], 0.0)
-        background = background + step[:, 3]
+        change = step.own - widen * step.per_width
+        amplitude = (amplitude + change[:, 0]).clamp(min=0.0)
+        background = background + change[:, 3]
         width = float(np.clip(width + widen, _NARROWEST / pixel_size, _WIDEST / pixel_size))
         if number >= 2:  # heights, backgrounds and width first: positions mean nothing before
-            moved = place + np.clip(0.9 * step[:, 1:3], -0.5 * limit, 0.5 * limit)
-            place = start + np.clip(moved - start, -limit, limit)
-            place[~lonely] = start[~lonely]
-        covariance = np.linalg.inv(normal)[:, 1:3, 1:3]
-    error = np.sqrt(np.trace(covariance, axis1=1, axis2=2) / 2)
-    error[~lonely] = sigma[~lonely]
-    return Refined(place, error, amplitude, width * pixel_size)
+            moved = place + (0.9 * change[:, 1:3]).clamp(-0.5 * limit, 0.5 * limit)
+            place = start + (moved - start).clamp(-limit, limit)
+            place = torch.where(lonely[:, None], place, start)
+    covariance = torch.linalg.inv(normal)
+    error = ((covariance[:, 1, 1] + covariance[:, 2, 2]) / 2).sqrt()
+    error = torch.where(lonely, error, told)
+    # columns that did not move are where they were to the last digit
+    stayed = (place == start).all(1).cpu().numpy()
+    fitted = np.where(stayed[:, None], yx, patches.to_image(place))
+    return Refined(fitted, _float64(error), _float64(amplitude) * patches.unit, width * pixel_size)
 
 
-class _Patches:
-    """The pixels around every column: a wide patch to draw it, a narrow one within to fit it."""
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """One Gauss-Newton step of all columns, the common width still open.
 
-    def __init__(
-        self, image: Floats, pixel_size: float, yx: Floats, valid: NDArray[np.bool_] | None = None
-    ) -> None:
-        radius = max(2, int(np.ceil(_DRAWN / pixel_size)))
-        step = np.arange(-radius, radius + 1)
-        window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
-        distance = np.hypot(*window.T) * pixel_size
-        order = np.argsort(distance, kind="stable")  # the narrow patch is the head of the wide one
-        window, distance = window[order], distance[order]
-        window = window[distance <= max(_DRAWN, 2.0 * pixel_size)]
-        count = int((distance <= max(_REACH, 1.5 * pixel_size)).sum())
-        shape = np.array(image.shape)
-        # floor, since round() would take both 1.5 and 2.5 to 2
-        centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, shape - 1)
-        pixels = centre[:, None] + window
-        inside = ((pixels >= 0) & (pixels < shape)).all(-1)
-        clipped = np.clip(pixels, 0, shape - 1)
-        flat = clipped[..., 0] * image.shape[1] + clipped[..., 1]
-        if valid is not None:
-            inside &= valid.ravel()[flat]
-        self._wide, self._wide_inside = pixels, inside
-        self._flat, self._size = flat, image.size
-        self._count = count
-        self.pixels = pixels[:, :count].astype(float)
-        self.near = inside[:, :count].astype(float)
-        self.values = image.ravel()[flat[:, :count]]
+    Parameters
+    ----------
+    own : Tensor (N, 4)
+        Of height, y, x and background if the width stays.
+    per_width : Tensor (N, 4)
+        What is taken off it for each pixel that the width grows.
+    curvature, pull : float
+        Of the width, once every column follows it; their ratio is its step.
+    """
 
-    def first_guess(self) -> tuple[Floats, Floats]:
-        """Return height above, and level of, the surroundings of each column."""
-        low = np.nanpercentile(np.where(self.near > 0, self.values, np.nan), 20, axis=1)
-        core = self.near[:, :9]
-        core_mean = (self.values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
-        return np.maximum(core_mean - low, 0.0), low
-
-    def drawn(self, place: Floats, amplitude: Floats, width: float) -> Floats:
-        """Add up all columns; return (N, P) values at the pixels that are fitted."""
-        distance2 = ((self._wide - place[:, None]) ** 2).sum(-1)
-        bells = amplitude[:, None] * np.exp(-distance2 / (2 * width**2)) * self._wide_inside
-        sums = np.bincount(self._flat.ravel(), bells.ravel(), self._size)
-        return np.asarray(sums[self._flat[:, : self._count]])
+    own: Tensor
+    per_width: Tensor
+    curvature: float
+    pull: float
 
 
-def _variance(signal: Floats, residual: Floats, near: Floats) -> Floats:
-    """Estimate the noise of each pixel: linear in the signal, from the residuals in classes of signal."""
-    level, error2 = signal[near > 0], residual[near > 0] ** 2
-    edges = np.quantile(level, np.linspace(0, 1, 9))
-    index = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
-    count = np.maximum(np.bincount(index, minlength=8), 1)
-    x = np.bincount(index, level, 8) / count
-    y = np.bincount(index, error2, 8) / count
-    mean = max(float(error2.mean()), 1e-30)
-    if np.ptp(x) <= 0:
-        return np.full_like(signal, mean)
-    slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
-    offset = float(y.mean() - slope * x.mean())
-    return np.asarray(np.maximum(offset + slope * signal, 0.1 * mean))
+def _step(
+    sums: Sums, place: Tensor, amplitude: Tensor, width: float, known: Tensor, start: Tensor
+) -> tuple[_Step, Tensor]:
+    """Solve for each column's own four; return the (N, 4, 4) normal matrices, too.
+
+    Parameters
+    ----------
+    sums : Sums
+    place, start : Tensor (N, 2)
+        Local pixels, now and at first.
+    amplitude : Tensor (N,)
+    width : float
+        Pixels.
+    known : Tensor (N,)
+        Inverse variance of `start` along one axis, pixels⁻².
+    """
+    n = len(place)
+    # height, y, x, and width as combinations of the bell times (1, u, v, u² + v²)
+    turn = place.new_zeros(n, 4, 4)
+    turn[:, 0, 0] = 1.0
+    slope = amplitude / width**2
+    turn[:, 1, 0], turn[:, 1, 1] = -slope * place[:, 0], slope
+    turn[:, 2, 0], turn[:, 2, 2] = -slope * place[:, 1], slope
+    turn[:, 3, 0] = slope / width * (place**2).sum(1)
+    turn[:, 3, 1:3] = -2 * (slope / width)[:, None] * place
+    turn[:, 3, 3] = slope / width
+    bells = turn @ sums.bells @ turn.transpose(1, 2)
+    with_floor = (turn @ sums.with_floor[..., None])[..., 0]
+    residual = (turn @ sums.residual[..., None])[..., 0]
+    normal = place.new_zeros(n, 4, 4)
+    normal[:, :3, :3] = bells[:, :3, :3]
+    normal[:, 3, :3] = normal[:, :3, 3] = with_floor[:, :3]
+    normal[:, 3, 3] = sums.floor
+    force = torch.cat([residual[:, :3], sums.floor_residual[:, None]], dim=1)
+    coupling = torch.cat([bells[:, 3, :3], with_floor[:, 3:]], dim=1)
+    normal[:, [1, 2], [1, 2]] += known[:, None]
+    force[:, 1:3] += known[:, None] * (start - place)
+    # relative, for the four have units of their own
+    normal[:, range(4), range(4)] *= 1 + 1e-6
+    both = torch.linalg.solve(normal, torch.stack([force, coupling], dim=-1))
+    curvature = bells[:, 3, 3].sum() - (coupling * both[..., 1]).sum()
+    pull = residual[:, 3].sum() - (coupling * both[..., 0]).sum()
+    return _Step(both[..., 0], both[..., 1], float(curvature), float(pull)), normal
+
+
+def _float64(values: Tensor) -> Floats:
+    return values.cpu().numpy().astype(np.float64)

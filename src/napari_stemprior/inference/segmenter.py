@@ -27,7 +27,7 @@ from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
 from napari_stemprior.inference.refinement import refine
-from napari_stemprior.inference.tiles import Answer, predict
+from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
@@ -190,23 +190,36 @@ class Segmenter:
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
-        if self._alone is None:
-            self._alone = yield from self._predict(StructurePrompt.absent(), "predicting without the prior")
         self.fit = None
         if prior is not None:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
+        prompts: dict[str, StructurePrompt] = {}
+        if self._alone is None:
+            prompts["alone"] = StructurePrompt.absent()
+        told = self.fit if prior is not None and trust > 0 else None
+        if prior is not None and told is not None:
+            prompt = placed_prompt(prior, told.registered, self._canonical)
+            if self._prompted is None or self._prompted[0] is not told:
+                prompts["prompted"] = prompt
+        if prompts:
+            stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
+            answers = yield from predict_each(
+                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+            )
+            found = dict(zip(prompts, answers, strict=True))
+            self._alone = found.get("alone", self._alone)
+            if told is not None and "prompted" in found:
+                self._prompted = told, found["prompted"]
+        assert self._alone is not None
         answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
-        if prior is not None and self.fit is not None and trust > 0:
-            sites = self.fit.registered
-            prompt = placed_prompt(prior, sites, self._canonical)
-            if self._prompted is None or self._prompted[0] is not self.fit:
-                self._prompted = self.fit, (yield from self._predict(prompt, "predicting with the prior"))
+        if prior is not None and told is not None and self._prompted is not None:
+            sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         alone = self._alone.probability.numpy()
-        peaks = decode(
+        peaks = yield from decode(
             answer,
             weight * answer.probability.numpy() + (1 - weight) * alone,
             alone,
@@ -218,7 +231,7 @@ class Segmenter:
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
-        return self._table(peaks, prior, self.fit, trust)
+        return (yield from self._table(peaks, prior, self.fit, trust))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
@@ -238,12 +251,9 @@ class Segmenter:
                 self._fitted = prior, found if found.is_fit else None
         return self._fitted[1]
 
-    def _predict(self, prompt: StructurePrompt, stage: str) -> Generator[Progress, None, Answer]:
-        assert self._canonical is not None
-        answer = yield from predict(self.network, self._canonical.image, prompt, self.device, stage)
-        return answer
-
-    def _table(self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float) -> AtomTable:
+    def _table(
+        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float
+    ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
         yx = self._canonical.to_pixels(peaks.yx)
@@ -252,7 +262,10 @@ class Segmenter:
         if self.refine:
             known = peaks.sigma / float(self._canonical.scale.mean())
             valid = None if self.prepared.valid.all() else self.prepared.valid
-            yx = refine(self.prepared.image, self._pixel_size, yx, known, valid).yx
+            image = self.prepared.image
+            fitted = yield from refine(image, self._pixel_size, yx, known, valid, self.device)
+            yield Progress(0, 1, "making the table")
+            yx = fitted.yx
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}

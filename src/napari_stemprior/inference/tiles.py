@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from napari_stemprior.progress import Progress
 #: Canonical pixels on a side of a tile, and how many of them neighbours share.
 TILE = 256
 OVERLAP = 64
+#: Tiles that are asked at once: a CPU is fastest with one, which its cache holds.
+_ON_CPU, _ON_GPU = 1, 32
 
 
 @dataclass(eq=False)
@@ -33,7 +35,7 @@ class Answer:
         Canonical pixels (y, x).
     variance : Tensor (H, W)
         Of the offset, pixels².
-    site : Tensor (H, W) of int64
+    site : Tensor (H, W) of int32
         Most likely column of the cell; -1 without a prior.
     """
 
@@ -58,7 +60,20 @@ def predict(
     device: torch.device,
     stage: str,
 ) -> Generator[Progress, None, Answer]:
-    """Run the network over an image of any size.
+    """Run the network over an image of any size, with one prompt; see `predict_each`."""
+    return (yield from predict_each(network, image, [prompt], device, stage))[0]
+
+
+def predict_each(
+    network: StructurePromptedNet,
+    image: Tensor,
+    prompts: Sequence[StructurePrompt],
+    device: torch.device,
+    stage: str,
+) -> Generator[Progress, None, list[Answer]]:
+    """Run the network over an image of any size, with several prompts; the image is seen once for all.
+
+    Tiles go in batches, which become smaller where the memory of a GPU does not suffice.
 
     Parameters
     ----------
@@ -66,47 +81,94 @@ def predict(
         On `device`, in evaluation mode.
     image : Tensor (H, W)
         At the canonical pixel size.
-    prompt : StructurePrompt
-        Of batch size 1, its sites in pixels of `image`.
+    prompts : sequence of StructurePrompt
+        Of batch size 1, their sites in pixels of `image`.
     device : torch.device
     stage : str
         What the progress says.
     """
+    network = network.folded()
     height, width = int(image.shape[0]), int(image.shape[1])
     places = [(y, x) for y in tile_starts(height) for x in tile_starts(width)]
-    total = torch.zeros(1, height, width)
-    sums = torch.zeros(5, height, width)
-    site = torch.full((height, width), -1)
-    best = torch.zeros(height, width)
-    for number, (y, x) in enumerate(places):
-        yield Progress(number, len(places), stage)
-        tile = image[y : y + TILE, x : x + TILE]
-        rows, columns = tile.shape
-        padded = _padded(tile)
-        with torch.inference_mode():
-            output = network(
-                padded[None, None].to(device),
-                _cropped(prompt, y, x, padded.shape[0], padded.shape[1]).to(device),
+    # all tiles are of one size
+    rows, columns = min(TILE, height), min(TILE, width)
+    total, best = torch.zeros(2, height, width, device=device)
+    sums = [torch.zeros(5, height, width, device=device) for _ in prompts]
+    site = [torch.full((height, width), -1, dtype=torch.int32, device=device) for _ in prompts]
+    done, size = 0, _ON_CPU if device.type == "cpu" else _ON_GPU
+    while done < len(places):
+        yield Progress(done, len(places), stage)
+        batch = places[done : done + size]
+        tiles = torch.stack([_padded(image[y : y + TILE, x : x + TILE]) for y, x in batch])
+        try:
+            answers = _ask(network, tiles[:, None].to(device), prompts, batch)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = size // 2
+            continue
+        done += len(batch)
+        for number, (y, x) in enumerate(batch):
+            weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(
+                columns, x > 0, x + columns < width
             )
-            maps = torch.cat([output.heat[0].sigmoid(), output.offset[0], output.log_variance[0].exp()])
-            maps = maps[:, :rows, :columns].cpu()
-            if bool(prompt.present.any()):
-                logits = torch.einsum("ehw,ne->nhw", output.features[0].float(), output.tokens[0].float())
-                here = logits[:, :rows, :columns].argmax(dim=0).cpu()
-            else:
-                here = torch.full((rows, columns), -1)
-        weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(
-            columns, x > 0, x + columns < width
-        )
-        area = (slice(y, y + rows), slice(x, x + columns))
-        sums[:, area[0], area[1]] += maps * weight
-        total[:, area[0], area[1]] += weight
-        better = weight > best[area]
-        site[area] = torch.where(better, here, site[area])
-        best[area] = torch.maximum(best[area], weight)
-    sums /= total
+            weight = weight.to(device)
+            area = (slice(y, y + rows), slice(x, x + columns))
+            better = weight > best[area]
+            for asked, (maps, here) in enumerate(answers):
+                sums[asked][:, area[0], area[1]] += maps[number, :, :rows, :columns] * weight
+                if here is not None:
+                    site[asked][area] = torch.where(better, here[number, :rows, :columns], site[asked][area])
+            total[area] += weight
+            best[area] = torch.maximum(best[area], weight)
     yield Progress(len(places), len(places), stage)
-    return Answer(sums[:2], sums[2:4], sums[4], site)
+    found = []
+    for one, named in zip(sums, site, strict=True):
+        one /= total
+        maps = one.cpu()
+        found.append(Answer(maps[:2], maps[2:4], maps[4], named.cpu()))
+    return found
+
+
+@torch.inference_mode()
+def _ask(
+    network: StructurePromptedNet,
+    tiles: Tensor,
+    prompts: Sequence[StructurePrompt],
+    places: Sequence[tuple[int, int]],
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Ask the network of a batch of tiles with each prompt.
+
+    Parameters
+    ----------
+    network : StructurePromptedNet
+    tiles : Tensor (B, 1, H, W)
+    prompts : sequence of StructurePrompt
+        Of batch size 1, of the whole image.
+    places : sequence of (int, int)
+        Where the tiles begin.
+
+    Returns
+    -------
+    list
+        For each prompt (B, 5, H, W) probabilities, offsets and variance, and the (B, H, W) most likely column
+        of the cell; None without a prior.
+    """
+    rows, columns = tiles.shape[2:]
+    features, answers = None, []
+    for prompt in prompts:
+        cropped = StructurePrompt.collate([_cropped(prompt, y, x, rows, columns) for y, x in places])
+        cropped = cropped.to(tiles.device)
+        if features is None or not network.sees_image_first:
+            features = network.image_features(tiles, cropped)
+        output = network.fused(features, cropped)
+        maps = torch.cat([output.heat.sigmoid(), output.offset, output.log_variance.exp()], dim=1)
+        here = None
+        if bool(prompt.present.any()):
+            logits = torch.einsum("behw,bne->bnhw", output.features.float(), output.tokens.float())
+            here = logits.argmax(dim=1).to(torch.int32)
+        answers.append((maps, here))
+    return answers
 
 
 def _padded(tile: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
+#: Blocks per side of a group, and how many sites near its middle are candidates for the nearest of a block.
+_GROUP, _CANDIDATES = 8, 96
+
 
 class CellAttention(nn.Module):
     """Every image token looks at the tokens of the cell and at a learned "no match" token.
@@ -68,41 +71,100 @@ class SiteAttention(nn.Module):
         self.out = nn.Conv2d(width, width, 1)
 
     def forward(
-        self, x: Tensor, site_tokens: Tensor, nearest: Tensor, offset: Tensor, valid: Tensor
+        self, x: Tensor, site_tokens: Tensor, sites: Tensor, nearest: Tensor, valid: Tensor, step: int
     ) -> Tensor:
         """Fuse the image with the registered columns.
+
+        Pixels of one block look at the same columns, so the columns' keys and values are taken once a block.
 
         Parameters
         ----------
         x : Tensor (B, C, H, W)
         site_tokens : Tensor (B, M, token_width)
-        nearest : Tensor (B, K, H, W) of int64
-            Index of the nearest sites.
-        offset : Tensor (B, K, H, W, 2)
-            From the pixel to the site, in Å.
-        valid : Tensor (B, K, H, W) of bool
+        sites : Tensor (B, M, 2)
+            Canonical pixels (y, x).
+        nearest : Tensor (B, K, h, w) of int64
+            Index of the nearest sites of each block of H / h x W / w pixels.
+        valid : Tensor (B, K, h, w) of bool
+        step : int
+            Canonical pixels per pixel of `x`.
         """
         batch, width, height, columns = x.shape
+        h, w = nearest.shape[2:]
+        size = (batch, h, height // h, w, columns // w, width)
+        pixels = x.permute(0, 2, 3, 1).reshape(size).transpose(2, 3).reshape(batch * h * w, -1, width)
         k = min(self.neighbours, nearest.shape[1])
-        nearest, offset, valid = nearest[:, :k], offset[:, :k], valid[:, :k]
-        distance2 = (offset**2).sum(-1, keepdim=True)
-        widths = torch.tensor(self._WIDTHS, device=x.device, dtype=offset.dtype)
-        near = torch.exp(-distance2 / (2 * widths**2))
-        place = torch.cat([near, 2 * offset * near[..., 2:3]], dim=-1).to(x.dtype)
-        key_table, value_table = self.key_token(site_tokens), self.value_token(site_tokens)
-        flat = nearest.reshape(batch, -1, 1).expand(-1, -1, width)
-        shape = (batch, k, height, columns, width)
-        key = key_table.gather(1, flat).reshape(shape) + self.key_place(place)
+        index = nearest[:, :k].permute(0, 2, 3, 1).reshape(batch, -1)
+        seen = valid[:, :k].permute(0, 2, 3, 1).reshape(-1, 1, k)
+        first = torch.arange(batch, device=x.device)[:, None] * site_tokens.shape[1]
+        index = (index + first).reshape(-1)
+
+        def of_sites(table: Tensor) -> Tensor:
+            return table.flatten(0, 1).index_select(0, index).reshape(batch * h * w, k, -1)
+
+        place = self._place(of_sites(sites), (h, w), size[2], size[4], step, batch).to(x.dtype)
+        query = self._linear(self.query, pixels)
+        # the key is the sum of the site's and of the place's, and so is its product with the query
+        logits = query @ of_sites(self.key_token(site_tokens)).transpose(1, 2)
+        logits = logits + (place * (query @ self.key_place.weight)[:, :, None]).sum(-1)
+        none = (query @ self.no_match_key)[..., None]
+        logits = torch.cat([none, logits.masked_fill(~seen, -1e4)], dim=-1).float() / width**0.5
+        weight = torch.softmax(logits, dim=-1)[..., 1:].to(x.dtype)
         # a token is only worth something near its site: its value is carried by the radial functions
-        value = value_table.gather(1, flat).reshape(shape) * self.value_place(place)
-        query = self.query(x).permute(0, 2, 3, 1)[:, None]
-        logits = (query * key).sum(-1).float() / width**0.5
-        none = (query[:, 0] * self.no_match_key).sum(-1, keepdim=False).float()[:, None] / width**0.5
-        logits = torch.cat([none, logits.masked_fill(~valid, -1e4)], dim=1)
-        weight = torch.softmax(logits, dim=1)[:, 1:].to(x.dtype)
-        answer = (weight[..., None] * value).sum(1).permute(0, 3, 1, 2)
-        gate = torch.sigmoid(self.gate(torch.cat([x, answer], dim=1)))
-        return x + gate * self.out(answer)
+        value = of_sites(self.value_token(site_tokens))
+        carried = weight[..., None] * place
+        answer = self.value_place(carried[:, :, 0]) * value[:, 0, None]
+        for number in range(1, k):
+            answer = torch.addcmul(answer, self.value_place(carried[:, :, number]), value[:, number, None])
+        gate = torch.sigmoid(self._linear(self.gate, torch.cat([pixels, answer], dim=-1)))
+        fused = torch.addcmul(pixels, gate, self._linear(self.out, answer))
+        fused = fused.reshape(batch, h, w, size[2], size[4], width).transpose(2, 3)
+        return fused.reshape(batch, height, columns, width).permute(0, 3, 1, 2)
+
+    def without_sites(self, x: Tensor) -> Tensor:
+        """Return what `forward` does where no site is valid: the answer of "no match" is zero."""
+        assert self.out.bias is not None
+        width = x.shape[1]
+        gate = F.linear(x.permute(0, 2, 3, 1), self.gate.weight[:, :width, 0, 0], self.gate.bias)
+        return x + (torch.sigmoid(gate) * self.out.bias).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def _linear(layer: nn.Conv2d, x: Tensor) -> Tensor:
+        """Apply a 1 x 1 convolution to (..., C)."""
+        return F.linear(x, layer.weight[:, :, 0, 0], layer.bias)
+
+    def _place(
+        self, sites: Tensor, blocks: tuple[int, int], rows: int, columns: int, step: int, batch: int
+    ) -> Tensor:
+        """Describe where sites lie from the pixels of their blocks.
+
+        Parameters
+        ----------
+        sites : Tensor (B * h * w, K, 2)
+            Canonical pixels.
+        blocks : (int, int)
+            h, w.
+        rows, columns : int
+            Pixels of a block.
+        step : int
+            Canonical pixels per pixel.
+        batch : int
+
+        Returns
+        -------
+        Tensor (B * h * w, rows * columns, K, 6)
+            Four radial functions, and the direction under the third.
+        """
+        y = (torch.arange(blocks[0] * rows, device=sites.device) * step + (step - 1) / 2).to(sites)
+        x = (torch.arange(blocks[1] * columns, device=sites.device) * step + (step - 1) / 2).to(sites)
+        grid = (batch, blocks[0], blocks[1], rows, columns)
+        y = y.reshape(1, blocks[0], 1, rows, 1).expand(grid).reshape(len(sites), -1, 1)
+        x = x.reshape(1, 1, blocks[1], 1, columns).expand(grid).reshape(len(sites), -1, 1)
+        offset_y = (sites[:, None, :, 0] - y) * CANONICAL_PIXEL_SIZE
+        offset_x = (sites[:, None, :, 1] - x) * CANONICAL_PIXEL_SIZE
+        distance2 = offset_y**2 + offset_x**2
+        near = [torch.exp(distance2 * (-0.5 / width**2)) for width in self._WIDTHS]
+        return torch.stack([*near, 2 * offset_y * near[2], 2 * offset_x * near[2]], dim=-1)
 
 
 def nearest_sites(
@@ -128,35 +190,58 @@ def nearest_sites(
     height, width = shape[0] // block, shape[1] // block
     y = torch.arange(height, device=sites.device) * block + (block - 1) / 2
     x = torch.arange(width, device=sites.device) * block + (block - 1) / 2
-    centre = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)
-    # |c - s|² by expansion: one matrix product instead of a (pixels, M, 2) array
-    flat = centre.reshape(1, -1, 2).to(sites)
-    shift = flat.mean(dim=1, keepdim=True)
-    a, b = flat - shift, sites - shift
-    distance2 = (a**2).sum(-1)[..., None] - 2 * a @ b.transpose(1, 2) + (b**2).sum(-1)[:, None]
-    distance2 = distance2.masked_fill(~mask[:, None], torch.inf)
+    centre = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).to(sites)
     k = min(neighbours, sites.shape[1])
-    found, nearest = distance2.topk(k, dim=-1, largest=False)
     size = (sites.shape[0], height, width, k)
+    found = None
+    if sites.shape[1] > 2 * _CANDIDATES and not height % _GROUP and not width % _GROUP:
+        found = _nearest_in_groups(sites, mask, centre, k)
+    if found is None:
+        distance2 = _squared_distances(centre.reshape(1, -1, 2), sites, mask)
+        found = distance2.topk(k, dim=-1, largest=False)
+    distance2, nearest = found
     return (
         nearest.reshape(size).permute(0, 3, 1, 2),
-        torch.isfinite(found).reshape(size).permute(0, 3, 1, 2),
+        torch.isfinite(distance2).reshape(size).permute(0, 3, 1, 2),
     )
 
 
-def site_offsets(sites: Tensor, nearest: Tensor, step: int) -> Tensor:
-    """Return the way in Å from each pixel of a level to its nearest sites.
+def _squared_distances(places: Tensor, sites: Tensor, mask: Tensor) -> Tensor:
+    """Return (B, P, M) squared distances of (1, P, 2) places to (B, M, 2) sites; infinite to masked ones."""
+    # |c - s|² by expansion: one matrix product instead of a (P, M, 2) array
+    shift = places.mean(dim=1, keepdim=True)
+    a, b = places - shift, sites - shift
+    distance2 = (a**2).sum(-1)[..., None] - 2 * a @ b.transpose(1, 2) + (b**2).sum(-1)[:, None]
+    return distance2.masked_fill(~mask[:, None], torch.inf)
 
-    Parameters
-    ----------
-    sites : Tensor (B, M, 2)
-    nearest : Tensor (B, K, H, W)
-    step : int
-        Full-resolution pixels per pixel of this level.
+
+def _nearest_in_groups(sites: Tensor, mask: Tensor, centre: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
+    """Look for the nearest sites of (h, w, 2) places among those nearest to the middle of their group.
+
+    Returns
+    -------
+    (Tensor, Tensor) or None
+        Squared distances and indices of the sites, (B, h, w, K); None if a nearer one may be elsewhere.
     """
-    batch, k, height, width = nearest.shape
-    y = torch.arange(height, device=sites.device) * step + (step - 1) / 2
-    x = torch.arange(width, device=sites.device) * step + (step - 1) / 2
-    pixel = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).to(sites)
-    place = sites.gather(1, nearest.reshape(batch, -1, 1).expand(-1, -1, 2))
-    return (place.reshape(batch, k, height, width, 2) - pixel) * CANONICAL_PIXEL_SIZE
+    batch, (height, width) = len(sites), centre.shape[:2]
+    rows, columns = height // _GROUP, width // _GROUP
+    groups = centre.reshape(rows, _GROUP, columns, _GROUP, 2).transpose(1, 2)
+    groups = groups.reshape(1, rows * columns, _GROUP**2, 2)
+    middle = groups.mean(dim=2)
+    far, index = _squared_distances(middle, sites, mask).topk(_CANDIDATES, dim=-1, largest=False)
+    near = sites.gather(1, index.reshape(batch, -1, 1).expand(-1, -1, 2))
+    near = near.reshape(batch, rows * columns, 1, _CANDIDATES, 2)
+    distance2 = (near[..., 0] - groups[..., None, 0]) ** 2 + (near[..., 1] - groups[..., None, 1]) ** 2
+    distance2 = distance2.masked_fill(torch.isinf(far)[:, :, None], torch.inf)
+    found, place = distance2.topk(k, dim=-1, largest=False)
+    # what is nearer than the last one found lies within that distance and the way to the middle of it
+    reach = found[..., -1].sqrt() + (groups - middle[:, :, None]).norm(dim=-1)
+    if bool((reach.amax(dim=-1) > far[..., -1].sqrt()).any()):
+        return None
+    nearest = index.gather(2, place.flatten(2)).reshape(place.shape)
+
+    def laid_out(x: Tensor) -> Tensor:
+        x = x.reshape(batch, rows, columns, _GROUP, _GROUP, k).transpose(2, 3)
+        return x.reshape(batch, height, width, k)
+
+    return laid_out(found), laid_out(nearest)

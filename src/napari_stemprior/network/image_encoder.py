@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
@@ -28,28 +34,51 @@ def normalised(image: Tensor) -> Tensor:
     mean = image.mean(dim=(2, 3), keepdim=True)
     deviation = image.std(dim=(2, 3), keepdim=True).clamp(min=1e-8)
     flat = (image - mean) / deviation
-    radius = round(3.0 / CANONICAL_PIXEL_SIZE)
-    local_mean = _box(flat, radius)
-    local_variance = (_box(flat**2, radius) - local_mean**2).clamp(min=0.02)
+    both = _smoothed(torch.cat([flat, flat**2], dim=1), _box)
+    local_mean = both[:, :1]
+    local_variance = (both[:, 1:] - local_mean**2).clamp(min=0.02)
     local = (flat - local_mean) / local_variance.sqrt()
-    smooth = _gaussian(flat, 0.5 / CANONICAL_PIXEL_SIZE)
-    smooth = smooth - _box(smooth, radius)
+    smooth = _smoothed(flat, _gaussian)
+    smooth = smooth - _smoothed(smooth, _box)
     smooth = smooth / smooth.std(dim=(2, 3), keepdim=True).clamp(min=1e-4)
     return torch.cat([torch.asinh(flat), torch.asinh(local), smooth], dim=1)
 
 
-def _box(image: Tensor, radius: int) -> Tensor:
-    padded = F.pad(image, [radius] * 4, mode="reflect")
-    return F.avg_pool2d(F.avg_pool2d(padded, (2 * radius + 1, 1), 1), (1, 2 * radius + 1), 1)
+def _smoothed(image: Tensor, kernel: Callable[[], NDArray[np.float64]]) -> Tensor:
+    """Smooth along both axes, the image mirrored at its edges.
+
+    A product with a banded matrix for each axis: on tiles it takes a third of the time of a wide filter.
+    """
+    rows, columns = (torch.from_numpy(_banded(n, kernel)).to(image) for n in image.shape[-2:])
+    return rows @ image @ columns.T
 
 
-def _gaussian(image: Tensor, sigma: float) -> Tensor:
+@lru_cache(maxsize=32)
+def _banded(size: int, kernel: Callable[[], NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Return the (size, size) matrix that smooths `size` pixels."""
+    weights = kernel()
+    radius = len(weights) // 2
+    matrix = np.zeros((size, size))
+    row = np.arange(size)
+    for step, weight in zip(range(-radius, radius + 1), weights, strict=True):
+        column = np.abs(row + step)
+        column = np.where(column < size, column, 2 * (size - 1) - column)
+        matrix[row, column] += weight
+    return matrix.astype(np.float32)
+
+
+def _box() -> NDArray[np.float64]:
+    """Return the weights of a window of some 6 Å."""
+    size = 2 * round(3.0 / CANONICAL_PIXEL_SIZE) + 1
+    return np.full(size, 1 / size)
+
+
+def _gaussian() -> NDArray[np.float64]:
+    """Return the weights of a Gaussian of 0.5 Å."""
+    sigma = 0.5 / CANONICAL_PIXEL_SIZE
     radius = round(3 * sigma)
-    x = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-(x**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    padded = F.pad(image, [radius] * 4, mode="reflect")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    return np.asarray(kernel / kernel.sum())
 
 
 class ConvBlock(nn.Module):
@@ -58,11 +87,28 @@ class ConvBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm_first = nn.BatchNorm2d(outputs)
+        self.norm_first: nn.Module = nn.BatchNorm2d(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.norm_second = nn.BatchNorm2d(outputs)
+        self.norm_second: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        x = F.silu(self.norm_first(self.first(x)))
-        return F.silu(x + self.norm_second(self.second(x)))
+        in_place = not torch.is_grad_enabled()
+        x = F.silu(self.norm_first(self.first(x)), inplace=in_place)
+        y = self.norm_second(self.second(x))
+        return F.silu(y.add_(x) if in_place else x + y, inplace=in_place)
+
+    def fold(self) -> None:
+        """Let the convolutions do the normalisation, too; for prediction alone."""
+        self.first, self.second = (
+            folded(self.first, self.norm_first),
+            folded(self.second, self.norm_second),
+        )
+        self.norm_first, self.norm_second = nn.Identity(), nn.Identity()
+
+
+def folded(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """Return one convolution that does the batch normalisation behind it, too; for prediction alone."""
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(convolution, norm)

@@ -6,16 +6,16 @@ of their own, `self_attention` and `contrast`.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE, NetworkConfig
 from napari_stemprior.network.contrast import WholeImageContrast
-from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites, site_offsets
-from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, normalised
+from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites
+from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, folded, normalised
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.self_attention import SelfAttention
 from napari_stemprior.network.structure_encoder import StructureEncoder
@@ -96,6 +96,30 @@ class StructurePromptedNet(nn.Module):
         """Make what the stem takes of an image; the structure enters later, by attention."""
         return normalised(image)
 
+    @property
+    def sees_image_first(self) -> bool:
+        """Whether `image_features` are the same for all prompts."""
+        return type(self).channels is StructurePromptedNet.channels
+
+    def image_features(self, image: Tensor, prompt: StructurePrompt) -> Tensor:
+        """Return the (B, widths[0], H, W) features that the structure is fused with, see `forward`."""
+        with torch.autocast(image.device.type, enabled=False):  # normalisation needs all digits
+            channels = self.channels(image.float(), prompt)
+        features: Tensor = self.stem(channels.to(memory_format=torch.channels_last))
+        return features
+
+    def folded(self) -> StructurePromptedNet:
+        """Return a copy in which the convolutions do the normalisation, too; for prediction alone.
+
+        It answers the same to the rounding of float32, in less time.
+        """
+        network = deepcopy(self).eval()
+        network.stem = nn.Sequential(folded(network.stem[0], network.stem[1]), nn.SiLU(inplace=True))
+        for block in network.modules():
+            if isinstance(block, ConvBlock):
+                block.fold()
+        return network
+
     def forward(self, image: Tensor, prompt: StructurePrompt) -> NetworkOutput:
         """Segment a batch.
 
@@ -106,28 +130,32 @@ class StructurePromptedNet(nn.Module):
         prompt : StructurePrompt
             Same batch.
         """
+        return self.fused(self.image_features(image, prompt), prompt)
+
+    def fused(self, features: Tensor, prompt: StructurePrompt) -> NetworkOutput:
+        """Segment a batch of `image_features`; see `forward`."""
         c = self.config
         tokens, mask = self.structure(prompt)
-        site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
-        with torch.autocast(image.device.type, enabled=False):  # positions and normalisation need all digits
-            nearest, valid = nearest_sites(
-                prompt.sites, prompt.site_mask, (image.shape[2], image.shape[3]), c.neighbours_coarse, _BLOCK
-            )
-            channels = self.channels(image.float(), prompt)
-
-        x = self.stem(channels.to(memory_format=torch.channels_last))
-        if c.site_attention:
-            k = c.neighbours_fine
-            fine = nearest[:, :k].repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
-            fine_valid = valid[:, :k].repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
-            x = self.site_fine(x, site_tokens, fine, site_offsets(prompt.sites, fine, 1), fine_valid)
+        # while training the answer is wanted on all paths; to ask would make a GPU wait
+        placed = c.site_attention and (self.training or bool(prompt.site_mask.any()))
+        x = features
+        if placed:
+            site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
+            with torch.autocast(features.device.type, enabled=False):  # positions need all digits
+                shape = (features.shape[2], features.shape[3])
+                nearest, valid = nearest_sites(
+                    prompt.sites, prompt.site_mask, shape, c.neighbours_coarse, _BLOCK
+                )
+            x = self.site_fine(x, site_tokens, prompt.sites, nearest, valid, 1)
+        elif c.site_attention:
+            x = self.site_fine.without_sites(x)
         x0 = self.level0(x)
         x1 = self.level1(x0)
         x2 = self.level2(x1)
-        if c.site_attention:
-            x2 = self.site_coarse(
-                x2, site_tokens, nearest, site_offsets(prompt.sites, nearest, _BLOCK), valid
-            )
+        if placed:
+            x2 = self.site_coarse(x2, site_tokens, prompt.sites, nearest, valid, _BLOCK)
+        elif c.site_attention:
+            x2 = self.site_coarse.without_sites(x2)
         x3 = self.level3(x2)
         image_embedding = structure_embedding = None
         if c.embeddings:
@@ -138,9 +166,9 @@ class StructurePromptedNet(nn.Module):
             x3 = self.cell_attention(x3, tokens, mask)
         if c.self_attention:
             x3 = self.self_attention[1](x3)
-        x = self.up2(torch.cat([_twice(x3), x2], dim=1))
-        x = self.up1(torch.cat([_twice(x), x1], dim=1))
-        x = self.up0(torch.cat([_twice(x), x0], dim=1))
+        x = self.up2(_joined(x3, x2))
+        x = self.up1(_joined(x, x1))
+        x = self.up0(_joined(x, x0))
         head = self.head(x).float()
 
         return NetworkOutput(
@@ -155,5 +183,11 @@ class StructurePromptedNet(nn.Module):
         )
 
 
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+def _joined(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Put (B, C, H, W) at twice its resolution beside (B, D, 2 H, 2 W), both channels last, in one go."""
+    batch, width, height, columns = coarse.shape
+    both = fine.new_empty(batch, height, 2, columns, 2, width + fine.shape[1])
+    both[..., :width] = coarse.permute(0, 2, 3, 1)[:, :, None, :, None]
+    both = both.reshape(batch, 2 * height, 2 * columns, -1)
+    both[..., width:] = fine.permute(0, 2, 3, 1)
+    return both.permute(0, 3, 1, 2)

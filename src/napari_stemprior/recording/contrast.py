@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.recording.image_check import real_image
+from napari_stemprior.recording.smoothing import gaussian_smoothed
 
 #: Standard deviations in pixels between which an image is looked at: noise is averaged, background taken
 #: away.
@@ -39,25 +39,30 @@ def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bo
         Prepared.
     valid : (H, W) array of bool
     """
-    shown = image[valid]
+    whole = bool(valid.all())
+    shown = image.ravel() if whole else image[valid]
     noise = _noise(image, valid)
     cut = float((shown == shown.max()).mean())
     if cut > _CLIPPED:
         image = np.maximum(image, np.quantile(shown, cut))
     best, skew, error = 0.0, 0.0, 1.0
     for width in _FINE:
-        band = gaussian_filter(image, width) - gaussian_filter(image, _COARSE * width)
-        values = band[valid].astype(np.float64)
-        if values.size < 1000 or values.std() == 0:
+        band = gaussian_smoothed(image, width) - gaussian_smoothed(image, _COARSE * width)
+        values = (band.ravel() if whole else band[valid]).astype(np.float64)
+        if values.size < 1000:
+            continue
+        variance = float(values.var())
+        if variance == 0:
             continue
         # columns are the strongest thing in an image; vacancies and film show in wider bands
-        contrast = float(values.var()) - noise * _NOISE / width**2
-        low, high = np.percentile(values, (0.5, 99.5))
-        values = np.clip(values, low, high)
-        unit = (values - values.mean()) / max(float(values.std()), 1e-30)
+        contrast = variance - noise * _NOISE / width**2
         if contrast > best:
+            low, high = np.percentile(values, (0.5, 99.5))
+            np.clip(values, low, high, out=values)
+            values -= values.mean()
+            cubed = float((values * values * values).mean())
             independent = values.size / (4 * np.pi * width**2)
-            best, skew = contrast, float((unit**3).mean())
+            best, skew = contrast, cubed / max(float(values.std()), 1e-30) ** 3
             error = float(np.sqrt(6 / max(independent, 1.0)))
     return skew < _DARK and skew < -_CERTAIN * error
 

@@ -1,0 +1,269 @@
+"""The pixels around every column, and the sums over them that a fit of Gaussians needs.
+
+A column at ``centre + place`` (whole pixel and remainder) has the bell ``exp(-((u - y)² + (v - x)²) / 2w²)``
+on the window ``(u, v)`` that all columns share. Its derivatives are the bell times polynomials of u and v of
+second degree at most, so all sums of their products are those of ``weight × bell²`` with ten monomials. The
+window is a disc of `_DRAWN` around the pixel, of which the inner `_REACH` is fitted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_stemprior.progress import Progress
+
+Floats = NDArray[np.float64]
+
+#: Å: how far around a column its pixels count, and how far its Gaussian is drawn.
+_REACH, _DRAWN = 1.1, 1.7
+#: Pixels of patches that are worked on together: on a CPU what its cache holds, on a GPU what fills it.
+_TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
+#: Classes of signal in which the noise is estimated, and the bins that these are made of.
+_CLASSES, _BINS = 8, 4096
+#: Seconds of work after which progress is told.
+_PATIENCE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Weighted sums over the pixels of each column.
+
+    Here a bell is multiplied by 1, u, v and u² + v² in turn; the floor is 1 on all pixels.
+
+    Parameters
+    ----------
+    bells : Tensor (N, 4, 4)
+        Of the products of the four bells.
+    with_floor, residual : Tensor (N, 4)
+        Of the four bells, and of them times what the fit leaves over.
+    floor, floor_residual : Tensor (N,)
+        Of the weights, and of them times what the fit leaves over.
+    """
+
+    bells: Tensor
+    with_floor: Tensor
+    residual: Tensor
+    floor: Tensor
+    floor_residual: Tensor
+
+
+class ColumnPatches:
+    """The patches of all columns of an image.
+
+    Per-pixel values are float32 with the image scaled to unit standard deviation; what there is of a column
+    is float64 where the device has it.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Any unit.
+    pixel_size : float
+        Å per pixel.
+    yx : (N, 2) array
+        The columns, pixels.
+    valid : (H, W) array of bool, or None
+        Pixels that count; None where all do.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        image: NDArray[np.floating],
+        pixel_size: float,
+        yx: Floats,
+        valid: NDArray[np.bool_] | None,
+        device: torch.device,
+    ) -> None:
+        self.device = device
+        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        window, near = _window(pixel_size)
+        shape = np.array(image.shape)
+        # floor, since round() would take both 1.5 and 2.5 to 2
+        self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, shape - 1)
+        pad = int(np.abs(window).max())
+        self.unit = float(np.std(image, dtype=np.float64)) or 1.0
+        level = float(np.mean(image, dtype=np.float64))
+        scaled = torch.from_numpy(((image - level) / self.unit).astype(np.float32))
+        self._image = F.pad(scaled.to(device), [pad] * 4).reshape(-1)
+        counts = torch.ones(image.shape, dtype=torch.bool) if valid is None else torch.from_numpy(valid)
+        counts = F.pad(counts.to(device), [pad] * 4).reshape(-1)
+        width = image.shape[1] + 2 * pad
+        base = (self._centre + pad) @ np.array([width, 1])
+        self._base = torch.from_numpy(base).to(device)
+        self._offset = torch.from_numpy(window @ np.array([width, 1])).to(device)
+        self._near = near
+        u, v = torch.from_numpy(window.T.astype(np.float32)).to(device)
+        q = u**2 + v**2
+        self._quadric = torch.stack([q, u, v, torch.ones_like(u)])
+        four = torch.stack([torch.ones_like(u), u, v, q], dim=1)[:near]
+        self._four = four
+        rows, columns = torch.triu_indices(4, 4, device=device)
+        self._products, self._rows, self._columns = four[:, rows] * four[:, columns], rows, columns
+        together = _TOGETHER_ON_CPU if device.type == "cpu" else _TOGETHER_ON_GPU
+        self._block = max(1, together // len(window))
+        self._inside = torch.empty(len(yx), near, dtype=torch.bool, device=device)
+        for block in self._blocks():
+            self._inside[block] = _taken(counts, self._flat(block))
+        self._last = time.monotonic()
+
+    def local(self, yx: Floats) -> Tensor:
+        """Return (N, 2) places relative to the pixels that the columns are on."""
+        return torch.from_numpy(yx - self._centre).to(self.dtype).to(self.device)
+
+    def to_image(self, place: Tensor) -> Floats:
+        """Return (N, 2) pixels of the image of what `local` made."""
+        return np.asarray(place.cpu().numpy().astype(np.float64) + self._centre)
+
+    def first_guess(self, stage: str) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
+        """Return (N,) heights above, and levels of, the surroundings of the columns."""
+        n = len(self._base)
+        height, low = torch.zeros(2, n, dtype=torch.float32, device=self.device)
+        for block in self._blocks():
+            if self._is_due():
+                yield Progress(0, 1, stage)
+            values, inside = _taken(self._image, self._flat(block)), self._inside[block]
+            low[block] = _fifth(values, inside)
+            core = inside[:, :9].float()
+            mean = (values[:, :9] * core).sum(1) / core.sum(1).clamp(min=1)
+            height[block] = (mean - low[block]).clamp(min=0.0)
+        return height.to(self.dtype), low.to(self.dtype)
+
+    def sums(
+        self, place: Tensor, amplitude: Tensor, background: Tensor, width: float, progress: Progress
+    ) -> Generator[Progress, None, Sums]:
+        """Sum over the pixels of every column.
+
+        Parameters
+        ----------
+        place : Tensor (N, 2)
+            Local pixels.
+        amplitude, background : Tensor (N,)
+        width : float
+            Standard deviation of the Gaussians, pixels.
+        progress : Progress
+            What to say meanwhile.
+        """
+        exponent, height = self._exponents(place, width), amplitude.float()[:, None]
+        level = background.float()[:, None]
+        drawn = torch.zeros_like(self._image)
+        for block in self._blocks():
+            if self._is_due():
+                yield progress
+            bells = height[block] * (exponent[block] @ self._quadric).exp_()
+            drawn.scatter_add_(0, self._flat(block, len(self._offset)).reshape(-1), bells.reshape(-1))
+        line = yield from self._noise(drawn, level, progress)
+        n = len(place)
+        products = torch.empty(n, 10, dtype=self.dtype, device=self.device)
+        with_floor, residual_sums = torch.empty(2, n, 4, dtype=self.dtype, device=self.device)
+        floor, floor_residual = torch.empty(2, n, dtype=self.dtype, device=self.device)
+        for block in self._blocks():
+            if self._is_due():
+                yield progress
+            signal, residual = self._explained(drawn, level, block)
+            weight = self._inside[block] / (line[0] + line[1] * signal).clamp(min=line[2])
+            bell = (exponent[block] @ self._quadric[:, : self._near]).exp_()
+            weighted = weight * bell
+            residual *= weight
+            products[block] = (weighted * bell @ self._products).to(self.dtype)
+            with_floor[block] = (weighted @ self._four).to(self.dtype)
+            residual_sums[block] = (residual * bell @ self._four).to(self.dtype)
+            floor[block], floor_residual[block] = weight.sum(1), residual.sum(1)
+        bells = torch.empty(n, 4, 4, dtype=self.dtype, device=self.device)
+        bells[:, self._rows, self._columns] = bells[:, self._columns, self._rows] = products
+        return Sums(bells, with_floor, residual_sums, floor, floor_residual)
+
+    def _exponents(self, place: Tensor, width: float) -> Tensor:
+        """Return (N, 4) coefficients of the bells' exponents in u² + v², u, v and 1."""
+        square = (place**2).sum(1, keepdim=True)
+        return (torch.cat([-torch.ones_like(square), 2 * place, -square], 1) / (2 * width**2)).float()
+
+    def _explained(self, drawn: Tensor, level: Tensor, which: slice) -> tuple[Tensor, Tensor]:
+        """Return (B, P) signal as fitted, and what is left over."""
+        flat = self._flat(which)
+        signal = _taken(drawn, flat) + level[which]
+        return signal, _taken(self._image, flat) - signal
+
+    def _noise(
+        self, drawn: Tensor, level: Tensor, progress: Progress
+    ) -> Generator[Progress, None, tuple[float, float, float]]:
+        """Estimate the variance of a pixel: offset and slope in the signal, and the least it is taken for.
+
+        From what is left over in classes of signal with equally many pixels.
+        """
+        low = level.min()
+        scale = (_BINS - 1) / (level.max() + drawn.max() - low).clamp(min=1e-30)
+        count, error = torch.zeros(2, _BINS, dtype=torch.float32, device=self.device)
+        for block in self._blocks():
+            if self._is_due():
+                yield progress
+            signal, residual = self._explained(drawn, level, block)
+            inside = self._inside[block].float()
+            index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
+            count += torch.bincount(index, inside.reshape(-1), _BINS)
+            error += torch.bincount(index, (residual**2 * inside).reshape(-1), _BINS)
+        counts, errors = count.cpu().numpy().astype(float), error.cpu().numpy().astype(float)
+        signals = (np.arange(_BINS) + 0.5) / float(scale) + float(low)
+        mean = max(errors.sum() / max(counts.sum(), 1.0), 1e-30)
+        total = np.cumsum(counts)
+        classes = np.minimum((total - counts / 2) * _CLASSES / max(total[-1], 1.0), _CLASSES - 1).astype(int)
+        pixels = np.maximum(np.bincount(classes, counts, _CLASSES), 1)
+        x = np.bincount(classes, counts * signals, _CLASSES) / pixels
+        y = np.bincount(classes, errors, _CLASSES) / pixels
+        if np.ptp(x) <= 0:
+            return mean, 0.0, mean
+        slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
+        return float(y.mean() - slope * x.mean()), slope, 0.1 * mean
+
+    def _flat(self, which: slice, count: int | None = None) -> Tensor:
+        """Return (B, P) indices into the padded image; without `count` of the pixels that are fitted."""
+        return self._base[which, None] + self._offset[: count or self._near]
+
+    def _blocks(self) -> Iterator[slice]:
+        for first in range(0, len(self._base), self._block):
+            yield slice(first, first + self._block)
+
+    def _is_due(self) -> bool:
+        """Tell whether progress should be told."""
+        now = time.monotonic()
+        due = now - self._last > _PATIENCE
+        if due:
+            self._last = now
+        return due
+
+
+def _window(pixel_size: float) -> tuple[NDArray[np.int64], int]:
+    """Return the (P, 2) pixels of a disc of `_DRAWN`, the nearest first, and how many are fitted."""
+    radius = max(2, int(np.ceil(_DRAWN / pixel_size)))
+    step = np.arange(-radius, radius + 1)
+    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
+    distance = np.hypot(*window.T) * pixel_size
+    order = np.argsort(distance, kind="stable")
+    window, distance = window[order], distance[order]
+    return (
+        window[distance <= max(_DRAWN, 2.0 * pixel_size)],
+        int((distance <= max(_REACH, 1.5 * pixel_size)).sum()),
+    )
+
+
+def _taken(values: Tensor, flat: Tensor) -> Tensor:
+    """Return ``values[flat]``; on a CPU in a third of the time."""
+    return values.index_select(0, flat.reshape(-1)).view(flat.shape)
+
+
+def _fifth(values: Tensor, inside: Tensor) -> Tensor:
+    """Return the 20th percentile of each row of (B, P) values where `inside` is true."""
+    count = inside.sum(1)
+    ranked = values.masked_fill(~inside, torch.inf).sort(dim=1).values
+    rank = 0.2 * (count - 1).clamp(min=0).to(values.dtype)
+    lower = rank.floor().long()[:, None]
+    upper = torch.minimum(lower + 1, (count[:, None] - 1).clamp(min=0))
+    low, high = ranked.gather(1, lower)[:, 0], ranked.gather(1, upper)[:, 0]
+    return torch.where(count > 0, low + (rank - rank.floor()) * (high - low), torch.zeros_like(low))

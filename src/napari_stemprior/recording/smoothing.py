@@ -1,0 +1,81 @@
+"""Gaussian smoothing of large images as products of matrices."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Pixels that one product smooths along an axis.
+_BLOCK = 64
+#: Standard deviations at which the Gaussian ends, as in ``scipy.ndimage.gaussian_filter``.
+_ENDS = 4.0
+
+
+def gaussian_smoothed(image: NDArray[np.floating], sigma: float) -> NDArray[np.float32]:
+    """Return an image smoothed by a Gaussian, mirrored at its edges.
+
+    The same as ``scipy.ndimage.gaussian_filter`` to the rounding of float32, for wide Gaussians in a fraction
+    of its time: each block of rows and of columns is one product with a banded matrix.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Computed in float32.
+    sigma : float
+        Pixels.
+    """
+    data = np.asarray(image, np.float32)
+    radius = int(_ENDS * sigma + 0.5)
+    down = np.empty(data.shape, np.float32)
+    for first, last, low, high, matrix in _blocks(data.shape[0], radius, sigma):
+        np.matmul(matrix, data[low:high], out=down[first:last])
+    smooth = np.empty(data.shape, np.float32)
+    for first, last, low, high, matrix in _blocks(data.shape[1], radius, sigma):
+        smooth[:, first:last] = down[:, low:high] @ matrix.T
+    return smooth
+
+
+def _blocks(size: int, radius: int, sigma: float) -> list[tuple[int, int, int, int, NDArray[np.float32]]]:
+    """Return which pixels each product makes, from which, and its matrix."""
+    blocks = []
+    for first in range(0, size, _BLOCK):
+        last = min(first + _BLOCK, size)
+        low, high = max(first - radius, 0), min(last + radius, size)
+        if first >= radius and last + radius <= size:
+            matrix = _matrix(last - first, radius, radius, last - first + 2 * radius, None, sigma)
+        elif radius <= size // 2:
+            matrix = _matrix(last - first, first - low, radius, high - low, (first, size), sigma)
+        else:  # mirrored more than once
+            low, high = 0, size
+            matrix = _matrix(last - first, first, radius, size, (first, size), sigma)
+        blocks.append((first, last, low, high, matrix))
+    return blocks
+
+
+@lru_cache(maxsize=64)
+def _matrix(
+    rows: int, start: int, radius: int, columns: int, edge: tuple[int, int] | None, sigma: float
+) -> NDArray[np.float32]:
+    """Return the (rows, columns) matrix whose row r smooths around column ``start + r``.
+
+    Parameters
+    ----------
+    rows, start, radius, columns : int
+    edge : (int, int), optional
+        Of a block at an edge: the pixel that its first row makes, and the pixels along the axis.
+    sigma : float
+    """
+    step = np.arange(-radius, radius + 1)
+    weight = np.exp(-(step**2) / (2 * sigma**2))
+    weight /= weight.sum()
+    row = np.repeat(np.arange(rows), len(step))
+    column = np.add.outer(start + np.arange(rows), step).ravel()
+    if edge is not None:
+        first, size = edge
+        pixel = np.mod(column - start + first, 2 * size)  # d c b a | a b c d | d c b a
+        column = np.minimum(pixel, 2 * size - 1 - pixel) - (first - start)
+    matrix = np.zeros((rows, columns))
+    np.add.at(matrix, (row, column), np.tile(weight, rows))
+    return matrix.astype(np.float32)

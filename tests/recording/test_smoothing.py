@@ -1,0 +1,15 @@
+"""Smoothing by products of matrices."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_stemprior.recording.smoothing import gaussian_smoothed
+
+
+@pytest.mark.parametrize("shape", [(300, 211), (64, 65), (9, 200), (1, 3)])
+@pytest.mark.parametrize("sigma", [0.7, 1.6, 6.0, 15.0])
+def test_it_is_the_gaussian_filter(shape: tuple[int, int], sigma: float) -> None:
+    image = np.random.default_rng(0).normal(3.0, 1.0, shape).astype(np.float32)
+    expected = gaussian_filter(image.astype(float), sigma)
+    np.testing.assert_allclose(gaussian_smoothed(image, sigma), expected, atol=1e-5)
