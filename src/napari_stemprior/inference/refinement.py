@@ -88,6 +88,7 @@ def refine(
     n = len(yx)
     if n == 0:
         return Refined(yx.copy(), sigma.copy(), np.zeros(0), _WIDTH)
+    yield Progress(0, _ROUNDS, STAGE)
     patches = ColumnPatches(image, pixel_size, yx, valid, torch.device(device))
     start = patches.local(yx)
     place = start.clone()
