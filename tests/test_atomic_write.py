@@ -33,6 +33,7 @@ ALLOWED = {
     ("atomic_write.py", "_forced"): "opened to be forced to the disk; nothing is written",
     ("io/training_pairs.py", "_append"): "the manifest only grows, a line for a pair",
     ("workflow/save_pair.py", "save_pair"): "a dataset that saves itself",
+    ("measurement/report.py", "_figure"): "into memory, to be put into the page",
     ("training/loss_log.py", "append_losses"): "the log only grows, a row for a report",
 }
 
