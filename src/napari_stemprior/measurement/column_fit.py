@@ -120,7 +120,6 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     reason[fit.height <= 0] = "the image shows nothing there"
     reason[~lonely] = "another column is too near for a fit"
     reason[fit.count < 0.6 * len(fit.fit_window)] = "too few good pixels around it"
-    bad = reason != ""
     with np.errstate(all="ignore"):
         # the mean over a block of points is wider than the column by the variance of the block
         derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
