@@ -341,8 +341,11 @@ def _labels(
 
 def _fingerprint(image: ArrayLike) -> object:
     """Tell arrays apart by what is in them; what is no array is like nothing else."""
+    if np.ma.isMaskedArray(image):
+        return object()  # its mask counts as well
     try:
         array = np.ascontiguousarray(image)
+        digest = hashlib.blake2b(array.data, digest_size=16).digest()  # of the pixels where they are: no copy
     except ValueError:
         return object()
-    return array.shape, array.dtype.str, hashlib.blake2b(array.tobytes(), digest_size=16).digest()
+    return array.shape, array.dtype.str, digest

@@ -59,7 +59,7 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     if isinstance(prior, Stack):
         return fit_stack(array, pixel_size, prior, fit_lattice)
     poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
-    fits = [_followed(array, pixel_size, prior, pose) for pose in poses if pose.is_fit]
+    fits = _followed_fits(array, pixel_size, prior, poses)
     if not fits:
         return LatticeFit(prior, (poses[0],))
     best = preferred(fits, prior)
@@ -101,7 +101,7 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
     others: list[LatticeFit] = []
     if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
         poses = register(array, pixel_size, fit.prior, candidates=_CANDIDATES)
-        others = [_followed(array, pixel_size, fit.prior, pose) for pose in poses if pose.is_fit]
+        others = _followed_fits(array, pixel_size, fit.prior, poses)
     found = with_grains(given, others, array, pixel_size)
     return replace(fit, sites=found.sites, field=given.field)
 
@@ -143,6 +143,12 @@ def _followed_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) ->
     (layer,) = fit.layers
     alone = follow_lattice(image, pixel_size, LatticeFit(layer, fit.poses))
     return as_layer_of(fit, alone)
+
+
+def _followed_fits(
+    image: PreparedImage, pixel_size: float, prior: StructurePrior, poses: list[Pose]
+) -> list[LatticeFit]:
+    return [_followed(image, pixel_size, prior, pose) for pose in poses if pose.is_fit]
 
 
 def _followed(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> LatticeFit:
