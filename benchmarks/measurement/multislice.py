@@ -47,17 +47,19 @@ def strontium_titanate(off_centre: tuple[float, float] = (0.0, 0.0)) -> Atoms:
 
 
 def gold() -> Atoms:
-    """Return gold along [001]: the primitive square of its projection, with two columns half a cell apart."""
+    """Return gold along [001]: four columns half a cell apart, an atom more with each repeat."""
     return bulk("Au", "fcc", a=GOLD, cubic=True) * (1, 1, MOST_ATOMS)
 
 
-def scans(folder: Path) -> dict[str, list[PeriodicScan]]:
+def scans(folder: Path, names: Sequence[str] = ("perfect", "polar", "gold")) -> dict[str, list[PeriodicScan]]:
     """Return the scans by name, one a depth, of those that are kept or simulated now.
 
     Parameters
     ----------
     folder : pathlib.Path
         Where they are kept.
+    names : sequence of str
+        Which of ``"perfect"`` and ``"polar"`` SrTiO3, and ``"gold"`` of one atom a column to 16.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted: dict[str, tuple[Atoms, Sequence[float] | None, float]] = {
@@ -66,7 +68,8 @@ def scans(folder: Path) -> dict[str, list[PeriodicScan]]:
         "gold": (gold(), [GOLD * (i + 1) for i in range(MOST_ATOMS)], GOLD),
     }
     found = {}
-    for name, (atoms, depths, period) in wanted.items():
+    for name in names:
+        atoms, depths, period = wanted[name]
         path = folder / f"{name}.npz"
         if not path.exists():
             begin = time.process_time()

@@ -28,7 +28,7 @@ def frames(drifts, noise=0.02, gone=(), cells=(0, 0)):
         cell = pose.to_pixels(np.array([[0.0, 0.0], np.array(cells) @ made.fit.prior.cell]))
         origin = np.asarray(pose.origin) + np.asarray(drift)[::-1] / PIXEL_SIZE + (cell[1] - cell[0]) * number
         atoms = AtomTable.from_positions(yx[keep], PIXEL_SIZE)
-        fit = LatticeFit(made.fit.prior, (Pose(pose.matrix, origin, score=0.9),))
+        fit = LatticeFit(made.fit.prior, (Pose(pose.affine, origin, score=0.9),))
         out.append((atoms, index_atoms(atoms, fit)))
     return out
 

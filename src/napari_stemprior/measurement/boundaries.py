@@ -16,8 +16,8 @@ from napari_stemprior.structure import StructurePrior
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: Neighbours among which a pair across a boundary is looked for.
-_NEIGHBOURS = 8
+#: Neighbours, and the share of them that an atom has in common with its crystal at least.
+_NEIGHBOURS, _MOSTLY = 8, 0.4
 #: Pairs across a boundary are no farther apart than so many distances between columns.
 _FARTHEST = 2.5
 #: Atoms of a part that has a lattice of its own.
@@ -94,28 +94,45 @@ def find_boundaries(atoms: AtomTable, indices: LatticeIndices, position_error: F
     if len(names) < 2:
         raise MeasurementError("There is one crystal only, so there are no boundaries.")
     lattices = {one: _Lattice(indices, xy, position_error, np.flatnonzero(grain == one)) for one in names}
-    own = np.flatnonzero(np.isin(grain, names))
-    found = cKDTree(xy[own]).query(xy[own], k=min(_NEIGHBOURS + 1, len(own)))
-    distance, near = np.asarray(found[0])[:, 1:], own[np.asarray(found[1])[:, 1:]]
-    usual = float(np.median(distance[:, 0]))
-    a = np.repeat(own, near.shape[1])
-    b = near.ravel()
-    across = (grain[a] != grain[b]) & (distance.ravel() <= _FARTHEST * usual)
-    a, b = a[across], b[across]
-    layer = indices.lattice >= 0
-    layers = np.array([int(p.layers[0]) for p in indices.priors])
-    same = layer[a] & (layers[indices.lattice[a]] == layers[indices.lattice[b]])
-    a, b = a[same], b[same]
+    trees = {one: cKDTree(xy[grain == one]) for one in names}
+    nearest = [np.asarray(tree.query(tree.data, k=2)[0])[:, 1] for tree in trees.values()]
+    usual = float(np.median(np.concatenate(nearest)))
+    rows = {one: _settled(xy, grain, one) for one in names}
+    layer_of = {one: int(indices.priors[int(indices.lattice[grain == one][0])].layers[0]) for one in names}
     out = []
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            pair = (grain[a] == one) & (grain[b] == other)
-            if np.count_nonzero(pair) >= 2:
-                points = np.unique((xy[a[pair]] + xy[b[pair]]) / 2, axis=0)
+            if layer_of[one] != layer_of[other]:
+                continue
+            points = _between(xy[rows[one]], xy[rows[other]], _FARTHEST * usual)
+            if len(points) >= 2:
                 out.append(_boundary(lattices[one], lattices[other], (int(one), int(other)), points, usual))
     if not out:
         raise MeasurementError("The crystals do not touch, so there are no boundaries between them.")
     return sorted(out, key=lambda boundary: -boundary.length)
+
+
+def _settled(xy: Floats, grain: Integers, one: int) -> Integers:
+    """Return the atoms of a crystal that have enough of it around them: lone ones inside of another do not."""
+    known = np.flatnonzero(grain >= 0)
+    near = np.asarray(cKDTree(xy[known]).query(xy[grain == one], k=min(_NEIGHBOURS + 1, len(known)))[1])[
+        :, 1:
+    ]
+    mine = (grain[known][near] == one).mean(1)
+    return np.asarray(np.flatnonzero(grain == one)[mine > _MOSTLY], np.int64)
+
+
+def _between(a: Floats, b: Floats, farthest: float) -> Floats:
+    """Return (P, 2) the middles between atoms and the nearest of the other crystal."""
+    if not len(a) or not len(b):
+        return np.empty((0, 2))
+    middles = []
+    for one, other in ((a, b), (b, a)):
+        found = cKDTree(other).query(one, distance_upper_bound=farthest)
+        distance, index = np.asarray(found[0]), np.asarray(found[1])
+        close = np.isfinite(distance)
+        middles.append((one[close] + other[index[close]]) / 2)
+    return np.unique(np.concatenate(middles), axis=0)
 
 
 def _crystals(indices: LatticeIndices) -> Integers:

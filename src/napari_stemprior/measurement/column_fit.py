@@ -74,7 +74,7 @@ def fit_columns(
     (inverse Fisher information, for pixels whose noise is independent), raised by what they lack because
     columns overlap: a part of the fitted image is drawn anew with noise and fitted again (parametric
     bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6). The shape is held
-    within 50 % of the common one (a Gaussian prior on its three numbers), which only counts where there are
+    within 25 % of the common one (a Gaussian prior on its three numbers), which only counts where there are
     few electrons.
 
     Parameters
