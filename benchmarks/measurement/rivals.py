@@ -1,8 +1,8 @@
 """Positions, shapes and strain beside those of other programs, on the same image, in one run.
 
-``python -m benchmarks.measurement.rivals --environments out/rival_environments -o out/measurement`` prints a table;
-the environments are folders of this with a Python of their own, see benchmarks/README.md. One that is not there is
-left out.
+``python -m benchmarks.measurement.rivals --environments out/rival_environments -o out/measurement`` prints a
+table; each environment is a folder with a Python of its own, see benchmarks/README.md. One that is not there
+is left out.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def compared(environments: Path, dose: float = _DOSE) -> list[Row]:
     rows.append(_row("width, Sr", "Å", "napari-stemprior", (fit.width - clean.width)[own], fitted))
     reciprocal = np.linalg.inv(_vectors(case)).T
     given = {
-        "image": image, "yx": start[bright], "true_yx": yx[bright], "our_yx": ours[bright], "group": column[bright],
+        "image": image, "yx": start[bright], "true_yx": yx[bright], "our_yx": ours[bright],
+        "group": column[bright],
         "pixel_size": PIXEL_SIZE, "peaks": reciprocal[:, ::-1],
     }  # fmt: skip
     rows += _strain_rows("napari-stemprior", strains, yx, own, fitted + seconds)
