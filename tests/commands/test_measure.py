@@ -100,7 +100,8 @@ def test_only_what_is_asked_for(files, tmp_path):
 def test_single_questions(files, tmp_path):
     arguments = ["--prior", "MoS2", "--pixel-size", "0.12", "-o", str(tmp_path), "--profile-width", "3"]
     asked = [
-        "--planes", "1,0,Mo", "--profile", "100,50,100,350", "--pick", "3,4", "--pick", "3,4,5", "--boundaries",
+        "--planes", "1,0,Mo", "--profile", "100,50,100,350", "--pick", "3,4", "--pick", "3,4,5",
+        "--boundaries",
         "--count-atoms", "S", "--first-count", "2", "--statistics-in", "50,50,300,300", "--tilts", "Mo:S",
     ]  # fmt: skip
     assert main(["measure", str(files / "flake.tif"), str(files / "flake.csv"), *arguments, *asked]) == 0

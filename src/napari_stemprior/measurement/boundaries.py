@@ -113,7 +113,7 @@ def find_boundaries(atoms: AtomTable, indices: LatticeIndices, position_error: F
 
 
 def _settled(xy: Floats, grain: Integers, one: int) -> Integers:
-    """Return the atoms of a crystal that have enough of it around them: lone ones inside of another do not."""
+    """Return the atoms of a crystal with enough of it around them, not lone ones inside of another."""
     known = np.flatnonzero(grain >= 0)
     near = np.asarray(cKDTree(xy[known]).query(xy[grain == one], k=min(_NEIGHBOURS + 1, len(known)))[1])[
         :, 1:
