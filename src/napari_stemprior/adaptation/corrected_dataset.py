@@ -30,7 +30,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import LatticeFit, Pose, fit_lattice, follow_lattice
-from napari_stemprior.structure import Prior, Stack
+from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Mask = NDArray[np.bool_]
@@ -202,7 +202,7 @@ def evaluate(segmenter: Segmenter, splits: Sequence[HeldOutSplit]) -> list[Score
 def known_fit(pair: TrainingPair) -> LatticeFit | None:
     """Return the pose with which a pair was corrected; None where it was fitted again or is not one."""
     saved = pair.provenance.get("pose")
-    if not isinstance(saved, dict) or pair.prior is None or isinstance(pair.prior, Stack):
+    if not isinstance(saved, dict) or pair.prior is None or pair.prior.crystal is None:
         return None
     if not {"affine", "origin", "score"} <= saved.keys():
         return None

@@ -173,13 +173,13 @@ def draw_overlay(
 
 
 def _prior(name_or_file: str) -> StructurePrior:
-    from napari_stemprior.structure import StructurePrior, load_prior
+    from napari_stemprior.structure import load_prior
 
     prior = load_prior(name_or_file)
     say_remarks([prior])
-    if not isinstance(prior, StructurePrior):
+    if prior.crystal is None:
         raise StempriorError(f"{name_or_file}: a stack of layers is not ranked; name its layers one by one.")
-    return prior
+    return prior.crystal
 
 
 class _Bar:

@@ -16,7 +16,7 @@ from napari_stemprior.errors import MeasurementError
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import MIN_RELIABILITY, straight_sites
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.structure import StructurePrior, layers_of
+from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -149,13 +149,11 @@ def index_atoms(atoms: AtomTable, fit: LatticeFit) -> LatticeIndices:
         )
     yx = atoms.yx
     column, reason = _nearest_columns(atoms, fit)
-    offsets = np.cumsum([0, *(len(layer.columns) for layer in layers_of(fit.prior))])
-    first = offsets[:-1] if fit.only_layer is None else offsets[[fit.only_layer]]
     n = len(atoms)
     h, k = np.zeros(n, np.int64), np.zeros(n, np.int64)
     lattice, part = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
     ideal = np.full((n, 2), np.nan)
-    placed = [(p, pose, int(start)) for p, pose, start in zip(fit.layers, fit.poses, first, strict=True)]
+    placed = list(zip(fit.layers, fit.poses, fit.first_columns, strict=True))
     free = column >= 0
     for number in range(len(placed) + (_MOST_GRAINS if len(placed) == 1 else 0)):
         if number >= len(placed):  # what the first lattice does not reach may be another grain

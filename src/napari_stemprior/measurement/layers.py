@@ -87,7 +87,7 @@ def measure_layers(
         If there is only one lattice.
     """
     count = len(indices.priors)
-    layers = [int(prior.layers[0]) for prior in indices.priors]
+    layers = [int(prior.layer_numbers[0]) for prior in indices.priors]
     if count < 2 or len(set(layers)) < 2:
         raise MeasurementError("There is one lattice only; twist and shift are measured between two or more.")
     rng = np.random.default_rng(0)
@@ -156,7 +156,7 @@ class _Layer:
         self.origin = reference.origin[number] if origin is None else origin
         if not np.isfinite(self.matrix).all():
             raise MeasurementError(
-                f"Layer {int(prior.layers[0])} has too few atoms for a lattice of its own."
+                f"Layer {int(prior.layer_numbers[0])} has too few atoms for a lattice of its own."
             )
         flip = np.diag([1.0, np.sign(np.linalg.det(self.matrix))])
         full = self.matrix @ flip

@@ -30,7 +30,7 @@ def stack_reference(
     Parameters
     ----------
     layers : sequence of StructurePrior
-        Entrance side first, as `layers_of` lists them; one for a prior that is no stack.
+        Entrance side first, such as `Prior.layers`.
     instrument : Instrument
         Its defocus is that of the first layer.
     pixel_size : float

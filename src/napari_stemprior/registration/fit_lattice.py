@@ -21,7 +21,7 @@ from napari_stemprior.registration.multilayer.stack_lattice import (
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.refine_pose import refine_pose
 from napari_stemprior.registration.rival_poses import preferred
-from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Poses that are looked at: two grains, each with four ways to hold the basis.
@@ -56,13 +56,14 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
         If the pixel size does not suit the prior and the image.
     """
     array = prepare(image)
-    if isinstance(prior, Stack):
+    crystal = prior.crystal
+    if crystal is None:
         return fit_stack(array, pixel_size, prior, fit_lattice)
-    poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
-    fits = _followed_fits(array, pixel_size, prior, poses)
+    poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+    fits = _followed_fits(array, pixel_size, crystal, poses)
     if not fits:
         return LatticeFit(prior, (poses[0],))
-    best = preferred(fits, prior)
+    best = preferred(fits, crystal)
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
@@ -94,14 +95,15 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
         If the pixel size does not suit the prior and the image.
     """
     array = prepare(image)
-    if isinstance(fit.prior, Stack):
+    crystal = fit.prior.crystal
+    if crystal is None:
         return _followed_stack(array, pixel_size, fit)
-    given = _followed(array, pixel_size, fit.prior, fit.pose)
+    given = _followed(array, pixel_size, crystal, fit.pose)
     assert given.sites is not None
     others: list[LatticeFit] = []
     if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
-        poses = register(array, pixel_size, fit.prior, candidates=_CANDIDATES)
-        others = _followed_fits(array, pixel_size, fit.prior, poses)
+        poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+        others = _followed_fits(array, pixel_size, crystal, poses)
     found = with_grains(given, others, array, pixel_size)
     return replace(fit, sites=found.sites, field=given.field)
 
@@ -130,7 +132,7 @@ def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lattice
     PixelSizeError
         If a pixel size is not positive or does not suit the prior and the image.
     """
-    if isinstance(fit.prior, Stack) and fit.only_layer is None:
+    if len(fit.layers) > 1:
         return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
     pose = refine_pose(image, pixel_size, layer, fit.pose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_stemprior.registration import LatticeFit, Pose
-from napari_stemprior.structure import Prior, StructurePrior
+from napari_stemprior.structure import Prior
 
 #: A pixel size that differs from the image's by more than this part is worth a word.
 _STRETCH = 0.02
@@ -15,13 +15,14 @@ _SURE = 0.8
 
 def facts_of(prior: Prior) -> str:
     """Say in a line what a `StructurePrior` or `Stack` is."""
-    if not isinstance(prior, StructurePrior):
+    crystal = prior.crystal
+    if crystal is None:
         parts = [
             layer.name + (f" at {twist:g}°" if number else "")
             for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
         ]
         return " above ".join(parts) + ". Each layer is fitted by itself, and its atoms carry its number."
-    a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
+    a, b = ((crystal.cell**2).sum(axis=1)) ** 0.5
     beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
     columns = "column" if len(prior.columns) == 1 else "columns"
     return (

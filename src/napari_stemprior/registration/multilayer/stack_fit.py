@@ -36,7 +36,7 @@ from napari_stemprior.registration.multilayer.search import (
     unfolded,
 )
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.stack import rotation
 
 #: A hand is trusted within so many degrees and this relative scale.
@@ -83,7 +83,7 @@ class StackPose:
 
 
 def register_stack(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, candidates: int = 4
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, candidates: int = 4
 ) -> list[StackPose]:
     """Find how the lattices of a stack lie on an image.
 
@@ -143,7 +143,7 @@ def register_stack(
 
 
 def refine_stack_poses(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, poses: Sequence[Pose]
 ) -> StackPose:
     """Fit the lattices of a stack near poses that a person has set.
 
@@ -197,7 +197,7 @@ def refine_stack_poses(
 
 
 def separated(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, poses: Sequence[Pose]
 ) -> tuple[list[PreparedImage], float, int]:
     """Return for each layer the normalised image without the other layers.
 
@@ -231,7 +231,7 @@ def separated(
 def _judged(
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
     start: Start,
     *,
@@ -245,7 +245,7 @@ def _judged(
 def _locked(
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
     start: Start,
     *,
@@ -286,7 +286,7 @@ def _needed(
     result: StackPose,
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
 ) -> StackPose:
     """Lower the score of a stack on an image that one layer alone explains about as well.
@@ -333,14 +333,14 @@ def _nearest(
     return best if float(np.abs(best - linear).max()) < _NEAR else linear
 
 
-def _layers(stack: Stack, result: StackPose, normalized: NormalizedImage) -> list[Layer]:
+def _layers(stack: Prior, result: StackPose, normalized: NormalizedImage) -> list[Layer]:
     return [
         Layer(layer, pose.scaled(1 / normalized.binning))
         for layer, pose in zip(stack.layers, result.poses, strict=True)
     ]
 
 
-def _is_homobilayer(stack: Stack) -> bool:
+def _is_homobilayer(stack: Prior) -> bool:
     """Tell whether the stack is two layers of the same material."""
     if len(stack.layers) != 2:
         return False
@@ -351,7 +351,7 @@ def _is_homobilayer(stack: Stack) -> bool:
     )
 
 
-def _both_ways_up(best: StackPose, model: LayerModel, stack: Stack) -> list[StackPose]:
+def _both_ways_up(best: StackPose, model: LayerModel, stack: Prior) -> list[StackPose]:
     """Two like layers fit either way up; the brighter one is nearer to the entrance, where less is lost."""
     normalized = model.normalized
     layers = [

@@ -12,13 +12,13 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.lattice_fit import MARGIN, LatticeFit, shown
 from napari_stemprior.registration.multilayer.stack_fit import StackPose, register_stack, separated
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 FitLayer = Callable[[PreparedImage, float, StructurePrior], LatticeFit]
 
 
-def stack_lattice(stack: Stack, found: StackPose) -> LatticeFit:
+def stack_lattice(stack: Prior, found: StackPose) -> LatticeFit:
     """Return the poses of the layers of a stack as a fit; the score of the whole is that of the first.
 
     A doubt about a lower layer is one about the whole.
@@ -27,7 +27,7 @@ def stack_lattice(stack: Stack, found: StackPose) -> LatticeFit:
     return LatticeFit(stack, (first, *found.poses[1:]))
 
 
-def fit_stack(image: PreparedImage, pixel_size: float, stack: Stack, fit_layer: FitLayer) -> LatticeFit:
+def fit_stack(image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: FitLayer) -> LatticeFit:
     """Place all layers of a stack together; where that does not fit, the one layer that fits best alone.
 
     Parameters
@@ -79,7 +79,6 @@ def as_layer_of(fit: LatticeFit, alone: LatticeFit) -> LatticeFit:
         Of that layer, followed through strain.
     """
     stack, sites = fit.prior, alone.sites
-    assert isinstance(stack, Stack)
     assert fit.only_layer is not None
     assert sites is not None
     column = sites.column + stack.first_columns[fit.only_layer]
@@ -98,7 +97,6 @@ def follow_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> La
         The poses of all layers of a stack; they are believed.
     """
     stack = fit.prior
-    assert isinstance(stack, Stack)
     parts, size, binning = separated(image, pixel_size, stack, fit.poses)
     positions, columns, reliability = [], [], []
     for number, (part, layer, pose) in enumerate(zip(parts, stack.layers, fit.poses, strict=True)):
