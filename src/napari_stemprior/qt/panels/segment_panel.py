@@ -166,7 +166,7 @@ class SegmentPanel(Panel):
             self.trust.value(),
             not self.alone.isChecked(),
         )
-        prior = session.chosen if settings.with_prior else None
+        prior = session.prior if settings.with_prior else None
         fit = session.known_fit if settings.with_prior else None
         box = None
         try:
