@@ -21,7 +21,7 @@ from napari_stemprior.io.readers.decoded_size import check_decoded_size
 from napari_stemprior.io.readers.length_units import to_angstrom
 from napari_stemprior.io.readers.time_limit import TookTooLongError, time_limit
 
-CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases is not there")
 
 #: No two of its corners, sides or diagonals are alike.
