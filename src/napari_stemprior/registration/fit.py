@@ -55,10 +55,9 @@ def register(
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
-        Å per pixel. Up to 6 % off is borne, and up to 20 % where the lattice leaves no doubt, with a
-        reservation; so are 8 % of difference between two directions.
+        Å per pixel, within the errors that `fit_lattice` tolerates.
     prior : StructurePrior
     candidates : int
         How many poses to return at most; they differ in lattice, rotation, or mirror.
@@ -70,13 +69,8 @@ def register(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size is not positive, or shows less than three unit cells,
-        or less than three pixels a unit cell.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
@@ -92,7 +86,7 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
@@ -104,12 +98,8 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     features = fourier_features(preprocess(array, check_pixel_size(array.shape, pixel_size, prior)))

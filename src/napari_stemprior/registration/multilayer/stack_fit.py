@@ -90,7 +90,7 @@ def register_stack(
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel; up to 6 % off is borne.
     stack : Stack
@@ -106,12 +106,8 @@ def register_stack(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size does not suit the layers and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
@@ -153,7 +149,7 @@ def refine_stack_poses(
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel that the image is believed to have.
     stack : Stack
@@ -167,12 +163,8 @@ def refine_stack_poses(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If a pixel size is not positive or does not suit the layers and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     for layer in stack.layers:

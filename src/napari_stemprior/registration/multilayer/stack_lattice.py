@@ -46,10 +46,8 @@ def fit_stack(image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: 
 
     Raises
     ------
-    RegistrationError
-        If the image is too small to hold a lattice.
-    PixelSizeError
-        If the pixel size does not suit the layers and the image.
+    RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     together = stack_lattice(stack, register_stack(image, pixel_size, stack, candidates=2)[0])
     if together.is_fit:
