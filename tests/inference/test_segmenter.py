@@ -176,7 +176,7 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
         tiling.predict(segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
     )
     assert answer.probability.shape[1:] == image.shape
-    tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
+    tiled, single = answer.probability[0].numpy(), segmenter._unprompted.probability[0].numpy()
     assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
     assert len(whole) > 100
 
@@ -255,7 +255,7 @@ def test_a_lack_of_memory_is_told(
         raise failure
 
     monkeypatch.setattr(segmenter_module, place, fail)
-    monkeypatch.setattr(segmenter, "_alone", None if place == "predict_each" else segmenter._alone)
+    monkeypatch.setattr(segmenter, "_unprompted", None if place == "predict_each" else segmenter._unprompted)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
 

@@ -83,7 +83,7 @@ class Segmenter:
         self._pixel_size = 0.0
         self._image: object = None
         self._canonical: CanonicalImage | None = None
-        self._alone: Answer | None = None
+        self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
 
@@ -126,7 +126,7 @@ class Segmenter:
             )
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._alone = self._fitted = self._prompted = self.fit = None
+        self._unprompted = self._fitted = self._prompted = self.fit = None
 
     def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
@@ -195,8 +195,8 @@ class Segmenter:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
         prompts: dict[str, StructurePrompt] = {}
-        if self._alone is None:
-            prompts["alone"] = StructurePrompt.absent()
+        if self._unprompted is None:
+            prompts["unprompted"] = StructurePrompt.absent()
         told = self.fit if prior is not None and trust > 0 else None
         if prior is not None and told is not None:
             prompt = placed_prompt(prior, told.registered, self._canonical)
@@ -208,21 +208,21 @@ class Segmenter:
                 self.network, self._canonical.image, list(prompts.values()), self.device, stage
             )
             found = dict(zip(prompts, answers, strict=True))
-            self._alone = found.get("alone", self._alone)
+            self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
-        assert self._alone is not None
-        answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
+        assert self._unprompted is not None
+        answer, weight, registered, kind, closest = self._unprompted, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
             sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
-        alone = self._alone.probability.numpy()
+        unprompted = self._unprompted.probability.numpy()
         peaks = yield from decode(
             answer,
-            weight * answer.probability.numpy() + (1 - weight) * alone,
-            alone,
+            weight * answer.probability.numpy() + (1 - weight) * unprompted,
+            unprompted,
             registered,
             kind,
             closest,

@@ -33,7 +33,7 @@ _LEAST_PART = 4
 _LEAST_GRAIN, _MOST_GRAINS = 25, 7
 
 #: A prior, its pose, and the number of its first column.
-Placed = tuple[StructurePrior, Pose, int]
+PosedLayer = tuple[StructurePrior, Pose, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +206,8 @@ def _large(part: Integers) -> NDArray[np.bool_]:
 
 
 def _other_grain(
-    yx: Floats, column: Integers, rest: NDArray[np.bool_], fit: LatticeFit, placed: Placed
-) -> Placed | None:
+    yx: Floats, column: Integers, rest: NDArray[np.bool_], fit: LatticeFit, placed: PosedLayer
+) -> PosedLayer | None:
     """Return the pose among the rivals that connects most of the atoms that are left, if it connects many."""
     prior, _, start = placed
     own = np.flatnonzero(rest)

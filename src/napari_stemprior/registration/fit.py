@@ -107,12 +107,12 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
 
 
 def register_candidates(normalized: NormalizedImage, prior: StructurePrior) -> list[PoseCandidate]:
-    """Register a normalised image; every placement, best first. See `register`."""
+    """Register a normalised image; every candidate, best first. See `register`."""
     return register_features(fourier_features(normalized), prior)
 
 
 def register_features(features: FourierFeatures, prior: StructurePrior) -> list[PoseCandidate]:
-    """Register an image that is made ready; every placement, best first.
+    """Register an image that is made ready; every candidate, best first.
 
     Where the lattice does not fit near the stated pixel size, pixel sizes up to 20 % off are tried.
     """
@@ -132,7 +132,7 @@ def _placed_at(
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
-        groups.append(place(features, reflections, prior, lattice.linear))
+        groups.append(pose_candidates(features, reflections, prior, lattice.linear))
     return ranked(_excused(groups, features, prior))
 
 
@@ -173,14 +173,14 @@ def find_lattices(
     return sharp
 
 
-def place(
+def pose_candidates(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
 ) -> list[PoseCandidate]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
     judge = Judge(features, lock_in(features, reflections, prior, linear))
-    placements: list[PoseCandidate] = []
+    candidates: list[PoseCandidate] = []
     for symmetry in lattice_symmetries(prior):
-        placement = judge.placement(symmetry)
-        if not any(equivalent(placement, other, prior) for other in placements):
-            placements.append(placement)
-    return placements
+        candidate = judge.candidate(symmetry)
+        if not any(equivalent(candidate, other, prior) for other in candidates):
+            candidates.append(candidate)
+    return candidates

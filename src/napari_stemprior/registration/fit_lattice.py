@@ -36,8 +36,8 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     image : (H, W) array-like, or PreparedImage
         Atom columns bright. An array is prepared first, see `recording.prepare`.
     pixel_size : float
-        Å per pixel. Errors up to 6 % are tolerated, and, of a single lattice that leaves no doubt, up to 20 % with a
-        reservation; so are 8 % of difference between two directions.
+        Å per pixel. Errors up to 6 % are tolerated, and 8 % of difference between two directions; of a
+        single lattice that leaves no doubt up to 20 %, with a reservation.
     prior : StructurePrior or Stack
         Of a stack every layer is placed on its own lattice; where they do not fit together, the layer that
         fits alone.

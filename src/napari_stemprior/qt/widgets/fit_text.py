@@ -44,10 +44,10 @@ def _folded(angle: float, fit: LatticeFit) -> float:
     """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
     a, b = fit.layers[0].cell
     lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
-    between = abs(a @ b) / (lengths[0] * lengths[1])
+    cosine = abs(a @ b) / (lengths[0] * lengths[1])
     period = 180.0
     if abs(lengths[0] / lengths[1] - 1) < 0.01:
-        period = 60.0 if abs(between - 0.5) < 0.01 else 90.0 if between < 0.01 else 180.0
+        period = 60.0 if abs(cosine - 0.5) < 0.01 else 90.0 if cosine < 0.01 else 180.0
     rest = angle % period
     return min(rest, period - rest)
 

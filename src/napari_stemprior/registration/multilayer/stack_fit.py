@@ -267,9 +267,9 @@ def _locked(
             layer = stack.layers[number]
             locked = lock_in(rest, reflections[number], layer, linear[number])
             # which way round the basis lies is kept as the stack has it
-            placement = Judge(rest, locked).nearest(linear[number])
-            placed[number] = placement
-            linear[number], origin[number] = placement.linear, placement.origin
+            candidate = Judge(rest, locked).nearest(linear[number])
+            placed[number] = candidate
+            linear[number], origin[number] = candidate.linear, candidate.origin
     poses = tuple(to_pose(placed[n], normalized, layer) for n, layer in enumerate(stack.layers))
     return StackPose(poses, min(pose.score for pose in poses))
 
@@ -302,8 +302,8 @@ def _needed(
         for other in others:
             start = (linear + other) / 2
             judge = Judge(features, lock_in(features, reflections[number], layer, start))
-            placements = [judge.placement(symmetry) for symmetry in lattice_symmetries(layer)]
-            best = max(placements, key=lambda placement: placement.quality.agreement)
+            candidates = [judge.candidate(symmetry) for symmetry in lattice_symmetries(layer)]
+            best = max(candidates, key=lambda candidate: candidate.quality.agreement)
             pose = to_pose(best, normalized, layer).scaled(1 / normalized.binning)
             alone = max(alone, model.explained_variance([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
