@@ -6,7 +6,6 @@ from desk_fakes import PIXEL_SIZE, POSE, SHAPE, FakeSegmenter, add_image, fake_o
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.qt.jobs.rerun import Box, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.fit_text import fit_sentence
@@ -17,6 +16,7 @@ from napari_stemprior.structure import Stack, built_in, load_prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.workflow.fit_lattice import refine_pose
 from napari_stemprior.workflow.segment import SegmentSettings, segment
+from napari_stemprior.workflow.segment_box import Box, segment_box
 
 BELOW = Pose.from_angle(10.0, PIXEL_SIZE, (3.0, 4.0), score=0.7)
 FOUND = StackPose((POSE, BELOW), 0.7)
