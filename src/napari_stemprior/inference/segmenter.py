@@ -17,7 +17,6 @@ from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
-    RegistrationError,
     StempriorError,
     telling_out_of_memory,
 )
@@ -26,6 +25,7 @@ from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
+from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
@@ -33,7 +33,7 @@ from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
@@ -234,21 +234,12 @@ class Segmenter:
         return (yield from self._table(peaks, prior, self.fit, trust))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
-        """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
+        """Return `prompt_lattice`; one that was fitted to this image is kept."""
         assert self.prepared is not None
         if fit is not None:
-            if not (fit.is_fit or fit.by_hand):
-                return None
-            if fit.sites is None:
-                return follow_lattice(self.prepared, self._pixel_size, fit)
-            return fit
+            return prompt_lattice(self.prepared, self._pixel_size, prior, fit)
         if self._fitted is None or self._fitted[0] != prior:
-            try:
-                found = fit_lattice(self.prepared, self._pixel_size, prior)
-            except RegistrationError:
-                self._fitted = prior, None
-            else:
-                self._fitted = prior, found if found.is_fit else None
+            self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
         return self._fitted[1]
 
     def _table(
