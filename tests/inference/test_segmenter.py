@@ -181,8 +181,16 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
     assert len(whole) > 100
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError("Unable to allocate 512. TiB"),
+    ],
+)
 def test_batches_that_do_not_fit_become_smaller(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+    error: Exception, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = segmenter._canonical.image
     monkeypatch.setattr(tiling, "TILE", 64)
@@ -194,7 +202,7 @@ def test_batches_that_do_not_fit_become_smaller(
     def small(network: StructurePromptedNet, tiles: torch.Tensor, *rest: object) -> object:
         sizes.append(len(tiles))
         if len(tiles) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise error
         return ask(network, tiles, *rest)
 
     monkeypatch.setattr(tiling, "_ON_CPU", 8)
