@@ -17,6 +17,7 @@ from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import MIN_RELIABILITY, straight_sites
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import image_distance
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -247,7 +248,7 @@ def _counted(yx: Floats, place: Integers, prior: StructurePrior, pose: Pose) -> 
     near = np.asarray(cKDTree(xy).query(xy, k=min(_STEPS + 1, count))[1])[:, 1:]
     a, b = np.repeat(np.arange(count), near.shape[1]), near.ravel()
     miss = _step(xy, basis, inverse, a, b)
-    residual = np.linalg.norm((miss - np.rint(miss)) @ prior.cell, axis=1)
+    residual = image_distance(miss, prior.cell)
     good = residual < _TOLERANCE * prior.closest_in_layer
     weights = coo_matrix((residual[good] + 1e-9, (a[good], b[good])), (count, count)).tocsr()
     weights = weights.maximum(weights.T)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.reference_lattice import ReferenceLattice
+from napari_stemprior.structure.periodic import minimum_image
 
 Floats = NDArray[np.float64]
 
@@ -224,7 +225,7 @@ def _pair(first: _Layer, second: _Layer, middle: Floats) -> _Numbers:
         ends.append(layer.origin + cell @ layer.vectors)
     raw = ends[1] - ends[0]
     fraction = raw @ np.linalg.inv(first.vectors)
-    shift = (fraction - np.rint(fraction)) @ first.vectors
+    shift = minimum_image(fraction) @ first.vectors
     if np.isfinite(moire).all() and moire.min() < 100 * np.linalg.norm(first.vectors, axis=1).min():
         reason = reason or "the shift changes from place to place within the moiré and is that in the middle"
     return _Numbers(float(twist), shift, raw, second.strain, moire, reason)
