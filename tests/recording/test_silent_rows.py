@@ -44,3 +44,12 @@ def test_gaps_between_rows_of_columns_are_good(spacing, sigma, brightest, seed, 
 def test_vacuum_beside_the_specimen_is_good():
     edge = 1 / (1 + np.exp((np.arange(256) - 120) / 3.0))
     assert not silent_rows(counted(edge[:, None] * np.full((256, 256), 0.3)), EVERYWHERE).any()
+
+
+def test_letters_of_a_caption_strip_below_an_image_that_is_mostly_empty():
+    image = counted(np.full((256, 256), 0.1), 4)
+    strip = np.zeros((24, 256), np.float32)
+    strip[6:13, 60:190] = counted(np.full((7, 130), 0.25), 5) * 4  # letters of as few pixels as the image
+    found = prepare(np.vstack([image, strip]))
+    assert not found.valid[256:].any()
+    assert found.valid[:254].all()

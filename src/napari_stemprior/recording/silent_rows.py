@@ -14,7 +14,7 @@ from napari_stemprior.recording.flat_runs import Image, Mask
 
 #: Chance that an image has one good row that passes for a lost one.
 _FALSE_ALARM = 0.01
-#: Good rows hold at least this many such pixels each, where a row is judged by its neighbours: between columns
+#: Good rows hold at least this many such pixels each where a row is judged by its neighbours: between columns
 #: in line with the scan the numbers go down to 0 one by one.
 _LEAST = 6
 #: Valid pixels that a row needs to be judged.
@@ -61,7 +61,7 @@ def silent_rows(image: Image, valid: Mask) -> NDArray[np.bool_]:
         sides = [
             _expected(image, valid, rows, value) * pixels
             for rows in ((first - 1, first - 2), (stop, stop + 1))
-            if 0 <= min(rows) and max(rows) < len(image) and held[list(rows)].all()
+            if min(rows) >= 0 and max(rows) < len(image) and held[list(rows)].all()
         ]
         if sides and float(np.sqrt(sides[0] * sides[-1])) > least:
             silent[start:stop] = True
