@@ -19,13 +19,13 @@ import napari_stemprior
 import napari_stemprior.registration
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.commands import main as cli
-from napari_stemprior.commands import segment
 from napari_stemprior.errors import DeviceError, ModelError, RegistrationError
 from napari_stemprior.io import read_atoms
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import prepare
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import StructurePrior, built_in
+from napari_stemprior.workflow import batch
 
 REQUIRED = [
     "x_px",
@@ -38,6 +38,9 @@ REQUIRED = [
     "confidence",
     "evidence",
 ]
+
+#: Files beside the atoms where there are several images.
+TOGETHER = ("results.csv", "results.jsonl")
 
 
 class FakeSegmenter:
@@ -191,7 +194,11 @@ def test_a_stack_gives_numbered_files(fake: type[FakeSegmenter], tmp_path: Path)
     path = tmp_path / "series.tif"
     tifffile.imwrite(path, np.stack([lattice_image(), lattice_image()]))
     assert run("segment", path, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["series_000.csv", "series_001.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *TOGETHER,
+        "series_000.csv",
+        "series_001.csv",
+    ]
 
 
 def test_images_of_one_stem_do_not_overwrite_each_other(
@@ -204,7 +211,12 @@ def test_images_of_one_stem_do_not_overwrite_each_other(
         path.write_bytes(picture.read_bytes())
     images = (picture, other, third)
     assert run("segment", *images, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["Flake-3.csv", "flake-2.csv", "flake.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "Flake-3.csv",
+        "flake-2.csv",
+        "flake.csv",
+        *TOGETHER,
+    ]
     assert "Flake-3.csv" in one_sentence(capsys)
 
 
@@ -214,8 +226,10 @@ def test_one_bad_image_does_not_stop_the_others(
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"not a picture")
     assert run("segment", bad, picture, "--prior", "MoS2", "--pixel-size", 0.2, "-o", tmp_path / "out") == 2
-    assert "bad.png" in one_sentence(capsys)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["flake.csv"]
+    why, count = capsys.readouterr().err.splitlines()
+    assert why.startswith("stemprior: bad.png")
+    assert count.startswith("stemprior: 1 of 2 images failed")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["flake.csv", *TOGETHER]
 
 
 @pytest.mark.parametrize("near", [True, False])
@@ -363,7 +377,7 @@ def test_dark_columns_are_said_and_inverted(
     np.testing.assert_allclose(seen[1], image.astype(float) - low + (255 - high))
     assert read_atoms(tmp_path / "out" / "abf.parquet").provenance["inverted"] is True
     written: list[np.ndarray] = []
-    monkeypatch.setattr(segment, "export_atoms", lambda *_, image, **__: written.append(image))
+    monkeypatch.setattr(batch, "export_atoms", lambda *_, image, **__: written.append(image))
     assert run("segment", path, *options, "--invert") == 0
     np.testing.assert_array_equal(written[0], 255 - image)  # files hold the image as it was recorded
 
@@ -554,7 +568,9 @@ def test_a_real_run_end_to_end(picture: Path, tmp_path: Path) -> None:
     answer = stemprior("segment", picture, broken, *options)
     assert answer.returncode == 2
     assert answer.stdout == ""
-    assert [line.startswith("stemprior: broken.png") for line in answer.stderr.splitlines()] == [True]
+    why, count = answer.stderr.splitlines()
+    assert why.startswith("stemprior: broken.png")
+    assert count.startswith("stemprior: 1 of 2 images failed")
     rows = pd.read_csv(tmp_path / "out" / "flake.csv")
     assert set(REQUIRED) <= set(rows.columns)
     assert set(rows["element"]) == {"Mo", "S"}
