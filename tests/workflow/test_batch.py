@@ -179,11 +179,30 @@ def test_no_network_ends_all_of_it_and_leaves_nothing(stack, tmp_path):
 
 def test_processes_are_started_where_they_save_time(monkeypatch):
     monkeypatch.setattr(batches, "usable_cores", lambda: 4)
-    assert worthwhile_workers([512**2], False) == 1
-    assert worthwhile_workers([96**2] * 50, True) == 1
-    assert worthwhile_workers([512**2] * 8, True) == 4
-    assert worthwhile_workers([2048**2] * 2, False) == 2
+    assert worthwhile_workers([512**2], 0) == 1
+    assert worthwhile_workers([512**2] * 3, 0) == 1
+    assert worthwhile_workers([512**2] * 3, 197) == 4
+    assert worthwhile_workers([96**2] * 50, 0) == 1
+    assert worthwhile_workers([512**2] * 8, 0) == 4
+    assert worthwhile_workers([2048**2] * 2, 0) == 2
     memory = type("Memory", (), {"available": 5e9})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    assert worthwhile_workers([4096**2] * 8, True) == 1
-    assert worthwhile_workers([2048**2] * 8, True) == 4
+    assert worthwhile_workers([4096**2] * 8, 9) == 1
+    assert worthwhile_workers([2048**2] * 8, 9) == 4
+
+
+def test_a_long_list_of_small_files_is_worth_processes(tmp_path, monkeypatch):
+    files = [tmp_path / f"{k}.tif" for k in range(8)]
+    for file in files:
+        tifffile.imwrite(file, frames(1)[0])
+    hired = []
+
+    def hire(count):
+        hired.append(count)
+        return batches.HereWorker(counted())
+
+    monkeypatch.setattr(batches, "WorkerProcesses", hire)
+    monkeypatch.setattr(batches, "usable_cores", lambda: 2)
+    monkeypatch.setattr(batches, "_START", 3 * frames(1)[0].size)
+    assert segmented(files, tmp_path / "out").done == 8
+    assert hired == [2]

@@ -115,20 +115,21 @@ def segment_images(
         batch.close()
 
 
-def worthwhile_workers(pixels: Sequence[int], more: bool) -> int:
+def worthwhile_workers(pixels: Sequence[int], unread: int) -> int:
     """Return how many processes save time beyond what their start takes, and find room in memory.
 
     Parameters
     ----------
     pixels : sequence of int
         Of the images that are known.
-    more : bool
-        Whether there are more images than these.
+    unread : int
+        Files that are not read yet; they are taken for images like those.
     """
-    count = usable_cores() if more else min(usable_cores(), len(pixels))
+    count = min(usable_cores(), len(pixels) + unread)
     room = psutil.virtual_memory().available / (_MEMORY + _MEMORY_A_PIXEL * max(pixels))
     count = max(1, min(count, int(room)))
-    saved = sum(pixels) - max(sum(pixels) / count, max(pixels))
+    work = sum(pixels) * (1 + unread / len(pixels))
+    saved = work - max(work / count, max(pixels))
     return count if saved > _START else 1
 
 
@@ -150,6 +151,7 @@ class _Batch:
         self.waiting: deque[_Frame] = deque()
         self.at_work: dict[int, _Frame] = {}
         self.done = self.failed = self.skipped = self.number = 0
+        self.unread = len(files)
 
     def steps(self) -> Generator[Progress, None, BatchSummary]:
         if self.settings.scheduler is not None:
@@ -190,7 +192,7 @@ class _Batch:
     def _work(self, more: bool) -> Generator[Progress, None, None]:
         """Hand out frames and take in what came back."""
         if self.waiting and self.workers is None:
-            self.workers = self._hired(more)
+            self.workers = self._hired()
         if self.workers is None:
             return
         while self.waiting and self.workers.has_room():
@@ -214,13 +216,13 @@ class _Batch:
                 return replace(own, stage=stage)
         return Progress(self.done + self.failed, known, stage)
 
-    def _hired(self, more: bool) -> Workers:
+    def _hired(self) -> Workers:
         """Return as many workers as the frames that are known of are worth."""
         settings = self.settings
         count = settings.workers
         if count is None:
             pixels = [frame.job.recorded.image.size for frame in self.waiting]
-            count = worthwhile_workers(pixels, more)
+            count = worthwhile_workers(pixels, self.unread)
             segmenter = self.operations.segmenter(settings.segment.model, settings.segment.device)
             if str(getattr(segmenter, "device", "cpu")) != "cpu":  # one image fills a GPU with its tiles
                 count = 1
@@ -229,6 +231,7 @@ class _Batch:
     def _read(self) -> Generator[bool, None, None]:
         """Read the next file at each step, and put its frames in line."""
         for file in self.files:
+            self.unread -= 1
             source = stamp(file)
             skipped = self.journal.has_all(source) if self.journal is not None else 0
             if skipped:
