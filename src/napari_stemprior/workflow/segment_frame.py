@@ -18,7 +18,7 @@ from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import remarks
-from napari_stemprior.structure import Prior, layers_of
+from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
 from napari_stemprior.workflow.segment import SegmentSettings, segment
@@ -188,7 +188,7 @@ def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     from napari_stemprior.registration import register
 
     try:
-        pose = register(frame.inverted().image, pixel_size, layers_of(prior)[0], candidates=1)[0]
+        pose = register(frame.inverted().image, pixel_size, prior.layers[0], candidates=1)[0]
     except StempriorError:
         return ""
     return (
