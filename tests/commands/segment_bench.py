@@ -19,6 +19,9 @@ from napari_stemprior.recording import prepare
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
+#: Files beside the atoms where there are several images.
+TOGETHER = ("results.csv", "results.jsonl")
+
 
 class FakeSegmenter:
     """Answers with the lattice at a fixed place, and remembers what it was asked."""
