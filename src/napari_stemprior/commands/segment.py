@@ -79,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     parser.add_argument(
+        "--precision",
+        default="auto",
+        help="number format of the network's coarse layers: float32, bfloat16, or auto for bfloat16 where "
+        "the device is fast in it (default auto)",
+    )
+    parser.add_argument(
         "--format",
         metavar="NAME",
         choices=[one.key for one in FORMATS],
@@ -99,10 +105,10 @@ def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
     prior = _load_prior(options)
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
-    from napari_stemprior.workflow.operations import Operations
+    from napari_stemprior.workflow.operations import KeptSegmenter, Operations
 
     given = None if options.pixel_size == LATTICE else options.pixel_size
-    operations = Operations()
+    operations = Operations(segmenter=KeptSegmenter(options.precision))
     operations.segmenter(options.model, options.device)  # says at once whether there is such a network
     inputs = [*options.images, options.prior, options.model]
     bad = False

@@ -46,9 +46,15 @@ class KeptSegmenter:
     """Loads a segmenter when it is first asked for, and keeps it as long as the same network is wanted.
 
     What the segmenter has computed for its image is kept with it: to change the trust is to decode anew.
+
+    Parameters
+    ----------
+    precision : str
+        Number format of the network's coarse layers, see `Segmenter`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str = "auto") -> None:
+        self._precision = precision
         self._key: tuple[object, ...] = ()
         self._segmenter: SegmenterLike | None = None
 
@@ -60,7 +66,7 @@ class KeptSegmenter:
         ModelError
             If there is no such network.
         DeviceError
-            If there is no such device.
+            If there is no such device or precision.
         """
         from napari_stemprior.inference import Segmenter
         from napari_stemprior.inference.models import model_path
@@ -69,7 +75,7 @@ class KeptSegmenter:
         key = (path, path.stat().st_mtime_ns, device)
         if self._segmenter is None or key != self._key:
             self._segmenter, self._key = None, ()  # its memory first
-            self._segmenter, self._key = Segmenter(model, device), key
+            self._segmenter, self._key = Segmenter(model, device, precision=self._precision), key
         return self._segmenter
 
 
