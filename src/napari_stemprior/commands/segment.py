@@ -234,10 +234,9 @@ def _inferred_kept(table: AtomTable, name: str, keep: bool) -> AtomTable:
 def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     """Say that the lattice lies on the dark places, where it does so beyond doubt."""
     from napari_stemprior.registration import register
-    from napari_stemprior.structure import layers_of
 
     try:
-        pose = register(frame.inverted().image, pixel_size, layers_of(prior)[0], candidates=1)[0]
+        pose = register(frame.inverted().image, pixel_size, prior.layers[0], candidates=1)[0]
     except StempriorError:
         return ""
     return (

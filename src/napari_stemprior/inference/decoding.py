@@ -138,7 +138,7 @@ class PeakTable:
 def decode(
     answer: Answer,
     probability: Floats,
-    alone: Floats,
+    unprompted: Floats,
     sites: LatticeSites | None = None,
     kind: Integers | None = None,
     closest: float = 0.0,
@@ -156,7 +156,7 @@ def decode(
         Offsets and sites come from here.
     probability : (2, H, W) array
         What decides, after mixing with trust.
-    alone : (2, H, W) array
+    unprompted : (2, H, W) array
         What the image says without the prior.
     sites : LatticeSites, optional
         Registered columns, in canonical pixels; None where no prior was used.
@@ -191,7 +191,7 @@ def decode(
         if hidden and not layered:
             parts.append((np.zeros((0, 2)), np.zeros(0)))
             continue
-        table = found_peaks(answer, probability, alone, hidden, sites, kind, answers)
+        table = found_peaks(answer, probability, unprompted, hidden, sites, kind, answers)
         if sites is None:
             confidence = calibration.without(table.height)
         else:
@@ -206,7 +206,9 @@ def decode(
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
     yx = np.concatenate([top, low])
     pixel = _pixels(yx, probability.shape[1:])
-    evidence = np.maximum(calibration.without(_support(alone)[pixel[:, 0], pixel[:, 1]]), _LEAST_EVIDENCE)
+    evidence = np.maximum(
+        calibration.without(_support(unprompted)[pixel[:, 0], pixel[:, 1]]), _LEAST_EVIDENCE
+    )
     if sites is not None and answers is not None:
         # the network has seen where such columns usually stand; here the image itself shows none
         for below, mine in ((False, slice(0, len(top))), (True, slice(len(top), None))):
@@ -276,7 +278,7 @@ def site_answers(
 def found_peaks(
     answer: Answer,
     probability: Floats,
-    alone: Floats,
+    unprompted: Floats,
     hidden: bool,
     sites: LatticeSites | None = None,
     kind: Integers | None = None,
@@ -289,7 +291,7 @@ def found_peaks(
     answer : Answer
         For the offsets.
     probability : (2, H, W) array
-    alone : (2, H, W) array
+    unprompted : (2, H, W) array
         What the image says without the prior.
     hidden : bool
         Look at the map of the hidden layers.
@@ -320,20 +322,20 @@ def found_peaks(
         features[:, 4] = answers.llr[mine][found]
         odds = answers.odds[mine][found]
     at_site, at_peak = _pixels(places, heat.shape), _pixels(yx, heat.shape)
-    support = _support(alone)
+    support = _support(unprompted)
     supported = support[at_peak[:, 0], at_peak[:, 1]].astype(float)
     usual = reference_heights(maximum_filter(heat, 5)[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
-    usual_alone = reference_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
+    reference_unprompted = reference_heights(support[at_site[:, 0], at_site[:, 1]].astype(float), kinds)
     features[:, 1] = deviations(height, own, usual)
     features[:, 2] = log_odds(supported)
-    features[:, 3] = deviations(supported, own, usual_alone)
+    features[:, 3] = deviations(supported, own, reference_unprompted)
     return PeakTable(yx, height, features, on_site, odds)
 
 
-def _support(alone: Floats) -> Floats:
+def _support(unprompted: Floats) -> Floats:
     """Return the strongest claim of the image alone within 0.3 Å of each pixel."""
     reach = 2 * round(0.3 / CANONICAL_PIXEL_SIZE) + 1
-    return np.asarray(maximum_filter(alone.max(axis=0), reach))
+    return np.asarray(maximum_filter(unprompted.max(axis=0), reach))
 
 
 def _merged(

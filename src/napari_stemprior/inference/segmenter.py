@@ -17,7 +17,6 @@ from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
-    RegistrationError,
     StempriorError,
     telling_out_of_memory,
 )
@@ -26,6 +25,7 @@ from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
+from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
@@ -33,7 +33,7 @@ from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
@@ -94,7 +94,7 @@ class Segmenter:
         self._pixel_size = 0.0
         self._image: object = None
         self._canonical: CanonicalImage | None = None
-        self._alone: Answer | None = None
+        self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
 
@@ -137,7 +137,7 @@ class Segmenter:
             )
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._alone = self._fitted = self._prompted = self.fit = None
+        self._unprompted = self._fitted = self._prompted = self.fit = None
 
     def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
@@ -206,8 +206,8 @@ class Segmenter:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
         prompts: dict[str, StructurePrompt] = {}
-        if self._alone is None:
-            prompts["alone"] = StructurePrompt.absent()
+        if self._unprompted is None:
+            prompts["unprompted"] = StructurePrompt.absent()
         told = self.fit if prior is not None and trust > 0 else None
         if prior is not None and told is not None:
             prompt = placed_prompt(prior, told.registered, self._canonical)
@@ -224,21 +224,21 @@ class Segmenter:
                 self.precision,
             )
             found = dict(zip(prompts, answers, strict=True))
-            self._alone = found.get("alone", self._alone)
+            self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
-        assert self._alone is not None
-        answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
+        assert self._unprompted is not None
+        answer, weight, registered, kind, closest = self._unprompted, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
             sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
-        alone = self._alone.probability.numpy()
+        unprompted = self._unprompted.probability.numpy()
         peaks = yield from decode(
             answer,
-            weight * answer.probability.numpy() + (1 - weight) * alone,
-            alone,
+            weight * answer.probability.numpy() + (1 - weight) * unprompted,
+            unprompted,
             registered,
             kind,
             closest,
@@ -250,21 +250,12 @@ class Segmenter:
         return (yield from self._table(peaks, prior, self.fit, trust))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
-        """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
+        """Return `prompt_lattice`; one that was fitted to this image is kept."""
         assert self.prepared is not None
         if fit is not None:
-            if not (fit.is_fit or fit.by_hand):
-                return None
-            if fit.sites is None:
-                return follow_lattice(self.prepared, self._pixel_size, fit)
-            return fit
+            return prompt_lattice(self.prepared, self._pixel_size, prior, fit)
         if self._fitted is None or self._fitted[0] != prior:
-            try:
-                found = fit_lattice(self.prepared, self._pixel_size, prior)
-            except RegistrationError:
-                self._fitted = prior, None
-            else:
-                self._fitted = prior, found if found.is_fit else None
+            self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
         return self._fitted[1]
 
     def _table(

@@ -20,7 +20,7 @@ from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.stack_reference import stack_reference
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.structure import Prior, Stack, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 
 Engine = Literal["fast", "multislice"]
 
@@ -142,7 +142,8 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     if first.engine != "multislice":
         yield Progress(0, 1, "reference")
         return [job.recorded(_fast(job)) for job in jobs]
-    if isinstance(first.prior, Stack):
+    crystal = first.prior.crystal
+    if crystal is None:
         raise StructureError(
             f"{first.prior.name}: layers that share no cell have no periodic cell for multislice; "
             "use the fast engine."
@@ -150,7 +151,7 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     thicknesses = list(dict.fromkeys(job.thickness for job in jobs))
     defoci = list(dict.fromkeys(job.instrument.defocus for job in jobs))
     series = yield from cell_series(
-        first.prior,
+        crystal,
         first.instrument,
         thicknesses,
         defoci,
@@ -163,12 +164,12 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     for job in jobs:
         cell = series[thicknesses.index(job.thickness)][defoci.index(job.instrument.defocus)]
         pose = job.poses[0] if job.poses else None
-        images.append(job.recorded(cell.draw(first.prior, job.pixel_size, job.shape, pose)))
+        images.append(job.recorded(cell.draw(crystal, job.pixel_size, job.shape, pose)))
     return images
 
 
 def _fast(job: ReferenceJob) -> NDArray[np.float32]:
-    layers = layers_of(job.prior)
+    layers = job.prior.layers
     poses = job.poses or (None,) * len(layers)
     return stack_reference(layers, job.instrument, job.pixel_size, job.shape, poses, thickness=job.thickness)
 

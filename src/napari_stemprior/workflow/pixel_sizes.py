@@ -144,10 +144,9 @@ def lattice_pixel_size(frame: Micrograph, prior: Prior) -> float:
         If it fits at none.
     """
     from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
 
     try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0], guess=frame.pixel_size)
+        size, pose = fit_pixel_size(frame.image, prior.layers[0], guess=frame.pixel_size)
     except StempriorError as error:
         raise RegistrationError(str(error)) from error
     if not pose.is_fit:
