@@ -29,7 +29,7 @@ from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.devices import resolve_device
+from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
@@ -60,17 +60,28 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
+    precision : str
+        Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
+        where the device is fast in it. Atoms differ by some 0.001 px.
 
     Raises
     ------
     ModelError
         If there is no such network.
     DeviceError
-        If there is no such device.
+        If there is no such device or precision.
     """
 
-    def __init__(self, model: str | Path = "small", device: str = "auto", *, refine: bool = True) -> None:
+    def __init__(
+        self,
+        model: str | Path = "small",
+        device: str = "auto",
+        *,
+        refine: bool = True,
+        precision: str = "auto",
+    ) -> None:
         self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.refine = refine
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
@@ -205,7 +216,12 @@ class Segmenter:
         if prompts:
             stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
             answers = yield from predict_each(
-                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+                self.network,
+                self._canonical.image,
+                list(prompts.values()),
+                self.device,
+                stage,
+                self.precision,
             )
             found = dict(zip(prompts, answers, strict=True))
             self._unprompted = found.get("unprompted", self._unprompted)
@@ -271,6 +287,7 @@ class Segmenter:
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
+            "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
             "reservations": list(fit.reservations) if fit else [],
