@@ -28,7 +28,7 @@ class FakeSegmenter:
 
     asked: list[dict[str, object]]
 
-    def __init__(self, model: str | Path = "small", device: str = "auto") -> None:
+    def __init__(self, model: str | Path = "small", device: str = "auto", precision: str = "auto") -> None:
         if model == "none":
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":
