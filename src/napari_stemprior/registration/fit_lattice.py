@@ -7,6 +7,8 @@ from dataclasses import replace
 from numpy.typing import ArrayLike
 
 from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording.prepared_strips import PreparedStrips
+from napari_stemprior.registration.binned_fit import as_strips, binning_at, on_binned
 from napari_stemprior.registration.fit import register
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.grains import with_grains
@@ -28,13 +30,14 @@ from napari_stemprior.structure.lattice_sites import LatticeSites
 _CANDIDATES = 8
 
 
-def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prior) -> LatticeFit:
+def fit_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior) -> LatticeFit:
     """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
 
     Parameters
     ----------
-    image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+    image : (H, W) array-like, or PreparedImage, or PreparedStrips
+        Atom columns bright. An array is prepared first, see `recording.prepare`; one that is not in memory
+        strip by strip.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior or Stack
@@ -55,6 +58,8 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
+    if (strips := as_strips(image)) is not None:
+        return on_binned(strips, pixel_size, lambda small, size: fit_lattice(small, size, prior))
     array = prepare(image)
     if isinstance(prior, Stack):
         return fit_stack(array, pixel_size, prior, fit_lattice)
@@ -67,7 +72,7 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
 
-def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def follow_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit) -> LatticeFit:
     """Follow the lattice of poses that are known through strain; they are believed as they are.
 
     Other grains are looked for where the lattice is not seen.
@@ -93,6 +98,9 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
+    if (strips := as_strips(image)) is not None:
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(strips, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
     array = prepare(image)
     if isinstance(fit.prior, Stack):
         return _followed_stack(array, pixel_size, fit)
@@ -106,7 +114,7 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
     return replace(fit, sites=found.sites, field=given.field)
 
 
-def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def refine_fit(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit) -> LatticeFit:
     """Refine poses that a person has set, see `refine_pose`; those of a stack together.
 
     Parameters
@@ -130,6 +138,9 @@ def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lattice
     PixelSizeError
         If a pixel size is not positive or does not suit the prior and the image.
     """
+    if (strips := as_strips(image)) is not None:
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(strips, pixel_size, lambda small, size: refine_fit(small, size, coarse))
     if isinstance(fit.prior, Stack) and fit.only_layer is None:
         return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
