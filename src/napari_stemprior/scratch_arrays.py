@@ -49,14 +49,23 @@ class ScratchArrays:
             self.folder / f"{name}.zarr", shape=shape, chunks=chunks, dtype=dtype, fill_value=0, **packing
         )
 
+    def remove(self, name: str) -> None:
+        """Remove an array that is not needed any more."""
+        shutil.rmtree(self.folder / f"{name}.zarr", ignore_errors=True)
+
     def close(self) -> None:
         """Remove the folder now."""
         self._finalizer()
 
 
+def scratch_place() -> str:
+    """Return the folder in which scratch arrays lie."""
+    return tempfile.gettempdir()
+
+
 def free_disk() -> int:
     """Return the bytes that are free where scratch arrays lie."""
-    return shutil.disk_usage(tempfile.gettempdir()).free
+    return shutil.disk_usage(scratch_place()).free
 
 
 def read_block(array: Any, rows: slice, columns: slice) -> NDArray[Any]:

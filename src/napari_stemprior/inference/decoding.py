@@ -207,7 +207,7 @@ def decide(
         evidence,
         np.concatenate([np.zeros(len(top), bool), np.ones(len(low), bool)]),
         both.site,
-        np.sqrt(both.variance),
+        np.sqrt(both.variance).astype(float),
     )
 
 

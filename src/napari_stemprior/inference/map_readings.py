@@ -24,8 +24,8 @@ Integers = NDArray[np.int64]
 _SUPPORT = 0.3
 #: Side in pixels of the neighbourhood whose highest value is the height at a site.
 _AT_SITE = 5
-#: Rows around those that are read off which the readings depend on: offsets carry a maximum by 3.5 pixels, and
-#: there its support is looked for within 2.
+#: Rows around those that are read off which the readings depend on: offsets carry a maximum by 3.5 pixels,
+#: and there its support is looked for within 2.
 MARGIN = 8
 
 
@@ -45,7 +45,7 @@ class MapPeaks:
         The strongest claim of the image alone around `yx`.
     site : (N,) array of int
         Column of the cell that the place looks like; -1 where unknown.
-    variance : (N,) array
+    variance : (N,) array of float32
         Of the offset, pixels².
     """
 
@@ -54,7 +54,7 @@ class MapPeaks:
     height: Floats
     support: Floats
     site: Integers
-    variance: Floats
+    variance: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.yx)
@@ -72,7 +72,9 @@ class MapPeaks:
     def none(cls) -> MapPeaks:
         """Return no peaks."""
         floats, integers = np.zeros(0), np.zeros(0, np.int64)
-        return cls(np.zeros((0, 2), np.int64), np.zeros((0, 2)), floats, floats, integers, floats)
+        return cls(
+            np.zeros((0, 2), np.int64), np.zeros((0, 2)), floats, floats, integers, np.zeros(0, np.float32)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +159,12 @@ def read_maps(
         pixel, yx, height = maxima(heat, answer, peak)
         row, column = pixel_of(yx, (rows, columns)).T
         found[int(hidden)] = MapPeaks(
-            pixel + [first, 0],
-            yx + [first, 0],
+            pixel + np.array([first, 0]),
+            yx + np.array([first, 0]),
             height,
             support[row, column].astype(float),
             labels[row, column].astype(np.int64),
-            variance[row, column].astype(float),
+            variance[row, column],
         )
     return MapReadings(whole, (found[0], found[1]), at_site, supported)
 

@@ -109,7 +109,7 @@ def predict_each(
             continue
         done += len(batch)
         for number, (y, x) in enumerate(batch):
-            weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(
+            weight = fading(rows, y > 0, y + rows < height)[:, None] * fading(
                 columns, x > 0, x + columns < width
             )
             weight = weight.to(device)
@@ -182,7 +182,7 @@ def _padded(tile: Tensor) -> Tensor:
     return F.pad(tile[None, None], [0, extra[1], 0, extra[0]], mode=mode)[0, 0]
 
 
-def _window(size: int, fade_in: bool, fade_out: bool) -> Tensor:
+def fading(size: int, fade_in: bool, fade_out: bool) -> Tensor:
     """Weight along one axis: 1 inside, falling to almost 0 where a neighbour takes over."""
     window = torch.ones(size)
     ramp = torch.from_numpy(_ramp(min(OVERLAP, size // 2)))

@@ -36,6 +36,11 @@ class Extent:
     columns: NDArray[np.bool_]
 
     @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Extent:
+        """Take that of an (H, W) mask."""
+        return cls(int(mask.sum()), np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0)))
+
+    @classmethod
     def joined(cls, strips: Sequence[tuple[int, Extent]], height: int) -> Extent:
         """Put the extents of strips of one image together, each with its first row."""
         rows = np.zeros(height, bool)
@@ -74,8 +79,7 @@ class Findings:
         """Count them in a recording that is in memory."""
         areas = {}
         for kind in dict.fromkeys(a.kind for a in prepared.areas):
-            mask = np.any([a.mask for a in prepared.areas if a.kind == kind], axis=0)
-            areas[kind] = Extent(int(mask.sum()), mask.any(axis=1), mask.any(axis=0))
+            areas[kind] = Extent.of(np.any([a.mask for a in prepared.areas if a.kind == kind], axis=0))
         offsets = prepared.row_offsets
         spread = float(prepared.image[prepared.valid].std()) if offsets.any() else 0.0
         return cls(prepared.image.size, areas, int(prepared.mended.sum()), rms(offsets), spread)

@@ -49,11 +49,19 @@ class PreparedStrips:
         0 good, 1 not valid, 2 mended.
     row_offsets : (H,) array of float32
     findings : Findings
+    scratch : ScratchArrays
+        Holds the arrays: they go with the last who knows it.
     """
 
     def __init__(
-        self, image: Any, state: Any, row_offsets: NDArray[np.float32], findings: Findings
+        self,
+        image: Any,
+        state: Any,
+        row_offsets: NDArray[np.float32],
+        findings: Findings,
+        scratch: ScratchArrays,
     ) -> None:
+        self._scratch = scratch
         self._image, self._state = image, state
         self.row_offsets, self.findings = row_offsets, findings
         self.shape: tuple[int, int] = (int(image.shape[0]), int(image.shape[1]))
@@ -118,12 +126,10 @@ class PreparedStrips:
         return self.findings.sentences()
 
 
-def prepare_strips(
-    image: StoredImage, scratch: ScratchArrays
-) -> Generator[Progress, None, PreparedStrips]:
+def prepare_strips(image: StoredImage, scratch: ScratchArrays) -> Generator[Progress, None, PreparedStrips]:
     """Make a recording fit for analysis that need not be in memory, step by step.
 
-    The same as `prepare` of the whole, but that bad areas and spoiled pixels are looked for strip by strip. Row
+    The same as `prepare` of the whole, but that bad areas and spoiled pixels are looked for in strips. Row
     offsets are estimated from all rows together.
 
     Parameters
@@ -150,10 +156,8 @@ def prepare_strips(
         inner = slice(core.start - read.start, core.stop - read.start)
         for area in found:
             valid &= ~area.mask
-            mask = area.mask[inner]
-            if mask.any():
-                extent = Extent(int(mask.sum()), mask.any(axis=1), mask.any(axis=0))
-                areas.setdefault(area.kind, []).append((core.start, extent))
+            if area.mask[inner].any():
+                areas.setdefault(area.kind, []).append((core.start, Extent.of(area.mask[inner])))
         spoiled = np.zeros(data.shape, bool)
         if valid.any():
             spoiled = lone_pixels(inpaint(data, valid), valid)
@@ -175,8 +179,9 @@ def prepare_strips(
     for number, (core, _) in enumerate(strips, len(strips)):
         yield Progress(number, total, STAGE)
         sums.append(RowSums.of(image[core], read_block(state, core, slice(None)) == _GOOD, limits))
-    offsets = offsets_from(joined := RowSums.joined(sums))
+    offsets = offsets_from(RowSums.joined(sums))
     prepared, mended = scratch.create("prepared", image.shape, "float32"), 0
+    squares = np.zeros(3)
     for number, (core, read) in enumerate(strips, 2 * len(strips)):
         yield Progress(number, total, STAGE)
         before = read_block(state, read, slice(None))
@@ -186,11 +191,13 @@ def prepare_strips(
             state[core, :] = np.where(streaks, _MENDED, before).astype(np.uint8)[inner]
         mended += int((streaks | (before == _MENDED))[inner].sum())
         prepared[core, :] = filled[inner]
+        shown = filled[inner][before[inner] != _BAD].astype(np.float64) - mean / left
+        squares += [shown.size, shown.sum(), (shown**2).sum()]
     yield Progress(total, total, STAGE)
     extents = {kind: Extent.joined(parts, image.shape[0]) for kind, parts in areas.items()}
-    return PreparedStrips(
-        prepared, state, offsets, Findings(image.size, extents, mended, rms(offsets), joined.spread)
-    )
+    spread = float(np.sqrt(max(squares[2] / squares[0] - (squares[1] / squares[0]) ** 2, 0.0)))
+    findings = Findings(image.size, extents, mended, rms(offsets), spread)
+    return PreparedStrips(prepared, state, offsets, findings, scratch)
 
 
 def _bad_areas(data: NDArray[np.float32]) -> list[BadArea]:

@@ -84,7 +84,7 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
 
 
 def brightness(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the values between which a pixel counts as it is, from some of the (H, W) pixels; see `RowSums`."""
+    """Return the values between which a pixel counts as it is, by some of the (H, W) pixels."""
     usable = _usable(valid.sum(axis=1), image.shape[1])
     if not usable.any():
         return 0.0, 0.0
@@ -121,9 +121,7 @@ class RowSums:
     middle: float
 
     @classmethod
-    def of(
-        cls, image: NDArray[np.float32], valid: NDArray[np.bool_], limits: tuple[float, float]
-    ) -> RowSums:
+    def of(cls, image: NDArray[np.float32], valid: NDArray[np.bool_], limits: tuple[float, float]) -> RowSums:
         """Sum over the rows of an image, or of a strip of it.
 
         Parameters
@@ -146,11 +144,12 @@ class RowSums:
         across = weight * _taper(width)
         mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
         kx = np.concatenate([[0], _NEIGHBOURS])
-        waves = _window(width)[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(width) / width, kx))
+        turns = np.outer(np.arange(width) / width, kx)
+        waves = np.asarray(_window(width)[:, None] * np.exp(-2j * np.pi * turns), np.complex128)
         middle = 0.5 * (limits[0] + limits[1])
         away = clipped[weight] - middle
         squares = np.array([away.size, away.sum(), (away**2).sum()])
-        return cls(width, counted, mean, clipped @ waves, weight @ waves, squares, middle)
+        return cls(width, counted, mean, clipped @ waves, weight.astype(float) @ waves, squares, middle)
 
     @classmethod
     def joined(cls, strips: Sequence[RowSums]) -> RowSums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,10 +129,27 @@ def is_stored(image: object) -> bool:
     """
     if isinstance(image, StoredImage):
         return True
-    in_memory = isinstance(image, np.ndarray) and not _is_mapped(image)
-    shape = getattr(image, "shape", ())
+    return is_large(image) and not (isinstance(image, np.ndarray) and not _is_mapped(image))
+
+
+def is_large(image: object, pixels: float = 0.0) -> bool:
+    """Tell whether an image is not to be taken in one piece.
+
+    Parameters
+    ----------
+    image : object
+        Anything; what cannot be sliced as a two-dimensional array is not large.
+    pixels : float, optional
+        How many pixels are made of it, where those may be more.
+    """
+    shape: tuple[int, ...] = getattr(image, "shape", ())
     sliced = hasattr(image, "__getitem__") and hasattr(image, "dtype") and len(shape) == 2
-    return bool(not in_memory and sliced and int(shape[0]) * int(shape[1]) > IN_ONE_PIECE)
+    return sliced and max(pixels, float(shape[0]) * float(shape[1])) > IN_ONE_PIECE
+
+
+def is_large_shape(shape: Sequence[int]) -> bool:
+    """Tell whether an image of (rows, columns) is not to be taken in one piece."""
+    return int(shape[-2]) * int(shape[-1]) > IN_ONE_PIECE
 
 
 def stored(image: Any, name: str = "") -> StoredImage:

@@ -1,7 +1,7 @@
 """The lattice on an image that is not in memory, found on the image in coarser pixels.
 
-Registration bins fine pixels before it looks for a lattice, since a lattice has nothing below 0.6 Å; here that
-is done strip by strip, so that the image comes into memory in coarse pixels only.
+Registration bins fine pixels before it looks for a lattice, since a lattice has nothing below 0.6 Å; here
+that is done strip by strip, so that the image comes into memory in coarse pixels only.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_stemprior.progress import drain
-from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
 from napari_stemprior.recording.stored_image import is_stored, stored
 from napari_stemprior.registration.fourier.normalized_image import COARSE_PIXEL
@@ -19,11 +20,11 @@ from napari_stemprior.registration.lattice_fit import LatticeFit
 from napari_stemprior.scratch_arrays import ScratchArrays
 
 
-def as_strips(image: object) -> PreparedStrips | None:
-    """Return an image that goes by strips, prepared; None of one that is in memory."""
+def prepared_any(image: ArrayLike | PreparedImage | PreparedStrips) -> PreparedImage | PreparedStrips:
+    """Return a recording made fit for analysis: one that is large and not in memory by strips."""
     if isinstance(image, PreparedStrips):
         return image
-    return drain(prepare_strips(stored(image), ScratchArrays())) if is_stored(image) else None
+    return drain(prepare_strips(stored(image), ScratchArrays())) if is_stored(image) else prepare(image)
 
 
 def binning_at(pixel_size: float) -> int:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
-from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
-from napari_stemprior.registration.binned_fit import as_strips, binning_at, on_binned
+from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
 from napari_stemprior.registration.fit import register
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.grains import with_grains
@@ -30,7 +30,9 @@ from napari_stemprior.structure.lattice_sites import LatticeSites
 _CANDIDATES = 8
 
 
-def fit_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior) -> LatticeFit:
+def fit_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior
+) -> LatticeFit:
     """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
 
     Parameters
@@ -58,9 +60,9 @@ def fit_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: f
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
-    if (strips := as_strips(image)) is not None:
-        return on_binned(strips, pixel_size, lambda small, size: fit_lattice(small, size, prior))
-    array = prepare(image)
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        return on_binned(array, pixel_size, lambda small, size: fit_lattice(small, size, prior))
     if isinstance(prior, Stack):
         return fit_stack(array, pixel_size, prior, fit_lattice)
     poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
@@ -72,7 +74,9 @@ def fit_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: f
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
 
-def follow_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def follow_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Follow the lattice of poses that are known through strain; they are believed as they are.
 
     Other grains are looked for where the lattice is not seen.
@@ -98,10 +102,10 @@ def follow_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
-    if (strips := as_strips(image)) is not None:
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        return on_binned(strips, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
-    array = prepare(image)
+        return on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
     if isinstance(fit.prior, Stack):
         return _followed_stack(array, pixel_size, fit)
     given = _followed(array, pixel_size, fit.prior, fit.pose)
@@ -114,7 +118,9 @@ def follow_lattice(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size
     return replace(fit, sites=found.sites, field=given.field)
 
 
-def refine_fit(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def refine_fit(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Refine poses that a person has set, see `refine_pose`; those of a stack together.
 
     Parameters
@@ -138,13 +144,14 @@ def refine_fit(image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: fl
     PixelSizeError
         If a pixel size is not positive or does not suit the prior and the image.
     """
-    if (strips := as_strips(image)) is not None:
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        return on_binned(strips, pixel_size, lambda small, size: refine_fit(small, size, coarse))
+        return on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
     if isinstance(fit.prior, Stack) and fit.only_layer is None:
-        return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
+        return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
-    pose = refine_pose(image, pixel_size, layer, fit.pose)
+    pose = refine_pose(array, pixel_size, layer, fit.pose)
     return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer)
 
 

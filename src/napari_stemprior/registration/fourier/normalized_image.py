@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.image_check import LEAST_SIDE, too_small
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import StructurePrior
 
@@ -79,11 +80,9 @@ def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: Structure
     Raises
     ------
     PixelSizeError
-        If it is not positive, or shows too few cells, or is too coarse.
+        If it cannot show atoms, or shows too few cells, or is too coarse.
     """
-    size = float(pixel_size)
-    if not np.isfinite(size) or size <= 0:
-        raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
+    size = checked_pixel_size(pixel_size)
     height, width = shape[0] * size, shape[1] * size
     cell = float(np.sqrt(prior.area))
     if min(height, width) < 3 * cell:
