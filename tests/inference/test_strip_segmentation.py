@@ -55,7 +55,7 @@ def whole(image: np.ndarray) -> Segmenter:
 
 
 def differences(first: AtomTable, second: AtomTable) -> tuple[int, float, float]:
-    """Return how many atoms only one has, the largest distance in px and difference in confidence of the rest."""
+    """Return how many atoms only one has; of the rest the largest distance in px, and that in confidence."""
     distance, nearest = cKDTree(second.yx).query(first.yx)
     same = distance < 1.0
     assert len(np.unique(nearest[same])) == same.sum() > 300  # none twice

@@ -57,7 +57,8 @@ def test_what_is_wrong_is_found_as_in_the_whole():
     assert np.abs(part.image - whole.image)[good].max() < 0.1
     assert np.isfinite(part.image).all()
     expected, found = whole.summary(), prepared.summary()
-    assert found["pixels_left_out"] == expected["pixels_left_out"]
+    # a strip may call a border what is a corner of the whole
+    assert sum(found["pixels_left_out"].values()) == sum(expected["pixels_left_out"].values())
     assert found["pixels_mended"] == expected["pixels_mended"] >= 1
     assert found["row_offsets_rms"] == pytest.approx(expected["row_offsets_rms"], rel=0.02)
     places = rng.uniform(-5, 705, (500, 2))

@@ -145,34 +145,23 @@ def prepare_strips(image: StoredImage, scratch: ScratchArrays) -> Generator[Prog
     """
     strips = strips_of(image.shape, _OVERLAP)
     total = 3 * len(strips)
-    state = scratch.create("state", image.shape, "uint8")
-    areas: dict[str, list[tuple[int, Extent]]] = {}
-    samples, left, mean = [], 0, 0.0
+    seen = _Seen(scratch.create("state", image.shape, "uint8"), image.size)
     for number, (core, read) in enumerate(strips):
         yield Progress(number, total, STAGE)
         data = image[read]
-        found = _bad_areas(data)
-        valid = np.ones(data.shape, bool)
-        inner = slice(core.start - read.start, core.stop - read.start)
-        for area in found:
-            valid &= ~area.mask
-            if area.mask[inner].any():
-                areas.setdefault(area.kind, []).append((core.start, Extent.of(area.mask[inner])))
-        spoiled = np.zeros(data.shape, bool)
-        if valid.any():
-            spoiled = lone_pixels(inpaint(data, valid), valid)
-            good = data[inner][valid[inner]]
-            left, mean = left + good.size, mean + float(good.sum(dtype=np.float64))
-            samples.append(good[:: max(1, image.size // _SAMPLE)])
-        if not valid.all() or spoiled.any():
-            state[core, :] = np.where(valid, np.where(spoiled, _MENDED, _GOOD), _BAD).astype(np.uint8)[inner]
-    if left < _LEAST * image.size:  # an image that is nearly all of one value is dark, not bad
-        areas, left = {}, image.size
-        state = scratch.create("nothing", image.shape, "uint8")
-        samples = [image.middle(_SAMPLE).ravel()]
-        mean = float(samples[0].mean(dtype=np.float64)) * left
+        seen.take(data, _bad_areas(data), core, slice(core.start - read.start, core.stop - read.start))
+    if seen.left < _LEAST * image.size:  # an image that is nearly all of one value is dark, not bad
+        seen = _Seen(scratch.create("numbers", image.shape, "uint8"), image.size)
+        for core, _ in strips:
+            data = image[core]
+            bad = ~np.isfinite(data)
+            areas = [BadArea("pixels that are no numbers", bad)] if bad.any() else []
+            seen.take(data, areas, core, slice(None))
+    state, left, mean, samples = seen.state, seen.left, seen.sum, seen.samples
+    if not samples:
+        raise without_contrast(image.name)
     sample = np.concatenate(samples)
-    if not len(sample) or not np.isfinite(mean) or np.ptp(sample) == 0:
+    if np.ptp(sample) == 0:
         raise without_contrast(image.name)
     limits = brightness(sample[None], np.ones((1, len(sample)), bool))
     sums = []
@@ -194,10 +183,44 @@ def prepare_strips(image: StoredImage, scratch: ScratchArrays) -> Generator[Prog
         shown = filled[inner][before[inner] != _BAD].astype(np.float64) - mean / left
         squares += [shown.size, shown.sum(), (shown**2).sum()]
     yield Progress(total, total, STAGE)
-    extents = {kind: Extent.joined(parts, image.shape[0]) for kind, parts in areas.items()}
+    extents = {kind: Extent.joined(parts, image.shape[0]) for kind, parts in seen.areas.items()}
     spread = float(np.sqrt(max(squares[2] / squares[0] - (squares[1] / squares[0]) ** 2, 0.0)))
     findings = Findings(image.size, extents, mended, rms(offsets), spread)
     return PreparedStrips(prepared, state, offsets, findings, scratch)
+
+
+class _Seen:
+    """What is found in one strip after the other: masks on the disk, and numbers.
+
+    Parameters
+    ----------
+    state : zarr.Array (H, W) of uint8
+        Gets the masks.
+    size : int
+        Pixels of the image.
+    """
+
+    def __init__(self, state: Any, size: int) -> None:
+        self.state, self._size = state, size
+        self.areas: dict[str, list[tuple[int, Extent]]] = {}
+        self.samples: list[NDArray[np.float32]] = []
+        self.left, self.sum = 0, 0.0
+
+    def take(self, data: NDArray[np.float32], areas: list[BadArea], core: slice, inner: slice) -> None:
+        """Take a strip and its bad areas: the rows `inner` of it are the rows `core` of the image."""
+        valid, spoiled = np.ones(data.shape, bool), np.zeros(data.shape, bool)
+        for area in areas:
+            valid &= ~area.mask
+            if area.mask[inner].any():
+                self.areas.setdefault(area.kind, []).append((core.start, Extent.of(area.mask[inner])))
+        if valid.any():
+            spoiled = lone_pixels(inpaint(data, valid), valid)
+            good = data[inner][valid[inner]]
+            self.left, self.sum = self.left + good.size, self.sum + float(good.sum(dtype=np.float64))
+            self.samples.append(good[:: max(1, self._size // _SAMPLE)])
+        if not valid.all() or spoiled.any():
+            state = np.where(valid, np.where(spoiled, _MENDED, _GOOD), _BAD)
+            self.state[core, :] = state.astype(np.uint8)[inner]
 
 
 def _bad_areas(data: NDArray[np.float32]) -> list[BadArea]:

@@ -48,8 +48,8 @@ def read_micrographs(
         DM3, DM4, EMD (Velox and Berkeley), SER or its EMI, MRC, HSPY, TIFF, PNG, JPEG or Zarr (OME-Zarr as
         well), by the suffix.
     pixel_size : float, optional
-        Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms
-        (outside `recording.pixel_size_range.PIXEL_SIZES`) counts as unknown, which ``metadata["remarks"]`` says.
+        Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms, see
+        `recording.pixel_size_range`, counts as unknown, which ``metadata["remarks"]`` says.
     signal : str, optional
         Of a file with several signals the one with this title, in small letters or capitals.
 
