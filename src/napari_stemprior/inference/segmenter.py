@@ -90,7 +90,6 @@ class Segmenter:
         self._pixel_size = 0.0
         self._image: object = None
         self._stored: StoredImage | None = None
-        self._taken: object = None
         self._canonical: CanonicalImage | CanonicalStrips | None = None
         self._alone: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
@@ -124,7 +123,7 @@ class Segmenter:
         by_strips = False
         if not isinstance(image, PreparedImage):
             by_strips = is_large(image, canonical_pixels(image, pixel_size))
-            known = ("stored", id(image)) if is_stored(image) else fingerprint(image)
+            known = ("stored", *stored(image).identity) if is_stored(image) else fingerprint(image)
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
@@ -134,7 +133,6 @@ class Segmenter:
             check_room(large.shape, float(pixel_size), large.name)
             self._forget(pixel_size)
             self._stored, self.prepared, self._canonical = large, None, None
-            self._taken = image  # or another one could get its id
         else:
             with telling_out_of_memory():
                 self._take(prepare(image), pixel_size)

@@ -61,6 +61,14 @@ class StoredImage:
         return int(self._source.shape[0]), int(self._source.shape[1])
 
     @property
+    def identity(self) -> tuple[int, bool]:
+        """What tells it from others while its source is there: which source, and whether it is changed."""
+        if isinstance(self._source, StoredImage):
+            source, changed = self._source.identity
+            return source, changed != (self._change is not None)
+        return id(self._source), self._change is not None
+
+    @property
     def size(self) -> int:
         """Pixels."""
         return self.shape[0] * self.shape[1]
