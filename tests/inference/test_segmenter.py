@@ -176,13 +176,21 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
         tiling.predict(segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
     )
     assert answer.probability.shape[1:] == image.shape
-    tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
+    tiled, single = answer.probability[0].numpy(), segmenter._unprompted.probability[0].numpy()
     assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
     assert len(whole) > 100
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError("Unable to allocate 512. TiB"),
+    ],
+)
 def test_batches_that_do_not_fit_become_smaller(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+    error: Exception, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = segmenter._canonical.image
     monkeypatch.setattr(tiling, "TILE", 64)
@@ -194,7 +202,7 @@ def test_batches_that_do_not_fit_become_smaller(
     def small(network: StructurePromptedNet, tiles: torch.Tensor, *rest: object) -> object:
         sizes.append(len(tiles))
         if len(tiles) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise error
         return ask(network, tiles, *rest)
 
     monkeypatch.setattr(tiling, "_ON_CPU", 8)
@@ -255,7 +263,7 @@ def test_a_lack_of_memory_is_told(
         raise failure
 
     monkeypatch.setattr(segmenter_module, place, fail)
-    monkeypatch.setattr(segmenter, "_alone", None if place == "predict_each" else segmenter._alone)
+    monkeypatch.setattr(segmenter, "_unprompted", None if place == "predict_each" else segmenter._unprompted)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
 

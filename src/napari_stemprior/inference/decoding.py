@@ -90,7 +90,7 @@ class PeakTable:
     on_site : (N,) array of bool
         Whether it lies on a registered column.
     odds : (N,) array
-        Log-odds, by the counts alone, that the nearest site is occupied; infinite without sites.
+        Log-odds, by the counts unprompted, that the nearest site is occupied; infinite without sites.
     """
 
     yx: Floats
@@ -103,7 +103,7 @@ class PeakTable:
 def decode(
     answer: Answer,
     probability: Floats,
-    alone: Floats,
+    unprompted: Floats,
     sites: LatticeSites | None = None,
     kind: Integers | None = None,
     closest: float = 0.0,
@@ -121,7 +121,7 @@ def decode(
         Offsets and sites come from here.
     probability : (2, H, W) array
         What decides, after mixing with trust.
-    alone : (2, H, W) array
+    unprompted : (2, H, W) array
         What the image says without the prior.
     sites : LatticeSites, optional
         Registered columns, in canonical pixels; None where no prior was used.
@@ -146,7 +146,7 @@ def decode(
     if image is not None and sites is not None and kind is not None:
         answers = yield from site_answers(image, sites, kind, probability, valid, row_noise)
     yield Progress(0, 1, STAGE)
-    readings = read_maps(answer, probability, alone, sites, read_layers(sites))
+    readings = read_maps(answer, probability, unprompted, sites, read_layers(sites))
     return (yield from decide(readings, sites, kind, closest, calibration, threshold, answers))
 
 
@@ -214,7 +214,7 @@ def decide(
 def found_peaks(
     answer: Answer,
     probability: Floats,
-    alone: Floats,
+    unprompted: Floats,
     hidden: bool,
     sites: LatticeSites | None = None,
     kind: Integers | None = None,
@@ -227,7 +227,7 @@ def found_peaks(
     answer : Answer
         For the offsets.
     probability : (2, H, W) array
-    alone : (2, H, W) array
+    unprompted : (2, H, W) array
         What the image says without the prior.
     hidden : bool
         Look at the map of the hidden layers.
@@ -238,7 +238,7 @@ def found_peaks(
     answers : SiteAnswers, optional
         Of the sites.
     """
-    readings = read_maps(answer, probability, alone, sites, (hidden,))
+    readings = read_maps(answer, probability, unprompted, sites, (hidden,))
     return peak_table(readings, hidden, sites, kind, answers)
 
 
@@ -268,10 +268,10 @@ def peak_table(
         features[:, 4] = answers.llr[mine][found]
         odds = answers.odds[mine][found]
     usual = reference_heights(readings.at_site[mine], kinds)
-    usual_alone = reference_heights(readings.support[mine], kinds)
+    reference_unprompted = reference_heights(readings.support[mine], kinds)
     features[:, 1] = deviations(peaks.height, own, usual)
     features[:, 2] = log_odds(peaks.support)
-    features[:, 3] = deviations(peaks.support, own, usual_alone)
+    features[:, 3] = deviations(peaks.support, own, reference_unprompted)
     return PeakTable(peaks.yx, peaks.height, features, on_site, odds)
 
 

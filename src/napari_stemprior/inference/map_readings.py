@@ -108,7 +108,7 @@ class MapReadings:
 def read_maps(
     answer: Answer,
     probability: NDArray[np.floating],
-    alone: NDArray[np.floating],
+    unprompted: NDArray[np.floating],
     sites: LatticeSites | None = None,
     layers: Sequence[bool] = (False, True),
     shape: tuple[int, int] | None = None,
@@ -123,7 +123,7 @@ def read_maps(
         For offsets, variances and sites.
     probability : (2, H, W) array
         What decides, after mixing with trust.
-    alone : (2, H, W) array
+    unprompted : (2, H, W) array
         What the image says without the prior.
     sites : LatticeSites, optional
         Registered columns, in canonical pixels of the whole image.
@@ -141,7 +141,7 @@ def read_maps(
     whole = (rows, columns) if shape is None else shape
     wanted = slice(first, first + rows) if core is None else core
     reach = 2 * round(_SUPPORT / CANONICAL_PIXEL_SIZE) + 1
-    support = np.asarray(maximum_filter(alone.max(axis=0), reach))
+    support = np.asarray(maximum_filter(unprompted.max(axis=0), reach))
     labels, variance = answer.site.numpy(), answer.variance.numpy()
     found = [MapPeaks.none(), MapPeaks.none()]
     at_site, supported = np.zeros((2, 0 if sites is None else len(sites)))

@@ -16,7 +16,6 @@ from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
-    RegistrationError,
     StempriorError,
     telling_out_of_memory,
 )
@@ -27,6 +26,7 @@ from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
+from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.room import check_room
 from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
@@ -39,7 +39,7 @@ from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
 from napari_stemprior.recording.stored_image import StoredImage, is_large, is_stored, stored
-from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
@@ -91,7 +91,7 @@ class Segmenter:
         self._image: object = None
         self._stored: StoredImage | None = None
         self._canonical: CanonicalImage | CanonicalStrips | None = None
-        self._alone: Answer | None = None
+        self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
 
@@ -146,7 +146,7 @@ class Segmenter:
 
     def _forget(self, pixel_size: float) -> None:
         self._pixel_size = float(pixel_size)
-        self._alone = self._fitted = self._prompted = self.fit = None
+        self._unprompted = self._fitted = self._prompted = self.fit = None
 
     def _prepare_strips(self) -> Generator[Progress, None, None]:
         """Make an image that goes by strips fit for the network."""
@@ -249,8 +249,8 @@ class Segmenter:
         assert isinstance(self._canonical, CanonicalImage)
         assert self.prepared is not None
         prompts: dict[str, StructurePrompt] = {}
-        if self._alone is None:
-            prompts["alone"] = StructurePrompt.absent()
+        if self._unprompted is None:
+            prompts["unprompted"] = StructurePrompt.absent()
         if prior is not None and told is not None:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
@@ -261,22 +261,22 @@ class Segmenter:
                 self.network, self._canonical.image, list(prompts.values()), self.device, stage
             )
             found = dict(zip(prompts, answers, strict=True))
-            self._alone = found.get("alone", self._alone)
+            self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
-        assert self._alone is not None
-        answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
+        assert self._unprompted is not None
+        answer, weight, registered, kind, closest = self._unprompted, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
             sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
-        alone = self._alone.probability.numpy()
+        unprompted = self._unprompted.probability.numpy()
         return (
             yield from decode(
                 answer,
-                weight * answer.probability.numpy() + (1 - weight) * alone,
-                alone,
+                weight * answer.probability.numpy() + (1 - weight) * unprompted,
+                unprompted,
                 registered,
                 kind,
                 closest,
@@ -288,21 +288,12 @@ class Segmenter:
         )
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
-        """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
+        """Return `prompt_lattice`; one that was fitted to this image is kept."""
         assert self.prepared is not None
         if fit is not None:
-            if not (fit.is_fit or fit.by_hand):
-                return None
-            if fit.sites is None:
-                return follow_lattice(self.prepared, self._pixel_size, fit)
-            return fit
+            return prompt_lattice(self.prepared, self._pixel_size, prior, fit)
         if self._fitted is None or self._fitted[0] != prior:
-            try:
-                found = fit_lattice(self.prepared, self._pixel_size, prior)
-            except RegistrationError:
-                self._fitted = prior, None
-            else:
-                self._fitted = prior, found if found.is_fit else None
+            self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
         return self._fitted[1]
 
     def _table(

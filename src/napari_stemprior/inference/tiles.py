@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_stemprior.errors import out_of_memory
 from napari_stemprior.network.config import SITE_MARGIN, STRIDE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
@@ -102,8 +103,8 @@ def predict_each(
         tiles = torch.stack([_padded(image[y : y + TILE, x : x + TILE]) for y, x in batch])
         try:
             answers = _ask(network, tiles[:, None].to(device), prompts, batch)
-        except torch.OutOfMemoryError:
-            if size == 1:
+        except (MemoryError, RuntimeError) as error:  # of the CPU or the GPU
+            if size == 1 or out_of_memory(error) is None:
                 raise
             size = size // 2
             continue

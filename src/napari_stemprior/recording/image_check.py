@@ -1,4 +1,4 @@
-"""What can be a recording at all: the one door for pixels from a file, a layer or a program."""
+"""What can be a recording at all: the one check of pixels from a file, a layer or a program."""
 
 from __future__ import annotations
 

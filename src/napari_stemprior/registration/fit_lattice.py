@@ -23,7 +23,7 @@ from napari_stemprior.registration.multilayer.stack_lattice import (
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.refine_pose import refine_pose
 from napari_stemprior.registration.rival_poses import preferred
-from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Poses that are looked at: two grains, each with four ways to hold the basis.
@@ -41,7 +41,8 @@ def fit_lattice(
         Atom columns bright. An array is prepared first, see `recording.prepare`; one that is not in memory
         strip by strip.
     pixel_size : float
-        Å per pixel.
+        Å per pixel. Errors up to 6 % are tolerated, and 8 % of difference between two directions; of a
+        single lattice that leaves no doubt up to 20 %, with a reservation.
     prior : StructurePrior or Stack
         Of a stack every layer is placed on its own lattice; where they do not fit together, the layer that
         fits alone.
@@ -58,18 +59,20 @@ def fit_lattice(
     RegistrationError
         If it is too small.
     PixelSizeError
-        If the pixel size does not suit the prior and the image.
+        If the pixel size is not positive, or shows less than three unit cells of a lattice, or less than
+        three pixels a unit cell.
     """
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
         return on_binned(array, pixel_size, lambda small, size: fit_lattice(small, size, prior))
-    if isinstance(prior, Stack):
+    crystal = prior.crystal
+    if crystal is None:
         return fit_stack(array, pixel_size, prior, fit_lattice)
-    poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
-    fits = _followed_fits(array, pixel_size, prior, poses)
+    poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+    fits = _followed_fits(array, pixel_size, crystal, poses)
     if not fits:
         return LatticeFit(prior, (poses[0],))
-    best = preferred(fits, prior)
+    best = preferred(fits, crystal)
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
@@ -97,23 +100,22 @@ def follow_lattice(
 
     Raises
     ------
-    RegistrationError
-        If the image is too small to hold a lattice.
-    PixelSizeError
-        If the pixel size does not suit the prior and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
         return on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
-    if isinstance(fit.prior, Stack):
+    crystal = fit.prior.crystal
+    if crystal is None:
         return _followed_stack(array, pixel_size, fit)
-    given = _followed(array, pixel_size, fit.prior, fit.pose)
+    given = _followed(array, pixel_size, crystal, fit.pose)
     assert given.sites is not None
     others: list[LatticeFit] = []
     if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
-        poses = register(array, pixel_size, fit.prior, candidates=_CANDIDATES)
-        others = _followed_fits(array, pixel_size, fit.prior, poses)
+        poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+        others = _followed_fits(array, pixel_size, crystal, poses)
     found = with_grains(given, others, array, pixel_size)
     return replace(fit, sites=found.sites, field=given.field)
 
@@ -137,18 +139,14 @@ def refine_fit(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If a pixel size is not positive or does not suit the prior and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
         return on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
-    if isinstance(fit.prior, Stack) and fit.only_layer is None:
+    if len(fit.layers) > 1:
         return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
     pose = refine_pose(array, pixel_size, layer, fit.pose)

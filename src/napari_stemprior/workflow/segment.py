@@ -12,7 +12,7 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
-from napari_stemprior.structure import Prior, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations
 
@@ -109,7 +109,7 @@ def segment(
     """
     pixel_size = known_pixel_size(micrograph)
     if prior is not None:
-        for layer in layers_of(prior):
+        for layer in prior.layers:
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device)

@@ -1,4 +1,4 @@
-"""The door in: any micrograph file to `Micrograph`."""
+"""The reader of micrographs: any file to `Micrograph`."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class JournalService(QObject):
             session.pixel_size,
             session.pixel_size_from,
             session.inverted,
-            session.chosen if fit is None else fit.prior,
+            session.prior if fit is None else fit.prior,
             fit,
         )
         if key in self._contexts and self._seen == (key, context):

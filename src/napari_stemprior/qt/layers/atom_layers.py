@@ -1,4 +1,4 @@
-"""Conversions between napari layers and the value classes: one function a door.
+"""Conversions between napari layers and the value classes: one function for each.
 
 Every layer made here carries the scale, translation, units and axis labels of the image that it
 belongs to, so its data are pixels (y, x) and its world coordinates are Å.
