@@ -1,17 +1,22 @@
 """An image segmented whole and in strips gives the same atoms."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 import zarr
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MicrographError, PixelSizeError
-from napari_stemprior.inference import Segmenter, strip_segmentation
+from napari_stemprior.inference import Segmenter, strip_segmentation, tile_rows, tiles
 from napari_stemprior.inference import room as room_module
-from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.canonical import CanonicalGrid, CanonicalImage
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.room import check_room, room_for
+from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -51,7 +56,7 @@ def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(image: np.ndarray) -> Segmenter:
-    segmenter = Segmenter(device="cpu")
+    segmenter = Segmenter(device="cpu", precision="float32")
     segmenter.set_image(image, PIXEL)
     return segmenter
 
@@ -73,7 +78,7 @@ def differences(first: AtomTable, second: AtomTable) -> tuple[int, float, float]
 def test_strips_give_the_atoms_of_the_whole(image, prior, whole, tmp_path):
     array = zarr.create_array(tmp_path / "image.zarr", shape=SHAPE, chunks=(100, 150), dtype="float32")
     array[:] = image
-    strips = Segmenter(device="cpu")
+    strips = Segmenter(device="cpu", precision="float32")
     strips.set_image(array, PIXEL)
     stages: list[Progress] = []
     found = drain(strips.steps(prior), stages.append)
@@ -84,17 +89,51 @@ def test_strips_give_the_atoms_of_the_whole(image, prior, whole, tmp_path):
     assert {"preparing the recording", "predicting with the prior", "refining the positions"} <= {
         progress.stage for progress in stages
     }
-    alone, distance, confidence = differences(whole.segment(prior), found)
+    expected = whole.segment(prior)
+    alone, distance, confidence = differences(expected, found)
     assert alone == 0
-    assert distance < 0.02  # beside wide gaps: they are filled in bins that begin elsewhere
+    # wide gaps are filled in bins that begin elsewhere, and of two pixels as high either may be the maximum
+    assert distance < 0.05
+    assert np.quantile(cKDTree(found.yx).query(expected.yx)[0], 0.98) < 2e-3
     assert confidence < 1e-3
     alone, distance, _ = differences(whole.segment(None), strips.segment(None))
     assert alone == 0
-    assert distance < 0.02
+    assert distance < 0.05
     again: list[Progress] = []
     strips.set_image(array, PIXEL)
     drain(strips.steps(None), again.append)
     assert "preparing the recording" not in {progress.stage for progress in again}  # it is known
+
+
+@pytest.mark.parametrize("height", [1100, 1090])
+def test_rows_of_tiles_are_blended_as_the_whole(monkeypatch, height):
+    monkeypatch.setattr(tiles, "TILE", 192)
+    monkeypatch.setattr(tile_rows, "_NORMALISED", 1)  # each row of tiles by itself
+    rng = np.random.default_rng(5)
+    image = rng.normal(size=(height, 150)).astype(np.float32) + np.linspace(0, 5, height)[:, None]
+    image = gaussian_filter(image, 1.0).astype(np.float32)
+    grid = CanonicalGrid((0, 0), image.shape, (0, 0), (height - 1, 149), np.ones(2), np.zeros(2))
+    strips = CanonicalStrips(image, SimpleNamespace(all_valid=True), grid)
+    network = Segmenter(device="cpu", precision="float32").network
+    cpu, absent = torch.device("cpu"), StructurePrompt.absent()
+    taken: list[tuple[int, tiles.Answer]] = []
+    drain(
+        tile_rows.predict_rows(
+            network,
+            strips,
+            lambda rows: [absent],
+            cpu,
+            torch.float32,
+            "",
+            lambda n, a: taken.append((n, a[0])),
+        )
+    )
+    assert len(taken) > 5
+    assert [first for first, _ in taken] == np.cumsum([0, *(len(a.variance) for _, a in taken)])[:-1].tolist()
+    whole = drain(tiles.predict(network, torch.from_numpy(image), absent, cpu, ""))
+    for name, axis in (("probability", 1), ("offset", 1), ("variance", 0)):
+        found = torch.cat([getattr(answer, name) for _, answer in taken], dim=axis)
+        assert torch.allclose(found, getattr(whole, name), atol=1e-3), name
 
 
 @pytest.mark.usefixtures("small_strips")
@@ -102,7 +141,7 @@ def test_blocks_lose_and_double_no_atom(image, prior, whole, monkeypatch):
     expected, fit = whole.segment(prior), whole.fit
     monkeypatch.setattr(strip_segmentation, "_ASKED", 180)
     monkeypatch.setattr(strip_segmentation, "_REFINED", 230)
-    strips = Segmenter(device="cpu")
+    strips = Segmenter(device="cpu", precision="float32")
     strips.set_image(image, PIXEL)  # an array in memory goes by strips as well if it is large
     found = strips.segment(prior, fit=fit)
     # what is usual is learned in each block: of 250 sites, where it is of 10,000 outside tests
@@ -115,7 +154,7 @@ def test_blocks_lose_and_double_no_atom(image, prior, whole, monkeypatch):
 @pytest.mark.usefixtures("small_strips")
 def test_cancelling_leaves_nothing_on_the_disk(image, prior, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    segmenter = Segmenter(device="cpu")
+    segmenter = Segmenter(device="cpu", precision="float32")
     segmenter.set_image(stored_image.StoredImage(image), PIXEL)
     steps = segmenter.steps(prior)
     next(steps)
@@ -161,4 +200,4 @@ def test_resampled_rows_then_columns_is_resampled(pixel_size):
 @pytest.mark.parametrize("size", [20.0, 2.5, 0.001])
 def test_pixel_sizes_that_show_no_atoms_are_refused(image, size):
     with pytest.raises(PixelSizeError, match=r"0\.005"):
-        Segmenter(device="cpu").set_image(image, size)
+        Segmenter(device="cpu", precision="float32").set_image(image, size)

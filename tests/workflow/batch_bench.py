@@ -79,4 +79,4 @@ def counted() -> Operations:
     """Operations with one network, which counts."""
     CountedSegmenter.images = 0
     segmenter = CountedSegmenter("small", "cpu")
-    return Operations(segmenter=lambda model, device: segmenter)
+    return Operations(segmenter=lambda model, device, precision: segmenter)

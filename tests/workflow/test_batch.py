@@ -169,7 +169,7 @@ def test_a_table_of_somebody_else_stays(stack, tmp_path):
 
 
 def test_no_network_ends_all_of_it_and_leaves_nothing(stack, tmp_path):
-    def none(model, device):
+    def none(model, device, precision):
         raise ModelError("There is no network.")
 
     with pytest.raises(ModelError):

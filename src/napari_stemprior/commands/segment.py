@@ -85,6 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     parser.add_argument(
+        "--precision",
+        default="auto",
+        help="number format of the network's coarse layers: float32, bfloat16, or auto for bfloat16 where "
+        "the device is fast in it (default auto)",
+    )
+    parser.add_argument(
         "--format",
         metavar="NAME",
         choices=[one.key for one in FORMATS],
@@ -132,9 +138,12 @@ def run(options: argparse.Namespace) -> int:
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     files = image_files(options.images, options.output)
     operations = Operations()
-    operations.segmenter(options.model, options.device)  # says at once whether there is such a network
+    chosen = SegmentSettings(options.model, options.device, options.trust, precision=options.precision)
+    operations.segmenter(
+        chosen.model, chosen.device, chosen.precision
+    )  # says at once whether there is such a network
     settings = BatchSettings(
-        segment=SegmentSettings(options.model, options.device, options.trust),
+        segment=chosen,
         pixel_size=options.pixel_size,
         signal=options.signal,
         invert=options.invert,

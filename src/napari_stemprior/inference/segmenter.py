@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
+from numpy.typing import ArrayLike
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
@@ -29,10 +28,11 @@ from napari_stemprior.inference.prompt_encoding import equivalent_columns, place
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.room import check_room
+from napari_stemprior.inference.site_labels import site_labels
 from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.devices import resolve_device
+from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
@@ -42,7 +42,6 @@ from napari_stemprior.recording.stored_image import StoredImage, is_large, is_st
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
-from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
@@ -67,17 +66,28 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
+    precision : str
+        Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
+        where the device is fast in it. Atoms differ by some 0.001 px.
 
     Raises
     ------
     ModelError
         If there is no such network.
     DeviceError
-        If there is no such device.
+        If there is no such device or precision.
     """
 
-    def __init__(self, model: str | Path = "small", device: str = "auto", *, refine: bool = True) -> None:
+    def __init__(
+        self,
+        model: str | Path = "small",
+        device: str = "auto",
+        *,
+        refine: bool = True,
+        precision: str = "auto",
+    ) -> None:
         self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.refine = refine
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
@@ -236,7 +246,14 @@ class Segmenter:
         told = self.fit if prior is not None and trust > 0 else None
         if isinstance(self._canonical, CanonicalStrips):
             peaks = yield from columns_by_strips(
-                self.network, self.device, self._canonical, prior, told, trust, self.calibration
+                self.network,
+                self.device,
+                self.precision,
+                self._canonical,
+                prior,
+                told,
+                trust,
+                self.calibration,
             )
         else:
             peaks = yield from self._columns(prior, told, trust)
@@ -258,7 +275,12 @@ class Segmenter:
         if prompts:
             stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
             answers = yield from predict_each(
-                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+                self.network,
+                self._canonical.image,
+                list(prompts.values()),
+                self.device,
+                stage,
+                self.precision,
             )
             found = dict(zip(prompts, answers, strict=True))
             self._unprompted = found.get("unprompted", self._unprompted)
@@ -317,7 +339,7 @@ class Segmenter:
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and fit is not None:
-            columns |= _labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
+            columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
@@ -327,6 +349,7 @@ class Segmenter:
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
+            "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
             "reservations": list(fit.reservations) if fit else [],
@@ -357,30 +380,3 @@ class Segmenter:
         )
         table.provenance["inferred"] = inferred_kinds(table.rows)
         return table
-
-
-def _labels(
-    yx: NDArray[np.float64],
-    hidden: NDArray[np.bool_],
-    look: NDArray[np.int64],
-    prior: Prior,
-    registered: LatticeSites,
-    pixel_size: float,
-) -> dict[str, Any]:
-    """Name each atom after the nearest registered column of its layer, else after what it looks like."""
-    gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
-    chosen = look.copy()
-    for layer in (False, True):
-        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(registered.is_hidden == layer)
-        if not len(atoms) or not len(sites):
-            continue
-        distance, found = cKDTree(registered.yx[sites]).query(yx[atoms])
-        nearest = np.asarray(found)
-        near = distance < gate
-        chosen[atoms[near]] = registered.column[sites[nearest[near]]]
-    named = [prior.columns[i] if i >= 0 else None for i in chosen]  # -1: nothing told what it looks like
-    return {
-        "element": [c.element if c else UNKNOWN_ELEMENT for c in named],
-        "site": [c.site if c else "" for c in named],
-        "layer": [c.layer if c else int(low) for c, low in zip(named, hidden, strict=True)],
-    }

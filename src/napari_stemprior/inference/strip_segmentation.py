@@ -111,6 +111,7 @@ class _Reader:
 def columns_by_strips(
     network: StructurePromptedNet,
     device: torch.device,
+    precision: torch.dtype,
     image: CanonicalStrips,
     prior: Prior | None,
     fit: LatticeFit | None,
@@ -124,6 +125,8 @@ def columns_by_strips(
     network : StructurePromptedNet
         On `device`, in evaluation mode.
     device : torch.device
+    precision : torch.dtype
+        See `predict_each`.
     image : CanonicalStrips
     prior : StructurePrior, Stack or None
     fit : LatticeFit or None
@@ -142,7 +145,7 @@ def columns_by_strips(
         prompts = _Prompts(prior, registered, sites.yx[:, 0], image)
     reader = _Reader(image.shape, sites, trust)
     stage = f"predicting with{'' if sites is not None else 'out'} the prior"
-    yield from predict_rows(network, image, prompts, device, stage, reader.take)
+    yield from predict_rows(network, image, prompts, device, precision, stage, reader.take)
     readings = reader.readings()
     answers = None
     if sites is not None and kind is not None:

@@ -8,6 +8,7 @@ then with the weights along the columns: the sums are those of `predict_each`, t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +17,29 @@ from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.canonical_strips import CanonicalStrips
-from napari_stemprior.inference.tiles import TILE, Answer, fading, predict_each, tile_starts
+from napari_stemprior.inference.normalisation import WINDOW, normalised_image
+from napari_stemprior.inference.tiles import (
+    OVERLAP,
+    Answer,
+    fading,
+    padded,
+    padded_size,
+    predict_normalised,
+    tile_starts,
+)
+from napari_stemprior.network.config import STRIDE
+from napari_stemprior.network.image_encoder import REACH
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
+
+T = TypeVar("T")
+
+#: Rows on either side that the input channels of a row depend on: half a window for its mean, the reach of
+#: the filters, half a window for what they leave.
+_SEEN = WINDOW + REACH
+#: Canonical pixels that are normalised together.
+_NORMALISED = 2**23
 
 
 def predict_rows(
@@ -27,6 +47,7 @@ def predict_rows(
     image: CanonicalStrips,
     prompts: Callable[[CanonicalImage], list[StructurePrompt]],
     device: torch.device,
+    precision: torch.dtype,
     stage: str,
     take: Callable[[int, list[Answer]], None],
 ) -> Generator[Progress, None, None]:
@@ -40,33 +61,41 @@ def predict_rows(
     prompts : callable
         Gives the prompts of some rows of the image.
     device : torch.device
+    precision : torch.dtype
+        Of the network's coarse layers, see `StructurePromptedNet.folded`.
     stage : str
         What the progress says.
     take : callable
         Gets the answers to rows that are done, from the top, one for each prompt, and their first row.
     """
+    network = network.folded(precision)
     height, width = image.shape
-    starts, across = tile_starts(height), len(tile_starts(width))
+    whole = (padded_size(height), padded_size(width))
+    (tops, rows), across = tile_starts(whole[0]), len(tile_starts(whole[1])[0])
+    together = max(1, (_NORMALISED // whole[1] - 2 * _SEEN - OVERLAP) // (rows - OVERLAP))
     blended: _Blended | None = None
-    for number, first in enumerate(starts):
-        rows = image.block(slice(first, min(first + TILE, height)))
-        answers = yield from _counted(
-            predict_each(network, rows.image, prompts(rows), device, stage),
-            number * across,
-            len(starts) * across,
-        )
-        last = first + rows.shape[0]
+    for number, top in enumerate(tops):
+        if number % together == 0:
+            group = tops[number : number + together]
+            first = max(0, top - _SEEN) // STRIDE * STRIDE  # so that the end is padded as that of the whole
+            band = image.block(slice(first, min(group[-1] + rows + _SEEN, height))).image
+            seen = yield from _counted(
+                normalised_image(padded(band).to(device), stage), number * across, len(tops) * across
+            )
+        here = image.block(slice(top, min(top + rows, height)))
+        part = seen[:, top - first : top - first + rows]
+        work = predict_normalised(network, part, here.shape, prompts(here), stage)
+        answers = yield from _counted(work, number * across, len(tops) * across)
         if blended is None:
             blended = _Blended(len(answers), width)
-        blended.add(first, fading(rows.shape[0], first > 0, last < height).numpy(), answers)
-        done = starts[number + 1] if number + 1 < len(starts) else height
+        weight = fading(rows, top > 0, top + rows < whole[0]).numpy()
+        blended.add(top, weight[: here.shape[0]], answers)
+        done = tops[number + 1] if number + 1 < len(tops) else height
         take(*blended.taken(done))
-    yield Progress(len(starts) * across, len(starts) * across, stage)
+    yield Progress(len(tops) * across, len(tops) * across, stage)
 
 
-def _counted(
-    work: Generator[Progress, None, list[Answer]], before: int, total: int
-) -> Generator[Progress, None, list[Answer]]:
+def _counted(work: Generator[Progress, None, T], before: int, total: int) -> Generator[Progress, None, T]:
     """Tell the progress of one row of tiles as that of the whole image."""
     while True:
         try:

@@ -223,7 +223,9 @@ class _Batch:
         if count is None:
             pixels = [frame.job.recorded.image.size for frame in self.waiting]
             count = worthwhile_workers(pixels, self.unread)
-            segmenter = self.operations.segmenter(settings.segment.model, settings.segment.device)
+            segmenter = self.operations.segmenter(
+                settings.segment.model, settings.segment.device, settings.segment.precision
+            )
             if str(getattr(segmenter, "device", "cpu")) != "cpu":  # one image fills a GPU with its tiles
                 count = 1
         return HereWorker(self.operations) if count == 1 else WorkerProcesses(count)

@@ -53,24 +53,30 @@ class KeptSegmenter:
         self._key: tuple[object, ...] = ()
         self._segmenter: SegmenterLike | None = None
 
-    def __call__(self, model: str, device: str) -> SegmenterLike:
+    def __call__(self, model: str, device: str, precision: str = "auto") -> SegmenterLike:
         """Return the segmenter of a network on a device.
+
+        Parameters
+        ----------
+        model, device : str
+        precision : str
+            Number format of the network's coarse layers, see `Segmenter`.
 
         Raises
         ------
         ModelError
             If there is no such network.
         DeviceError
-            If there is no such device.
+            If there is no such device or precision.
         """
         from napari_stemprior.inference import Segmenter
         from napari_stemprior.inference.models import model_path
 
         path = model_path(model)
-        key = (path, path.stat().st_mtime_ns, device)
+        key = (path, path.stat().st_mtime_ns, device, precision)
         if self._segmenter is None or key != self._key:
             self._segmenter, self._key = None, ()  # its memory first
-            self._segmenter, self._key = Segmenter(model, device), key
+            self._segmenter, self._key = Segmenter(model, device, precision=precision), key
         return self._segmenter
 
 
@@ -180,4 +186,4 @@ class Operations:
     )
     montage: Callable[..., Generator[Progress, None, Any]] = _montage
     models: Callable[[], list[str]] = _models
-    segmenter: Callable[[str, str], SegmenterLike] = field(default_factory=KeptSegmenter)
+    segmenter: Callable[[str, str, str], SegmenterLike] = field(default_factory=KeptSegmenter)

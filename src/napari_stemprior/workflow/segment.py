@@ -31,12 +31,15 @@ class SegmentSettings:
         Weight in [0, 1] of the answer with the prior against the one without.
     with_prior : bool
         Whether a prior that is chosen is used.
+    precision : str
+        ``auto``, ``float32`` or ``bfloat16``: number format of the network's coarse layers.
     """
 
     model: str = "small"
     device: str = "auto"
     trust: float = 1.0
     with_prior: bool = True
+    precision: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ def segment(
         for layer in prior.layers:
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
     yield Progress(0, 0, "Loading the network")
-    segmenter = operations.segmenter(settings.model, settings.device)
+    segmenter = operations.segmenter(settings.model, settings.device, settings.precision)
     yield Progress(0, 0, "Preparing the recording")
     segmenter.set_image(micrograph.image, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, fit=fit)

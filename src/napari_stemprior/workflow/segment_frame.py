@@ -107,7 +107,7 @@ def segment_frame(operations: Operations, job: FrameJob) -> Generator[Progress, 
         If there is no such network or device, which is wrong with every frame.
     """
     yield Progress(0, 0, "Loading the network")
-    operations.segmenter(job.settings.model, job.settings.device)
+    operations.segmenter(job.settings.model, job.settings.device, job.settings.precision)
     start, said = time.perf_counter(), list[str]()
     table, error = None, ""
     try:
