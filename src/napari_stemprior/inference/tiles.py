@@ -95,9 +95,34 @@ def predict_each(
     precision : torch.dtype
         Of the network's coarse layers, see `StructurePromptedNet.folded`.
     """
-    network = network.folded(precision)
-    shape = image.shape
-    seen = yield from normalised_image(_padded(image).to(device), stage)
+    seen = yield from normalised_image(padded(image).to(device), stage)
+    shape = (int(image.shape[0]), int(image.shape[1]))
+    return (yield from predict_normalised(network.folded(precision), seen, shape, prompts, stage))
+
+
+def predict_normalised(
+    network: StructurePromptedNet,
+    seen: Tensor,
+    shape: tuple[int, int],
+    prompts: Sequence[StructurePrompt],
+    stage: str,
+) -> Generator[Progress, None, list[Answer]]:
+    """Run the network over the input channels of an image; see `predict_each`.
+
+    Parameters
+    ----------
+    network : StructurePromptedNet
+        Folded, on the device of `seen`.
+    seen : Tensor (IMAGE_CHANNELS, H, W)
+        Normalised; both sides are multiples of `STRIDE`.
+    shape : (int, int)
+        Rows and columns that are wanted of it, from the first on.
+    prompts : sequence of StructurePrompt
+        Of batch size 1, their sites in pixels of the image.
+    stage : str
+        What the progress says.
+    """
+    device = seen.device
     height, width = seen.shape[1:]
     (tops, rows), (lefts, columns) = tile_starts(height), tile_starts(width)
     places = [(y, x) for y in tops for x in lefts]
@@ -118,7 +143,7 @@ def predict_each(
             continue
         done += len(batch)
         for number, (y, x) in enumerate(batch):
-            weight = _window(rows, y > 0, y + rows < height)[:, None] * _window(
+            weight = fading(rows, y > 0, y + rows < height)[:, None] * fading(
                 columns, x > 0, x + columns < width
             )
             weight = weight.to(device)
@@ -183,13 +208,18 @@ def _ask(
     return answers
 
 
-def _padded(image: Tensor) -> Tensor:
+def padded(image: Tensor) -> Tensor:
     """Extend to a multiple of the stride that the reflecting filters can work on."""
-    extra = [max(4 * STRIDE, _multiple(n)) - n for n in image.shape]
+    extra = [padded_size(n) - n for n in image.shape]
     if not any(extra):
         return image
     mode = "reflect" if all(more < n for more, n in zip(extra, image.shape, strict=True)) else "replicate"
     return F.pad(image[None, None], [0, extra[1], 0, extra[0]], mode=mode)[0, 0]
+
+
+def padded_size(size: int) -> int:
+    """Return how many pixels `padded` makes of so many along an axis."""
+    return max(4 * STRIDE, _multiple(size))
 
 
 def _multiple(size: int) -> int:
@@ -197,7 +227,7 @@ def _multiple(size: int) -> int:
     return -(-size // STRIDE) * STRIDE
 
 
-def _window(size: int, fade_in: bool, fade_out: bool) -> Tensor:
+def fading(size: int, fade_in: bool, fade_out: bool) -> Tensor:
     """Weight along one axis: 1 inside, falling to almost 0 where a neighbour takes over."""
     window = torch.ones(size)
     ramp = torch.from_numpy(_ramp(min(OVERLAP, size // 2)))

@@ -39,13 +39,15 @@ class BadArea:
     mask: Mask
 
 
-def bad_areas(image: Image) -> list[BadArea]:
+def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
     """Find the areas of an image that hold no signal.
 
     Parameters
     ----------
     image : (H, W) array
         As recorded; NaN and infinity are allowed.
+    least : float, optional
+        Share of the pixels that no area takes away; of a strip of an image less may be left.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def bad_areas(image: Image) -> list[BadArea]:
         mask = mask & valid
         left = valid & ~mask
         # an image that is nearly all of one value is dark, not bad
-        if not mask.any() or left.sum() < _LEAST_SIGNAL * image.size:
+        if not mask.any() or left.sum() < least * image.size:
             return False
         found.append(BadArea(kind, mask))
         valid = left

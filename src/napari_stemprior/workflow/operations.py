@@ -17,6 +17,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior, StructurePrior
 
@@ -25,7 +26,7 @@ class SegmenterLike(Protocol):
     """What a workflow needs of `inference.Segmenter`."""
 
     fit: LatticeFit | None
-    prepared: PreparedImage | None
+    prepared: PreparedImage | PreparedStrips | None
 
     def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
         """Take the image in."""

@@ -9,6 +9,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
 from napari_stemprior.structure import Prior, StructurePrior
@@ -51,14 +52,14 @@ class Segmentation:
     prior : StructurePrior or Stack, optional
     fit : LatticeFit, optional
         Where the lattice lies; None where no prior was used or it does not fit.
-    prepared : PreparedImage, optional
+    prepared : PreparedImage or PreparedStrips, optional
         The recording as it was analysed.
     """
 
     table: AtomTable
     prior: Prior | None = None
     fit: LatticeFit | None = None
-    prepared: PreparedImage | None = None
+    prepared: PreparedImage | PreparedStrips | None = None
 
     @property
     def only_layer(self) -> StructurePrior | None:
