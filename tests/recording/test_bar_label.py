@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from pictures import counts, crystal
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.recording.valid_mask import bad_areas
-from recording.pictures import counts, crystal
 
 WHITE = 255.0
 

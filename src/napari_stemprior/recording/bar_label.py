@@ -22,7 +22,7 @@ _AREA, _TALL = 4, 5
 _STREAK = 0.3
 #: Thin strokes in a picture that was saved as JPEG of quality 60 stay within so many digits of the bar.
 _SMEARED = 16.0
-#: Letters of one line are at most this many of their heights apart: a space, and a letter too faint to be seen.
+#: Letters of one line are at most this many of their heights apart: a space, a letter too faint.
 _APART = 2.0
 
 _AROUND = np.ones((3, 3), bool)
