@@ -98,7 +98,7 @@ def find_boundaries(atoms: AtomTable, indices: LatticeIndices, position_error: F
     nearest = [np.asarray(tree.query(tree.data, k=2)[0])[:, 1] for tree in trees.values()]
     usual = float(np.median(np.concatenate(nearest)))
     rows = {one: _settled(xy, grain, one) for one in names}
-    layer_of = {one: int(indices.priors[int(indices.lattice[grain == one][0])].layers[0]) for one in names}
+    layer_of = {one: int(indices.priors[int(indices.lattice[grain == one][0])].layer_numbers[0]) for one in names}
     out = []
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
@@ -137,7 +137,7 @@ def _between(a: Floats, b: Floats, farthest: float) -> Floats:
 
 def _crystals(indices: LatticeIndices) -> Integers:
     """Return (N,) the part of each atom; numbered through, `part` alone repeats for the layers of a stack."""
-    first = {int(prior.layers[0]) for prior in indices.priors}
+    first = {int(prior.layer_numbers[0]) for prior in indices.priors}
     if len(first) == 1:
         return np.where(indices.known, indices.part, -1)
     width = int(indices.part.max(initial=0)) + 1

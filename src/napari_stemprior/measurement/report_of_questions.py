@@ -114,7 +114,8 @@ def question_methods(found: Measurements, number: dict[str, int]) -> list[str]:
     if found.tilts is not None:
         text.append(
             f"Octahedral tilts are rotations of the projected {found.tilts.corner} corners against the "
-            f"lattice of {found.tilts.centre}; along the beam they show where they are in phase [{number['glazer']}]."
+            f"lattice of {found.tilts.centre}; along the beam they show where they are in "
+            f"phase [{number['glazer']}]."
         )
     if found.counts:
         text.append(

@@ -92,7 +92,7 @@ def stacking_map(
     MeasurementError
         If there are not two layers, or one has too few atoms.
     """
-    layers = [int(prior.layers[0]) for prior in indices.priors]
+    layers = [int(prior.layer_numbers[0]) for prior in indices.priors]
     others = [i for i, layer in enumerate(layers) if layer != layers[0]]
     if not others:
         raise MeasurementError("There is one layer only; stacking is measured between two.")
