@@ -42,7 +42,8 @@ def strontium_titanate(off_centre: tuple[float, float] = (0.0, 0.0)) -> Atoms:
         [(0, 0, 0), (a / 2, a / 2, a / 2), (a / 2, a / 2, 0), (a / 2, 0, a / 2), (0, a / 2, a / 2)]
     )
     place[1:3, :2] += off_centre
-    cell = Atoms("SrTiO3", positions=place + [0, 0, 0.5], cell=[a, a, a], pbc=True)
+    place[:, 2] += 0.5
+    cell = Atoms("SrTiO3", positions=place, cell=[a, a, a], pbc=True)
     return cell * (1, 1, _DEEP)
 
 

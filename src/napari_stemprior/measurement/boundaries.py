@@ -98,7 +98,9 @@ def find_boundaries(atoms: AtomTable, indices: LatticeIndices, position_error: F
     nearest = [np.asarray(tree.query(tree.data, k=2)[0])[:, 1] for tree in trees.values()]
     usual = float(np.median(np.concatenate(nearest)))
     rows = {one: _settled(xy, grain, one) for one in names}
-    layer_of = {one: int(indices.priors[int(indices.lattice[grain == one][0])].layer_numbers[0]) for one in names}
+    layer_of = {
+        one: int(indices.priors[int(indices.lattice[grain == one][0])].layer_numbers[0]) for one in names
+    }
     out = []
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

@@ -47,7 +47,13 @@ def _dots(axes: Axes, xy: NDArray[np.float64], values: Any, **more: Any) -> Any:
     extent = abs(axes.get_xlim()[1] - axes.get_xlim()[0])
     points = axes.figure.get_figwidth() * 0.7 * 72 / max(len(axes.figure.axes), 1)  # type: ignore[union-attr]
     return axes.scatter(
-        xy[:, 0], xy[:, 1], c=values, s=max(2.0, (0.55 * spacing / extent * points) ** 2), lw=0, **more
+        xy[:, 0],
+        xy[:, 1],
+        c=values,
+        s=max(2.0, (0.55 * spacing / extent * points) ** 2),
+        lw=0,
+        zorder=0.5,
+        **more,
     )
 
 
