@@ -32,17 +32,34 @@ def check_decoded_size(path: Path, size: int) -> None:
     """
     if size <= _HARMLESS:
         return
-    on_disk = path.stat().st_size
-    if size > _LARGEST_RATIO * on_disk:
-        raise MicrographError(
-            f"{path.name}: the header speaks of {_readable(size)} of pixels and the file has "
-            f"{_readable(on_disk)}; it is damaged, so copy it again."
-        )
+    check_compression(path, size)
     free = _free()
     if _COPIES * size > free:
         raise MicrographError(
             f"{path.name}: the image takes {_readable(_COPIES * size)} of memory and {_readable(free)} are "
             "free; cut out a part of it, or close other programs."
+        )
+
+
+def check_compression(path: Path, size: int) -> None:
+    """See that a compression can have made so little of the decoded size, whether it is ever read or not.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    size : int
+        Bytes once decoded, by the header.
+
+    Raises
+    ------
+    MicrographError
+        If no compression can.
+    """
+    on_disk = path.stat().st_size
+    if size > max(_HARMLESS, _LARGEST_RATIO * on_disk):
+        raise MicrographError(
+            f"{path.name}: the header speaks of {_readable(size)} of pixels and the file has "
+            f"{_readable(on_disk)}; it is damaged, so copy it again."
         )
 
 
