@@ -128,7 +128,9 @@ def tiff(folder: Path) -> list[Seed]:
     with tifffile.TiffWriter(folder / "pages.tif", bigtiff=True) as file:
         for page in (IMAGE, IMAGE[:, ::-1]):
             file.write(page, description=described, metadata=None, contiguous=False)
-    tifffile.imwrite(folder / "big.tif", IMAGE, byteorder=">", tile=(16, 16), description=described, metadata=None)
+    tifffile.imwrite(
+        folder / "big.tif", IMAGE, byteorder=">", tile=(16, 16), description=described, metadata=None
+    )
     frames = {"imagej.tif": [IMAGE, IMAGE[::-1]], "pages.tif": [IMAGE, IMAGE[:, ::-1]]}
     seeds = []
     for path in sorted(folder.glob("*.tif")):
@@ -220,11 +222,15 @@ def damaged_hdf5(seed: Seed, folder: Path, rng: Rng) -> tuple[Path, Change]:
             file[name] = value
         elif way == 4:
             shape = [(1, 5), (4, 4), (40,), (1, 1, 40, 56), (60000, 60000)][int(rng.integers(5))]
-            file.create_dataset(name, shape, "f4", chunks=tuple(min(n, 500) or 1 for n in shape), compression="gzip")
+            file.create_dataset(
+                name, shape, "f4", chunks=tuple(min(n, 500) or 1 for n in shape), compression="gzip"
+            )
         elif way == 5:
-            file[name] = [h5py.SoftLink(name), h5py.SoftLink("/nowhere"), h5py.ExternalLink("/etc/passwd", "/")][
-                int(rng.integers(3))
-            ]
+            file[name] = [
+                h5py.SoftLink(name),
+                h5py.SoftLink("/nowhere"),
+                h5py.ExternalLink("/etc/passwd", "/"),
+            ][int(rng.integers(3))]
     return path, Change("dataset", note=note)
 
 
@@ -244,7 +250,11 @@ def judge(path: Path, seed: Seed, change: Change) -> str:
         return _difference(found, seed.expected, change.flips)
     for one, (image, _) in zip(found, seed.expected, strict=False):
         for name, turned in (("turned", image.T), ("upside down", image[::-1]), ("mirrored", image[:, ::-1])):
-            if one.image.shape == turned.shape and np.array_equal(one.image, turned) and change.kind != "number":
+            if (
+                one.image.shape == turned.shape
+                and np.array_equal(one.image, turned)
+                and change.kind != "number"
+            ):
                 others = [other for other, _ in seed.expected]
                 if not any(np.array_equal(one.image, other) for other in others) and "dim" not in change.note:
                     return f"the image is {name}"

@@ -18,6 +18,8 @@ from pathlib import Path
 #: Seconds of the processor that a case may take, and of sleep without any work; both do not depend on how
 #: busy the machine is.
 CPU, SLEEP = 20, 20
+#: Seconds beyond CPU after which a case is ended.
+GRACE = 5
 #: Bytes that a case may hold, and that it may ask for beyond what it begins with.
 RSS, ASKED = 2 * 2**30, 4 * 2**30
 
@@ -83,7 +85,7 @@ def _child(work: Callable[[], tuple[str, str]], writing: int) -> None:
     code = 1
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU + 5, CPU + 10))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU + GRACE, CPU + GRACE + 5))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + ASKED
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -44,7 +44,11 @@ def run_case(subject: Subject, seeds: list[Seed], number: int, folder: Path) -> 
         path, change = subject.damage(seed, place, rng)
         by_command = subject.words is not None and rng.random() < subject.spoken
         outcome = isolated(
-            lambda: _spoken(subject, path, seed, change, place) if by_command else _read(subject, path, seed, change)
+            lambda: (
+                _spoken(subject, path, seed, change, place)
+                if by_command
+                else _read(subject, path, seed, change)
+            )
         )
         return outcome, change
     finally:
@@ -60,7 +64,7 @@ def _read(subject: Subject, path: Path, seed: Seed, change: Change) -> tuple[str
             return "memory", text
         if change.harmless:
             return "wrong", f"refused what is right: {text}"
-        if "\n" in text or not text.endswith(".") or len(text) > 1500:
+        if "\n" in text or not text.endswith((".", "?")) or len(text) > 1500:
             return "wrong", f"no sentence: {text[:300]!r}"
         return "refused", text
     return ("wrong", wrong) if wrong else ("right", "")
@@ -129,7 +133,12 @@ def run(subjects: list[Subject], cases: list[tuple[int, int]], jobs: int) -> lis
                     with (root / f"results{job}").open("w") as file:
                         for i, number in cases[job::jobs]:
                             outcome, change = run_case(subjects[i], seeds[i], number, root)
-                            line = {"reader": subjects[i].name, "number": number, **vars(change), **vars(outcome)}
+                            line = {
+                                "reader": subjects[i].name,
+                                "number": number,
+                                **vars(change),
+                                **vars(outcome),
+                            }
                             file.write(json.dumps(line) + "\n")
                             file.flush()
                     code = 0
@@ -139,7 +148,9 @@ def run(subjects: list[Subject], cases: list[tuple[int, int]], jobs: int) -> lis
                     os._exit(code)
             workers.append(pid)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
-        lines = [json.loads(t) for job in range(jobs) for t in (root / f"results{job}").read_text().splitlines()]
+        lines = [
+            json.loads(t) for job in range(jobs) for t in (root / f"results{job}").read_text().splitlines()
+        ]
         if any(codes) or len(lines) != len(cases):
             raise SystemExit(f"the harness itself failed: {codes}, {len(lines)} of {len(cases)} cases")
         return lines
@@ -154,7 +165,9 @@ def table(lines: list[dict[str, object]]) -> str:
         counts = Counter(str(line["verdict"]) for line in mine)
         peak = max(int(line["peak"]) for line in mine) / 2**20  # type: ignore[call-overload]
         longest = max(float(line["cpu"]) for line in mine)  # type: ignore[arg-type]
-        rows.append([name, str(len(mine)), *(str(counts[v]) for v in VERDICTS), f"{peak:.0f}", f"{longest:.1f}"])
+        rows.append(
+            [name, str(len(mine)), *(str(counts[v]) for v in VERDICTS), f"{peak:.0f}", f"{longest:.1f}"]
+        )
     rows.insert(1, ["---", *["--:"] * (len(rows[0]) - 1)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -175,7 +188,9 @@ def main() -> int:
         options.lines.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for line in lines:
         if options.verbose or line["verdict"] not in GOOD:
-            print(f"{line['reader']} {line['number']} {line['kind']} ({line['note']}): {line['verdict']}: {line['text']}")
+            print(
+                f"{line['reader']} {line['number']} {line['kind']} ({line['note']}): {line['verdict']}: {line['text']}"
+            )
     print(table(lines))
     return 0 if all(line["verdict"] in GOOD for line in lines) else 1
 

@@ -98,7 +98,9 @@ def judge_table(path: Path, seed: Seed, change: Change) -> str:
 
 def _no_atoms(table: AtomTable) -> str:
     rows = table.rows
-    if not np.isfinite(table.yx_angstrom).all() or not (np.isfinite(table.pixel_size) and table.pixel_size > 0):
+    if not np.isfinite(table.yx_angstrom).all() or not (
+        np.isfinite(table.pixel_size) and table.pixel_size > 0
+    ):
         return "ångströms that are not finite"
     if not rows["confidence"].dropna().between(0, 1).all() or not set(rows["status"]) <= set(STATUSES):
         return "a confidence or a status that is none"
@@ -109,7 +111,9 @@ def _no_atoms(table: AtomTable) -> str:
 def table_words(path: Path, seed: Seed, out: Path) -> list[list[str]]:
     out.mkdir()
     given = str(path) if not path.name.startswith("-") else f"./{path}"
-    return [["export", given, "-o", str(out / name)] for name in ("a.parquet", "a.csv", "a.points.csv", "a.xyz")]
+    return [
+        ["export", given, "-o", str(out / name)] for name in ("a.parquet", "a.csv", "a.points.csv", "a.xyz")
+    ]
 
 
 # --- journals ---------------------------------------------------------------------------------------------
@@ -296,7 +300,9 @@ def judge_results(path: Path, seed: Seed, change: Change) -> str:
         return "a foreign file was deleted"
     fresh = path.with_name(f"fresh{''.join(path.suffixes[-2:])}")
     if path.is_file() and path.suffix != ".hspy":  # HDF5 notes the time
-        export_atoms(atoms(), fresh, image=IMAGE, key="heatmap" if path.suffix == ".tif" else None, name="micrograph")
+        export_atoms(
+            atoms(), fresh, image=IMAGE, key="heatmap" if path.suffix == ".tif" else None, name="micrograph"
+        )
         if path.read_bytes() != fresh.read_bytes():
             return "not what was exported"
     leftovers = [p.name for p in path.parent.iterdir() if "stemprior-" in p.name]
@@ -306,6 +312,8 @@ def judge_results(path: Path, seed: Seed, change: Change) -> str:
 SUBJECTS = [
     Subject("atom tables", tables, damaged_table, judge_table, table_words, spoken=0.15, weight=1.5),
     Subject("journals", journals, damaged_journal, judge_journal, weight=1.5),
-    Subject("training pairs", datasets, damaged_dataset, judge_dataset, dataset_words, spoken=0.3, weight=1.5),
+    Subject(
+        "training pairs", datasets, damaged_dataset, judge_dataset, dataset_words, spoken=0.3, weight=1.5
+    ),
     Subject("results to replace", results, damaged_results, judge_results, weight=0.5),
 ]

@@ -127,7 +127,9 @@ class StructurePrior:
             or not all(symbol in ATOMIC_NUMBERS and 0 < count < np.inf for symbol, count in counts)
             or not all(column.composition for column in self.columns)
         ):
-            raise StructureError(f"{self.name}: a column has a position, an element or a number that is none.")
+            raise StructureError(
+                f"{self.name}: a column has a position, an element or a number that is none."
+            )
         cell.setflags(write=False)
         object.__setattr__(self, "cell", cell)
 

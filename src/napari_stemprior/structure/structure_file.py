@@ -30,6 +30,8 @@ from napari_stemprior.structure.zone_axis import Direction
 
 #: Bytes of a CIF whose blocks are listed in a fraction of a second.
 _QUICKLY_READ = 5_000_000
+#: Letters of what a parser says that are told.
+_LONGEST_REASON = 200
 #: What ASE's parsers run into where a file ends too soon.
 _CUT_OFF = (AssertionError, StopIteration, TypeError, IndexError)
 
@@ -202,4 +204,5 @@ def _reason(error: Exception) -> str:
         or any(part in text for part in ("broadcast", "StopIteration"))
     ):
         return "it is cut off or a number is missing"
-    return text.splitlines()[0]
+    line = text.splitlines()[0]
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} ..."

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_stemprior import __version__
 from napari_stemprior.atomic_write import replaced
-from napari_stemprior.io.json_values import plain
+from napari_stemprior.io.json_values import plain, printable
 from napari_stemprior.measurement.column_table import MEANINGS
-from napari_stemprior.measurement.figures import check_matplotlib, draw_figures
+from napari_stemprior.measurement.figures import FIGURES, check_matplotlib, draw_figures
 from napari_stemprior.measurement.measurements import Measurements
 from napari_stemprior.measurement.report import html_report
 from napari_stemprior.output_files import check_output
@@ -52,7 +52,8 @@ def check_results(
     if formats:
         check_matplotlib()
     inputs = list(inputs)
-    for name in ("columns.csv", "columns.parquet", "defects.csv", "results.json", "report.html"):
+    figures = [f"{key}.{ending}" for key in FIGURES for ending in formats]
+    for name in ("columns.csv", "columns.parquet", "defects.csv", "results.json", "report.html", *figures):
         check_output(folder / f"{stem}_{name}", inputs, own_marks=_MARKS, overwrite=overwrite)
 
 
@@ -121,7 +122,8 @@ def write_results(
                 figure.savefig(path, format=ending, dpi=200, metadata={_TITLE_FIELD[ending]: _PROGRAM})
     yield Progress(2, 3, "Writing the report")
     with replaced(place("report.html")) as path:
-        path.write_text(html_report(found, name or stem, figures, about), encoding="utf-8")
+        report = html_report(found, printable(name or stem), figures, plain(about))
+        path.write_text(report, encoding="utf-8")
     return written
 
 
@@ -131,5 +133,5 @@ def _write_parquet(found: Measurements, path: Path, about: dict[str, Any]) -> No
 
     table = pa.Table.from_pandas(found.columns, preserve_index=False)
     metadata = {b"napari_stemprior": json.dumps(plain({**about, "units": MEANINGS})).encode()}
-    with replaced(path) as beside:
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), beside)
+    with replaced(path) as beside, beside.open("wb") as file:  # Arrow knows only paths that are text
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), file)

@@ -10,6 +10,7 @@ import h5py
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.readers.decoded_size import check_compression
+from napari_stemprior.io.readers.hdf5_heaps import has_endless_heap
 
 #: Objects beyond which a file is no micrograph.
 _MOST = 200_000
@@ -25,11 +26,13 @@ def check_hdf5(path: Path) -> None:
     Raises
     ------
     MicrographError
-        If a link, a dataset's storage or a virtual source leads out of the file, or no compression makes so
-        little of a dataset.
+        If a link, a dataset's storage or a virtual source leads out of the file, no compression makes so
+        little of a dataset, or reading would never end.
     OSError
         If it is no HDF5 file.
     """
+    if has_endless_heap(path):
+        raise MicrographError(f"{path.name}: the file is damaged within its texts; copy it again.")
     with h5py.File(path, "r") as file:
         seen: set[Any] = set()
         waiting: list[Any] = [file]
