@@ -234,7 +234,8 @@ def damaged_arrays(seed: Seed, folder: Path, rng: Rng) -> tuple[Path, Change]:
     name = sorted(arrays)[int(rng.integers(len(arrays)))]
     old = arrays.pop(name)
     new: list[Any] = [
-        None, np.zeros(0), np.full(old.shape, np.nan), np.zeros(old.shape), np.full(old.shape, -1), old[..., None],
+        None, np.zeros(0), np.full(old.shape, np.nan), np.zeros(old.shape), np.full(old.shape, -1),
+        old[..., None],
         np.array("x"), np.full(old.shape, 1e300), np.array([b"\xff"]), np.full(old.shape, 999), old.T * 1j
         if old.dtype.kind in "if" else old, np.array([{}], object), np.full((3, 3, 3), 2**62),
     ]  # fmt: skip

@@ -87,7 +87,7 @@ def _spoken(subject: Subject, path: Path, seed: Seed, change: Change, place: Pat
 
 
 def warm(subjects: list[Subject], seeds: list[list[Seed]], root: Path) -> None:
-    """Import what the readers import when they are used, so that no case pays for it; see that seeds are right."""
+    """Import what readers import when they are used, so that no case pays; see that seeds are right."""
 
     def read() -> tuple[str, str]:
         shutil.copytree(root / "seeds", root / "warm")
@@ -179,18 +179,23 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case of each reader")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--reader", action="append", help="only this one; may be repeated")
+    parser.add_argument("--again", type=Path, help="only the cases of such a file that were not right")
     parser.add_argument("--lines", type=Path, help="write every case to this file, a line of JSON each")
     parser.add_argument("--verbose", action="store_true", help="print every case")
     options = parser.parse_args()
     subjects = [s for s in SUBJECTS if not options.reader or s.name in options.reader]
-    lines = run(subjects, plan(subjects, options.cases, options.first), options.jobs)
+    cases = plan(subjects, options.cases, options.first)
+    if options.again:
+        old = [json.loads(line) for line in options.again.read_text().splitlines()]
+        places = {subject.name: i for i, subject in enumerate(subjects)}
+        cases = [(places[line["reader"]], line["number"]) for line in old if line["verdict"] not in GOOD]
+    lines = run(subjects, cases, options.jobs)
     if options.lines:
         options.lines.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for line in lines:
         if options.verbose or line["verdict"] not in GOOD:
-            print(
-                f"{line['reader']} {line['number']} {line['kind']} ({line['note']}): {line['verdict']}: {line['text']}"
-            )
+            said = f"{line['kind']} ({line['note']}): {line['verdict']}: {line['text']}"
+            print(f"{line['reader']} {line['number']} {said}")
     print(table(lines))
     return 0 if all(line["verdict"] in GOOD for line in lines) else 1
 

@@ -71,7 +71,8 @@ _cell_length_a 3.6
 #: File names of the formats that ASE reads, by the format in which ASE writes them.
 _BY_ASE = {
     "POSCAR": "vasp", "a.vasp": "vasp", "a.xyz": "extxyz", "b.extxyz": "extxyz", "a.xsf": "xsf",
-    "a.cube": "cube", "a.json": "json", "geometry.in": "aims", "a.gen": "gen", "a.res": "res", "a.pdb": "proteindatabank",
+    "a.cube": "cube", "a.json": "json", "geometry.in": "aims", "a.gen": "gen", "a.res": "res",
+    "a.pdb": "proteindatabank",
     "a.cfg": "cfg", "a.traj": "traj",
 }  # fmt: skip
 #: What a structure holds in the cell: atoms of each element.
@@ -121,13 +122,13 @@ def damage(seed: Seed, folder: Path, rng: Rng) -> tuple[Path, Change]:
         harmless = _HARMLESS_CIF if seed.path.suffix == ".cif" else ()
         return on_text(data, rng, harmless)
 
-    return damaged_file(seed, folder, rng, change)
+    path, what = damaged_file(seed, folder, rng, change)
+    by_name = seed.path.name in ("POSCAR", "geometry.in")  # as which ASE knows these formats
+    return path, Change("renamed") if what.kind == "name" and by_name else what
 
 
 def judge(path: Path, seed: Seed, change: Change) -> str:
     """Read the structure; what it holds must be finite, and the seed's where the change is not in it."""
-    if change.kind == "name" and not seed.path.suffix:
-        change = Change("renamed")  # the format of a POSCAR is told by its name
     prior = load_prior(path)
     if not isinstance(prior, StructurePrior):
         return "no single structure"

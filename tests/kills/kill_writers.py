@@ -53,9 +53,9 @@ TINY = NetworkConfig(widths=(8, 8, 8, 8), token_width=16, embedding_width=8, hea
 
 @dataclass(frozen=True)
 class KillWriter:
-    """Something that writes.
+    """What writes a file.
 
-    `write` yields the version that it is about to write, and again when that is done, from version `first` on.
+    `write` yields the version that it is about to write, and again when that is done, from `first` on.
     `read` returns the version that lies there whole, 0 for none. `grows` where versions are added to each
     other instead of replaced, so that the one that was cut off is written again at the next start.
     """

@@ -149,7 +149,8 @@ def run(options: argparse.Namespace) -> int:
         )
         found = _driven(measure(Operations(), micrograph, table, prior, None, settings), frame.name)
         about = {
-            "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "", "normal": options.normal or "", "block": options.block or "",
+            "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "",
+            "normal": options.normal or "", "block": options.block or "",
             "region_px": options.region or "", "inverted": options.invert,
         }  # fmt: skip
         written = _driven(

@@ -27,8 +27,6 @@ _HOLE = 2.2
 _FAINT = 2.0
 #: Arrows that are drawn at most; of more, every second, third and so on.
 _ARROWS = 2500
-#: File names without ending that `draw_figures` gives.
-FIGURES = tuple("strain displacements polarisation defects pair_correlation intensities scan_errors".split())
 _DEFECT_MARKS = {
     "vacancy": ("o", "#e6550d"), "partial vacancy": ("s", "#fdae6b"), "substitution": ("D", "#31a354"),
     "antisite": ("^", "#756bb1"), "interstitial": ("x", "#de2d26"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import warnings
 from dataclasses import replace
@@ -30,8 +31,6 @@ from napari_stemprior.structure.zone_axis import Direction
 
 #: Bytes of a CIF whose blocks are listed in a fraction of a second.
 _QUICKLY_READ = 5_000_000
-#: Letters of what a parser says that are told.
-_LONGEST_REASON = 200
 #: What ASE's parsers run into where a file ends too soon.
 _CUT_OFF = (AssertionError, StopIteration, TypeError, IndexError)
 
@@ -172,7 +171,10 @@ def _read_atoms(path: Path) -> tuple[Atoms, tuple[str, ...]]:
         warnings.simplefilter("ignore")  # ASE warns of settings that do not matter here
         try:
             # the whole path: ASE takes a part after @ for an index, and a bare - for standard input
-            read_all = read(str(path.resolve()), index=":", do_not_split_by_at_sign=True)
+            name, form = str(path.resolve()), None
+            if path.suffix == ".res":  # whose name ASE takes for a pattern
+                name, form = glob.escape(name), "res"
+            read_all = read(name, index=":", format=form, do_not_split_by_at_sign=True)
         except UnknownFileTypeError as error:
             raise StructureError(
                 f"{path}: the format is not known; give a CIF, POSCAR or extxyz file, named as such."
@@ -204,5 +206,4 @@ def _reason(error: Exception) -> str:
         or any(part in text for part in ("broadcast", "StopIteration"))
     ):
         return "it is cut off or a number is missing"
-    line = text.splitlines()[0]
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} ..."
+    return text.splitlines()[0]

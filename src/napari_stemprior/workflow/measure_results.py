@@ -14,7 +14,7 @@ from napari_stemprior import __version__
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.io.json_values import plain, printable
 from napari_stemprior.measurement.column_table import MEANINGS
-from napari_stemprior.measurement.figures import FIGURES, check_matplotlib, draw_figures
+from napari_stemprior.measurement.figures import check_matplotlib, draw_figures
 from napari_stemprior.measurement.measurements import Measurements
 from napari_stemprior.measurement.report import html_report
 from napari_stemprior.output_files import check_output
@@ -27,6 +27,10 @@ _MARKS = (
     b"atom_id,x_px,y_px,x_angstrom,y_angstrom,element,layer,lattice_site",
     b"kind,site,expected,found",
 )
+#: File names without ending that `draw_figures` gives.
+FIGURES = (
+    "strain", "displacements", "polarisation", "defects", "pair_correlation", "intensities", "scan_errors",
+)  # fmt: skip
 #: Endings of figures that matplotlib writes with the name of a program in them.
 FIGURE_FORMATS = ("png", "svg", "pdf")
 _TITLE_FIELD = {"png": "Software", "svg": "Creator", "pdf": "Creator"}

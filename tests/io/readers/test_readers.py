@@ -19,7 +19,7 @@ from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs
 from napari_stemprior.io.readers import signal_files
 from napari_stemprior.io.readers.length_units import square_pixel_size, to_angstrom
 
-REAL_DM3 = next((Path(__file__).parents[2] / "sample_data").glob("**/*.dm3"), None)
+REAL_DM3 = next((Path(__file__).parents[3] / "sample_data").glob("**/*.dm3"), None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,8 +1,8 @@
-"""Files that microscopes wrote, with what the tests of HyperSpy state of them; skipped where they are not at hand.
+"""Files that microscopes wrote, with what the tests of HyperSpy state of them; skipped where there are none.
 
 ``bash scripts/vendor_files.sh`` fetches them: they lie in the source package of HyperSpy 1.7.6, whose readers
-became RosettaSciIO, and in that of nionswift-io. Their pixels are often so few or so large that no atom could be
-seen, so what is tested is what the readers hand on, before it is judged.
+became RosettaSciIO, and in that of nionswift-io. Their pixels are often so few or so large that no atom
+could be seen, so what is tested is what the readers hand on, before it is judged.
 """
 
 import os
@@ -23,7 +23,7 @@ HYPERSPY, NION = (
 )
 pytestmark = pytest.mark.skipif(not HYPERSPY.is_dir(), reason="the vendor files are not there")
 
-#: File: shape of the first signal (frames, rows, columns) and Å/px, as test_dm3, test_fei, test_emd and test_tiff say.
+#: File: shape of the first signal (frames, rows, columns) and Å/px, as HyperSpy's tests say.
 STATED = {
     "FEI_new/128x128-TEM_search.emi": ((1, 128, 128), 52.6121),
     "FEI_old/16x16_STEM_BF_DF_search.emi": ((1, 16, 16), 220.26285),
@@ -104,7 +104,7 @@ def test_every_type_of_number_of_digital_micrograph(version, kind):
 
 
 def test_a_berkeley_emd_that_columns_come_first_in():
-    # test_emd: np.arange(9).reshape((3, 3)).T, of which HyperSpy's reader gives the transpose of what is stored
+    # as test_emd says: the transpose of what is stored
     np.testing.assert_array_equal(
         read("emd_files/example_image.emd")[0].frames[0], np.arange(9).reshape(3, 3).T
     )

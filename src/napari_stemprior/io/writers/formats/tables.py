@@ -123,7 +123,8 @@ def read_atoms(path: str | os.PathLike[str], pixel_size: float | None = None) ->
     except FileNotFoundError as error:
         raise ExportError(f"{path}: there is no such file; check the path.") from error
     except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error, pa.ArrowException,
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error,
+        pa.ArrowException,
     ) as error:  # fmt: skip
         raise ExportError(f"{path.name}: this is no atom table ({_one_line(error)}).") from error
 
