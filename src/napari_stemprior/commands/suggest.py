@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,9 @@ def run(options: argparse.Namespace) -> int:
     from napari_stemprior.progress import drain
     from napari_stemprior.recording import prepare
     from napari_stemprior.recording import remarks as recording_remarks
-    from napari_stemprior.registration.ranking import rank_priors
     from napari_stemprior.structure import built_in, names
+    from napari_stemprior.workflow.operations import Operations
+    from napari_stemprior.workflow.suggest import suggest
 
     if options.overlay is not None and options.overlay.suffix.lower() != ".png":
         raise ExportError(f"{options.overlay}: the overlay is a PNG picture; give a name that ends in .png.")
@@ -97,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"stemprior: {frame.name}: {remark}", file=sys.stderr)
     stated = options.pixel_size or frame.pixel_size
     with _Bar(options.image.name) as show:
-        ranked = drain(rank_priors(prepared, stated, list(priors.values())), show)
+        micrograph = replace(frame, pixel_size=stated)
+        ranked = drain(suggest(Operations(), micrograph, list(priors.values()), prepared), show)
     fits = [suggestion for suggestion in ranked if suggestion.is_fit]
     if not fits:
         raise StempriorError(
@@ -200,13 +203,13 @@ def draw_overlay(
 
 
 def _prior(name_or_file: str, block: str | None) -> StructurePrior:
-    from napari_stemprior.structure import StructurePrior, load_prior
+    from napari_stemprior.structure import load_prior
 
     prior = load_prior(name_or_file, block=block)
     say_remarks([prior])
-    if not isinstance(prior, StructurePrior):
+    if prior.crystal is None:
         raise StempriorError(f"{name_or_file}: a stack of layers is not ranked; name its layers one by one.")
-    return prior
+    return prior.crystal
 
 
 class _Bar:

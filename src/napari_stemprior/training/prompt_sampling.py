@@ -102,7 +102,7 @@ def prompt_for(
                 crystal.atomic_numbers,
                 crystal.z_weights,
                 crystal.heights,
-                crystal.layers,
+                crystal.layer_numbers,
             )
         )
     )

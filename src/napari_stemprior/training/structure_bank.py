@@ -63,7 +63,7 @@ def save_bank(bank: list[StructurePrior], path: Path) -> None:
         arrays[f"{i}.fractional"] = prior.fractional
         arrays[f"{i}.numbers"], arrays[f"{i}.counts"] = prior.compositions
         arrays[f"{i}.heights"] = prior.heights
-        arrays[f"{i}.layers"] = prior.layers
+        arrays[f"{i}.layers"] = prior.layer_numbers
         arrays[f"{i}.sites"] = np.array([column.site for column in prior.columns])
     with replaced(path) as beside, beside.open("wb") as file:  # savez would add a suffix to a path
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

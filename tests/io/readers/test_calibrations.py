@@ -5,7 +5,6 @@ import math
 import os
 import struct
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -22,7 +21,7 @@ from napari_stemprior.io.readers.hdf5_heaps import has_endless_heap
 from napari_stemprior.io.readers.length_units import to_angstrom
 from napari_stemprior.io.readers.time_limit import TookTooLongError, time_limit
 
-CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases is not there")
 
 #: No two of its corners, sides or diagonals are alike.
@@ -276,7 +275,6 @@ def test_a_loop_without_end_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_stemprior.io.readers.time_limit._LEAST", 0.2)
     path = tmp_path / "a"
     path.write_bytes(b"x")
-    start = time.monotonic()
 
     def endless():
         with time_limit(path):
@@ -285,9 +283,18 @@ def test_a_loop_without_end_is_ended(tmp_path, monkeypatch):
 
     with pytest.raises(TookTooLongError):
         endless()
-    assert time.monotonic() - start < 20
     with time_limit(path):  # waiting is no work, as for a slow drive
         time.sleep(0.5)
+
+
+def read_or_refused(path):
+    """Read a file or refuse it, but not because the time was over."""
+    try:
+        return read_micrographs(path)
+    except MicrographError as error:
+        if isinstance(error.__cause__, TookTooLongError):
+            pytest.fail("it hangs")
+        return []
 
 
 @pytest.mark.parametrize("field", range(4))
@@ -298,10 +305,7 @@ def test_no_number_in_the_header_of_an_mrc_hangs_or_lies(tmp_path, field, value)
     data = bytearray(path.read_bytes())
     struct.pack_into("<i", data, 4 * field, value)
     path.write_bytes(data)
-    start = time.monotonic()
-    with suppress(MicrographError):
-        assert all(m.image.size <= IMAGE.size for m in read_micrographs(path))
-    assert time.monotonic() - start < 10
+    assert all(m.image.size <= IMAGE.size for m in read_or_refused(path))
 
 
 @pytest.mark.parametrize("at", range(10, 30, 4))
@@ -311,10 +315,7 @@ def test_no_number_in_the_header_of_a_series_hangs(tmp_path, at):
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, at, 0x7FFFFFFF)
     path.write_bytes(data)
-    start = time.monotonic()
-    with suppress(MicrographError):
-        read_micrographs(path)
-    assert time.monotonic() - start < 20
+    read_or_refused(path)
 
 
 # --- the cases --------------------------------------------------------------------------------------
@@ -335,10 +336,9 @@ def test_the_images_of_the_cases():
     with pytest.raises(MicrographError, match="diffraction"):
         read_micrograph(folder / "diffraction.ser")
     for name in ("hang.mrc", "no_frames.tif"):
-        start = time.monotonic()
-        with pytest.raises(MicrographError, match=name):
+        with pytest.raises(MicrographError, match=name) as caught:
             read_micrographs(folder / name)
-        assert time.monotonic() - start < 5
+        assert not isinstance(caught.value.__cause__, TookTooLongError)
 
 
 @needs_cases
