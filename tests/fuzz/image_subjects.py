@@ -17,7 +17,7 @@ from subjects import Change, Seed, Subject
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io import export_atoms, read_micrographs
-from napari_stemprior.io.readers.read_micrograph import PIXEL_SIZES
+from napari_stemprior.recording.pixel_size_range import PIXEL_SIZES
 
 #: No two of its corners, sides or diagonals are alike.
 IMAGE = (np.add.outer(np.arange(40) ** 2, 7 * np.arange(56)) % 4001 + 20).astype(np.uint16)

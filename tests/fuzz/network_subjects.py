@@ -288,8 +288,9 @@ SUBJECTS = [
     Subject("weights, calibrations", weights, damaged_weights, judge_weights, weight_words, 0.03, 1.2),
     Subject("states, logs", states, damaged_state, judge_state, state_words, 0.2, 0.6),
     Subject(
-        "configurations", configurations, damaged_configuration, judge_configuration, configuration_words, 0.3
+        "configurations", configurations, damaged_configuration, judge_configuration, configuration_words,
+        0.3, ends_refused=True,
     ),
-    Subject("structure banks", banks, damaged_arrays, judge_bank, bank_words, 0.1, 0.6),
+    Subject("structure banks", banks, damaged_arrays, judge_bank, bank_words, 0.1, 0.6, ends_refused=True),
     Subject("scan caches", caches, damaged_arrays, judge_cache, weight=0.4),
-]
+]  # fmt: skip

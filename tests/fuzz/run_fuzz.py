@@ -79,7 +79,7 @@ def _spoken(subject: Subject, path: Path, seed: Seed, change: Change, place: Pat
             return "traceback", f"{words}: {code} {said[-700:]}"
         if code == 2 and not (said + printed).strip():
             return "wrong", f"{words}: refused without a word"
-        if code and change.harmless:
+        if code and change.harmless and not subject.ends_refused:
             return "wrong", f"{words}: refused what is right: {said[-300:]}"
         if any(not line.startswith("stemprior") for line in said.splitlines()):
             return "wrong", f"{words}: more than sentences: {said[:500]}"

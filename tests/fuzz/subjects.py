@@ -54,3 +54,5 @@ class Subject:
     #: Part of the cases that go through the command line.
     spoken: float = 0.1
     weight: float = field(default=1.0)
+    #: Whether the commands end with a refusal by another thing, after they have read the file.
+    ends_refused: bool = False
