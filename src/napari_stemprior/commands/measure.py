@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_stemprior.commands.option_types import finite, positive
+from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
 from napari_stemprior.io import read_atoms, read_micrographs
 from napari_stemprior.output_files import output_folder
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a name of 'stemprior priors' or a structure file",
     )
-    parser.add_argument("--zone-axis", metavar="UVW", help="direction of the beam such as 001 or [1-10]")
+    add_view_options(parser)
     parser.add_argument(
         "--intensities", action="store_true", help="integrated intensities, widths, ellipticities"
     )
@@ -141,6 +142,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pixel-size", metavar="Å", type=positive, help="Å per pixel; wins over the files'")
     parser.add_argument("--frame", metavar="N", type=int, default=0, help="of a stack, counted from 0")
     parser.add_argument(
+        "--signal", metavar="NAME", help="of a file with several signals this one, such as HAADF"
+    )
+    parser.add_argument(
         "--invert", action="store_true", help="exchange bright and dark first (ABF, bright field)"
     )
     parser.add_argument(
@@ -168,19 +172,20 @@ def run(options: argparse.Namespace) -> int:
     StempriorError
         If something cannot be read, measured or written.
     """
-    from napari_stemprior.structure import load_prior, parse_zone_axis
     from napari_stemprior.workflow.measure import MeasureSettings, measure
     from napari_stemprior.workflow.measure_questions import Questions
     from napari_stemprior.workflow.measure_results import check_results, write_results
     from napari_stemprior.workflow.operations import Operations
 
-    prior = load_prior(options.prior, parse_zone_axis(options.zone_axis) if options.zone_axis else None)
-    frames = read_micrographs(options.image, options.pixel_size)
+    prior = load_priors([options.prior], options)[0]
+    frames = read_micrographs(options.image, options.pixel_size, signal=options.signal)
     if not 0 <= options.frame < len(frames):
         raise StempriorError(
             f"{options.image}: there is no frame {options.frame}; give 0 to {len(frames) - 1}."
         )
     frame = frames[options.frame]
+    for remark in frame.metadata.get("remarks", ()):
+        print(f"stemprior: {remark}", file=sys.stderr)
     table = read_atoms(options.atoms, options.pixel_size or frame.pixel_size)
     if not len(table.atoms):
         raise MeasurementError(f"{options.atoms}: the table holds no atoms; segment the image first.")
@@ -216,6 +221,7 @@ def run(options: argparse.Namespace) -> int:
         found = _driven(measure(Operations(), micrograph, table, prior, None, settings), frame.name)
         about = {
             "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "",
+            "normal": options.normal or "", "block": options.block or "",
             "region_px": options.region or "", "inverted": options.invert,
         }  # fmt: skip
         written = _driven(

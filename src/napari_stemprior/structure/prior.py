@@ -100,7 +100,7 @@ class StructurePrior:
     Raises
     ------
     StructureError
-        If the cell has no area or there is no column.
+        If the cell has no area, there is no column, or a column is none.
     """
 
     name: str
@@ -121,6 +121,16 @@ class StructurePrior:
             )
         if not self.columns:
             raise StructureError(f"{self.name}: the structure has no atoms.")
+        counts = [(symbol, count) for column in self.columns for symbol, count in column.composition]
+        numbers = [*(n for c in self.columns for n in (*c.position, c.height)), self.period]
+        if (
+            not np.isfinite(numbers).all()
+            or not all(symbol in ATOMIC_NUMBERS and 0 < count < np.inf for symbol, count in counts)
+            or not all(column.composition for column in self.columns)
+        ):
+            raise StructureError(
+                f"{self.name}: a column has a position, an element or a number that is none."
+            )
         cell.setflags(write=False)
         object.__setattr__(self, "cell", cell)
 

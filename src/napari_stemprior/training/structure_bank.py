@@ -104,11 +104,17 @@ def load_bank(path: Path) -> list[StructurePrior]:
         ) from error
 
 
+def _symbol(z: int) -> str:
+    if z < 0:
+        raise ValueError("there is no such element")
+    return SYMBOLS[z]
+
+
 def _prior(data: dict[str, NDArray[Any]], i: int) -> StructurePrior:
     columns = tuple(
         Column(
             (float(place[0]), float(place[1])),
-            tuple((SYMBOLS[int(z)], float(n)) for z, n in zip(numbers, counts, strict=True) if n > 0),
+            tuple((_symbol(int(z)), float(n)) for z, n in zip(numbers, counts, strict=True) if n > 0),
             float(height),
             int(layer),
             str(site),

@@ -17,6 +17,7 @@ from napari_stemprior.commands.main import main
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import read_micrograph, read_micrographs
 from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.hdf5_heaps import has_endless_heap
 from napari_stemprior.io.readers.length_units import to_angstrom
 from napari_stemprior.io.readers.time_limit import TookTooLongError, time_limit
 
@@ -345,3 +346,19 @@ def test_the_images_of_the_cases():
 def test_the_bomb_of_the_cases():
     with pytest.raises(MicrographError, match="damaged"):
         read_micrographs(CASES / "robustness" / "bomb60000.hspy")
+
+
+def test_a_heap_in_which_hdf5_would_go_round_for_ever_is_told(tmp_path):
+    path = tmp_path / "a.hspy"
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format"] = "HyperSpy"  # of variable length, in a global heap
+    assert not has_endless_heap(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"GCOL") + 16
+    at += 16 + 8  # the text of eight letters, then the free space
+    assert struct.unpack_from("<H", data, at) == (0,)
+    data[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(data)
+    assert has_endless_heap(path)
+    with pytest.raises(MicrographError, match=r"a\.hspy: the file is damaged"):
+        read_micrographs(path)

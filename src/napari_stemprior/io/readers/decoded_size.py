@@ -33,16 +33,34 @@ def check_decoded_size(path: Path, size: int, *, compressed: bool = True) -> Non
     """
     if size <= _HARMLESS:
         return
-    on_disk = path.stat().st_size
-    if compressed and size > _LARGEST_RATIO * on_disk:
-        raise MicrographError(
-            f"{path.name}: the header speaks of {readable_size(size)} of pixels and the file has "
-            f"{readable_size(on_disk)}; it is damaged, so copy it again."
-        )
+    if compressed:
+        check_compression(path, size)
     free = free_memory()
     if _COPIES * size > free:
         takes, have = readable_size(_COPIES * size), readable_size(free)
         raise MicrographError(
             f"{path.name}: the image takes {takes} of memory and {have} are free; cut out a part of it, or "
             "close other programs."
+        )
+
+
+def check_compression(path: Path, size: int) -> None:
+    """See that a compression can have made so little of the decoded size, whether it is ever read or not.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    size : int
+        Bytes once decoded, by the header.
+
+    Raises
+    ------
+    MicrographError
+        If no compression can.
+    """
+    on_disk = path.stat().st_size
+    if size > max(_HARMLESS, _LARGEST_RATIO * on_disk):
+        raise MicrographError(
+            f"{path.name}: the header speaks of {readable_size(size)} of pixels and the file has "
+            f"{readable_size(on_disk)}; it is damaged, so copy it again."
         )

@@ -108,9 +108,11 @@ def _signals(path: Path) -> list[dict[str, Any]]:
     if suffix in (".emd", ".hspy"):
         # HDF5 takes a moment to load, and only these two need it
         from napari_stemprior.io.readers.berkeley_emd import read_berkeley
-        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd
+        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd, stored_size
 
         check_hdf5(path)
+        if suffix == ".hspy":  # RosettaSciIO reads everything but the pixels at once
+            check_decoded_size(path, stored_size(path, without="data"))
         if suffix == ".emd" and is_berkeley_emd(path):
             return read_berkeley(path)
     elif suffix == ".mrc":

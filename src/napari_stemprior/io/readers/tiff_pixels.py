@@ -9,6 +9,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_stemprior.errors import MicrographError
+from napari_stemprior.io.readers.decoded_size import check_compression
 from napari_stemprior.recording.stored_image import is_large_shape
 
 #: Axes that may come before those of an image.
@@ -38,10 +40,24 @@ class TiffPixels:
         self.dtype = np.dtype(series.dtype)
 
     def __getitem__(self, part: Any) -> NDArray[Any]:
-        """Read a block: a slice of rows, or slices of rows and of columns."""
+        """Return a block: a slice of rows, or slices of rows and of columns.
+
+        Raises
+        ------
+        MicrographError
+            If the file does not hold it.
+        """
+        try:
+            return self._block(part if isinstance(part, tuple) else (part, slice(None)))
+        except Exception as error:  # libraries raise whatever their headers ran into
+            raise MicrographError(
+                f"{self._path.name}: a part of the image cannot be read; the file may be damaged or cut "
+                "short, so copy it again."
+            ) from error
+
+    def _block(self, part: tuple[Any, ...]) -> NDArray[Any]:
         import zarr  # takes a quarter of a second, and few images are so large
 
-        part = part if isinstance(part, tuple) else (part, slice(None))
         with tifffile.TiffFile(self._path) as tiff:
             series = tiff.series[self._number]
             if series.dataoffset is not None and series.keyframe.is_memmappable:
@@ -63,11 +79,23 @@ def tiff_frames(path: Path, series: tifffile.TiffPageSeries, number: int) -> lis
     series : tifffile.TiffPageSeries
     number : int
         Of the series.
+
+    Raises
+    ------
+    MicrographError
+        If the header speaks of more pixels than the file can hold.
     """
     page, leading = series.keyframe, tuple(series.shape[:-_AXES])
     if "S" in series.axes or series.axes[-_AXES:] != "YX" or not is_large_shape(series.shape):
         return None
     plain = series.dataoffset is not None and page.is_memmappable
+    size = int(series.size) * series.dtype.itemsize
+    check_compression(path, size)
+    if plain and (series.dataoffset or 0) + size > path.stat().st_size:
+        raise MicrographError(
+            f"{path.name}: the header speaks of more pixels than the file has; it is damaged or cut short, "
+            "so copy it again."
+        )
     if not plain and (not page.is_tiled and page.rowsperstrip >= page.imagelength):
         return None
     return [TiffPixels(path, series, number, tuple(frame)) for frame in np.ndindex(*leading)]
