@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from formats import write_dm, write_mrc, write_ser, write_velox
 from hspy_files import hspy_file
 from PIL import Image
 
 from napari_stemprior.errors import MicrographError, StempriorError
 from napari_stemprior.io import SUFFIXES, read_micrograph, read_micrographs
+
+#: An .emi file holds no pixels, and .zarr is a folder.
+NO_FILE_OF_PIXELS = (".emi", ".zarr")
 
 
 def one_sentence(error: StempriorError, name: str) -> None:
@@ -33,7 +37,7 @@ def test_garbage(tmp_path, suffix, content):
     gc.collect()  # a file left open warns here and not in some later test
 
 
-@pytest.fixture(params=[suffix for suffix in SUFFIXES if suffix != ".emi"])  # which holds no pixels
+@pytest.fixture(params=[suffix for suffix in SUFFIXES if suffix not in NO_FILE_OF_PIXELS])
 def good_file(request, tmp_path, image) -> Path:
     path = tmp_path / f"good{request.param}"
     match request.param:
@@ -54,11 +58,26 @@ def good_file(request, tmp_path, image) -> Path:
     return path
 
 
+def cut(path: Path, fraction: float) -> None:
+    """Shorten a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * fraction)])
+
+
+@pytest.mark.parametrize("part", ["zarr.json", "c/0/0"])
+def test_zarr_of_which_a_part_is_cut_short(tmp_path, image, part):
+    path = tmp_path / "good.zarr"
+    zarr.create_array(path, shape=image.shape, dtype=image.dtype)[:] = image
+    cut(path / part, 0.5)
+    with pytest.raises(MicrographError) as caught:
+        read_micrographs(path)
+    one_sentence(caught.value, path.name)
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 def test_cut_short(good_file, fraction):
-    content = good_file.read_bytes()
     assert read_micrographs(good_file)
-    good_file.write_bytes(content[: int(len(content) * fraction)])
+    cut(good_file, fraction)
     with pytest.raises(MicrographError) as caught:
         read_micrographs(good_file)
     one_sentence(caught.value, good_file.name)
