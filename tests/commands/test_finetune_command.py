@@ -239,7 +239,7 @@ sys.exit(cli.main(sys.argv[1:]))
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_leaves_nothing_half_written_and_goes_on(folder, weights, tmp_path, how):
     output = tmp_path / "new.safetensors"
-    words = [str(folder), "-o", str(output), "--model", str(weights), "--steps", "60", "--device", "cpu"]
+    words = [str(folder), "-o", str(output), "--model", str(weights), "--steps", "27", "--device", "cpu"]
     call = ["finetune", *words, "--json-progress"]
     waiting = [sys.executable, "-c", STOPS_AT_25, *call]
     with subprocess.Popen(waiting, stdout=subprocess.PIPE, text=True) as process:

@@ -132,3 +132,11 @@ def test_hole_and_vacuum_with_lone_electrons_are_specimen():
 def test_wedge_that_fades_to_nothing_is_specimen():
     part = np.linspace(0.02, 1, 256)[:, None]
     assert not bad(counts(crystal((256, 256)) * part, 10)).any()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+def test_corners_beside_an_image_that_is_mostly_empty(rate):
+    turned = rotate(counts(np.full((256, 256), rate)), 4.0, order=1, cval=0.0)
+    corner = rotate(np.ones((256, 256)), 4.0, order=0, cval=0.0) == 0
+    assert (corner & ~bad(turned)).sum() < 0.02 * corner.sum()
+    assert (bad(turned) & ~corner).mean() < 0.02

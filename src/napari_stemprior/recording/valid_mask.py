@@ -74,10 +74,10 @@ def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
         return True
 
     add("border", border(image, valid))
-    add("corner", corners(image, valid))
+    add("corner", corners(image, valid, in_empty=False))
     if add("caption strip", caption_strip(image, valid)):  # and what it was glued to
         add("border", border(image, valid))
-        add("corner", corners(image, valid))
+    add("corner", corners(image, valid))
     edge, rows, columns = compressed_lines(image, valid)
     if add("border", edge):  # its ends belong to no row
         _, rows, columns = compressed_lines(image, valid)
