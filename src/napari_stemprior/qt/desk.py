@@ -10,6 +10,7 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -20,6 +21,7 @@ from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.panels.section import Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.wheel_guard import WheelGuard
 from napari_stemprior.workflow.operations import Operations
 
 #: In px; a larger font asks for more.
@@ -76,10 +78,12 @@ class StempriorDesk(QWidget):
         assert bar is not None
         self._scroll_bar = bar
         inner.installEventFilter(self)
+        self.wheel_guard = WheelGuard(inner)
         self._fit_width()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
+        self._freed_buffers = FreedBuffers(self.session.viewer, self)
         self.destroyed.connect(self.session.close)
         self._closed = False
 
@@ -91,6 +95,7 @@ class StempriorDesk(QWidget):
             self.finetune_panel.close_process()
             self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
+            self._freed_buffers.close()
         self.session.close()
         super().closeEvent(event)
 
