@@ -50,7 +50,7 @@ class StempriorDesk(QWidget):
         self.reference_panel = ReferencePanel(self.session, self.runner)
         self.segment_panel = SegmentPanel(self.session, self.runner)
         self.correct_panel = CorrectPanel(self.session, self.runner)
-        self.export_panel = ExportPanel(self.session, self.runner)
+        self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)

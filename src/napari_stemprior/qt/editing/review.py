@@ -7,7 +7,7 @@ import time
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
+from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank, settled
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import ImageContext
 
@@ -62,6 +62,20 @@ class Review:
             ]
             self._waiting_of = (*now, rows, queue)
         return self._waiting
+
+    def open_places(self) -> np.ndarray:
+        """Return every place that nobody has settled, (N, 2) px: hidden ones and those of groups too."""
+        self._update()
+        editor, queue = self.editor, self.queue
+        if editor is None:
+            return np.empty((0, 2))
+        doubts = [queue.doubts[i] for i in queue.waiting(editor.rows)]
+        ids = [i for d in doubts for i in ((d.atom_id,) if d.atom_id >= 0 else d.group)]
+        here = editor.yx[np.isin(editor.history.ids, ids) & ~settled(editor.rows)]
+        sites = [d.site for d in doubts if d.site >= 0]
+        if queue.occupancy is None or not sites:
+            return here
+        return np.concatenate([here, queue.occupancy.sites.yx[sites]])
 
     def step(self, viewer: ViewerModel, by: int) -> Doubt | None:
         """Go to the next (`by` = 1) or previous (-1) place and centre it; None if there is none."""
