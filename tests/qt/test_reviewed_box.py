@@ -23,11 +23,11 @@ def test_the_reviewed_part_follows_what_is_drawn(desk):
     box.session.draw_region().add_rectangles(SQUARE)  # as step 7 does when it suggests a region
     assert box.is_drawn
     assert not box.region.isEnabled(), "the pair cannot claim more than was drawn"
-    mask = box.mask((80, 100))
+    mask = box.reviewed((80, 100))
     assert 0 < mask.sum() < mask.size
     desk.viewer.layers.remove(box.session.reviewed_region())
     assert box.region.currentText() == "Whole image"
-    assert box.mask((80, 100)).all()
+    assert box.reviewed((80, 100)).all()
 
 
 def test_what_is_open_is_said_for_the_part_that_counts(desk):
@@ -36,7 +36,7 @@ def test_what_is_open_is_said_for_the_part_that_counts(desk):
     assert everything > 3
     assert f"{everything} places still wait" in box.open_label.text()
     box.session.draw_region().add_rectangles(SQUARE)
-    inside = len(box.open_places(box.mask((80, 100))))
+    inside = len(box.open_places(box.reviewed((80, 100))))
     assert 0 < inside < everything
     assert f"{inside} place" in box.open_label.text()
     assert "drawn region" in box.open_label.text()

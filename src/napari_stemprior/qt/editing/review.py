@@ -6,10 +6,13 @@ import time
 
 import numpy as np
 from napari.components import ViewerModel
+from numpy.typing import NDArray
 
 from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank, settled
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import ImageContext
+
+Floats = NDArray[np.float64]
 
 #: Screen pixels for 1 Å at which a single atom can be judged.
 _USEFUL_ZOOM = 28.0
@@ -63,7 +66,7 @@ class Review:
             self._waiting_of = (*now, rows, queue)
         return self._waiting
 
-    def open_places(self) -> np.ndarray:
+    def open_places(self) -> Floats:
         """Return every place that nobody has settled, (N, 2) px: hidden ones and those of groups too."""
         self._update()
         editor, queue = self.editor, self.queue

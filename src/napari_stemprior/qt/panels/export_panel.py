@@ -100,7 +100,7 @@ class ExportPanel(Panel):
         if image is None:
             return
         try:
-            mask = self.reviewed.mask(shape_of(image))
+            mask = self.reviewed.reviewed(shape_of(image))
         except StempriorError as error:
             tell(error)
             return
@@ -144,7 +144,7 @@ class ExportPanel(Panel):
             table = self._calibrated(editor.table(vacancies=True))
             micrograph = _as_analysed(session, table)
             height, width = micrograph.image.shape
-            reviewed = self.reviewed.mask((height, width))
+            reviewed = self.reviewed.reviewed((height, width))
             if not open_too:
                 reviewed = self.reviewed.without(reviewed, self.reviewed.open_places(reviewed))
         except StempriorError as error:

@@ -73,7 +73,7 @@ class ReviewedBox(QWidget):
         allow(self.draw, "Draw rectangles around what you checked.", none)
         self.show_open()
 
-    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    def reviewed(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return which pixels count as reviewed.
 
         Parameters
@@ -97,7 +97,8 @@ class ReviewedBox(QWidget):
             return np.empty((0, 2))
         yx = self.review.open_places()
         index = np.clip(np.rint(yx).astype(int), 0, np.array(mask.shape) - 1)
-        return yx[mask[index[:, 0], index[:, 1]]]
+        inside: NDArray[np.float64] = yx[mask[index[:, 0], index[:, 1]]]
+        return inside
 
     def without(self, mask: NDArray[np.bool_], yx: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return a mask without the squares around some places, as far as half the way to a neighbour."""
