@@ -296,6 +296,7 @@ def test_the_beam_energy_of_the_file_is_taken(make, viewer):
     panel = make()
     second = add_image(viewer, name="second")
     second.metadata[KEY]["source"] = {"beam_energy_kev": 200.0}
+    panel.session.choose_image(None)
     panel.session.choose_image(second)
     assert panel.instrument.currentText() == "200 kV HAADF"
     panel.instrument.setCurrentText("60 kV HAADF")

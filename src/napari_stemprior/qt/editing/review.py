@@ -158,7 +158,8 @@ class Review:
             return
         self._of, self._here = now, None
         shape, sites = context.shape, context.sites()
-        if shape is None:
+        # in a frame that nobody has touched, no site is missed: nothing was looked for
+        if shape is None or editor.untouched:
             self.queue = ReviewQueue()
             return
         bright = context.brightness(editor.yx)

@@ -365,6 +365,10 @@ class CorrectPanel(Panel):
             self.counts.setText(NO_ATOMS)
             self.state_changed.emit("")
             return
+        if editor.untouched:
+            self.counts.setText("This frame has not been segmented yet (step 4).")
+            self.state_changed.emit("not segmented")
+            return
         count, text = count_atoms(editor)
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
         waiting = len(self.review.waiting())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
@@ -21,7 +22,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.atom_layers import shape_of
+from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
@@ -38,7 +39,8 @@ class ExportPanel(Panel):
 
     def __init__(self, session: Session, runner: JobRunner, review: Review | None = None) -> None:
         super().__init__(session, runner)
-        self._last = ""
+        #: What was saved last of each image.
+        self._saved: dict[str, str] = {}
         self.format = QComboBox()
         self.format.addItems([f.name for f in FORMATS])
         self.shown_only = QCheckBox("Leave out hidden atoms")
@@ -81,9 +83,11 @@ class ExportPanel(Panel):
             none,
             busy,
         )
-        self.done.setVisible(bool(self._last))
-        self.done.setText(self._last)
-        self.state_changed.emit("saved" if self._last else "")
+        image = self.session.image
+        last = "" if image is None else self._saved.get(layer_id(image), "")
+        self.done.setVisible(bool(last))
+        self.done.setText(last)
+        self.state_changed.emit("saved" if last else "")
 
     def ask_file(self) -> None:
         """Ask where to save the atoms."""
@@ -125,7 +129,9 @@ class ExportPanel(Panel):
             tell(error)
             return
         table = self._calibrated(editor.table(shown_only=self.shown_only.isChecked(), vacancies=True))
-        self.runner.start(_writing(self._format, table, micrograph, path), self._on_written)
+        image = session.image
+        work = _writing(self._format, table, micrograph, path)
+        self.runner.start(work, lambda path: self._tell_saved(image, f"Saved {path.name} in {path.parent}"))
 
     def write_pair(self, folder: Path, *, open_too: bool = True) -> None:
         """Save a training pair in a worker.
@@ -152,8 +158,8 @@ class ExportPanel(Panel):
             return
         table.provenance["inverted"] = micrograph.is_inverted
         work = _saving(folder, micrograph, table, reviewed, session.prior)
-        self._folder = folder
-        self.runner.start(work, self._on_saved)
+        image = session.image
+        self.runner.start(work, lambda key: self._on_saved(image, key, folder))
 
     @property
     def _format(self) -> ExportFormat:
@@ -163,15 +169,13 @@ class ExportPanel(Panel):
         """Note in the provenance where the pixel size comes from."""
         return replace(table, provenance=table.provenance | {"pixel_size_from": self.session.pixel_size_from})
 
-    def _on_written(self, path: Path) -> None:
-        self._tell_saved(f"Saved {path.name} in {path.parent}")
+    def _on_saved(self, image: Image | None, key: str, folder: Path) -> None:
+        self._tell_saved(image, f"Saved training pair {key[:10]} in {folder}")
+        self.pair_saved.emit(folder)
 
-    def _on_saved(self, key: str) -> None:
-        self._tell_saved(f"Saved training pair {key[:10]} in {self._folder}")
-        self.pair_saved.emit(self._folder)
-
-    def _tell_saved(self, text: str) -> None:
-        self._last = text
+    def _tell_saved(self, image: Image | None, text: str) -> None:
+        if image is not None:
+            self._saved[layer_id(image)] = text
         show_info(text)
         self.refresh()
 

@@ -57,6 +57,7 @@ class ReviewBox(QWidget):
         there = self.review.editor is not None
         progress = self.review.progress() if there else ""
         here = self.review.here if there else None
+        there = there and self.review.editor is not None and not self.review.editor.untouched
         text = NOTHING_WAITS if there else ""
         if progress:
             text = f"Review: <b>{progress}</b>"
