@@ -47,7 +47,7 @@ def test_the_atoms_layer_is_deleted_while_a_second_segmentation_runs(make_napari
         editor = desk.session.editor
         found = len(editor.rows)
         editor.select(range(50))
-        viewer.camera.zoom = 8
+        viewer.scene.camera.zoom = 8
         qtbot.waitUntil(lambda: len(enabled_arrays(canvas)) > 2, timeout=60_000)
         Waiting.go.clear()
         desk.segment_panel.segment.click()
