@@ -19,13 +19,16 @@ from napari_stemprior.recording import prepare
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
+#: Files beside the atoms where there are several images.
+TOGETHER = ("results.csv", "results.jsonl")
+
 
 class FakeSegmenter:
     """Answers with the lattice at a fixed place, and remembers what it was asked."""
 
     asked: list[dict[str, object]]
 
-    def __init__(self, model: str | Path = "small", device: str = "auto") -> None:
+    def __init__(self, model: str | Path = "small", device: str = "auto", precision: str = "auto") -> None:
         if model == "none":
             raise ModelError("There is no model 'none'; choose small.")
         if device == "quantum":

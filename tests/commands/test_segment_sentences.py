@@ -15,11 +15,11 @@ from segment_bench import FakeSegmenter, answer_with, lattice_image, one_sentenc
 import napari_stemprior
 import napari_stemprior.registration
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.commands import segment
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.io import read_atoms
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.workflow import batch
 
 
 @pytest.mark.parametrize("near", [True, False])
@@ -106,7 +106,7 @@ def test_dark_columns_are_said_and_inverted(
     np.testing.assert_allclose(seen[1], image.astype(float) - low + (255 - high))
     assert read_atoms(tmp_path / "out" / "abf.parquet").provenance["inverted"] is True
     written: list[np.ndarray] = []
-    monkeypatch.setattr(segment, "export_atoms", lambda *_, image, **__: written.append(image))
+    monkeypatch.setattr(batch, "export_atoms", lambda *_, image, **__: written.append(image))
     assert run("segment", path, *options, "--invert") == 0
     np.testing.assert_array_equal(written[0], 255 - image)  # files hold the image as it was recorded
 

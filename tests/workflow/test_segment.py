@@ -64,7 +64,7 @@ def test_a_fit_that_is_none_leaves_the_image_alone(micrograph, operations):
 
 @pytest.mark.parametrize("prior", ["WS2", "MoS2/WS2 twist 3"])
 def test_a_pixel_size_is_needed_and_must_suit_the_lattice(micrograph, operations, prior):
-    for size in (None, 40.0):
+    for size in (None, 1.9):
         unknown = Micrograph(micrograph.image, size, "a flake")
         with pytest.raises(PixelSizeError):
             drain(segment(operations, unknown, load_prior(prior), None, SETTINGS))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from napari_stemprior.errors import RegistrationError
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
 from napari_stemprior.structure import Prior
 
 
 def prompt_lattice(
-    image: PreparedImage, pixel_size: float, prior: Prior, known: LatticeFit | None = None
+    image: PreparedImage | PreparedStrips, pixel_size: float, prior: Prior, known: LatticeFit | None = None
 ) -> LatticeFit | None:
     """Fit a prior, or follow a fit that is known through strain; the same for answering and for fine-tuning.
 
     Parameters
     ----------
-    image : PreparedImage
+    image : PreparedImage or PreparedStrips
     pixel_size : float
         Å per pixel.
     prior : StructurePrior or Stack

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
+from numpy.typing import ArrayLike
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
@@ -21,21 +19,29 @@ from napari_stemprior.errors import (
     telling_out_of_memory,
 )
 from napari_stemprior.inference.calibration import Calibration
-from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels
+from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.decoding import Peaks, decode
+from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
+from napari_stemprior.inference.room import check_room
+from napari_stemprior.inference.site_labels import site_labels
+from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.devices import resolve_device
+from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
+from napari_stemprior.recording.stored_image import StoredImage, is_large, is_stored, stored
 from napari_stemprior.registration import LatticeFit
+from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
-from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
@@ -60,17 +66,28 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
+    precision : str
+        Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
+        where the device is fast in it. Atoms differ by some 0.001 px.
 
     Raises
     ------
     ModelError
         If there is no such network.
     DeviceError
-        If there is no such device.
+        If there is no such device or precision.
     """
 
-    def __init__(self, model: str | Path = "small", device: str = "auto", *, refine: bool = True) -> None:
+    def __init__(
+        self,
+        model: str | Path = "small",
+        device: str = "auto",
+        *,
+        refine: bool = True,
+        precision: str = "auto",
+    ) -> None:
         self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.refine = refine
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
@@ -79,10 +96,11 @@ class Segmenter:
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         #: Where the lattice of the last prior lies; None without a prior or where it does not fit.
         self.fit: LatticeFit | None = None
-        self.prepared: PreparedImage | None = None
+        self.prepared: PreparedImage | PreparedStrips | None = None
         self._pixel_size = 0.0
         self._image: object = None
-        self._canonical: CanonicalImage | None = None
+        self._stored: StoredImage | None = None
+        self._canonical: CanonicalImage | CanonicalStrips | None = None
         self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
@@ -95,38 +113,67 @@ class Segmenter:
         Parameters
         ----------
         image : (H, W) array-like, or PreparedImage
-            Any unit and dtype. An array is prepared first, see `recording.prepare`.
+            Any unit and dtype. An array is prepared first, see `recording.prepare`. What has more than some
+            30 million pixels, in memory or not (Zarr, Dask, a memory map), goes by strips, which `steps`
+            prepares.
         pixel_size : float
             Å per pixel.
 
         Raises
         ------
         MicrographError
-            If it is not a two-dimensional image with some contrast.
+            If it is not a two-dimensional image with some contrast, or needs more memory or disk than there
+            is.
         PixelSizeError
-            If the pixel size is not positive or the field is smaller than 6 Å.
+            If the pixel size cannot show atoms or the field is smaller than 6 Å.
         DeviceError
             If the memory does not suffice.
         """
-        known = image if isinstance(image, PreparedImage) else _fingerprint(image)
+        known: object = image
+        by_strips = False
+        if not isinstance(image, PreparedImage):
+            by_strips = is_large(image, canonical_pixels(image, pixel_size))
+            known = ("stored", *stored(image).identity) if is_stored(image) else fingerprint(image)
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        with telling_out_of_memory():
-            self._take(prepare(image), pixel_size)
+        if by_strips:
+            large = stored(image)
+            self._check(large.shape, pixel_size)
+            check_room(large.shape, float(pixel_size), large.name)
+            self._forget(pixel_size)
+            self._stored, self.prepared, self._canonical = large, None, None
+        else:
+            with telling_out_of_memory():
+                self._take(prepare(image), pixel_size)
         self._image = known
 
     def _take(self, prepared: PreparedImage, pixel_size: float) -> None:
-        if not (np.isfinite(pixel_size) and pixel_size > 0):
-            raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
-        if min(prepared.shape) * pixel_size < 6.0:
+        self._check(prepared.shape, pixel_size)
+        self._forget(pixel_size)
+        self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
+        self.prepared, self._stored = prepared, None
+
+    def _forget(self, pixel_size: float) -> None:
+        self._pixel_size = float(pixel_size)
+        self._unprompted = self._fitted = self._prompted = self.fit = None
+
+    def _prepare_strips(self) -> Generator[Progress, None, None]:
+        """Make an image that goes by strips fit for the network."""
+        assert self._stored is not None
+        scratch = ScratchArrays()
+        prepared = yield from prepare_strips(self._stored, scratch)
+        self._canonical = yield from canonical_strips(prepared, self._pixel_size, scratch)
+        self.prepared = prepared
+
+    @staticmethod
+    def _check(shape: tuple[int, int], pixel_size: float) -> None:
+        checked_pixel_size(pixel_size)
+        if min(shape) * pixel_size < 6.0:
             raise PixelSizeError(
-                f"At {pixel_size:g} Å/px the image is only {min(prepared.shape) * pixel_size:.1f} Å wide; "
+                f"At {pixel_size:g} Å/px the image is only {min(shape) * pixel_size:.1f} Å wide; "
                 "check the pixel size, at least 6 Å are needed."
             )
-        self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
-        self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._unprompted = self._fitted = self._prompted = self.fit = None
 
     def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
@@ -176,13 +223,15 @@ class Segmenter:
         DeviceError
             If the memory of the device or of the computer does not suffice.
         """
-        if self._canonical is None or self.prepared is None:
+        if self._image is None:
             raise MicrographError("There is no image yet; call set_image first.")
         if not 0.0 <= trust <= 1.0:
             raise StempriorError(
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         with telling_out_of_memory():
+            if self._canonical is None:
+                yield from self._prepare_strips()
             return (yield from self._steps(prior, trust, fit))
 
     def _steps(
@@ -194,10 +243,31 @@ class Segmenter:
         if prior is not None:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
+        told = self.fit if prior is not None and trust > 0 else None
+        if isinstance(self._canonical, CanonicalStrips):
+            peaks = yield from columns_by_strips(
+                self.network,
+                self.device,
+                self.precision,
+                self._canonical,
+                prior,
+                told,
+                trust,
+                self.calibration,
+            )
+        else:
+            peaks = yield from self._columns(prior, told, trust)
+        return (yield from self._table(peaks, prior, self.fit, trust))
+
+    def _columns(
+        self, prior: Prior | None, told: LatticeFit | None, trust: float
+    ) -> Generator[Progress, None, Peaks]:
+        """Find the columns of an image in memory."""
+        assert isinstance(self._canonical, CanonicalImage)
+        assert self.prepared is not None
         prompts: dict[str, StructurePrompt] = {}
         if self._unprompted is None:
             prompts["unprompted"] = StructurePrompt.absent()
-        told = self.fit if prior is not None and trust > 0 else None
         if prior is not None and told is not None:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
@@ -205,7 +275,12 @@ class Segmenter:
         if prompts:
             stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
             answers = yield from predict_each(
-                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+                self.network,
+                self._canonical.image,
+                list(prompts.values()),
+                self.device,
+                stage,
+                self.precision,
             )
             found = dict(zip(prompts, answers, strict=True))
             self._unprompted = found.get("unprompted", self._unprompted)
@@ -219,19 +294,20 @@ class Segmenter:
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         unprompted = self._unprompted.probability.numpy()
-        peaks = yield from decode(
-            answer,
-            weight * answer.probability.numpy() + (1 - weight) * unprompted,
-            unprompted,
-            registered,
-            kind,
-            closest,
-            self.calibration,
-            image=self._canonical.image.numpy(),
-            valid=self._canonical.valid,
-            row_noise=bool(self.prepared.row_offsets.any()),
+        return (
+            yield from decode(
+                answer,
+                weight * answer.probability.numpy() + (1 - weight) * unprompted,
+                unprompted,
+                registered,
+                kind,
+                closest,
+                self.calibration,
+                image=self._canonical.image.numpy(),
+                valid=self._canonical.valid,
+                row_noise=bool(self.prepared.row_offsets.any()),
+            )
         )
-        return (yield from self._table(peaks, prior, self.fit, trust))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return `prompt_lattice`; one that was fitted to this image is kept."""
@@ -252,16 +328,18 @@ class Segmenter:
         yx, peaks = yx[shown], peaks.where(shown)
         if self.refine:
             known = peaks.sigma / float(self._canonical.scale.mean())
-            valid = None if self.prepared.valid.all() else self.prepared.valid
-            image = self.prepared.image
-            fitted = yield from refine(image, self._pixel_size, yx, known, valid, self.device)
+            if isinstance(self.prepared, PreparedStrips):
+                yx = yield from refine_by_blocks(self.prepared, self._pixel_size, yx, known, self.device)
+            else:
+                valid = None if self.prepared.valid.all() else self.prepared.valid
+                image = self.prepared.image
+                yx = (yield from refine(image, self._pixel_size, yx, known, valid, self.device)).yx
             yield Progress(0, 1, "making the table")
-            yx = fitted.yx
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and fit is not None:
-            columns |= _labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
+            columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
@@ -271,6 +349,7 @@ class Segmenter:
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
+            "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
             "reservations": list(fit.reservations) if fit else [],
@@ -301,42 +380,3 @@ class Segmenter:
         )
         table.provenance["inferred"] = inferred_kinds(table.rows)
         return table
-
-
-def _labels(
-    yx: NDArray[np.float64],
-    hidden: NDArray[np.bool_],
-    look: NDArray[np.int64],
-    prior: Prior,
-    registered: LatticeSites,
-    pixel_size: float,
-) -> dict[str, Any]:
-    """Name each atom after the nearest registered column of its layer, else after what it looks like."""
-    gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
-    chosen = look.copy()
-    for layer in (False, True):
-        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(registered.is_hidden == layer)
-        if not len(atoms) or not len(sites):
-            continue
-        distance, found = cKDTree(registered.yx[sites]).query(yx[atoms])
-        nearest = np.asarray(found)
-        near = distance < gate
-        chosen[atoms[near]] = registered.column[sites[nearest[near]]]
-    named = [prior.columns[i] if i >= 0 else None for i in chosen]  # -1: nothing told what it looks like
-    return {
-        "element": [c.element if c else UNKNOWN_ELEMENT for c in named],
-        "site": [c.site if c else "" for c in named],
-        "layer": [c.layer if c else int(low) for c, low in zip(named, hidden, strict=True)],
-    }
-
-
-def _fingerprint(image: ArrayLike) -> object:
-    """Tell arrays apart by what is in them; what is no array is like nothing else."""
-    if np.ma.isMaskedArray(image):
-        return object()  # its mask counts as well
-    try:
-        array = np.ascontiguousarray(image)
-        digest = hashlib.blake2b(array.data, digest_size=16).digest()  # of the pixels where they are: no copy
-    except ValueError:
-        return object()
-    return array.shape, array.dtype.str, digest

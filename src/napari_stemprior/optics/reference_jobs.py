@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.errors import InstrumentError, StempriorError, StructureError
+from napari_stemprior.cluster import connected, unforeseen
+from napari_stemprior.errors import StempriorError, StructureError
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.multislice.reference import Quality, cell_series
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
@@ -201,7 +202,7 @@ def render_all(
 
     Raises
     ------
-    InstrumentError
+    ClusterError
         If the scheduler cannot be reached or Dask's distributed package is missing.
     StempriorError
         What the first job that failed had to say.
@@ -223,7 +224,7 @@ def render_all(
             done += len(numbers)
         yield Progress(len(jobs), len(jobs), "done")
         return
-    with _client(scheduler) as client, client.as_current():
+    with connected(scheduler) as client, client.as_current():
         # the seed is in the job: the same job gives the same image, yet images need not be remembered
         futures = client.map(render_series, [[jobs[n] for n in numbers] for numbers in series], pure=False)
         try:
@@ -237,23 +238,6 @@ def render_all(
             client.cancel(futures)
 
 
-def _client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InstrumentError(
-            "A scheduler needs Dask's distributed package, which is missing; install "
-            "napari-stemprior[cluster] or leave --scheduler out."
-        ) from error
-    try:
-        return Client(address, timeout="10s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InstrumentError(
-            f"The Dask scheduler {address} does not answer; check the address (such as tcp://host:8786) "
-            "or leave --scheduler out."
-        ) from error
-
-
 def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, list[NDArray[np.float32]]]]:
     from distributed import as_completed
 
@@ -264,10 +248,7 @@ def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, list[NDArray[np.flo
         except StempriorError:
             raise
         except Exception as error:  # whatever went wrong on the other machine, its versions included
-            raise InstrumentError(
-                f"A reference failed on the cluster ({type(error).__name__}: {error}); see that its "
-                "machines have the same napari-stemprior."
-            ) from error
+            raise unforeseen("A reference", error) from error
         yield numbers[future.key], images
 
 

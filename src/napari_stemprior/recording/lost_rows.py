@@ -15,6 +15,7 @@ from napari_stemprior.recording.flat_runs import (
     is_eight_bit,
     longest_chance_run,
 )
+from napari_stemprior.recording.silent_rows import silent_rows
 
 #: A row of which so much is one value is dead or saturated as a whole, if other rows are not like that, ...
 _WHOLE = 0.9
@@ -89,7 +90,7 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
                     not whole and away < _SHARP * rough
                 ):
                     constant[group] = False
-    bad = constant | _beyond(image, valid, held & ~constant)
+    bad = constant | _beyond(image, valid, held & ~constant) | silent_rows(image, valid)
     if bad.sum() > 0.3 * held.sum():
         bad[:] = False
     return np.asarray(np.broadcast_to(bad[:, None], image.shape))

@@ -27,6 +27,7 @@ from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror,
 from napari_stemprior.registration.fourier.normalized_image import (
     NormalizedImage,
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
@@ -75,9 +76,8 @@ def register(
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
     normalized = preprocess(array, size)
-    return [
-        to_pose(p, normalized, prior) for p in register_candidates(normalized, prior)[: max(1, candidates)]
-    ]
+    found = register_candidates(normalized, prior)[: max(1, candidates)]
+    return [to_pose(candidate, normalized, prior).moved(corner_of(image)) for candidate in found]
 
 
 def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior) -> str:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
-from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
+from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
 from napari_stemprior.registration.fit import register
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.grains import with_grains
@@ -28,13 +30,16 @@ from napari_stemprior.structure.lattice_sites import LatticeSites
 _CANDIDATES = 8
 
 
-def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prior) -> LatticeFit:
+def fit_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior
+) -> LatticeFit:
     """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
 
     Parameters
     ----------
-    image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+    image : (H, W) array-like, or PreparedImage, or PreparedStrips
+        Atom columns bright. An array is prepared first, see `recording.prepare`; one that is not in memory
+        strip by strip.
     pixel_size : float
         Å per pixel. Errors up to 6 % are tolerated, and 8 % of difference between two directions; of a
         single lattice that leaves no doubt up to 20 %, with a reservation.
@@ -57,7 +62,9 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
         If the pixel size is not positive, or shows less than three unit cells of a lattice, or less than
         three pixels a unit cell.
     """
-    array = prepare(image)
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        return on_binned(array, pixel_size, lambda small, size: fit_lattice(small, size, prior))
     crystal = prior.crystal
     if crystal is None:
         return fit_stack(array, pixel_size, prior, fit_lattice)
@@ -70,7 +77,9 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
 
-def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def follow_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Follow the lattice of poses that are known through strain; they are believed as they are.
 
     Other grains are looked for where the lattice is not seen.
@@ -94,7 +103,10 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
-    array = prepare(image)
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
     crystal = fit.prior.crystal
     if crystal is None:
         return _followed_stack(array, pixel_size, fit)
@@ -108,7 +120,9 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
     return replace(fit, sites=found.sites, field=given.field)
 
 
-def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def refine_fit(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Refine poses that a person has set, see `refine_pose`; those of a stack together.
 
     Parameters
@@ -128,10 +142,14 @@ def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lattice
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
     if len(fit.layers) > 1:
-        return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
+        return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
-    pose = refine_pose(image, pixel_size, layer, fit.pose)
+    pose = refine_pose(array, pixel_size, layer, fit.pose)
     return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer)
 
 

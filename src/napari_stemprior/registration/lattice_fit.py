@@ -120,6 +120,16 @@ class LatticeFit:
         sites = None if self.sites is None else self.sites.at(self.sites.yx - low)
         return replace(self, poses=poses, sites=sites, field=None, rivals=())
 
+    def scaled(self, factor: float) -> LatticeFit:
+        """Return the fit on the image resampled by `factor` (pixel centres on integers)."""
+        return replace(
+            self,
+            poses=tuple(pose.scaled(factor) for pose in self.poses),
+            sites=None if self.sites is None else self.sites.at((self.sites.yx + 0.5) * factor - 0.5),
+            field=None if self.field is None else self.field.scaled(factor),
+            rivals=tuple(pose.scaled(factor) for pose in self.rivals),
+        )
+
     def same_place(self, other: LatticeFit) -> bool:
         """Tell whether the poses of another fit are equal in every number."""
         return len(self.poses) == len(other.poses) and all(

@@ -17,6 +17,7 @@ from napari_stemprior.registration.fourier.lattice_search import LatticeCandidat
 from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
@@ -201,8 +202,8 @@ def fit_pixel_size(
     if any(band.corner.any() for band in bands):  # only the middle has been looked at
         whole = register(array, found[0].pixel_size, prior, candidates=1)[0]
         if whole.is_fit:
-            return whole.pixel_size, whole
-    return found[0].pixel_size, found[0].pose
+            return whole.pixel_size, whole.moved(corner_of(image))
+    return found[0].pixel_size, found[0].pose.moved(corner_of(image))
 
 
 def searched(guess: float | None) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from napari_stemprior.registration.fit import register_features
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
@@ -123,14 +124,18 @@ def rank_priors(
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(features, array.shape, pixel_size, prior)
         if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
-            return _ranked(found, array.shape, believed=True)
+            return _moved(_ranked(found, array.shape, believed=True), corner_of(image))
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
     bands = make_bands(array, low, high)
     found = []
     for number, prior in enumerate(priors):
         yield Progress(number, len(priors), prior.name)
         found += _at_any_size(bands, array.shape, pixel_size, prior)
-    return _ranked(found, array.shape, believed=False)
+    return _moved(_ranked(found, array.shape, believed=False), corner_of(image))
+
+
+def _moved(found: list[Suggestion], corner: NDArray[np.float64]) -> list[Suggestion]:
+    return [replace(one, pose=one.pose.moved(corner)) for one in found]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_stemprior.errors import JournalError, StempriorError
-from napari_stemprior.io.micrograph import checked_pixel_size
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 from napari_stemprior.registration import LatticeFit, Pose, PoseField
 from napari_stemprior.structure import Prior, built_in, names
 

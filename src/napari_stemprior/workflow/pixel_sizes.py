@@ -102,6 +102,18 @@ class PixelSizes:
         except StempriorError:
             return None
 
+    def only_for(self, frame: Micrograph) -> PixelSizes:
+        """Return what is known so far, as far as it concerns one frame: little enough to be sent elsewhere.
+
+        Parameters
+        ----------
+        frame : Micrograph
+        """
+        known = PixelSizes(self.wanted, self.prior)
+        known._fitted = dict(self._fitted)
+        known._refused = [other for other in self._refused if _is_same(frame, other)]
+        return known
+
     def _fit(self, frame: Micrograph, name: object) -> PixelSize:
         stated, advice = frame.pixel_size, "give --pixel-size in Å per pixel."
         unknown = f"{name}: the file does not say its pixel size"

@@ -140,7 +140,7 @@ def to_frame(table: AtomTable) -> pd.DataFrame:
 
 def _with_edits(table: AtomTable) -> pd.DataFrame:
     frame = to_frame(table)
-    about = (table.provenance.get("pixel_size_from"), _prior_fit(table.provenance))
+    about = (table.provenance.get("pixel_size_from"), prior_fit(table.provenance))
     for column, text in zip(_ABOUT, about, strict=True):
         if text:
             frame[column] = pd.Series([str(text)] * len(frame), index=frame.index, dtype=object)
@@ -157,7 +157,7 @@ def _with_edits(table: AtomTable) -> pd.DataFrame:
     return frame
 
 
-def _prior_fit(provenance: dict[str, Any]) -> str:
+def prior_fit(provenance: dict[str, Any]) -> str:
     """Say in a word how the prior fits; empty where there was none."""
     clean, doubted, refused = PRIOR_FITS
     if provenance.get("prior_fits") is None:
