@@ -75,6 +75,12 @@ class Review:
             self._waiting_of = (*now[:4], self.kind, rows, queue)
         return self._waiting
 
+    @property
+    def open_count(self) -> int:
+        """How many places of all kinds wait."""
+        self.waiting()
+        return len(self._open)
+
     def kinds(self) -> dict[str, int]:
         """Count what waits by the kind of doubt, the most frequent first."""
         self.waiting()
@@ -167,13 +173,14 @@ class Review:
         waiting = self.waiting()
         if not waiting:
             return ""
-        done = len(self.queue) - len(waiting)
+        count = sum(self.kind in ("", doubt.kind) for doubt in self.queue.doubts)
+        done = count - len(waiting)
         at = done + 1
         if self._here in waiting:
             at = done + 1 + waiting.index(self._here)
         left = self.pace.left(len(waiting))
         pace = "" if left is None else f", {in_words(left)} left at this pace"
-        return f"{at} of {len(self.queue)}{pace}"
+        return f"{at} of {count}{pace}"
 
     def _update(self) -> None:
         """Rank anew after another segmentation, lattice, image or frame; edits only settle places."""

@@ -372,5 +372,5 @@ class CorrectPanel(Panel):
             return
         count, text = count_atoms(editor)
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
-        waiting = len(self.review.waiting())
+        waiting = self.review.open_count
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))

@@ -64,11 +64,12 @@ class DoubtKindsBox(QWidget):
         rows, sites = self.review.of_kind(self.review.kind)
         for button in (self.accept, self.reject):
             button.setVisible(bool(rows or sites))
-        many = "both" if len(rows or sites) == 2 else f"all {len(rows or sites)}"
+        count = len(rows or sites)
+        many = {1: "it", 2: "both"}.get(count, f"all {count}")
         if sites:
-            self.accept.setText(f"Vacancies: {many}")
+            self.accept.setText("Vacancy" if count == 1 else f"Vacancies: {many}")
             self.accept.setToolTip("<qt>Mark all of these empty sites as vacancies. Undo takes it back.</qt>")
-            self.reject.setText(f"Atoms on {many}")
+            self.reject.setText("Atom on it" if count == 1 else f"Atoms on {many}")
             self.reject.setToolTip("<qt>Put an atom on each of these sites. Undo takes it back.</qt>")
         else:
             self.accept.setText(f"Accept {many}")
