@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_stemprior.qt.jobs.warm_up import warm_up
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
@@ -86,6 +87,11 @@ class StempriorDesk(QWidget):
         self._freed_buffers = FreedBuffers(self.session.viewer, self)
         self.destroyed.connect(self.session.close)
         self._closed = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Compile what drawing needs while the person looks at the steps."""
+        super().showEvent(event)
+        warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
