@@ -103,3 +103,19 @@ def test_an_untouched_frame_of_a_stack_has_nothing_to_review(desk):
     assert desk.sections["5 Correct"].state.startswith("1 atoms")
     desk.viewer.dims.set_current_step(0, 0)
     assert "to review" in desk.sections["5 Correct"].state
+
+
+def test_suggestions_say_how_they_differ_and_outlast_a_fit_of_the_pixel_size(desk):
+    add_image(desk.viewer, pixel_size=0.21)
+    desk.press(desk.prior_panel.suggest)
+    table = desk.prior_panel.suggestions
+    headers = [table.horizontalHeaderItem(i).text() for i in range(table.columnCount())]
+    assert headers == ["Prior", "Fit", "Pattern", "Å/px", "Size"]
+    first = [table.item(0, i).text() for i in range(1, table.columnCount())]
+    assert first == ["0.90", "60 %", "0.2000", "-4.8 %"]
+    table.cellClicked.emit(0, 0)
+    desk.finish()
+    desk.press(desk.image_panel.fit)
+    assert desk.session.pixel_size == pytest.approx(0.2)
+    assert not table.isHidden()
+    assert [table.item(0, i).text() for i in range(1, table.columnCount())] == first

@@ -39,7 +39,7 @@ class PriorPanel(Panel):
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         #: What was found for each image.
-        self._found: dict[str, list[Any]] = {}
+        self._found: dict[str, tuple[list[Any], float | None]] = {}
         self._structures = samples.structures()
         groups = prior_groups()
         self.names = PriorCombo(
@@ -224,8 +224,8 @@ class PriorPanel(Panel):
 
     def _on_ranked(self, suggestions: list[Any]) -> None:
         if self.session.image is not None:
-            self._found[layer_id(self.session.image)] = suggestions
-        self.suggestions.show_suggestions(suggestions)
+            self._found[layer_id(self.session.image)] = suggestions, self.session.pixel_size
+        self._show_suggestions()
         if not suggestions or not suggestions[0].is_fit:
             show_warning(
                 "No crystal of the library fits this image; check the pixel size in step 1, take a larger "
@@ -300,7 +300,8 @@ class PriorPanel(Panel):
     def _show_suggestions(self, *_: Any) -> None:
         """Show what was found for the chosen image; another pixel size leaves it."""
         image = self.session.image
-        self.suggestions.show_suggestions([] if image is None else self._found.get(layer_id(image), []))
+        found, stated = ([], None) if image is None else self._found.get(layer_id(image), ([], None))
+        self.suggestions.show_suggestions(found, stated)
 
     def _take(self, prior: Prior) -> None:
         self.session.set_prior(prior)
