@@ -77,3 +77,27 @@ def test_the_wheel_scrolls_and_changes_nothing_without_focus(make_napari_viewer_
         qtbot.waitUntil(lambda: QApplication.focusWidget() is not None, timeout=60_000)
         turn(field, -1)
         assert field.value() < was
+
+
+def test_an_unfolded_step_comes_into_view_and_the_desk_keeps_its_width(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(strict_qt=True, show=True)
+    add_image(viewer)
+    desk = StempriorDesk(viewer, fake_operations())
+    viewer.window.add_dock_widget(desk, area="right", name="desk")
+    viewer.window.resize(1366, 768)
+    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=60_000)
+    bar, last = desk._scroll_bar, desk.sections["7 Fine-tune"]
+    bar.setValue(bar.maximum())
+    qtbot.wait(20)
+    hidden = last.y() + last.height()
+    last.set_expanded(True)
+    qtbot.waitUntil(lambda: last.y() + last.height() > hidden, timeout=60_000)
+    qtbot.waitUntil(
+        lambda: bar.value() <= last.y() and last.y() + last.height() <= bar.value() + bar.pageStep(),
+        timeout=60_000,
+    )
+    widest = desk.minimumWidth()
+    for section in desk.sections.values():
+        section.set_expanded(False)
+    qtbot.wait(50)
+    assert desk.minimumWidth() >= widest

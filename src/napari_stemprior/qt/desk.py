@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
@@ -114,7 +115,7 @@ class StempriorDesk(QWidget):
     def _fit_width(self) -> None:
         bar = self._scroll_bar.sizeHint().width()
         needed = max(_MINIMUM_WIDTH, self._inner.minimumSizeHint().width() + bar + 4)
-        if needed != self.minimumWidth():
+        if needed > self.minimumWidth():  # never back: the image would be resized with every folded step
             self.setMinimumWidth(needed)
 
     def show_step(self, title: str) -> None:
@@ -144,6 +145,22 @@ class StempriorDesk(QWidget):
         panel.refresh()
         self.sections[title] = section
         self._steps.addWidget(section)
+        section.toggled.connect(partial(self._on_toggled, section))
+
+    def _on_toggled(self, section: Section, expanded: bool) -> None:
+        """Bring an unfolded step into view: all of it, or its top where it is higher than the desk."""
+        if expanded and self.isVisible():
+            QTimer.singleShot(0, partial(self._reveal, section))
+
+    def _reveal(self, section: Section) -> None:
+        if self._closed:
+            return
+        low, top = self._scroll_bar.value(), section.y()
+        page = self._scroll_bar.pageStep()
+        if top < low or top + section.height() > low + page:
+            self._scroll_bar.setValue(
+                min(top, max(low, top + section.height() - page)) if top >= low else top
+            )
 
 
 def _narrow(panel: Panel) -> None:
