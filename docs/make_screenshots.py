@@ -57,7 +57,7 @@ def take_all(options: argparse.Namespace) -> None:
     _, x, y = demo.largest_gap(editor, (height, width))
     demo.look_at(viewer, editor, y, x)
     take(viewer, desk, options.output, "desk", views, start, bottom=True)
-    desk.export_panel.draw.click()
+    desk.export_panel.reviewed.draw.click()
     take(viewer, desk, options.output, "6-export", views, only("6 Export"))
     viewer.close()
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -50,15 +51,15 @@ def test_atoms_to_review_come_by_confidence():
     rows = atoms_of(lattice(), confidence=([3, 5, 7], [0.5, 0.1, 0.3]), status=([3, 5, 7], "review"))
     found = rank(rows, SHAPE, SIZE)
     assert [d.atom_id for d in found] == [5, 7, 3]
-    assert found[0].reasons == ("low confidence",)
+    assert found[0].reasons == ("low confidence (0.10)",)
 
 
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("x_px", 33.4, "off its lattice site"),
-        ("element", "Se", "another element than its site"),
-        ("evidence", 0.02, "little evidence in the image"),
+        ("x_px", 33.4, "Å off its lattice site"),
+        ("element", "Se", "Se on a site of "),
+        ("evidence", 0.02, "little evidence in the image (0.02)"),
     ],
 )
 def test_each_disagreement_is_found_and_named(column, value, reason):
@@ -68,7 +69,7 @@ def test_each_disagreement_is_found_and_named(column, value, reason):
     rows.loc[row, column] = value
     found = rank(rows, SHAPE, SIZE, sites)
     assert [d.atom_id for d in found] == [row]
-    assert found[0].reasons[0] == reason
+    assert reason in found[0].reasons[0]
     rows.loc[row, "status"] = "accepted"
     assert rank(rows, SHAPE, SIZE, sites) == [], "a person has settled it"
 
@@ -80,7 +81,9 @@ def test_an_atom_of_another_brightness_is_found():
     row = int(np.flatnonzero(rows["element"] == "S")[20])
     bright[row] = 9.0
     found = first(rows, sites, bright=bright, site_bright=bright)
-    assert (found.atom_id, found.reasons[0]) == (row, "brighter or darker than its like")
+    assert found.atom_id == row
+    assert re.fullmatch(r"\d+\.\dσ brighter than other S", found.reasons[0])
+    assert found.kind == "S brighter than their like"
 
 
 def test_an_empty_site_is_found_and_a_bright_one_comes_first():

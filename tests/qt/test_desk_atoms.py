@@ -186,7 +186,7 @@ def test_atoms_and_pairs_are_saved(make, viewer, tmp_path, qtbot):
         assert (tmp_path / name).is_file()
     back = read_atoms(tmp_path / "a.parquet")
     assert back.rows.equals(editor.table().rows)
-    panel.draw.click()
+    panel.reviewed.draw.click()
     panel.write_pair(tmp_path / "pairs")
     assert "draw a rectangle" in said()[-1]
     region = desk.session.reviewed_region()

@@ -294,8 +294,10 @@ def test_the_microscope_is_changed_number_by_number(make):
 
 def test_the_beam_energy_of_the_file_is_taken(make, viewer):
     panel = make()
+    first = panel.session.image
     second = add_image(viewer, name="second")
     second.metadata[KEY]["source"] = {"beam_energy_kev": 200.0}
+    panel.session.choose_image(first)
     panel.session.choose_image(second)
     assert panel.instrument.currentText() == "200 kV HAADF"
     panel.instrument.setCurrentText("60 kV HAADF")

@@ -114,7 +114,7 @@ def test_from_the_micrograph_to_a_better_network(desk, qtbot, tmp_path, models):
     region = desk.finetune_panel.suggest_region()
     assert region is not None
     shot("7_region")
-    desk.export_panel.region.setCurrentText("Drawn region")
+    assert desk.export_panel.reviewed.is_drawn, "the region that was drawn is what counts"
     pairs = tmp_path / "pairs"
     desk.export_panel.write_pair(pairs)
     qtbot.waitUntil(lambda: not desk.runner.busy, timeout=PATIENCE)

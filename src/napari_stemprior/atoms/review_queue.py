@@ -9,8 +9,9 @@ is it a vacancy? Atoms of a kind that leaves no trace in the image are one doubt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,8 @@ EDGE = 1.0
 _EDGE_DOUBT, _EMPTY_DOUBT, _MISSED_DOUBT, _ELEMENT_DOUBT = 0.1, 0.6, 0.85, 0.8
 #: One answer settles a whole group, so it comes early.
 _GROUP_DOUBT = 0.9
+#: A doubt smaller than this is not worth a word.
+_SAID = 0.05
 #: A lattice site is judged where the lattice is seen so well.
 _SEEN = 0.5
 
@@ -57,6 +60,8 @@ class Doubt:
         For a person, the strongest first.
     group : tuple of int
         Ids of the atoms of a group.
+    kind : str
+        What the strongest doubt is, for all places alike, such as ``"S darker than their like"``.
     """
 
     atom_id: int
@@ -64,6 +69,7 @@ class Doubt:
     score: float
     reasons: tuple[str, ...]
     group: tuple[int, ...] = ()
+    kind: str = ""
 
 
 def settled(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -99,16 +105,22 @@ def rank(
     open_rows = ~settled(rows) & ~together
     parts = _network_doubts(rows) + _edge_doubts(rows, shape, pixel_size)
     strong = [np.zeros(len(rows))]
-    if bright is not None:
-        strong.append(_part(parts, "brighter or darker than its like", _odd(rows, bright)))
+    told = [] if bright is None else [_brightness_doubt(rows, bright)]
     if sites is not None and len(sites):
-        for reason, doubt in _lattice_doubts(rows, sites, shape):
-            strong.append(_part(parts, reason, doubt))
-    strong.append(_part(parts, "little evidence in the image", _evidence_doubt(rows)))
-    score = 1 - np.prod([1 - doubt for _, doubt in parts], axis=0)
+        told += _lattice_doubts(rows, sites, shape, pixel_size)
+    told.append(_evidence_doubt(rows))
+    parts += told
+    strong += [part.doubt for part in told]
+    score = 1 - np.prod([1 - part.doubt for part in parts], axis=0)
     wanted = open_rows & ((rows["status"] == "review").to_numpy() | (np.max(strong, axis=0) >= LOOK))
     ids = rows["atom_id"].to_numpy()
-    found = [Doubt(int(ids[i]), -1, float(score[i]), _reasons(parts, int(i))) for i in np.flatnonzero(wanted)]
+    elements = rows["element"].to_numpy()
+    found = []
+    for i in map(int, np.flatnonzero(wanted)):
+        named = sorted((part for part in parts if part.doubt[i] >= _SAID), key=lambda part: -part.doubt[i])
+        kind = f"{elements[i]} {named[0].kind(i)}" if named else f"{elements[i]} that the network doubts"
+        reasons = tuple(part.says(i) for part in named)
+        found.append(Doubt(int(ids[i]), -1, float(score[i]), reasons, kind=kind))
     if together.any():
         found.append(Doubt(-1, -1, _GROUP_DOUBT, (inferred_sentence(rows),), tuple(ids[together].tolist())))
     if sites is not None and len(sites):
@@ -195,32 +207,43 @@ def in_words(seconds: float) -> str:
     return f"{max(minutes, 1)} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
-Part = tuple[str, Floats]
+class Part(NamedTuple):
+    """One ground of doubt: how strong it is for each row, what it says of one, and the name of its kind."""
 
-
-def _part(parts: list[Part], reason: str, doubt: Floats) -> Floats:
-    parts.append((reason, doubt))
-    return doubt
-
-
-def _reasons(parts: list[Part], row: int) -> tuple[str, ...]:
-    named = [(float(doubt[row]), reason) for reason, doubt in parts if doubt[row] >= 0.05]
-    return tuple(reason for _, reason in sorted(named, key=lambda pair: -pair[0]))
+    doubt: Floats
+    says: Callable[[int], str]
+    kind: Callable[[int], str]
 
 
 def _network_doubts(rows: pd.DataFrame) -> list[Part]:
     confidence = np.nan_to_num(rows["confidence"].to_numpy(float), nan=0.0)
-    return [("low confidence", np.clip(1 - confidence, 0, 1))]
+    return [
+        Part(
+            np.clip(1 - confidence, 0, 1),
+            lambda i: f"low confidence ({confidence[i]:.2f})",
+            lambda i: "of low confidence",
+        )
+    ]
 
 
-def _evidence_doubt(rows: pd.DataFrame) -> Floats:
+def _evidence_doubt(rows: pd.DataFrame) -> Part:
     evidence = np.nan_to_num(rows["evidence"].to_numpy(float), nan=1.0)
-    return np.where(evidence < LOW_EVIDENCE, 0.5 + 0.4 * (1 - evidence / LOW_EVIDENCE), 0.0)
+    return Part(
+        np.where(evidence < LOW_EVIDENCE, 0.5 + 0.4 * (1 - evidence / LOW_EVIDENCE), 0.0),
+        lambda i: f"little evidence in the image ({evidence[i]:.2f})",
+        lambda i: "of little evidence",
+    )
 
 
 def _edge_doubts(rows: pd.DataFrame, shape: tuple[int, int], pixel_size: float) -> list[Part]:
-    near = _to_edge(rows[["y_px", "x_px"]].to_numpy(float), shape) * pixel_size < EDGE
-    return [("at the edge of the image", np.where(near, _EDGE_DOUBT, 0.0))]
+    distance = _to_edge(rows[["y_px", "x_px"]].to_numpy(float), shape) * pixel_size
+    return [
+        Part(
+            np.where(distance < EDGE, _EDGE_DOUBT, 0.0),
+            lambda i: f"at the edge of the image ({max(distance[i], 0):.1f} Å)",
+            lambda i: "at the edge of the image",
+        )
+    ]
 
 
 def _to_edge(yx: Floats, shape: tuple[int, int]) -> Floats:
@@ -228,9 +251,9 @@ def _to_edge(yx: Floats, shape: tuple[int, int]) -> Floats:
     return np.asarray(np.minimum(yx + 0.5, np.asarray(shape) - 0.5 - yx).min(axis=1), float)
 
 
-def _odd(rows: pd.DataFrame, bright: Floats) -> Floats:
+def _brightness_doubt(rows: pd.DataFrame, bright: Floats) -> Part:
     """Doubt of atoms that are brighter or darker than others of the same element, site and layer."""
-    doubt = np.zeros(len(rows))
+    deviation = np.zeros(len(rows))
     for index in rows.groupby(["element", "site", "layer"], sort=False).indices.values():
         if len(index) < 12:
             continue
@@ -238,8 +261,17 @@ def _odd(rows: pd.DataFrame, bright: Floats) -> Floats:
         middle = np.median(values)
         spread = 1.4826 * np.median(np.abs(values - middle))
         if spread > 0:
-            doubt[index] = _ramp(np.abs(values - middle) / spread, _ODD)
-    return doubt
+            deviation[index] = (values - middle) / spread
+    element = rows["element"].to_numpy()
+
+    def how(i: int) -> str:
+        return "darker" if deviation[i] < 0 else "brighter"
+
+    return Part(
+        _ramp(np.abs(deviation), _ODD),
+        lambda i: f"{abs(deviation[i]):.1f}σ {how(i)} than other {element[i]}",
+        lambda i: f"{how(i)} than their like",
+    )
 
 
 def _ramp(value: Floats, threshold: float) -> Floats:
@@ -247,7 +279,9 @@ def _ramp(value: Floats, threshold: float) -> Floats:
     return np.where(value < threshold, 0.0, np.clip(0.5 + 0.4 * (value / threshold - 1), 0, 0.9))
 
 
-def _lattice_doubts(rows: pd.DataFrame, sites: LatticeSites, shape: tuple[int, int]) -> list[Part]:
+def _lattice_doubts(
+    rows: pd.DataFrame, sites: LatticeSites, shape: tuple[int, int], pixel_size: float
+) -> list[Part]:
     yx = rows[["y_px", "x_px"]].to_numpy(float)
     index, distance = sites.nearest(yx, rows["layer"].to_numpy())
     seen = (index >= 0) & (sites.reliability[index] >= _SEEN)
@@ -258,7 +292,18 @@ def _lattice_doubts(rows: pd.DataFrame, sites: LatticeSites, shape: tuple[int, i
     off = np.where(seen & inner, _ramp(distance, limit), 0.0)
     element = rows["element"].to_numpy()
     other = near & (element != sites.element[index]) & (element != UNKNOWN_ELEMENT)
-    return [("off its lattice site", off), ("another element than its site", _ELEMENT_DOUBT * other)]
+    return [
+        Part(
+            off,
+            lambda i: f"{distance[i] * pixel_size:.2f} Å off its lattice site",
+            lambda i: "off their lattice sites",
+        ),
+        Part(
+            np.asarray(_ELEMENT_DOUBT * other, float),
+            lambda i: f"{element[i]} on a site of {sites.element[index[i]]}",
+            lambda i: f"on sites of {sites.element[index[i]]}",
+        ),
+    ]
 
 
 def _empty_sites(
@@ -275,12 +320,14 @@ def _empty_sites(
     level = _usual_brightness(rows, bright) if bright is not None and site_bright is not None else {}
     for i in np.flatnonzero(wanted):
         score, reason = _EMPTY_DOUBT, f"no atom on a site of {sites.element[i]}"
+        kind = f"empty sites of {sites.element[i]}"
         low, high = level.get(str(sites.element[i]), (np.inf, np.inf))
         if site_bright is not None and site_bright[i] > (low + high) / 2:
             score, reason = _MISSED_DOUBT, f"bright, yet no atom on a site of {sites.element[i]}"
+            kind = f"bright sites of {sites.element[i]} without an atom"
         edge = _EDGE_DOUBT if from_edge[i] < EDGE else 0.0
         reasons = (reason, "at the edge of the image") if edge else (reason,)
-        doubts.append(Doubt(-1, int(i), score * float(sites.reliability[i]) * (1 - edge), reasons))
+        doubts.append(Doubt(-1, int(i), score * float(sites.reliability[i]) * (1 - edge), reasons, kind=kind))
     return doubts
 
 

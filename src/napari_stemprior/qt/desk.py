@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_stemprior.qt.jobs.warm_up import warm_up
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -20,6 +23,7 @@ from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.panels.section import Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.wheel_guard import WheelGuard
 from napari_stemprior.workflow.operations import Operations
 
 #: In px; a larger font asks for more.
@@ -48,7 +52,7 @@ class StempriorDesk(QWidget):
         self.reference_panel = ReferencePanel(self.session, self.runner)
         self.segment_panel = SegmentPanel(self.session, self.runner)
         self.correct_panel = CorrectPanel(self.session, self.runner)
-        self.export_panel = ExportPanel(self.session, self.runner)
+        self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
@@ -76,12 +80,19 @@ class StempriorDesk(QWidget):
         assert bar is not None
         self._scroll_bar = bar
         inner.installEventFilter(self)
+        self.wheel_guard = WheelGuard(inner)
         self._fit_width()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
+        self._freed_buffers = FreedBuffers(self.session.viewer, self)
         self.destroyed.connect(self.session.close)
         self._closed = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Compile what drawing needs while the person looks at the steps."""
+        super().showEvent(event)
+        warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
@@ -91,6 +102,7 @@ class StempriorDesk(QWidget):
             self.finetune_panel.close_process()
             self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
+            self._freed_buffers.close()
         self.session.close()
         super().closeEvent(event)
 
@@ -103,7 +115,7 @@ class StempriorDesk(QWidget):
     def _fit_width(self) -> None:
         bar = self._scroll_bar.sizeHint().width()
         needed = max(_MINIMUM_WIDTH, self._inner.minimumSizeHint().width() + bar + 4)
-        if needed != self.minimumWidth():
+        if needed > self.minimumWidth():  # never back: the image would be resized with every folded step
             self.setMinimumWidth(needed)
 
     def show_step(self, title: str) -> None:
@@ -133,6 +145,22 @@ class StempriorDesk(QWidget):
         panel.refresh()
         self.sections[title] = section
         self._steps.addWidget(section)
+        section.toggled.connect(partial(self._on_toggled, section))
+
+    def _on_toggled(self, section: Section, expanded: bool) -> None:
+        """Bring an unfolded step into view: all of it, or its top where it is higher than the desk."""
+        if expanded and self.isVisible():
+            QTimer.singleShot(0, partial(self._reveal, section))
+
+    def _reveal(self, section: Section) -> None:
+        if self._closed:
+            return
+        low, top = self._scroll_bar.value(), section.y()
+        page = self._scroll_bar.pageStep()
+        if top < low or top + section.height() > low + page:
+            self._scroll_bar.setValue(
+                min(top, max(low, top + section.height() - page)) if top >= low else top
+            )
 
 
 def _narrow(panel: Panel) -> None:

@@ -41,11 +41,12 @@ class ImageSession:
         self._micrograph: Micrograph | None = None
 
     def listen(self) -> None:
-        """Follow the layers and the frames of the viewer, and choose the topmost image."""
+        """Follow the layers, the selection and the frames of the viewer, and choose the topmost image."""
         events = self.viewer.layers.events
         events.inserted.connect(self._on_layers)
         events.removed.connect(self._on_removed)
         events.reordered.connect(self._on_layers)
+        self.viewer.layers.selection.events.active.connect(self._on_active)
         self.viewer.dims.events.current_step.connect(self._on_step)
         self._on_layers()
 
@@ -55,6 +56,7 @@ class ImageSession:
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_removed)
         events.reordered.disconnect(self._on_layers)
+        self.viewer.layers.selection.events.active.disconnect(self._on_active)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self._forget_image()
 
@@ -178,6 +180,18 @@ class ImageSession:
         self.images_changed.emit()
         if self._image is None and self.images:
             self.choose_image(self.images[-1])
+
+    def _on_active(self, event: Any = None) -> None:
+        """Work on the image that a person selects, or on the one that a selected layer of ours belongs to."""
+        layer = self.viewer.layers.selection.active
+        if layer is None or layer is self._image:
+            return
+        images = self.images
+        chosen = next(
+            (image for image in images if image is layer or atom_layers.belongs(layer, image)), None
+        )
+        if chosen is not None:
+            self.choose_image(chosen)
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._image:

@@ -33,6 +33,8 @@ _DEFAULT_DIAMETER = 1.1
 class Specimen:
     """What is known about one image."""
 
+    #: What a person chose and the network is prompted with; a stack has several `layers`.
+    prior: Prior | None = None
     fit: LatticeFit | None = None
     editor: AtomEditor | None = None
     #: The editor of an atoms layer that was removed from the viewer.
@@ -60,8 +62,8 @@ class Session(ImageSession):
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
         super().__init__(viewer)
         self.operations = operations or Operations()
-        #: What a person chose and the network is prompted with; a stack has several `layers`.
-        self.prior: Prior | None = None
+        #: The prior that was chosen before there was an image; the first one takes it.
+        self._waiting_prior: Prior | None = None
         #: Pixel (y, x) about which a person turns the lattice, while that is done.
         self.pivot: NDArray[np.float64] | None = None
         #: Whether a fit of the lattice also calibrates the image.
@@ -122,6 +124,12 @@ class Session(ImageSession):
         self._on_image()
 
     # --- prior and pose -----------------------------------------------------------------------
+    @property
+    def prior(self) -> Prior | None:
+        """The prior or stack of the chosen image; each image has its own."""
+        specimen = self._specimen_or_none()
+        return self._waiting_prior if specimen is None else specimen.prior
+
     def set_prior(self, prior: Prior | None) -> None:
         """Take another prior or stack; poses that were fitted with another one no longer count.
 
@@ -130,7 +138,10 @@ class Session(ImageSession):
         prior : StructurePrior, Stack or None
         """
         if prior != self.prior:
-            self.prior = prior
+            if self._image is None:
+                self._waiting_prior = prior
+            else:
+                self._specimen().prior = prior
             if self.fit is None:
                 self.show_overlay(False)  # it shows another prior
             self.prior_changed.emit()
@@ -312,8 +323,11 @@ class Session(ImageSession):
 
     def _on_chosen(self) -> None:
         if self._image is not None:
+            if self._waiting_prior is not None:
+                self._specimen().prior, self._waiting_prior = self._waiting_prior, None
             self._adopt_atoms(self._image)
         super()._on_chosen()
+        self.prior_changed.emit()
         self.pose_changed.emit()
         self.atoms_changed.emit()
 

@@ -10,20 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.errors import RegistrationError
 from napari_stemprior.io.writers import reference_tiff
 from napari_stemprior.optics import Instrument
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.workflow.difference import Difference, difference_of
 from napari_stemprior.workflow.operations import Operations
 
-#: Part of the darkest pixels that tells the background of a micrograph.
-_BACKGROUND = 1.0
 #: Percentiles of the values that are shown black and white.
 _SHOWN = (0.5, 99.8)
-#: Percentile of the size of a difference that is shown in full colour.
-_FULL = 99.0
 
 
 @dataclass(frozen=True)
@@ -132,54 +128,6 @@ def shown_limits(picture: NDArray[np.float32]) -> tuple[float, float]:
     """Return the values of a picture to show black and white; they differ."""
     low, high = (float(value) for value in np.percentile(picture, _SHOWN))
     return (low, high) if high > low else (low, low + 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """An image less its reference, (h, w), and the value that is shown in full colour."""
-
-    values: NDArray[np.float32]
-    limit: float
-
-
-def difference_of(image: NDArray[np.float32], reference: NDArray[np.float32]) -> Difference:
-    """Return the residual of an image with its colour scale, see `residual`."""
-    values = residual(image, reference)
-    return Difference(values, float(np.percentile(np.abs(values), _FULL)) or 1.0)
-
-
-def residual(image: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return by how much an image differs from its reference where both are normalised to their sum.
-
-    Parameters
-    ----------
-    image, reference : (H, W) arrays
-        The reference may be smaller; it lies at the upper left.
-
-    Returns
-    -------
-    (h, w) array of float32
-        In units of the mean: 0.1 says that the image is brighter there by a tenth of its mean.
-
-    Raises
-    ------
-    RegistrationError
-        If one of them has no contrast.
-    """
-    height, width = (min(pair) for pair in zip(image.shape, reference.shape, strict=True))
-    first, second = (
-        _to_unit_mean(np.asarray(array[:height, :width], np.float64), name)
-        for array, name in ((image, "micrograph"), (reference, "reference"))
-    )
-    return np.asarray(first - second, np.float32)
-
-
-def _to_unit_mean(array: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    above = array - np.percentile(array, _BACKGROUND)  # a detector's offset is no signal
-    mean = above.mean()
-    if not mean > 0:
-        raise RegistrationError(f"The {name} has no contrast, so there is no difference to show.")
-    return np.asarray(above / mean)
 
 
 def reference(

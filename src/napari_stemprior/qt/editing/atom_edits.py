@@ -256,6 +256,11 @@ class AtomEdits:
         self.went.emit(self.frame, position)
         self._show(self.frame, change)
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has looked for atoms in the present frame: neither the network nor a person."""
+        return not len(self.history) and not self.history.steps
+
     def set_frame(self, frame: Frame) -> None:
         """Go to another frame of a stack."""
         if frame != self.frame:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import numpy as np
 from napari.components import ViewerModel
+from numpy.typing import NDArray
 
-from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank
+from napari_stemprior.atoms.review_queue import Doubt, Pace, ReviewQueue, in_words, rank, settled
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import ImageContext
+
+Floats = NDArray[np.float64]
 
 #: Screen pixels for 1 Å at which a single atom can be judged.
 _USEFUL_ZOOM = 28.0
@@ -27,9 +31,12 @@ class Review:
         self.context = context
         self.queue = ReviewQueue()
         self.pace = Pace()
+        #: Of what kind the places are that are gone through; empty for all.
+        self.kind = ""
         self._here: int | None = None
         self._of: tuple[object, ...] = ()
         self._waiting: list[int] = []
+        self._open: list[int] = []
         self._waiting_of: tuple[object, ...] | None = None
 
     @property
@@ -48,20 +55,66 @@ class Review:
         self._update()
         editor = self.editor
         if editor is None:
+            self._open = []
             return []
         rows, queue = editor.rows, self.queue
         # rows and queue are kept, so that their ids are not given to others
-        now = (id(rows), id(queue), editor.threshold, editor.hide_inferred)
-        if self._waiting_of is None or self._waiting_of[:4] != now:
+        now = (id(rows), id(queue), editor.threshold, editor.hide_inferred, self.kind)
+        if self._waiting_of is None or self._waiting_of[:5] != now:
             hidden = set(editor.history.ids[editor.hidden].tolist())
-            self._waiting = [
+            self._open = [
                 i
                 for i in queue.waiting(rows)
                 if queue.doubts[i].atom_id not in hidden
                 and not (queue.doubts[i].group and editor.hide_inferred)
             ]
-            self._waiting_of = (*now, rows, queue)
+            kinds = {queue.doubts[i].kind for i in self._open}
+            self._waiting = [i for i in self._open if self.kind in ("", queue.doubts[i].kind)]
+            if self.kind and self.kind not in kinds:  # all of that kind are settled
+                self.kind, self._waiting = "", self._open
+            self._waiting_of = (*now[:4], self.kind, rows, queue)
         return self._waiting
+
+    @property
+    def open_count(self) -> int:
+        """How many places of all kinds wait."""
+        self.waiting()
+        return len(self._open)
+
+    def kinds(self) -> dict[str, int]:
+        """Count what waits by the kind of doubt, the most frequent first."""
+        self.waiting()
+        if self.editor is None:
+            return {}
+        counts = Counter(doubt.kind for doubt in (self.queue.doubts[i] for i in self._open) if doubt.kind)
+        return dict(counts.most_common())
+
+    def choose_kind(self, kind: str) -> None:
+        """Go through places of one kind alone, or through all."""
+        self.kind, self._here = kind, None
+
+    def of_kind(self, kind: str) -> tuple[list[int], list[int]]:
+        """Return the rows and the empty sites that wait with this kind of doubt."""
+        self.waiting()
+        editor = self.editor
+        doubts = [d for d in (self.queue.doubts[i] for i in self._open) if d.kind == kind]
+        ids = np.array([d.atom_id for d in doubts if d.site < 0], np.int64)
+        rows = [] if editor is None or not len(ids) else editor.history.rows_of(ids).tolist()
+        return rows, [d.site for d in doubts if d.site >= 0]
+
+    def open_places(self) -> Floats:
+        """Return every place that nobody has settled, (N, 2) px: hidden ones and those of groups too."""
+        self._update()
+        editor, queue = self.editor, self.queue
+        if editor is None:
+            return np.empty((0, 2))
+        doubts = [queue.doubts[i] for i in queue.waiting(editor.rows)]
+        ids = [i for d in doubts for i in ((d.atom_id,) if d.atom_id >= 0 else d.group)]
+        here = editor.yx[np.isin(editor.history.ids, ids) & ~settled(editor.rows)]
+        sites = [d.site for d in doubts if d.site >= 0]
+        if queue.occupancy is None or not sites:
+            return here
+        return np.concatenate([here, queue.occupancy.sites.yx[sites]])
 
     def step(self, viewer: ViewerModel, by: int) -> Doubt | None:
         """Go to the next (`by` = 1) or previous (-1) place and centre it; None if there is none."""
@@ -120,13 +173,14 @@ class Review:
         waiting = self.waiting()
         if not waiting:
             return ""
-        done = len(self.queue) - len(waiting)
+        count = sum(self.kind in ("", doubt.kind) for doubt in self.queue.doubts)
+        done = count - len(waiting)
         at = done + 1
         if self._here in waiting:
             at = done + 1 + waiting.index(self._here)
         left = self.pace.left(len(waiting))
         pace = "" if left is None else f", {in_words(left)} left at this pace"
-        return f"{at} of {len(self.queue)}{pace}"
+        return f"{at} of {count}{pace}"
 
     def _update(self) -> None:
         """Rank anew after another segmentation, lattice, image or frame; edits only settle places."""
@@ -139,9 +193,10 @@ class Review:
         now = (id(history), editor.frame, history.generation, id(fit), editor.pixel_size)
         if now == self._of:
             return
-        self._of, self._here = now, None
+        self._of, self._here, self.kind = now, None, ""
         shape, sites = context.shape, context.sites()
-        if shape is None:
+        # in a frame that nobody has touched, no site is missed: nothing was looked for
+        if shape is None or editor.untouched:
             self.queue = ReviewQueue()
             return
         bright = context.brightness(editor.yx)

@@ -13,7 +13,8 @@ from qtpy.QtCore import QTimer
 
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.session import Session
-from napari_stemprior.workflow.reference import Difference, Reference
+from napari_stemprior.workflow.difference import Difference
+from napari_stemprior.workflow.reference import Reference
 
 #: Diverging: blue where the micrograph is darker than the reference, red where it is brighter.
 DIVERGING = Colormap(

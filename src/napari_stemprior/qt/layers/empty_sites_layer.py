@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
@@ -88,27 +90,41 @@ class EmptySitesLayer:
 
     def fill(self, site: int) -> None:
         """Put an atom on a site, where the image has it."""
-        self._settle(site, "add", status="accepted")
+        self.settle([site], "add", status="accepted")
 
     def confirm(self, site: int) -> None:
         """Mark a site as a vacancy."""
-        self._settle(site, "vacancy", status="vacancy")
+        self.settle([site], "vacancy", status="vacancy")
 
-    def _settle(self, site: int, label: str, *, status: str) -> None:
+    def settle(self, chosen: Sequence[int], label: str, *, status: str) -> None:
+        """Put an atom or a vacancy on each of some sites, as one edit.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Indices of sites.
+        label : str
+            What the history calls it.
+        status : str
+            ``"accepted"`` for an atom, which goes to the bright spot at the site, or ``"vacancy"``.
+        """
         editor, sites = self.context.session.editor, self.sites
-        if editor is None or sites is None:
+        if editor is None or sites is None or not len(chosen):
             return
-        yx = sites.yx[site]
+        index = np.asarray(chosen, int)
+        yx = sites.yx[index].copy()
         if status != "vacancy":
-            found = self.context.snap(yx)
-            yx = found if np.hypot(*(found - yx)) <= sites.reach / 2 else yx
-        element = str(sites.element[site])
+            for number, place in enumerate(yx):
+                found = self.context.snap(place)
+                if np.hypot(*(found - place)) <= sites.reach / 2:
+                    yx[number] = found
+        elements = sites.element[index].astype(str)
         editor.add(
-            [yx],
-            f"{label} {element}",
-            element=element,
-            site=str(sites.site[site]),
-            layer=int(sites.layer[site]),
+            yx,
+            f"{label} {elements[0]}" if len(set(elements)) == 1 else label,
+            element=elements.tolist(),
+            site=[str(site) for site in sites.site[index]],
+            layer=sites.layer[index].astype(int).tolist(),
             status=status,
         )
 

@@ -56,7 +56,7 @@ class CorrectPanel(Panel):
     def _make_widgets(self) -> None:
         self.recovery = RecoveryBox(self.journal_service)
         self.counts = small_label()
-        self.review_box = box = ReviewBox(self.review)
+        self.review_box = box = ReviewBox(self.review, self.empty_sites)
         self.queue, self.inferred = box.queue, box.inferred
         self.previous, self.next, self.accept, self.reject = box.previous, box.next, box.accept, box.reject
         self.species_box = SpeciesBox(self.session)
@@ -239,6 +239,7 @@ class CorrectPanel(Panel):
             self._bound.layer.selected_data.events.items_changed.disconnect(self._on_selected)
             self._bound.restyled.disconnect(self._on_applied)
         self._bound = editor
+        self.review.choose_kind("")
         self.point_culling.bind(editor)
         self.quick_edit.follow()
         if editor is None:
@@ -365,7 +366,11 @@ class CorrectPanel(Panel):
             self.counts.setText(NO_ATOMS)
             self.state_changed.emit("")
             return
+        if editor.untouched:
+            self.counts.setText("This frame has not been segmented yet (step 4).")
+            self.state_changed.emit("not segmented")
+            return
         count, text = count_atoms(editor)
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
-        waiting = len(self.review.waiting())
+        waiting = self.review.open_count
         self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
@@ -19,15 +20,15 @@ from napari_stemprior.errors import ModelError, StempriorError
 from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_provenance
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
+from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.atom_layers import region_mask
+from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.reviewed_box import ReviewedBox
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.save_pair import save_pair
-
-_WHOLE, _DRAWN = "Whole image", "Drawn region"
 
 
 class ExportPanel(Panel):
@@ -36,9 +37,10 @@ class ExportPanel(Panel):
     #: The folder to which a training pair was saved.
     pair_saved = Signal(object)
 
-    def __init__(self, session: Session, runner: JobRunner) -> None:
+    def __init__(self, session: Session, runner: JobRunner, review: Review | None = None) -> None:
         super().__init__(session, runner)
-        self._last = ""
+        #: What was saved last of each image.
+        self._saved: dict[str, str] = {}
         self.format = QComboBox()
         self.format.addItems([f.name for f in FORMATS])
         self.shown_only = QCheckBox("Leave out hidden atoms")
@@ -48,26 +50,20 @@ class ExportPanel(Panel):
             "keep them; rejected atoms are always left out.</qt>"
         )
         self.save = QPushButton("Save…")
-        self.region = QComboBox()
-        self.region.addItems([_WHOLE, _DRAWN])
-        self.draw = QPushButton("Draw")
+        self.reviewed = ReviewedBox(session, review)
         self.pair = QPushButton("Save as training pair…")
         self.done = small_label()
         format_row = QHBoxLayout()
         format_row.addWidget(self.format, 1)
         format_row.addWidget(self.save)
-        region_row = QHBoxLayout()
-        region_row.addWidget(self.region, 1)
-        region_row.addWidget(self.draw)
         form = self.form()
         form.addRow("Format", format_row)
-        form.addRow("Reviewed", region_row)
+        form.addRow("Reviewed", self.reviewed)
         self.add(self.shown_only)
         self.add(self.pair)
         self.add(self.done)
         self.format.currentIndexChanged.connect(self.refresh)
         self.save.clicked.connect(self.ask_file)
-        self.draw.clicked.connect(self._on_draw)
         self.pair.clicked.connect(self.ask_folder)
         runner.busy_changed.connect(self.refresh)
         for signal in (session.image_changed, session.atoms_changed):
@@ -80,22 +76,18 @@ class ExportPanel(Panel):
         busy = BUSY if self.runner.busy else ""
         self.format.setToolTip(f"<qt>{self._format.summary}</qt>")
         allow(self.save, f"Save the atoms: {self._format.summary}", none, busy)
-        allow(
-            self.region,
-            "The part of the image in which you checked every atom. The network learns from that part only; "
-            "the rest counts as unknown, never as empty.",
-            none,
-        )
-        allow(self.draw, "Draw rectangles around what you checked.", none)
+        self.reviewed.refresh(none)
         allow(
             self.pair,
             "Add image and atoms to a folder of training pairs; nothing there is overwritten.",
             none,
             busy,
         )
-        self.done.setVisible(bool(self._last))
-        self.done.setText(self._last)
-        self.state_changed.emit("saved" if self._last else "")
+        image = self.session.image
+        last = "" if image is None else self._saved.get(layer_id(image), "")
+        self.done.setVisible(bool(last))
+        self.done.setText(last)
+        self.state_changed.emit("saved" if last else "")
 
     def ask_file(self) -> None:
         """Ask where to save the atoms."""
@@ -107,10 +99,22 @@ class ExportPanel(Panel):
             self.write(Path(path))
 
     def ask_folder(self) -> None:
-        """Ask for the folder of training pairs."""
+        """Say what is still open in the reviewed part, and ask for the folder of training pairs."""
+        image = self.session.image
+        if image is None:
+            return
+        try:
+            mask = self.reviewed.reviewed(shape_of(image))
+        except StempriorError as error:
+            tell(error)
+            return
+        count = len(self.reviewed.open_places(mask))
+        answer = self.reviewed.ask(count) if count else True
+        if answer is None:
+            return
         folder = QFileDialog.getExistingDirectory(self, "Folder of training pairs (new or existing)")
         if folder:
-            self.write_pair(Path(folder))
+            self.write_pair(Path(folder), open_too=answer)
 
     def write(self, path: Path) -> None:
         """Save the atoms in a worker."""
@@ -125,10 +129,19 @@ class ExportPanel(Panel):
             tell(error)
             return
         table = self._calibrated(editor.table(shown_only=self.shown_only.isChecked(), vacancies=True))
-        self.runner.start(_writing(self._format, table, micrograph, path), self._on_written)
+        image = session.image
+        work = _writing(self._format, table, micrograph, path)
+        self.runner.start(work, lambda path: self._tell_saved(image, f"Saved {path.name} in {path.parent}"))
 
-    def write_pair(self, folder: Path) -> None:
-        """Save a training pair in a worker."""
+    def write_pair(self, folder: Path, *, open_too: bool = True) -> None:
+        """Save a training pair in a worker.
+
+        Parameters
+        ----------
+        folder : Path
+        open_too : bool
+            Whether places that still wait for a review count as reviewed; else they count as unknown.
+        """
         session, editor = self.session, self.session.editor
         if editor is None:
             return
@@ -137,17 +150,16 @@ class ExportPanel(Panel):
             table = self._calibrated(editor.table(vacancies=True))
             micrograph = _as_analysed(session, table)
             height, width = micrograph.image.shape
-            layer = session.reviewed_region() if self.region.currentText() == _DRAWN else None
-            if layer is None and self.region.currentText() == _DRAWN:
-                layer = session.draw_region()
-            reviewed = region_mask(layer, (height, width))
+            reviewed = self.reviewed.reviewed((height, width))
+            if not open_too:
+                reviewed = self.reviewed.without(reviewed, self.reviewed.open_places(reviewed))
         except StempriorError as error:
             tell(error)
             return
         table.provenance["inverted"] = micrograph.is_inverted
         work = _saving(folder, micrograph, table, reviewed, session.prior)
-        self._folder = folder
-        self.runner.start(work, self._on_saved)
+        image = session.image
+        self.runner.start(work, lambda key: self._on_saved(image, key, folder))
 
     @property
     def _format(self) -> ExportFormat:
@@ -157,19 +169,13 @@ class ExportPanel(Panel):
         """Note in the provenance where the pixel size comes from."""
         return replace(table, provenance=table.provenance | {"pixel_size_from": self.session.pixel_size_from})
 
-    def _on_draw(self) -> None:
-        self.region.setCurrentText(_DRAWN)
-        self.session.draw_region()
+    def _on_saved(self, image: Image | None, key: str, folder: Path) -> None:
+        self._tell_saved(image, f"Saved training pair {key[:10]} in {folder}")
+        self.pair_saved.emit(folder)
 
-    def _on_written(self, path: Path) -> None:
-        self._tell_saved(f"Saved {path.name} in {path.parent}")
-
-    def _on_saved(self, key: str) -> None:
-        self._tell_saved(f"Saved training pair {key[:10]} in {self._folder}")
-        self.pair_saved.emit(self._folder)
-
-    def _tell_saved(self, text: str) -> None:
-        self._last = text
+    def _tell_saved(self, image: Image | None, text: str) -> None:
+        if image is not None:
+            self._saved[layer_id(image)] = text
         show_info(text)
         self.refresh()
 

@@ -211,7 +211,7 @@ class FinetunePanel(Panel):
         self._draw(region)
         show_info(
             f"About {region.doubt:.2g} doubtful atoms per nm² in this square. Correct all of it; it counts "
-            "as reviewed when you save the training pair with 'Drawn region'."
+            "as reviewed when you save the training pair in step 6."
         )
         return region
 

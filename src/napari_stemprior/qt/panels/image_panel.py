@@ -146,7 +146,7 @@ class ImagePanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        if self.runner.start(work, self._on_fitted):
+        if self.run(work, self._on_fitted):
             self.fit.setText("Fitting…")
 
     def _on_fitted(self, result: tuple[float, Pose]) -> None:

@@ -23,7 +23,15 @@ from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.editing.lattice_mouse import HINT, LatticeMouse
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
-from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
+from napari_stemprior.qt.panels.panel import (
+    BUSY,
+    NO_IMAGE,
+    NO_PIXEL_SIZE,
+    NO_PRIOR,
+    allow,
+    run_on_image,
+    tell,
+)
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import LatticeFit, Pose
@@ -171,7 +179,7 @@ class ManualFitPanel(QWidget):
             tell(error)
             return
         self._before = fit
-        if self.runner.start(work, self._on_refined):
+        if run_on_image(self.session, self.runner, work, self._on_refined):
             self.started.emit()
             self.refine_pose.setText("Refining…")
 

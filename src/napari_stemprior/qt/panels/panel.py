@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from typing import Any
+
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLayout, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import StempriorError
+from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.session import Session
 
@@ -53,6 +57,10 @@ class Panel(QWidget):
         else:
             self.rows.addWidget(item)
 
+    def run(self, work: Generator[Progress, None, Any], done: Callable[[Any], None]) -> bool:
+        """Start work on the chosen image; see `run_on_image`."""
+        return run_on_image(self.session, self.runner, work, done)
+
     def refresh(self) -> None:
         """Show the session as it is now."""
         raise NotImplementedError
@@ -63,6 +71,37 @@ def allow(widget: QWidget, tooltip: str, *obstacles: str) -> None:
     reason = next((o for o in obstacles if o), "")
     widget.setEnabled(not reason)
     widget.setToolTip(f"<qt>{tooltip}{f'<br><b>Not now:</b> {reason}' if reason else ''}</qt>")
+
+
+def run_on_image(
+    session: Session, runner: JobRunner, work: Generator[Progress, None, Any], done: Callable[[Any], None]
+) -> bool:
+    """Start work on the chosen image; its result comes to that image, whichever is chosen by then.
+
+    Parameters
+    ----------
+    session : Session
+    runner : JobRunner
+    work : generator of Progress
+    done : callable
+        Gets the result with the image chosen again; not called if the image was closed.
+
+    Returns
+    -------
+    bool
+        Whether it was started.
+    """
+    image = session.image
+
+    def back(result: Any) -> None:
+        if image is not None and image not in session.viewer.layers:
+            return
+        if image is not session.image:
+            session.choose_image(image)
+            session.activate(image)
+        done(result)
+
+    return runner.start(work, back)
 
 
 def tell(error: StempriorError) -> None:

@@ -11,6 +11,7 @@ from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import samples
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.atom_layers import layer_id
 from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
@@ -37,6 +38,8 @@ class PriorPanel(Panel):
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
+        #: What was found for each image.
+        self._found: dict[str, tuple[list[Any], float | None]] = {}
         self._structures = samples.structures()
         groups = prior_groups()
         self.names = PriorCombo(
@@ -105,7 +108,7 @@ class PriorPanel(Panel):
         self.manual_fit_fold.toggled.connect(self._on_manual_fit_fold)
         self.runner.busy_changed.connect(self.refresh)
         session.prior_changed.connect(self._show_prior)
-        session.image_changed.connect(self._forget_suggestions)
+        session.image_changed.connect(self._show_suggestions)
         for signal in (
             session.image_changed,
             session.prior_changed,
@@ -204,7 +207,7 @@ class PriorPanel(Panel):
             tell(error)
             return
         work = fit_lattice(session.operations, micrograph, session.prior)
-        if self.runner.start(work, self._on_fitted):
+        if self.run(work, self._on_fitted):
             self.job.follow()
             self.fit.setText("Fitting…")
 
@@ -215,12 +218,14 @@ class PriorPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        if self.runner.start(suggest(self.session.operations, micrograph), self._on_ranked):
+        if self.run(suggest(self.session.operations, micrograph), self._on_ranked):
             self.job.follow()
             self.suggest.setText("Looking…")
 
     def _on_ranked(self, suggestions: list[Any]) -> None:
-        self.suggestions.show_suggestions(suggestions)
+        if self.session.image is not None:
+            self._found[layer_id(self.session.image)] = suggestions, self.session.pixel_size
+        self._show_suggestions()
         if not suggestions or not suggestions[0].is_fit:
             show_warning(
                 "No crystal of the library fits this image; check the pixel size in step 1, take a larger "
@@ -245,7 +250,7 @@ class PriorPanel(Panel):
         session.show_overlay(True)
         self.refresh()
         work = follow_strain(session.operations, session.micrograph(), fit)
-        self.runner.start(work, self._on_followed)  # the ranking looked for no strain
+        self.run(work, self._on_followed)  # the ranking looked for no strain
 
     def _on_followed(self, fit: LatticeFit) -> None:
         if self.session.pose is fit.pose:
@@ -282,7 +287,7 @@ class PriorPanel(Panel):
             return
         self.file.show_blocks(structure_blocks(path))
         work = load_structure(self.session.operations, path, axis, block)
-        self.runner.start(work, self._take)
+        self.run(work, self._take)
 
     def _on_overlay(self, checked: bool) -> None:
         self.session.show_overlay(checked)
@@ -292,8 +297,11 @@ class PriorPanel(Panel):
         if not expanded:
             self.manual_fit.stop()
 
-    def _forget_suggestions(self, *_: Any) -> None:
-        self.suggestions.show_suggestions([])
+    def _show_suggestions(self, *_: Any) -> None:
+        """Show what was found for the chosen image; another pixel size leaves it."""
+        image = self.session.image
+        found, stated = ([], None) if image is None else self._found.get(layer_id(image), ([], None))
+        self.suggestions.show_suggestions(found, stated)
 
     def _take(self, prior: Prior) -> None:
         self.session.set_prior(prior)

@@ -169,7 +169,7 @@ class ReferencePanel(Panel):
             return
         operations = self.session.operations
         if self.simulation_form.engine_name == "fast":
-            if self.runner.start(reference(operations, wanted, self.simulation_form.dose), self._show):
+            if self.run(reference(operations, wanted, self.simulation_form.dose), self._show):
                 self.simulate.setText("Simulating…")
         elif self.background.start(
             multislice(operations, wanted, "preview", self.simulation_form.dose), self._on_preview
@@ -250,7 +250,7 @@ class ReferencePanel(Panel):
             return
         if path.suffix.lower() not in (".tif", ".tiff"):
             path = path.with_name(path.name + ".tif")
-        self.runner.start(write_reference(path, reference), self._on_written)
+        self.run(write_reference(path, reference), self._on_written)
 
     @property
     def _image_id(self) -> str:
@@ -320,7 +320,7 @@ class ReferencePanel(Panel):
             tell(error)
             return
         work = difference(micrograph.image, reference.clean)
-        if not self.runner.start(work, self.comparison.show_difference):
+        if not self.run(work, self.comparison.show_difference):
             self.refresh()
 
     def _on_engine(self, *_: Any) -> None:

@@ -16,6 +16,7 @@ from napari_stemprior.atoms.inferred import inferred_sentence
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.atom_layers import layer_id
 from napari_stemprior.qt.layers.rectangle_layer import rectangle_layer
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
@@ -34,9 +35,10 @@ class SegmentPanel(Panel):
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
-        self._last = ""
-        #: What stands below the bar while nothing runs.
-        self._message = ""
+        #: For each image the state of the step, and what stands below the bar while nothing runs.
+        self._said: dict[str, tuple[str, str]] = {}
+        #: Why there is no network.
+        self._problem = ""
         #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
         self._lister = JobRunner(self)
         #: The network to choose when the list comes.
@@ -88,7 +90,7 @@ class SegmentPanel(Panel):
         self.alone.toggled.connect(self.refresh)
         self.cancel.clicked.connect(self._on_cancel)
         self.part.clicked.connect(self._on_part)
-        session.image_changed.connect(self._drop_rectangle)
+        session.image_changed.connect(self._on_image)
         session.atoms_changed.connect(self.refresh)
         runner.busy_changed.connect(self._on_busy)
         runner.progressed.connect(self._on_progress)
@@ -143,7 +145,16 @@ class SegmentPanel(Panel):
             "" if self.runner.busy else "Nothing is running.",
             "It stops after the present step." if self.runner.cancelling else "",
         )
-        self.state_changed.emit("running…" if self.runner.busy else self._last)
+        self.state_changed.emit("running…" if self.runner.busy else self._of_image[0])
+
+    @property
+    def _of_image(self) -> tuple[str, str]:
+        """What was found on the chosen image, in short and in full."""
+        image = self.session.image
+        return ("", "") if image is None else self._said.get(layer_id(image), ("", ""))
+
+    def _tell(self, image: Image, short: str, message: str) -> None:
+        self._said[layer_id(image)] = short, message
 
     def start(self) -> None:
         """Segment in a worker."""
@@ -181,7 +192,7 @@ class SegmentPanel(Panel):
             return
         image, frame = session.image, session.frame
         assert image is not None  # it has a micrograph
-        self._last = self._message = ""
+        self._tell(image, "", "")
         if box is None:
             work = segment(session.operations, micrograph, prior, fit, settings)
         else:
@@ -196,12 +207,12 @@ class SegmentPanel(Panel):
         reservations = [] if box is not None else result.table.provenance.get("reservations", [])
         waiting = int((result.table.rows["status"] == "review").sum())
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
-        self._last = found
-        self._message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
+        message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
         together = inferred_sentence(result.table.rows)
         if reservations:
-            self._message += f" The lattice fits{doubts(reservations)}."
-        self._message += f" {together}" if together else ""
+            message += f" The lattice fits{doubts(reservations)}."
+        message += f" {together}" if together else ""
+        self._tell(image, found, message)
         only = result.only_layer
         if only is not None and result.prior is not None:
             show_warning(
@@ -241,6 +252,11 @@ class SegmentPanel(Panel):
         self.session.activate_atoms()
         self.start_part(corners)
 
+    def _on_image(self, *_: Any) -> None:
+        self._drop_rectangle()
+        if not self.runner.busy:
+            self._on_busy(False)
+
     def _drop_rectangle(self, *_: Any) -> None:
         layer, self._rectangle = self._rectangle, None
         self.part.setChecked(False)
@@ -260,7 +276,7 @@ class SegmentPanel(Panel):
 
     def _on_no_models(self, error: StempriorError) -> None:
         self.model.clear()
-        self._message = str(error)
+        self._problem = str(error)
         self._on_busy(self.runner.busy)
 
     def _on_busy(self, busy: bool) -> None:
@@ -269,7 +285,7 @@ class SegmentPanel(Panel):
         if busy:
             self.stage.setText("Starting…")
         else:
-            self.stage.setText(self._message)
+            self.stage.setText(self._problem or self._of_image[1])
         self.stage.setVisible(bool(self.stage.text()))
         self.refresh()
 
@@ -280,7 +296,8 @@ class SegmentPanel(Panel):
         self.stage.setText(f"{progress.stage[:1].upper()}{progress.stage[1:]}{count}…")
 
     def _on_failed(self, error: StempriorError) -> None:
-        self._message = str(error)
+        if self.session.image is not None:
+            self._tell(self.session.image, "", str(error))
         tell(error)
 
     def _on_cancel(self) -> None:

@@ -61,8 +61,9 @@ class ComparisonBox(QWidget):
         none = "" if self.comparison.layer is not None else _NO_REFERENCE
         allow(
             self.mode,
-            "Side by side with one zoom; in turn at the same place; or the difference after both are "
-            "normalised to their sum: red where the micrograph is brighter.",
+            "Side by side with one zoom; in turn at the same place; or the difference after gain, "
+            "offset and blur are fitted: blue where the micrograph is darker, as at a vacancy, and red where "
+            "it is brighter.",
             none,
         )
         allow(

@@ -7,9 +7,11 @@ from typing import Any
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.widgets import shortcuts
+from napari_stemprior.qt.widgets.doubt_kinds_box import DoubtKindsBox
 from napari_stemprior.qt.widgets.inferred_box import InferredBox
 
 NOTHING_WAITS = "Nothing waits for a review."
@@ -21,13 +23,15 @@ class ReviewBox(QWidget):
     Parameters
     ----------
     review : Review
+    empty_sites : EmptySitesLayer
     """
 
-    def __init__(self, review: Review) -> None:
+    def __init__(self, review: Review, empty_sites: EmptySitesLayer) -> None:
         super().__init__()
         self.review = review
         self.queue = small_label()
         self.inferred = InferredBox(review)
+        self.kinds = DoubtKindsBox(review, empty_sites)
         self.previous = QPushButton("◀ Previous")
         self.next = QPushButton("Next ▶")
         self.accept = QPushButton("✓ Accept")
@@ -42,6 +46,7 @@ class ReviewBox(QWidget):
         layout.setSpacing(5)
         layout.addWidget(self.queue)
         layout.addWidget(self.inferred)
+        layout.addWidget(self.kinds)
         layout.addLayout(buttons)
 
     def allow(self, none: str) -> None:
@@ -57,10 +62,12 @@ class ReviewBox(QWidget):
         there = self.review.editor is not None
         progress = self.review.progress() if there else ""
         here = self.review.here if there else None
+        there = there and self.review.editor is not None and not self.review.editor.untouched
         text = NOTHING_WAITS if there else ""
         if progress:
             text = f"Review: <b>{progress}</b>"
             text += f"<br>{'; '.join(here.reasons)}" if here is not None and here.reasons else ""
             text += " Accept or reject all of them." if here is not None and here.group else ""
         self.queue.setText(text)
+        self.kinds.refresh()
         self.queue.setVisible(there)

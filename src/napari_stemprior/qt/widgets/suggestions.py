@@ -20,8 +20,14 @@ _DOUBT = " ?"
 #: Header of each column and its tooltip.
 _HEADERS = (
     ("Prior", ""),
-    ("Score", "From 0 to 1; above 0.5 the lattice fits. A ? marks a fit with a reservation"),
+    ("Fit", "Geometry: from 0 to 1; above 0.5 the lattice fits. A ? marks a fit with a reservation"),
+    (
+        "Pattern",
+        "How much of the periodic pattern of the image the crystal explains, the brightness of its columns "
+        "included; the list goes by it",
+    ),
     ("Å/px", "Pixel size at which the lattice fits"),
+    ("Size", "By how much that differs from the pixel size of the image"),
 )
 
 
@@ -52,8 +58,15 @@ class SuggestionList(QTableWidget):
         self.cellActivated.connect(self._on_row)
         self.hide()
 
-    def show_suggestions(self, suggestions: Sequence[Suggestion]) -> None:
-        """Show the first of a ranking; an empty one hides the list."""
+    def show_suggestions(self, suggestions: Sequence[Suggestion], stated: float | None = None) -> None:
+        """Show the first of a ranking; an empty one hides the list.
+
+        Parameters
+        ----------
+        suggestions : sequence of Suggestion
+        stated : float, optional
+            Pixel size of the image when they were found, Å/px.
+        """
         fitting = [s for s in suggestions if s.is_fit]
         self._suggestions = fitting[:_MOST] or list(suggestions[:_NEAR_MISSES])
         self.clearSelection()
@@ -64,11 +77,15 @@ class SuggestionList(QTableWidget):
             texts = (
                 f"≈ {suggestion.name}" if alike else suggestion.name,
                 f"{suggestion.score:.2f}{_DOUBT if doubted else ''}",
+                f"{100 * suggestion.merit:.0f} %",
                 f"{suggestion.pixel_size:.4f}",
+                "" if not stated else f"{100 * (suggestion.pixel_size / stated - 1):+.1f} %",
             )
             for place, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setToolTip(tooltip_of(suggestion, alike=alike))
+                if place:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 if not suggestion.is_fit:
                     item.setForeground(self.palette().placeholderText())
                 self.setItem(row, place, item)

@@ -1,0 +1,135 @@
+"""How long the window of napari stands still: ``xvfb-run -a python -m benchmarks.speed.heartbeat``.
+
+A timer beats every 5 ms in the main thread of a real window; the longest time between two beats during an
+action is how long a person can neither move nor click. The table gives it for what a person does with the
+MoS2 sample. The goals are 100 ms, and 50 ms for an edit; other work on the computer lengthens the numbers,
+so the most processor time of the main thread between two beats stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: ms between two beats, and after the last sign of work before an action counts as over.
+BEAT, QUIET = 5, 400
+#: ms that the window may stand still, in general and for an edit.
+GOAL, EDIT_GOAL = 100.0, 50.0
+
+
+@dataclass
+class Gap:
+    """The longest time between two beats, and the most processor time of the main thread in one, ms."""
+
+    wall: float = 0.0
+    processor: float = 0.0
+
+
+@dataclass
+class Heartbeat:
+    """Watches the event loop of the main thread."""
+
+    longest: Gap = field(default_factory=Gap)
+    _last: tuple[float, float] = (0.0, 0.0)
+
+    def start(self) -> None:
+        """Forget what was, and beat from now on."""
+        self.longest = Gap()
+        self._last = time.perf_counter(), time.thread_time()
+
+    def beat(self) -> None:
+        """Note that the main thread is alive."""
+        now = time.perf_counter(), time.thread_time()
+        wall, processor = (1000 * (b - a) for a, b in zip(self._last, now, strict=True))
+        self.longest = Gap(max(wall, self.longest.wall), max(processor, self.longest.processor))
+        self._last = now
+
+
+def main() -> int:
+    """Print the table; the exit status is 1 where a goal was missed in processor time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for one action at most")
+    limit = parser.parse_args().limit
+    os.environ.setdefault("STEMPRIOR_JOURNALS", tempfile.mkdtemp())
+    import napari
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1366, 768)
+    heart = Heartbeat()
+    timer = QTimer()
+    timer.timeout.connect(heart.beat)
+    timer.start(BEAT)
+
+    def settle(busy: Callable[[], bool] = lambda: False) -> None:
+        end, quiet = time.monotonic() + limit, time.monotonic()
+        while time.monotonic() < end and 1000 * (time.monotonic() - quiet) < QUIET:
+            QApplication.processEvents()
+            time.sleep(0.001)
+            if busy():
+                quiet = time.monotonic()
+
+    missed = []
+    print("| action | longest standstill, ms | most processor, ms | goal, ms |\n|---|---:|---:|---:|")
+
+    def measure(
+        name: str, action: Callable[[], object], busy: Callable[[], bool] = lambda: False, goal: float = GOAL
+    ) -> None:
+        settle()
+        heart.start()
+        action()
+        heart.beat()
+        settle(busy)
+        gap = heart.longest
+        if gap.processor > goal:
+            missed.append(name)
+        print(f"| {name} | {gap.wall:.0f} | {gap.processor:.0f} | {goal:.0f} |", flush=True)
+
+    viewer.open_sample("napari-stemprior", "mos2")
+    settle()
+    held = {}
+
+    def open_desk() -> None:
+        from napari_stemprior.qt.desk import StempriorDesk
+
+        held["desk"] = StempriorDesk(viewer)
+        viewer.window.add_dock_widget(held["desk"], area="right", name="desk")
+
+    measure("opening the desk", open_desk)
+    desk = held["desk"]
+    settle(lambda: desk.segment_panel._lister.busy)
+
+    def working() -> bool:
+        return bool(desk.runner.busy or desk.reference_panel.background.busy)
+
+    measure("choosing a prior", lambda: desk.prior_panel.pick("MoS2"))
+    measure("Suggest, result arriving", desk.prior_panel.suggest.click, working)
+    shown = desk.prior_panel.suggestions
+    measure("clicking a suggestion", lambda: shown.cellClicked.emit(0, 0), working)
+    measure("simulating a reference", desk.reference_panel.simulate.click, working)
+    measure("segmentation, result arriving", desk.segment_panel.segment.click, working)
+    correct = desk.correct_panel
+    measure("next place to review", correct.go_next)
+    measure("quick edit on", correct.toggle_quick_edit)
+    editor = desk.session.editor
+    measure("adding an atom", lambda: editor.add([[40.0, 50.0]], "add"), goal=EDIT_GOAL)
+    measure("accepting an atom", lambda: editor.set_status([5], "accepted"), goal=EDIT_GOAL)
+    measure("undo", editor.undo, goal=EDIT_GOAL)
+    measure("another colouring", correct.display.next_quantity, goal=EDIT_GOAL)
+    measure("Segment a rectangle again", lambda: desk.segment_panel.part.click(), working)
+    rectangle = [[100.0, 100.0], [100.0, 180.0], [180.0, 180.0], [180.0, 100.0]]
+    layer = viewer.layers.selection.active
+    measure("the rectangle drawn, result arriving", lambda: layer.add_rectangles([rectangle]), working)
+    print(f"\nGoals missed in processor time: {', '.join(missed) or 'none'}")
+    desk.close()
+    viewer.close()
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
