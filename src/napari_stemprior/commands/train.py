@@ -31,13 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bank", type=Path, help="crystals of 'stemprior structures' instead of the built-in ones"
     )
-    parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="network to start a new run from, a name or a file; what agrees in size is taken",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``stemprior train``; 130 or 143 if it was stopped, which leaves it to be resumed."""
     from tqdm import tqdm
 
+    from napari_stemprior.inference.models import model_path
     from napari_stemprior.network.checkpoint import load_network
     from napari_stemprior.output_files import check_output, output_folder
     from napari_stemprior.training.config import read_config
@@ -55,10 +60,15 @@ def run(args: argparse.Namespace) -> int:
             check_output(path, [args.config, args.bank, args.start_from], own_marks=[mark])
         fabric = start_fabric(config)
         trainer = Trainer(config, args.output, bank, fabric=fabric)
-        if args.start_from and trainer.step == 0:
-            network, _ = load_network(args.start_from)
-            trainer.start_from(network)
         speaks = fabric is None or fabric.is_global_zero
+        initial = args.start_from or config.initial_weights
+        if initial and trainer.step == 0:
+            network, _ = load_network(model_path(initial))
+            share = trainer.start_from(network)
+            if speaks:
+                print(
+                    f"stemprior: {100 * share:.0f} % of the weights are those of {initial}.", file=sys.stderr
+                )
         work = trainer.run()
         with (
             stop_between_steps() as stopped,

@@ -30,7 +30,8 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
     layers = layers_of(prior)
     heights = [layer.heights - (layer.heights.min() if isinstance(prior, Stack) else 0) for layer in layers]
     return describe_columns(
-        torch.from_numpy(layers[0].cell.copy()),
+        [torch.from_numpy(layer.cell.copy()) for layer in layers],
+        [len(layer.columns) for layer in layers],
         torch.from_numpy(np.concatenate([layer.fractional for layer in layers])),
         torch.from_numpy(np.concatenate([layer.atomic_numbers for layer in layers])).double(),
         torch.from_numpy(np.concatenate([layer.z_weights for layer in layers])),
@@ -79,4 +80,23 @@ def placed_prompt(prior: Prior, registered: LatticeSites, canonical: CanonicalIm
         (sites if found else torch.zeros(1, 2))[None],
         (torch.from_numpy(registered.column) if found else torch.zeros(1, dtype=torch.int64))[None],
         torch.full((1, max(1, len(sites))), found),
+    )
+
+
+def unplaced_prompt(prior: Prior) -> StructurePrompt:
+    """Return a prior of which nobody knows where it lies: its tokens, and no registered column.
+
+    Parameters
+    ----------
+    prior : StructurePrior or Stack
+    """
+    columns, lattice = described(prior)
+    return StructurePrompt(
+        columns,
+        torch.ones(columns.shape[:2], dtype=torch.bool),
+        lattice,
+        torch.ones(1, dtype=torch.bool),
+        torch.zeros(1, 1, 2),
+        torch.zeros(1, 1, dtype=torch.int64),
+        torch.zeros(1, 1, dtype=torch.bool),
     )

@@ -1,13 +1,14 @@
 """The network: image branch, structure branch, fusion and heads, read from top to bottom.
 
-Which of its parts it has is a choice of `NetworkConfig`; two that the shipped weights do without are in files
-of their own, `self_attention` and `contrast`.
+Which of its parts it has is a choice of `NetworkConfig`; those that not every network has are in files of
+their own, `self_attention`, `modulation` and `contrast`.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE, Networ
 from napari_stemprior.network.contrast import WholeImageContrast
 from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites
 from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, ConvBlock, folded, normalised
+from napari_stemprior.network.modulation import StructureModulation
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.self_attention import SelfAttention
 from napari_stemprior.network.structure_encoder import StructureEncoder
@@ -65,7 +67,7 @@ class StructurePromptedNet(nn.Module):
         self.config = config or NetworkConfig()
         c = self.config
         w0, w1, w2, w3 = c.widths
-        self.structure = StructureEncoder(c.token_width)
+        self.structure = StructureEncoder(c.token_width, surroundings=c.surroundings)
         self.stem = nn.Sequential(
             nn.Conv2d(IMAGE_CHANNELS, w0, 5, 1, 2, bias=False), nn.BatchNorm2d(w0), nn.SiLU()
         )
@@ -81,6 +83,8 @@ class StructurePromptedNet(nn.Module):
             self.self_attention = nn.ModuleList([SelfAttention(w3, c.heads, spacing) for _ in range(2)])
         if c.cell_attention:
             self.cell_attention = CellAttention(w3, c.token_width, c.heads)
+        if c.modulation:
+            self.modulation = StructureModulation(c.token_width, (w1, w2, w2, w1))
         self.up2 = ConvBlock(w3 + w2, w2)
         self.up1 = ConvBlock(w2 + w1, w1)
         self.up0 = ConvBlock(w1 + w0, w0)
@@ -150,8 +154,14 @@ class StructurePromptedNet(nn.Module):
         elif c.site_attention:
             x = self.site_fine.without_sites(x)
         x0 = self.level0(x)
+        told = c.modulation and (self.training or bool(prompt.present.any()))
+        modulate = self.modulation(tokens, mask) if told else None
         x1 = self.level1(x0)
+        if modulate:
+            x1 = modulate(x1, 0)
         x2 = self.level2(x1)
+        if modulate:
+            x2 = modulate(x2, 1)
         if placed:
             x2 = self.site_coarse(x2, site_tokens, prompt.sites, nearest, valid, _BLOCK)
         elif c.site_attention:
@@ -167,7 +177,11 @@ class StructurePromptedNet(nn.Module):
         if c.self_attention:
             x3 = self.self_attention[1](x3)
         x = self.up2(_joined(x3, x2))
+        if modulate:
+            x = modulate(x, 2)
         x = self.up1(_joined(x, x1))
+        if modulate:
+            x = modulate(x, 3)
         x = self.up0(_joined(x, x0))
         head = self.head(x).float()
 
@@ -183,11 +197,32 @@ class StructurePromptedNet(nn.Module):
         )
 
 
+class _Joined(torch.autograd.Function):
+    """Put (B, C, H, W) at twice its resolution beside (B, D, 2 H, 2 W), both channels last, in one go.
+
+    The way back adds the four pixels of a coarse one by name: that takes a sixth of the time of the sum that
+    broadcasting leaves behind, which was a tenth of a step of training on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, coarse: Tensor, fine: Tensor) -> Tensor:
+        batch, width, height, columns = coarse.shape
+        ctx.width = width
+        both = fine.new_empty(batch, height, 2, columns, 2, width + fine.shape[1])
+        both[..., :width] = coarse.permute(0, 2, 3, 1)[:, :, None, :, None]
+        both = both.reshape(batch, 2 * height, 2 * columns, -1)
+        both[..., width:] = fine.permute(0, 2, 3, 1)
+        return both.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (both,) = gradients
+        coarse, fine = both[:, : ctx.width], both[:, ctx.width :]
+        upper = coarse[:, :, 0::2, 0::2] + coarse[:, :, 0::2, 1::2]
+        lower = coarse[:, :, 1::2, 0::2] + coarse[:, :, 1::2, 1::2]
+        return upper + lower, fine
+
+
 def _joined(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Put (B, C, H, W) at twice its resolution beside (B, D, 2 H, 2 W), both channels last, in one go."""
-    batch, width, height, columns = coarse.shape
-    both = fine.new_empty(batch, height, 2, columns, 2, width + fine.shape[1])
-    both[..., :width] = coarse.permute(0, 2, 3, 1)[:, :, None, :, None]
-    both = both.reshape(batch, 2 * height, 2 * columns, -1)
-    both[..., width:] = fine.permute(0, 2, 3, 1)
-    return both.permute(0, 3, 1, 2)
+    joined: Tensor = _Joined.apply(coarse, fine)  # type: ignore[no-untyped-call]
+    return joined

@@ -46,6 +46,9 @@ class TrainingConfig:
         Share of the scenes with the artefacts of a recording (`training.recording`).
     disordered : float
         Share of the scenes without a crystal (`training.disordered`).
+    initial_weights : str
+        Network that a new run starts from: the name of one that ships or a ``.safetensors`` file; empty for
+        random weights. Tensors are taken where names and sizes agree.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     devices : int
@@ -67,6 +70,7 @@ class TrainingConfig:
     workers: int = 1
     recorded: float = RECORDED
     disordered: float = DISORDERED
+    initial_weights: str = ""
     device: str = "auto"
     devices: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -105,20 +105,31 @@ class Trainer:
                     f"{self._state_path}: the state of the run is damaged; begin anew in another folder."
                 ) from error
 
-    def start_from(self, network: StructurePromptedNet) -> None:
+    def start_from(self, network: StructurePromptedNet) -> float:
         """Take the weights of another network, before the first step.
+
+        Every tensor is taken whose name and sizes agree; parts that the other network lacks start as they
+        are.
+
+        Returns
+        -------
+        float
+            Share of the network's numbers that were taken.
 
         Raises
         ------
         TrainingError
-            If it has other sizes.
+            If nothing agrees.
         """
-        try:
-            self.state.start_from(network.state_dict())
-        except RuntimeError as error:
+        own, given = self.state.network.state_dict(), network.state_dict()
+        taken = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+        share: float = sum(t.numel() for t in taken.values()) / sum(t.numel() for t in own.values())
+        if share == 0:
             raise TrainingError(
                 "The weights to start from belong to a network of other sizes; take its configuration."
-            ) from error
+            )
+        self.state.start_from(own | taken)
+        return share
 
     @property
     def step(self) -> int:
