@@ -197,8 +197,13 @@ def _say_fit(
     """Say where the lattice does not fit, or not without doubt."""
     if table.provenance.get("prior_fits") is False:
         inverted = "" if options.invert else _fits_inverted(frame, pixel_size, prior)
+        instead = (
+            "the image was segmented with its spacings but not its places, and nothing is named"
+            if table.provenance.get("prior_unplaced")
+            else "the image was segmented alone"
+        )
         _say(
-            f"{frame.name}: the lattice of {prior.name} does not fit, so the image was segmented alone"
+            f"{frame.name}: the lattice of {prior.name} does not fit, so {instead}"
             f"{inverted or _better_pixel_size(frame, pixel_size, sizes)}."
         )
     for sentence in table.provenance.get("reservations", ()):

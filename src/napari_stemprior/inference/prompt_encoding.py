@@ -90,13 +90,4 @@ def unplaced_prompt(prior: Prior) -> StructurePrompt:
     ----------
     prior : StructurePrior or Stack
     """
-    columns, lattice = described(prior)
-    return StructurePrompt(
-        columns,
-        torch.ones(columns.shape[:2], dtype=torch.bool),
-        lattice,
-        torch.ones(1, dtype=torch.bool),
-        torch.zeros(1, 1, 2),
-        torch.zeros(1, 1, dtype=torch.int64),
-        torch.zeros(1, 1, dtype=torch.bool),
-    )
+    return StructurePrompt.unplaced(*described(prior))

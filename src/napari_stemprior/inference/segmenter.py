@@ -25,7 +25,7 @@ from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
+from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.network.checkpoint import load_network
@@ -60,6 +60,10 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
+    unplaced : bool, optional
+        Ask the network with a prior whose lattice does not fit, too, without a place for it: the spacings,
+        kinds and brightness ratios may still be right. Networks that have learned to doubt such priors
+        (`NetworkConfig.surroundings`) do by default.
 
     Raises
     ------
@@ -69,13 +73,21 @@ class Segmenter:
         If there is no such device.
     """
 
-    def __init__(self, model: str | Path = "small", device: str = "auto", *, refine: bool = True) -> None:
+    def __init__(
+        self,
+        model: str | Path = "small",
+        device: str = "auto",
+        *,
+        refine: bool = True,
+        unplaced: bool | None = None,
+    ) -> None:
         self.device = resolve_device(device)
         self.refine = refine
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
         self.calibration = Calibration.from_notes(self.notes)
+        self.unplaced = self.network.config.surroundings if unplaced is None else unplaced
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         #: Where the lattice of the last prior lies; None without a prior or where it does not fit.
         self.fit: LatticeFit | None = None
@@ -86,6 +98,7 @@ class Segmenter:
         self._alone: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
+        self._not_placed: tuple[Prior, Answer] | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -126,7 +139,7 @@ class Segmenter:
             )
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._alone = self._fitted = self._prompted = self.fit = None
+        self._alone = self._fitted = self._prompted = self._not_placed = self.fit = None
 
     def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
@@ -167,7 +180,8 @@ class Segmenter:
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
             Where the lattice of the prior lies, from `registration.fit_lattice`. One that a person has set is
-            believed whatever its score; where it does not fit, the image alone is asked.
+            believed whatever its score; where it does not fit, the image alone is asked, or the prior without
+            a place (`unplaced`).
 
         Raises
         ------
@@ -202,8 +216,11 @@ class Segmenter:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
+        hinted = prior is not None and self.fit is None and trust > 0 and self.unplaced
+        if prior is not None and hinted and (self._not_placed is None or self._not_placed[0] != prior):
+            prompts["hinted"] = unplaced_prompt(prior)
         if prompts:
-            stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
+            stage = f"predicting with{'out' if set(prompts) == {'alone'} else ''} the prior"
             answers = yield from predict_each(
                 self.network, self._canonical.image, list(prompts.values()), self.device, stage
             )
@@ -211,6 +228,8 @@ class Segmenter:
             self._alone = found.get("alone", self._alone)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
+            if prior is not None and "hinted" in found:
+                self._not_placed = prior, found["hinted"]
         assert self._alone is not None
         answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
@@ -219,9 +238,14 @@ class Segmenter:
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         alone = self._alone.probability.numpy()
+        claimed = answer.probability.numpy()
+        if hinted and self._not_placed is not None:
+            answer, weight = self._not_placed[1], trust
+            # a wrong prior makes the network overlook columns: what the image alone shows stays
+            claimed = np.maximum(answer.probability.numpy(), alone)
         peaks = yield from decode(
             answer,
-            weight * answer.probability.numpy() + (1 - weight) * alone,
+            weight * claimed + (1 - weight) * alone,
             alone,
             registered,
             kind,
@@ -231,7 +255,7 @@ class Segmenter:
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
-        return (yield from self._table(peaks, prior, self.fit, trust))
+        return (yield from self._table(peaks, prior, self.fit, trust, bool(hinted)))
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
@@ -252,7 +276,7 @@ class Segmenter:
         return self._fitted[1]
 
     def _table(
-        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float
+        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool = False
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
@@ -282,6 +306,7 @@ class Segmenter:
             "model_notes": self.notes,
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
+            "prior_unplaced": hinted,
             "reservations": list(fit.reservations) if fit else [],
             "lattice_pixel_size": fit.pose.pixel_size if fit else None,
             "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)

@@ -69,6 +69,19 @@ class StructurePrompt:
         )
 
     @classmethod
+    def unplaced(cls, columns: Tensor, lattice: Tensor) -> StructurePrompt:
+        """Return a prior of which nobody knows where it lies, of the tokens of `describe_columns`."""
+        return cls(
+            columns,
+            torch.ones(columns.shape[:2], dtype=torch.bool),
+            lattice,
+            torch.ones(1, dtype=torch.bool),
+            torch.zeros(1, 1, 2),
+            torch.zeros(1, 1, dtype=torch.int64),
+            torch.zeros(1, 1, dtype=torch.bool),
+        )
+
+    @classmethod
     def collate(cls, prompts: Sequence[StructurePrompt]) -> StructurePrompt:
         """Join prompts into one batch, padding columns and sites."""
         n = max(p.columns.shape[1] for p in prompts)

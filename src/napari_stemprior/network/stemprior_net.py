@@ -6,6 +6,7 @@ their own, `self_attention`, `modulation` and `contrast`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,9 @@ class NetworkOutput:
         The columns of the cell in the same space; padding is masked by `token_mask`.
     token_mask : Tensor (B, N) of bool
     image_embedding, structure_embedding : Tensor (B, E) or None
+        Of the image alone, whatever the prompt, and of the prompt.
+    negative_embedding : Tensor (B, K, E) or None
+        Of structures that the image does not show, while training.
         Their product tells how well image and structure agree: unit vectors, the image's times the inverse
         of the learned temperature. None in a network without.
     """
@@ -57,6 +61,7 @@ class NetworkOutput:
     token_mask: Tensor
     image_embedding: Tensor | None
     structure_embedding: Tensor | None
+    negative_embedding: Tensor | None = None
 
 
 class StructurePromptedNet(nn.Module):
@@ -140,36 +145,16 @@ class StructurePromptedNet(nn.Module):
         """Segment a batch of `image_features`; see `forward`."""
         c = self.config
         tokens, mask = self.structure(prompt)
-        # while training the answer is wanted on all paths; to ask would make a GPU wait
-        placed = c.site_attention and (self.training or bool(prompt.site_mask.any()))
-        x = features
-        if placed:
-            site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
-            with torch.autocast(features.device.type, enabled=False):  # positions need all digits
-                shape = (features.shape[2], features.shape[3])
-                nearest, valid = nearest_sites(
-                    prompt.sites, prompt.site_mask, shape, c.neighbours_coarse, _BLOCK
-                )
-            x = self.site_fine(x, site_tokens, prompt.sites, nearest, valid, 1)
-        elif c.site_attention:
-            x = self.site_fine.without_sites(x)
-        x0 = self.level0(x)
-        told = c.modulation and (self.training or bool(prompt.present.any()))
-        modulate = self.modulation(tokens, mask) if told else None
-        x1 = self.level1(x0)
-        if modulate:
-            x1 = modulate(x1, 0)
-        x2 = self.level2(x1)
-        if modulate:
-            x2 = modulate(x2, 1)
-        if placed:
-            x2 = self.site_coarse(x2, site_tokens, prompt.sites, nearest, valid, _BLOCK)
-        elif c.site_attention:
-            x2 = self.site_coarse.without_sites(x2)
-        x3 = self.level3(x2)
+        x0, x1, x2, x3, modulate = self._encoded(features, tokens, mask, prompt)
         image_embedding = structure_embedding = None
         if c.embeddings:
-            image_embedding, structure_embedding = self.contrast(x3, tokens, mask)
+            seen = x3
+            if bool(prompt.present.any()):  # what the image shows, not what the prompt says of it
+                absent = StructurePrompt.absent(len(features)).to(features.device)
+                nothing, nowhere = self.structure(absent)
+                seen = self._encoded(features, nothing, nowhere, absent)[3]
+            image_embedding = self.contrast.of_image(seen)
+            structure_embedding = self.contrast.of_structure(tokens, mask)
         if c.self_attention:
             x3 = self.self_attention[0](x3)
         if c.cell_attention:
@@ -195,6 +180,50 @@ class StructurePromptedNet(nn.Module):
             image_embedding=image_embedding,
             structure_embedding=structure_embedding,
         )
+
+    def structure_embedding(self, prompt: StructurePrompt) -> Tensor:
+        """Return the (B, E) unit vectors of a batch of priors, for a network with embeddings."""
+        embedding: Tensor = self.contrast.of_structure(*self.structure(prompt))
+        return embedding
+
+    def _encoded(
+        self, features: Tensor, tokens: Tensor, mask: Tensor, prompt: StructurePrompt
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Callable[[Tensor, int], Tensor] | None]:
+        """Take the image down to the coarsest level, looking at the structure where it lies.
+
+        Returns
+        -------
+        tuple
+            The features of the four levels, and how the structure modulates features; None where it does not.
+        """
+        c = self.config
+        # while training the answer is wanted on all paths; to ask would make a GPU wait
+        placed = c.site_attention and (self.training or bool(prompt.site_mask.any()))
+        x = features
+        if placed:
+            site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
+            with torch.autocast(features.device.type, enabled=False):  # positions need all digits
+                shape = (features.shape[2], features.shape[3])
+                nearest, valid = nearest_sites(
+                    prompt.sites, prompt.site_mask, shape, c.neighbours_coarse, _BLOCK
+                )
+            x = self.site_fine(x, site_tokens, prompt.sites, nearest, valid, 1)
+        elif c.site_attention:
+            x = self.site_fine.without_sites(x)
+        told = c.modulation and (self.training or bool(prompt.present.any()))
+        modulate: Callable[[Tensor, int], Tensor] | None = self.modulation(tokens, mask) if told else None
+        x0 = self.level0(x)
+        x1 = self.level1(x0)
+        if modulate:
+            x1 = modulate(x1, 0)
+        x2 = self.level2(x1)
+        if modulate:
+            x2 = modulate(x2, 1)
+        if placed:
+            x2 = self.site_coarse(x2, site_tokens, prompt.sites, nearest, valid, _BLOCK)
+        elif c.site_attention:
+            x2 = self.site_coarse.without_sites(x2)
+        return x0, x1, x2, self.level3(x2), modulate
 
 
 class _Joined(torch.autograd.Function):

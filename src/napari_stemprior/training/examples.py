@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.acquisition import RECORDED, acquire
-from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, prompt_for
+from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, negative_prompts, prompt_for
 from napari_stemprior.training.scenes import DISORDERED, random_scene
 
 #: Å: width of the target around a column.
@@ -44,6 +45,8 @@ class Example:
         The token of the prompt that the column shows; -1 for none, -2 for padding.
     matched : Tensor (B,) of bool
         Whether the prompt describes the image.
+    negatives : StructurePrompt, optional
+        Structures that are easily taken for the true one: K for each image, one image after the other.
     """
 
     image: Tensor
@@ -53,10 +56,12 @@ class Example:
     columns: Tensor
     column_token: Tensor
     matched: Tensor
+    negatives: StructurePrompt | None = None
 
     def to(self, device: torch.device | str) -> Example:
         """Move to a device."""
-        return Example(**{name: value.to(device) for name, value in vars(self).items()})
+        moved: dict[str, Any] = {n: v if v is None else v.to(device) for n, v in vars(self).items()}
+        return Example(**moved)
 
 
 def make_example(
@@ -67,12 +72,14 @@ def make_example(
     odds: PromptOdds | None = None,
     recorded: float = RECORDED,
     disordered: float = DISORDERED,
+    negatives: int = 0,
 ) -> Example:
     """Draw one example of `side` pixels; batch size 1.
 
     The image is drawn before the prompt, so the same seed shows the same image whatever the odds.
     `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
-    without a crystal. Columns in what was filled in are no targets.
+    without a crystal. Columns in what was filled in are no targets. `negatives` is how many structures are
+    drawn that are easily taken for the true one.
     """
     acquired = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
     scene, image = acquired.scene, acquired.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
@@ -92,7 +99,8 @@ def make_example(
         torch.from_numpy(offset)[None],
         torch.from_numpy(yx[inside]).float()[None],
         torch.from_numpy(token[inside].astype(np.int64))[None],
-        torch.tensor([kind in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]),
+        torch.tensor([bool(on_site.any()) and kind in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]),
+        negative_prompts(scene, negatives, rng, bank) if negatives else None,
     )
 
 
@@ -143,7 +151,20 @@ def collate(examples: list[Example]) -> Example:
         columns,
         token,
         torch.cat([e.matched for e in examples]),
+        StructurePrompt.collate([p for e in examples for p in _each(e.negatives)])
+        if examples[0].negatives is not None
+        else None,
     )
+
+
+def _each(prompts: StructurePrompt | None) -> list[StructurePrompt]:
+    """Take a batch of prompts apart."""
+    if prompts is None:
+        return []
+    return [
+        StructurePrompt(**{name: value[row : row + 1] for name, value in vars(prompts).items()})
+        for row in range(len(prompts.present))
+    ]
 
 
 class ExampleStream(IterableDataset[Example]):
@@ -165,6 +186,8 @@ class ExampleStream(IterableDataset[Example]):
         Share of the scenes with the artefacts of a recording.
     disordered : float
         Share of the scenes without a crystal.
+    negatives : int
+        Structures a scene that are easily taken for the true one.
     """
 
     def __init__(
@@ -178,10 +201,12 @@ class ExampleStream(IterableDataset[Example]):
         rank: int = 0,
         recorded: float = RECORDED,
         disordered: float = DISORDERED,
+        negatives: int = 0,
     ) -> None:
         super().__init__()
         self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
         self.odds, self.rank, self.recorded, self.disordered = odds, rank, recorded, disordered
+        self.negatives = negatives
 
     def __iter__(self) -> Iterator[Example]:
         """Yield batches."""
@@ -199,5 +224,11 @@ class ExampleStream(IterableDataset[Example]):
 
     def _example(self, rng: np.random.Generator) -> Example:
         return make_example(
-            rng, self.bank, self.side, odds=self.odds, recorded=self.recorded, disordered=self.disordered
+            rng,
+            self.bank,
+            self.side,
+            odds=self.odds,
+            recorded=self.recorded,
+            disordered=self.disordered,
+            negatives=self.negatives,
         )

@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
@@ -99,23 +100,8 @@ def prompt_for(
             yx = yx + known * displaced(yx, scene.displacement) + rng.normal(0, jitter, 2)
         sites.append(yx)
         site_index.append(index + base)
-    # the lattice token is that of the first
-    crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
     scale = float(np.exp(rng.normal(0, _SCALE_ERROR))) if kind is PromptKind.UNREGISTERED else 1.0
-    columns, lattice_token = describe_columns(
-        [torch.from_numpy(scale * lattice.crystal.cell) for lattice in lattices],
-        [len(block) for block in blocks],
-        *(
-            torch.tensor(values, dtype=torch.float64)
-            for values in (
-                crystal.fractional,
-                crystal.atomic_numbers,
-                crystal.z_weights,
-                crystal.heights,
-                crystal.layers,
-            )
-        ),
-    )
+    columns, lattice_token = _described(lattices, blocks, scale)
     yx = np.concatenate(sites) - start if sites else np.zeros((0, 2))
     index = np.concatenate(site_index) if site_index else np.zeros(0, np.int64)
     near = ((yx > -8) & (yx < side + 8)).all(axis=1)
@@ -139,6 +125,21 @@ def prompt_for(
             torch.from_numpy(valid)[None],
         ),
         token_of,
+    )
+
+
+def _described(
+    lattices: list[PlacedCrystal], blocks: list[list[Column]], scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Return the tokens of lattices on one another; the lattice token is that of the first."""
+    crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
+    values = (
+        crystal.fractional, crystal.atomic_numbers, crystal.z_weights, crystal.heights, crystal.layers
+    )  # fmt: skip
+    return describe_columns(
+        [torch.from_numpy(scale * lattice.crystal.cell) for lattice in lattices],
+        [len(block) for block in blocks],
+        *(torch.tensor(value, dtype=torch.float64) for value in values),
     )
 
 
@@ -200,6 +201,17 @@ def hard_negative(
         normal = np.array([-along[1], along[0]])
         return replace(crystal, cell=np.array([along, ratio * across + angle * normal]))
     return pick_crystal(rng, bank)
+
+
+def negative_prompts(
+    scene: Scene, count: int, rng: np.random.Generator, bank: list[StructurePrior]
+) -> StructurePrompt:
+    """Describe `count` structures, without a place, that are easily taken for the scene's first one."""
+    made = []
+    for _ in range(count):
+        crystal = hard_negative(scene.lattices[0].crystal, rng, bank)
+        made.append(_described([PlacedCrystal(crystal, np.eye(2), np.zeros(2))], [list(crystal.columns)]))
+    return StructurePrompt.collate([StructurePrompt.unplaced(*parts) for parts in made])
 
 
 def _half_turned(lattice: PlacedCrystal, rng: np.random.Generator) -> PlacedCrystal:

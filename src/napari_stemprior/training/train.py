@@ -167,7 +167,7 @@ class Trainer:
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,
             rank=self.fabric.global_rank if self.fabric else 0, recorded=self.config.recorded,
-            disordered=self.config.disordered,
+            disordered=self.config.disordered, negatives=self.config.negatives,
         )  # fmt: skip
         loader = DataLoader(
             stream,
@@ -211,6 +211,9 @@ class Trainer:
         network = self.state.network.train()
         with mixed_precision(self.device):
             output = network(example.image, example.prompt)
+            if example.negatives is not None and self.config.network.embeddings:
+                embedded = network.structure_embedding(example.negatives.to(self.device))
+                output.negative_embedding = embedded.reshape(len(example.image), -1, embedded.shape[-1])
         parts = losses(output, example, self.config.losses)
         share = partial(share_gradients, self.fabric, network) if self.fabric else None
         self.state.learn(parts["total"], share)
