@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.validation.scans import DATA
 from napari_stemprior.optics.instrument import PRESETS
-from napari_stemprior.optics.multislice.engine import scan
+from napari_stemprior.optics.multislice.engine import scan_series
 from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
 from napari_stemprior.progress import drain
 
@@ -24,6 +24,8 @@ from napari_stemprior.progress import drain
 SIDE, THICKNESS = 20.0, 10.0
 #: Å that the heavy atoms keep from each other on the surface; a bond of platinum is 2.77 Å.
 _APART, _BOND = 4.5, 2.77
+#: Å of the wave's grid: of 60 kV it still carries 200 mrad, the outer angle of the detector.
+_SAMPLING = 0.08
 INSTRUMENT = replace(PRESETS["60 kV HAADF"], source_size=0.8)
 
 
@@ -109,7 +111,7 @@ def simulate(name: str) -> None:
     """Simulate a scan and write it beside the others."""
     build, element = FILMS[name]
     atoms, start = build(), time.perf_counter()
-    image = drain(scan(atoms, INSTRUMENT, seed=1))
+    ((image,),) = drain(scan_series(atoms, INSTRUMENT, seed=1, sampling=_SAMPLING))
     heavy = np.array(atoms.get_chemical_symbols()) == element
     DATA.mkdir(exist_ok=True)
     partial = DATA / f".{name}.npz"

@@ -206,6 +206,8 @@ def _say_fit(
             f"{frame.name}: the lattice of {prior.name} does not fit, so {instead}"
             f"{inverted or _better_pixel_size(frame, pixel_size, sizes)}."
         )
+    if table.provenance.get("only_noise"):
+        _say(f"{frame.name}: the image shows nothing but noise where columns would be, so no atom is told.")
     for sentence in table.provenance.get("reservations", ()):
         _say(f"{frame.name}: fits with a reservation: {sentence}")
     found = table.provenance.get("lattice_pixel_size")

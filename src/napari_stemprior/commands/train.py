@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from napari_stemprior.commands.option_types import count, positive, positive_count
@@ -42,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     """Run ``stemprior train``; 130 or 143 if it was stopped, which leaves it to be resumed."""
     from tqdm import tqdm
 
-    from napari_stemprior.inference.models import model_path
     from napari_stemprior.network.checkpoint import load_network
     from napari_stemprior.output_files import check_output, output_folder
     from napari_stemprior.training.config import read_config
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         speaks = fabric is None or fabric.is_global_zero
         initial = args.start_from or config.initial_weights
         if initial and trainer.step == 0:
-            network, _ = load_network(model_path(initial))
+            network, _ = load_network(_weights(initial))
             share = trainer.start_from(network)
             if speaks:
                 print(
@@ -91,3 +91,13 @@ def run(args: argparse.Namespace) -> int:
     if speaks:
         print(weights)
     return 0
+
+
+def _weights(name: str | Path) -> Path:
+    """Return the file of a network by its name or path."""
+    shipped = Path(str(files("napari_stemprior"))) / "weights" / f"{name}.safetensors"
+    if shipped.is_file():  # known without what only a segmentation needs
+        return shipped
+    from napari_stemprior.inference.models import model_path
+
+    return model_path(name)

@@ -25,6 +25,7 @@ from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.noise_only import shows_something
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
@@ -99,6 +100,7 @@ class Segmenter:
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
         self._not_placed: tuple[Prior, Answer] | None = None
+        self._something: NDArray[np.bool_] | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -140,6 +142,7 @@ class Segmenter:
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._pixel_size = prepared, float(pixel_size)
         self._alone = self._fitted = self._prompted = self._not_placed = self.fit = None
+        self._something = None
 
     def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
         """Find the atoms, all at once.
@@ -255,7 +258,19 @@ class Segmenter:
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
+        if told is None:
+            peaks = peaks.where(self._above_noise(peaks.yx))
         return (yield from self._table(peaks, prior, self.fit, trust, bool(hinted)))
+
+    def _above_noise(self, yx: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell at which canonical places the image shows more than noise; elsewhere no atom is told."""
+        assert self._canonical is not None
+        assert self.prepared is not None
+        if self._something is None:
+            self._something = shows_something(self.prepared.image, self._pixel_size)
+        place = np.round(self._canonical.to_pixels(yx)).astype(int)
+        row, column = np.clip(place, 0, np.array(self._something.shape) - 1).T
+        return np.asarray(self._something[row, column])
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
@@ -307,6 +322,7 @@ class Segmenter:
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
             "prior_unplaced": hinted,
+            "only_noise": fit is None and self._something is not None and not self._something.any(),
             "reservations": list(fit.reservations) if fit else [],
             "lattice_pixel_size": fit.pose.pixel_size if fit else None,
             "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)

@@ -21,6 +21,8 @@ from napari_stemprior.training.scenes import DISORDERED, random_scene
 
 #: Å: width of the target around a column.
 TARGET_SIGMA = 0.26
+#: Pixels to each side over which the target around a column is drawn.
+_TARGET_REACH = 5
 #: Pixels around a column in which the offset is learned.
 _OFFSET_REACH = 2
 #: Pixels that are cut off around the field, so that its periodic edges do not show.
@@ -115,23 +117,31 @@ def targets(
     offset : (2, side, side) array
         NaN away from columns.
     """
-    sigma = TARGET_SIGMA / CANONICAL_PIXEL_SIZE
-    reach = 5
-    step = np.arange(-reach, reach + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(1, -1, 2)
-    pixel = np.round(yx).astype(int)[:, None] + window
-    delta = yx[:, None] - pixel
-    distance2 = (delta**2).sum(-1)
-    inside = ((pixel >= 0) & (pixel < side)).all(-1)
-    owner = np.broadcast_to(np.arange(len(yx))[:, None], inside.shape)[inside]
-    flat = (pixel[..., 0] * side + pixel[..., 1])[inside]
-    d2, delta = distance2[inside], delta[inside]
+    sigma, wide, near = TARGET_SIGMA / CANONICAL_PIXEL_SIZE, _TARGET_REACH, _OFFSET_REACH
+    pixel = np.round(yx).astype(np.int64)[:, :, None] + np.arange(
+        -wide, wide + 1
+    )  # (N, 2, 11): rows, columns
+    delta = (yx[:, :, None] - pixel).astype(np.float32)
+    inside = (pixel >= 0) & (pixel < side)
+    row, column = np.where(inside[:, 0], pixel[:, 0] * side, -2 * side**2), pixel[:, 1]
+    flat = row[:, :, None] + np.where(inside[:, 1], column, -2 * side**2)[:, None]  # negative outside
+    known = flat >= 0
+    profile = np.exp(-(delta**2) / np.float32(2 * sigma**2))
+    spot = profile[:, 0, :, None] * profile[:, 1, None]
     heat = np.zeros((2, side * side), np.float32)
-    np.maximum.at(heat, (hidden[owner], flat), np.exp(-d2 / (2 * sigma**2)).astype(np.float32))
+    for layer in (0, 1):
+        mine = hidden == layer
+        chosen = known[mine]
+        np.maximum.at(heat[layer], flat[mine][chosen], spot[mine][chosen])
+    core = slice(wide - near, wide + near + 1)
+    dy, dx = delta[:, 0, core, None], delta[:, 1, None, core]
+    distance2 = dy**2 + dx**2
+    taken = known[:, core, core] & (distance2 <= near**2)
+    order = np.argsort(-distance2[taken], kind="stable")  # the nearest column writes last
+    places = flat[:, core, core][taken][order]
     offset = np.full((2, side * side), np.nan, np.float32)
-    near = d2 <= _OFFSET_REACH**2
-    order = np.argsort(-d2[near], kind="stable")  # the nearest column writes last
-    offset[:, flat[near][order]] = delta[near][order].T
+    for axis, part in enumerate((dy, dx)):
+        offset[axis, places] = np.broadcast_to(part, distance2.shape)[taken][order]
     return heat.reshape(2, side, side), offset.reshape(2, side, side)
 
 

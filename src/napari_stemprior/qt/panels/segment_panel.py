@@ -215,7 +215,9 @@ class SegmentPanel(Panel):
                 f"{source}; check the pixel size in step 1, or try another prior."
             )
         if not len(result.table) and box is None:
-            show_info("The network found no atom; check the pixel size in step 1 and the prior in step 2.")
+            noise = result.table.provenance.get("only_noise")
+            why = "The image shows nothing but noise" if noise else "The network found no atom"
+            show_info(f"{why}; check the pixel size in step 1 and the prior in step 2.")
 
     def _on_part(self, on: bool) -> None:
         """Let a person draw the rectangle; it is segmented as soon as it is drawn."""
