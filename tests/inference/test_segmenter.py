@@ -18,7 +18,7 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference import Segmenter, available_models
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
-from napari_stemprior.inference.segmenter import _labels
+from napari_stemprior.inference.labels import labels
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.optics import PRESETS
@@ -121,11 +121,11 @@ def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) ->
 
 def test_an_atom_that_nothing_names_is_unknown(segmenter: Segmenter, prior: StructurePrior) -> None:
     sites = LatticeSites.of(prior.columns, np.array([[5.0, 5.0]]), np.array([0]))
-    labels = _labels(
+    named = labels(
         np.array([[90.0, 90.0], [5.0, 5.0]]), np.zeros(2, bool), np.array([-1, -1]), prior, sites, PIXEL
     )
-    assert labels["element"] == ["X", "Mo"]
-    assert labels["site"] == ["", "Mo1"]
+    assert named["element"] == ["X", "Mo"]
+    assert named["site"] == ["", "Mo1"]
 
 
 def test_no_trust_is_the_image_alone(segmenter: Segmenter, prior: StructurePrior) -> None:

@@ -207,7 +207,9 @@ def _say_fit(
             f"{inverted or _better_pixel_size(frame, pixel_size, sizes)}."
         )
     if table.provenance.get("only_noise"):
-        _say(f"{frame.name}: the image shows nothing but noise where columns would be, so no atom is told.")
+        _say(f"{frame.name}: no spot stands out of the noise, so no atom is told.")
+    elif table.provenance.get("unordered"):
+        _say(f"{frame.name}: the image shows no order, so only atoms that stand out of it are told.")
     for sentence in table.provenance.get("reservations", ()):
         _say(f"{frame.name}: fits with a reservation: {sentence}")
     found = table.provenance.get("lattice_pixel_size")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
@@ -24,11 +23,14 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.decoding import Peaks, decode
+from napari_stemprior.inference.labels import labels
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.noise_only import shows_something
+from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
+from napari_stemprior.inference.unplaced import agrees, hinted_probability
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
@@ -36,7 +38,6 @@ from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
 from napari_stemprior.structure import Prior
-from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
@@ -61,10 +62,13 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
-    unplaced : bool, optional
+    unplaced : bool
         Ask the network with a prior whose lattice does not fit, too, without a place for it: the spacings,
-        kinds and brightness ratios may still be right. Networks that have learned to doubt such priors
-        (`NetworkConfig.surroundings`) do by default.
+        kinds and brightness ratios may still be right (`inference.unplaced`).
+    strict : bool
+        Without a lattice, of an image that shows no order tell those atoms alone that stand out of it
+        (`inference.order`). False tells every spot that the network takes for an atom, as in an amorphous
+        monolayer.
 
     Raises
     ------
@@ -80,7 +84,8 @@ class Segmenter:
         device: str = "auto",
         *,
         refine: bool = True,
-        unplaced: bool | None = None,
+        unplaced: bool = True,
+        strict: bool = True,
     ) -> None:
         self.device = resolve_device(device)
         self.refine = refine
@@ -88,7 +93,8 @@ class Segmenter:
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
         self.calibration = Calibration.from_notes(self.notes)
-        self.unplaced = self.network.config.surroundings if unplaced is None else unplaced
+        self.unplaced = unplaced
+        self.strict = strict
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         #: Where the lattice of the last prior lies; None without a prior or where it does not fit.
         self.fit: LatticeFit | None = None
@@ -101,6 +107,7 @@ class Segmenter:
         self._prompted: tuple[LatticeFit, Answer] | None = None
         self._not_placed: tuple[Prior, Answer] | None = None
         self._something: NDArray[np.bool_] | None = None
+        self._unordered = False
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -144,7 +151,9 @@ class Segmenter:
         self._alone = self._fitted = self._prompted = self._not_placed = self.fit = None
         self._something = None
 
-    def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
+    def segment(
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
+    ) -> AtomTable:
         """Find the atoms, all at once.
 
         Parameters
@@ -155,6 +164,8 @@ class Segmenter:
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
             Where the lattice of the prior lies, if that is known; otherwise it is fitted. See `steps`.
+        place : bool
+            False lays no lattice on the image, as if that of the prior did not fit.
 
         Returns
         -------
@@ -168,10 +179,10 @@ class Segmenter:
         DeviceError
             If the memory of the device or of the computer does not suffice.
         """
-        return drain(self.steps(prior, trust=trust, fit=fit))
+        return drain(self.steps(prior, trust=trust, fit=fit, place=place))
 
     def steps(
-        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
@@ -185,6 +196,8 @@ class Segmenter:
             Where the lattice of the prior lies, from `registration.fit_lattice`. One that a person has set is
             believed whatever its score; where it does not fit, the image alone is asked, or the prior without
             a place (`unplaced`).
+        place : bool
+            False lays no lattice on the image, as if that of the prior did not fit.
 
         Raises
         ------
@@ -200,15 +213,15 @@ class Segmenter:
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         with telling_out_of_memory():
-            return (yield from self._steps(prior, trust, fit))
+            return (yield from self._steps(prior, trust, fit, place))
 
     def _steps(
-        self, prior: Prior | None, trust: float, fit: LatticeFit | None
+        self, prior: Prior | None, trust: float, fit: LatticeFit | None, place: bool
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
         self.fit = None
-        if prior is not None:
+        if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
         prompts: dict[str, StructurePrompt] = {}
@@ -242,10 +255,10 @@ class Segmenter:
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
         alone = self._alone.probability.numpy()
         claimed = answer.probability.numpy()
+        hinted = hinted and self._not_placed is not None and agrees(self._not_placed[1], self._alone)
         if hinted and self._not_placed is not None:
             answer, weight = self._not_placed[1], trust
-            # a wrong prior makes the network overlook columns: what the image alone shows stays
-            claimed = np.maximum(answer.probability.numpy(), alone)
+            claimed = hinted_probability(answer, self._alone)
         peaks = yield from decode(
             answer,
             weight * claimed + (1 - weight) * alone,
@@ -263,11 +276,15 @@ class Segmenter:
         return (yield from self._table(peaks, prior, self.fit, trust, bool(hinted)))
 
     def _above_noise(self, yx: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell at which canonical places the image shows more than noise; elsewhere no atom is told."""
+        """Tell at which canonical places the image itself lets an atom be told without a lattice."""
         assert self._canonical is not None
         assert self.prepared is not None
         if self._something is None:
-            self._something = shows_something(self.prepared.image, self._pixel_size)
+            image = self.prepared.image
+            self._something = shows_something(image, self._pixel_size)
+            self._unordered = self.strict and not is_ordered(image, self._pixel_size)
+            if self._unordered:
+                self._something &= stands_out(image, self._pixel_size)
         place = np.round(self._canonical.to_pixels(yx)).astype(int)
         row, column = np.clip(place, 0, np.array(self._something.shape) - 1).T
         return np.asarray(self._something[row, column])
@@ -309,7 +326,7 @@ class Segmenter:
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and fit is not None:
-            columns |= _labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
+            columns |= labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
@@ -323,6 +340,7 @@ class Segmenter:
             "prior_fits": fit is not None if prior else None,
             "prior_unplaced": hinted,
             "only_noise": fit is None and self._something is not None and not self._something.any(),
+            "unordered": fit is None and self._unordered,
             "reservations": list(fit.reservations) if fit else [],
             "lattice_pixel_size": fit.pose.pixel_size if fit else None,
             "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)
@@ -351,33 +369,6 @@ class Segmenter:
         )
         table.provenance["inferred"] = inferred_kinds(table.rows)
         return table
-
-
-def _labels(
-    yx: NDArray[np.float64],
-    hidden: NDArray[np.bool_],
-    look: NDArray[np.int64],
-    prior: Prior,
-    registered: LatticeSites,
-    pixel_size: float,
-) -> dict[str, Any]:
-    """Name each atom after the nearest registered column of its layer, else after what it looks like."""
-    gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
-    chosen = look.copy()
-    for layer in (False, True):
-        atoms, sites = np.flatnonzero(hidden == layer), np.flatnonzero(registered.is_hidden == layer)
-        if not len(atoms) or not len(sites):
-            continue
-        distance, found = cKDTree(registered.yx[sites]).query(yx[atoms])
-        nearest = np.asarray(found)
-        near = distance < gate
-        chosen[atoms[near]] = registered.column[sites[nearest[near]]]
-    named = [prior.columns[i] if i >= 0 else None for i in chosen]  # -1: nothing told what it looks like
-    return {
-        "element": [c.element if c else UNKNOWN_ELEMENT for c in named],
-        "site": [c.site if c else "" for c in named],
-        "layer": [c.layer if c else int(low) for c, low in zip(named, hidden, strict=True)],
-    }
 
 
 def _fingerprint(image: ArrayLike) -> object:
