@@ -23,10 +23,10 @@ _GROUND = 2.0
 _ALIKE = 81
 #: Part of the modes along an axis that are independent under a Hann taper.
 _INDEPENDENT = 18 / 35
-#: Height of the strongest mode over that expected without order, in units of the mean: of the whole image, and
-#: of its windows (Å on a side). Images of `benchmarks.validation.no_crystal` have at most 8.4 and 10.2, but for
-#: afterglow (13) and for a window on the edge of a particle; those of the validation set at 300 e/Å² have at
-#: least 11.2 and 13, but for graphene.
+#: Height of the strongest mode over that expected without order, in units of the mean: of the whole image,
+#: and of its windows (Å on a side). Images of `benchmarks.validation.no_crystal` have at most 8.4 and 10.2,
+#: but for afterglow (13) and for a window on the edge of a particle; those of the validation set at 300 e/Å²
+#: have at least 11.2 and 13, but for graphene.
 _ORDERED, _ORDERED_WINDOW, _WINDOW = 9.5, 11.0, 25.0
 #: Å: an image smaller than this has too few modes to tell.
 _SMALLEST = 20.0
