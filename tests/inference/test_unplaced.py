@@ -9,12 +9,12 @@ from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference.tiles import Answer
-from napari_stemprior.inference.unplaced import agrees, hinted_probability
+from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
-from napari_stemprior.structure import built_in
+from napari_stemprior.structure import built_in, load_prior
 
 PIXEL = 0.16
 SHAPE = (128, 128)
@@ -108,3 +108,12 @@ def test_the_surer_answer_counts() -> None:
     assert not agrees(first, first)
     both = hinted_probability(first, second)
     np.testing.assert_array_equal(both, np.maximum(*(p.numpy() for p in maps)))
+
+
+def test_only_spacings_that_are_seen_are_believed(image: np.ndarray) -> None:
+    assert spacings_are_seen(built_in("MoS2"), image, PIXEL)
+    assert spacings_are_seen(load_prior("MoS2/MoS2 twist 7"), image, PIXEL)
+    for name in ("Au [100]", "graphene", "MoS2/graphene"):  # the second layer is not there
+        assert not spacings_are_seen(load_prior(name), image, PIXEL)
+    noise = np.random.default_rng(0).poisson(3.0, SHAPE)
+    assert not spacings_are_seen(built_in("MoS2"), noise, PIXEL)

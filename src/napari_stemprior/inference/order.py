@@ -37,8 +37,8 @@ _SPOT_WIDTH, _GROUND_WIDTH = 0.4, 1.2
 _STANDS_OUT, _SKEWED = 6.0, 6.0
 
 
-def strongest_mode(image: Image, pixel_size: float) -> float:
-    """Compare the strongest mode of an image with others of its length.
+def strong_modes(image: Image, pixel_size: float) -> tuple[Floats, Floats]:
+    """Compare each mode of an image with others of its length.
 
     Parameters
     ----------
@@ -49,8 +49,10 @@ def strongest_mode(image: Image, pixel_size: float) -> float:
 
     Returns
     -------
-    float
-        How many times their mean it has, less what the strongest of so many has without order.
+    length : (N,) array
+        1/Å, ascending; none where there are too few to compare.
+    excess : (N,) array
+        How many times their mean each has, less what the strongest of all has without order.
     """
     height, width = image.shape
     data = np.asarray(image, float)
@@ -62,12 +64,18 @@ def strongest_mode(image: Image, pixel_size: float) -> float:
     off_axis = (np.abs(down) > 2.5 / (height * pixel_size)) & (along > 1.5 / (width * pixel_size))
     chosen = (length > _BAND[0]) & (length < min(_BAND[1], 0.475 / pixel_size)) & off_axis
     if chosen.sum() < 4 * _ALIKE:
-        return np.inf
-    sorted_power = power[chosen][np.argsort(length[chosen])]
+        return np.zeros(0), np.zeros(0)
+    order = np.argsort(length[chosen])
+    sorted_power = power[chosen][order]
     usual = median_filter(sorted_power, _ALIKE, mode="reflect") / np.log(2)  # of an exponential distribution
-    if not (usual > 0).all():
-        return np.inf
-    return float((sorted_power / usual).max() - np.log(_INDEPENDENT**2 * len(usual)))
+    excess = sorted_power / np.maximum(usual, 1e-300) - np.log(_INDEPENDENT**2 * len(usual))
+    return length[chosen][order], excess
+
+
+def strongest_mode(image: Image, pixel_size: float) -> float:
+    """Return the largest excess of `strong_modes`; infinite where there are too few modes to compare."""
+    excess = strong_modes(image, pixel_size)[1]
+    return float(excess.max()) if len(excess) else np.inf
 
 
 def is_ordered(image: Image, pixel_size: float) -> bool:

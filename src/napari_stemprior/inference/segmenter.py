@@ -30,7 +30,7 @@ from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.tiles import Answer, predict_each
-from napari_stemprior.inference.unplaced import agrees, hinted_probability
+from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.prompt import StructurePrompt
@@ -232,7 +232,13 @@ class Segmenter:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
-        hinted = prior is not None and self.fit is None and trust > 0 and self.unplaced
+        hinted = (
+            prior is not None
+            and self.fit is None
+            and trust > 0
+            and self.unplaced
+            and spacings_are_seen(prior, self.prepared.image, self._pixel_size)
+        )
         if prior is not None and hinted and (self._not_placed is None or self._not_placed[0] != prior):
             prompts["hinted"] = unplaced_prompt(prior)
         if prompts:
