@@ -1,13 +1,15 @@
 # Two commands do all the set-up on a fresh Debian machine with Python 3.11 or newer:
 #   make demo   segment a real micrograph in a napari window and leave the results in demo_output/
 #   make test   every check: style, types, import arrows, manifest, tests
+#   make fuzz   10,000 damaged files for every reader, and a table (an hour)
+#   make kills   200 kills of every writer at its work, and a table (20 minutes)
 #   make test-pyside6   the tests of the desk with PySide6 instead of PyQt6
 
 BIN := .venv/bin
 READY := .venv/.set-up
 export PYTHON
 
-.PHONY: help setup demo test test-pyside6 lint clean
+.PHONY: help setup demo test fuzz kills test-pyside6 lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -22,6 +24,12 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/pytest
+
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/run_fuzz.py --cases 10000
+
+kills: $(READY)
+	$(BIN)/python tests/kills/run_kills.py --kills 200
 
 # The desk with the other Qt binding, which is put beside the environment and not into it. PySide6 6.12 passes
 # too, but aborts when Python 3.11 ends ("deallocating None"), so the version is held.

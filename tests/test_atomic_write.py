@@ -126,12 +126,12 @@ def half(beside, is_folder):
     raise BrokenError
 
 
-@pytest.mark.parametrize("door", [replaced, replaced_folder])
-def test_what_was_there_stays_when_the_writing_fails(tmp_path, door):
+@pytest.mark.parametrize("writer", [replaced, replaced_folder])
+def test_what_was_there_stays_when_the_writing_fails(tmp_path, writer):
     with replaced(tmp_path / "a") as beside:
         beside.write_text("old")
-    with pytest.raises(BrokenError), door(tmp_path / ("a" if door is replaced else "b")) as beside:
-        half(beside, is_folder=door is replaced_folder)
+    with pytest.raises(BrokenError), writer(tmp_path / ("a" if writer is replaced else "b")) as beside:
+        half(beside, is_folder=writer is replaced_folder)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"
 

@@ -37,12 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="pixels per side")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default auto)")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default 1)")
     parser.add_argument("--rivals", type=Path, help="folder with the environments atomai/ and atomap/")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measured(arguments.measure, arguments.device)))
+        print(json.dumps(measured(arguments.measure, arguments.device, arguments.precision)))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +93,8 @@ def measure_all(
         str(file),
         "--device",
         arguments.device,
+        "--precision",
+        arguments.precision,
     )
     script = str(Path(__file__).with_name("rivals.py"))
     others = {"log": told(sys.executable, script, "log", str(file))}
@@ -103,7 +106,7 @@ def measure_all(
     return ours, others
 
 
-def measured(file: Path, device: str) -> dict[str, Any]:
+def measured(file: Path, device: str, precision: str) -> dict[str, Any]:
     """Return seconds by stage, memory in MB, atoms and their error in Å."""
     from scipy.spatial import cKDTree
 
@@ -114,7 +117,7 @@ def measured(file: Path, device: str) -> dict[str, Any]:
 
     with np.load(file) as data:
         image, true = data["image"], data["yx"]
-    segmenter, prior = Segmenter(device=device), built_in(_SPECIMEN)
+    segmenter, prior = Segmenter(device=device, precision=precision), built_in(_SPECIMEN)
     small = image[:256, :256]
     fit = fit_lattice(prepare(small), PIXEL_SIZE, prior)
     segmenter.set_image(small, PIXEL_SIZE)
@@ -155,6 +158,7 @@ def measured(file: Path, device: str) -> dict[str, Any]:
         "atoms": len(table),
         "error": float(np.sqrt((distance[near] ** 2).mean()) * PIXEL_SIZE),
         "device": str(segmenter.device),
+        "precision": str(segmenter.precision).removeprefix("torch."),
     }
 
 
@@ -175,7 +179,10 @@ def print_table(
     names = list(
         dict.fromkeys(stage for _, ours, _ in rows for stage in ours["stages"] if stage != "starting")
     )
-    print(f"Seconds on {rows[0][1]['device']}, {arguments.threads} thread(s) of the CPU.\n")
+    first = rows[0][1]
+    print(
+        f"Seconds on {first['device']} in {first['precision']}, {arguments.threads} thread(s) of the CPU.\n"
+    )
     print("| | " + " | ".join(f"{size}²" for size, _, _ in rows) + " |")
     print("|---|" + "---:|" * len(rows))
 

@@ -27,9 +27,9 @@ class RenderedPriorNet(StructurePromptedNet):
         assert isinstance(stem, nn.Conv2d)
         self.stem[0] = nn.Conv2d(IMAGE_CHANNELS + 2, stem.out_channels, 5, 1, 2, bias=False)
 
-    def channels(self, image: Tensor, prompt: StructurePrompt) -> Tensor:
+    def channels(self, seen: Tensor, prompt: StructurePrompt) -> Tensor:
         """Return the image's channels, the columns, and the columns by their scattering."""
-        return torch.cat([super().channels(image, prompt), rendered(prompt, image.shape[-2:])], dim=1)
+        return torch.cat([super().channels(seen, prompt), rendered(prompt, seen.shape[-2:])], dim=1)
 
 
 def rendered(prompt: StructurePrompt, shape: tuple[int, ...]) -> Tensor:

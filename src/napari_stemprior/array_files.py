@@ -12,6 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from napari_stemprior.regular_files import refuse_pipe
+
 #: Deflate makes at most 1032 bytes of one.
 _LARGEST_RATIO = 1100
 
@@ -34,6 +36,7 @@ def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
     OSError
         If it cannot be opened.
     """
+    refuse_pipe(path)
     with open(path, "rb") as file:
         return _array(file, os.fstat(file.fileno()).st_size)
 
@@ -52,6 +55,7 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     OSError
         If it cannot be opened.
     """
+    refuse_pipe(path)
     with open(path, "rb") as raw:
         try:
             with zipfile.ZipFile(raw) as archive:

@@ -74,6 +74,10 @@ class MissingPackageError(StempriorError):
     """An optional package that is needed and not installed."""
 
 
+class ClusterError(StempriorError):
+    """A cluster of computers that cannot be reached, or work that it cannot do."""
+
+
 class InstrumentError(StempriorError):
     """Settings of a microscope or a simulation that make no sense or do not go together."""
 

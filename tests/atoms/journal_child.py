@@ -1,4 +1,4 @@
-"""A nursery of processes that edit atoms until they are killed; run by ``test_journal``.
+"""A nursery of processes that edit atoms until they are killed; run by ``test_journal_disk``.
 
 Every line on standard input, ``PATH SEED``, forks one. It says on standard output what it is about to do
 and what it has done, each with a digest of the table.

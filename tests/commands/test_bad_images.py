@@ -46,14 +46,14 @@ def segmenter() -> Segmenter:
 def test_every_door_of_the_library_says_the_same(kind, segmenter):
     image, words = BAD[kind]
     said = set()
-    for door in (
+    for check in (
         checked_image,
         prepare,
         lambda bad: register(bad, 0.2, built_in("MoS2")),
         lambda bad: segmenter.set_image(bad, 0.2),
     ):
         with pytest.raises(MicrographError, match=words) as error:
-            door(image)
+            check(image)
         said.add(str(error.value))
     with pytest.raises(MicrographError, match=f"^flake: .*{words}") as error:
         Micrograph(image, 0.2, "flake")

@@ -97,6 +97,48 @@ def test_only_what_is_asked_for(files, tmp_path):
     assert table.loc[~known, "reason"].fillna("").astype(str).str.contains("strain|lattice").all()
 
 
+def test_single_questions(files, tmp_path):
+    arguments = ["--prior", "MoS2", "--pixel-size", "0.12", "-o", str(tmp_path), "--profile-width", "3"]
+    asked = [
+        "--planes", "1,0,Mo", "--profile", "100,50,100,350", "--pick", "3,4", "--pick", "3,4,5",
+        "--boundaries",
+        "--count-atoms", "S", "--first-count", "2", "--statistics-in", "50,50,300,300", "--tilts", "Mo:S",
+    ]  # fmt: skip
+    assert main(["measure", str(files / "flake.tif"), str(files / "flake.csv"), *arguments, *asked]) == 0
+    results = json.loads((tmp_path / "flake_results.json").read_text())
+    # Mo planes (1 0) of a hexagonal lattice are a root of 3 / 2 of its cell apart
+    assert results["planes"]["ideal"] == pytest.approx(3.161 * np.sqrt(3) / 2, rel=3e-3)
+    assert len(results["picked"]) == 2
+    assert len(results["profiles"][0]["value"]) == 301
+    assert {row["lattice_site"] for row in results["region_statistics"]} == {"Mo1", "S1"}
+    # what cannot be given says why
+    assert "one crystal" in results["not_measured"]["boundaries"]
+    assert "four S neighbours" in results["not_measured"]["octahedral tilts"]
+    assert {"flake_planes.png", "flake_profiles.png"} <= {path.name for path in tmp_path.iterdir()}
+    page = (tmp_path / "flake_report.html").read_text()
+    for head in ("Planes of Mo1", "Picked atoms", "Counted atoms", "Inside the region", "Not measured"):
+        assert f"<h2>{head}</h2>" in page
+    assert "strain" not in results
+    assert "atom_count" in pd.read_csv(tmp_path / "flake_columns.csv")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--planes", "0,0"], "is not H,K"),
+        (["--pick", "1"], "two or three numbers"),
+        (["--profile", "1,2,3"], "corners|start and end"),
+        (["--first-count", "0"], "1 or more"),
+    ],
+)
+def test_options_that_are_none_are_refused(files, tmp_path, capsys, more, words):
+    arguments = ["--prior", "MoS2", "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stopped:
+        main(["measure", str(files / "flake.tif"), str(files / "flake.csv"), *arguments, *more])
+    assert stopped.value.code == 2
+    assert re.search(words, capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -238,8 +238,9 @@ def test_any_command_stops_with_a_sentence_and_leaves_no_folder(tmp_path, how):
     tifffile.imwrite(tmp_path / "a.tif", IMAGE)
     out = tmp_path / "new" / "out"
     slow = (
-        "import sys, time; from napari_stemprior.commands import main, segment\n"
-        "segment.read_micrographs = lambda *_, **__: (print('here', flush=True), time.sleep(600))\n"
+        "import sys, time; from napari_stemprior.commands import main\n"
+        "from napari_stemprior.workflow import batch\n"
+        "batch.read_micrographs = lambda *_, **__: (print('here', flush=True), time.sleep(600))\n"
         "sys.exit(main.main(sys.argv[1:]))"
     )
     call = [sys.executable, "-c", slow, "segment", str(tmp_path / "a.tif"), "-o", str(out), *SEGMENT]

@@ -103,3 +103,34 @@ def test_an_image_of_dark_columns_is_inverted(capsys, tmp_path):
 
 def test_the_priors_of_the_test_are_built_in():
     assert all(built_in(name).name == name for name in FEW)
+
+
+def test_an_overlay_never_replaces_the_micrograph_nor_a_foreign_picture(capsys, tmp_path):
+    image = tmp_path / "flake.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(image)
+    before = image.read_bytes()
+    foreign = tmp_path / "foreign.png"
+    foreign.write_bytes(before)
+    for overlay, more in ((image, ["--overwrite"]), (foreign, [])):
+        assert cli.main(["suggest", str(image), "--overlay", str(overlay), *more]) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert image.read_bytes() == foreign.read_bytes() == before
+
+
+def test_a_block_belongs_to_a_structure_file(capsys, tmp_path):
+    path = tmp_path / "two.cif"
+    cell = "_cell_length_a {a}\n_cell_length_b {a}\n_cell_length_c {a}\n" + "".join(
+        f"_cell_angle_{n} 90\n" for n in ("alpha", "beta", "gamma")
+    )
+    rows = (
+        "_space_group_name_H-M_alt 'P 1'\nloop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n"
+    )
+    rows += "_atom_site_fract_z\nPo1 0 0 0\n"
+    path.write_text(
+        "".join(f"data_{name}\n{cell.format(a=a)}{rows}\n" for name, a in (("one", 3.3), ("two", 9.9)))
+    )
+    assert cli.main(["suggest", str(SAMPLE), "--block", "two"]) == 2
+    assert cli.main(["suggest", str(SAMPLE), "--structure", str(path), "--block", "three"]) == 2
+    said = capsys.readouterr().err
+    assert "give --structure FILE" in said
+    assert "three" in said

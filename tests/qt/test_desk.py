@@ -238,5 +238,5 @@ def test_the_structure_of_a_sample_is_in_the_list(make, viewer):
     panel.names.activated.emit(index)
     desk.finish()
     assert asked[0].endswith("MoS2_twisted_bilayer.extxyz")
-    assert desk.session.prior.layers.max() == 1
+    assert desk.session.prior.layer_numbers.max() == 1
     assert panel.axis.isEnabled()

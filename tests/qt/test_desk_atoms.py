@@ -38,8 +38,8 @@ def test_the_settings_of_step_four_reach_the_network(make, viewer):
     seen = {}
 
     class Watched(FakeSegmenter):
-        def __init__(self, model, device):
-            super().__init__(model, device)
+        def __init__(self, model, device, precision):
+            super().__init__(model, device, precision)
             seen.update(model=model, device=device)
 
         def steps(self, prior, *, trust=1.0, fit=None):
@@ -64,7 +64,7 @@ def test_the_settings_of_step_four_reach_the_network(make, viewer):
 
 
 def test_a_failure_is_told_and_the_button_comes_back(make, viewer):
-    def broken(model, device):
+    def broken(model, device, precision):
         raise DeviceError("There is no device 'cuda'; choose cpu.")
 
     desk = make(segmenter=broken)

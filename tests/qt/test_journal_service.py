@@ -213,7 +213,7 @@ def test_calibration_prior_and_fit_come_back(desk):
     again.service.restore()
     assert again.session.pixel_size == pytest.approx(fitted)
     assert again.session.pixel_size_from == "lattice"
-    assert again.session.chosen == prior
+    assert again.session.prior == prior
     back = again.session.fit
     assert back.same_place(fit)
     np.testing.assert_allclose(back.lattice(SHAPE).yx, fit.lattice(SHAPE).yx)

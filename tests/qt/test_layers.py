@@ -1,3 +1,4 @@
+import dask.array as da
 import numpy as np
 import pytest
 from desk_fakes import PIXEL_SIZE, SHAPE, add_image, picture
@@ -6,9 +7,12 @@ from napari.layers import Image, Shapes
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError, MicrographError, PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
+from napari_stemprior.qt.jobs.journal_service import describe
 from napari_stemprior.qt.layers import atom_layers as layers
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.drawing import draw
+from napari_stemprior.recording import stored_image
+from napari_stemprior.recording.stored_image import StoredImage
 
 
 @pytest.mark.parametrize(
@@ -112,3 +116,13 @@ def test_a_region_is_what_was_drawn(viewer):
     assert not mask[50, 30]
     assert mask.sum() == pytest.approx(20 * 20, rel=0.15)
     assert isinstance(region, Shapes)
+
+
+def test_a_layer_that_is_not_in_memory_stays_there(monkeypatch):
+    monkeypatch.setattr(stored_image, "IN_ONE_PIECE", 1000)
+    pixels = np.random.default_rng(0).normal(size=(2, 60, 50)).astype(np.float32)
+    layer = Image(da.from_array(pixels, chunks=(1, 20, 20)), name="flake")
+    micrograph = layers.micrograph_from_layer(layer, (1, 0, 0))
+    assert isinstance(micrograph.image, StoredImage)
+    assert np.array_equal(micrograph.image[10:20], pixels[1, 10:20])
+    assert describe(layer)["shape"] == [2, 60, 50]

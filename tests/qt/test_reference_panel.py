@@ -132,7 +132,7 @@ def test_a_stack_without_a_place_is_simulated_whole(make):
     panel = make()
     panel.session.set_prior(load_prior("MoS2/WS2 twist 5"))
     wanted = panel.wanted()
-    assert wanted.priors == panel.session.stack.layers
+    assert wanted.priors == panel.session.prior.layers
     assert abs((wanted.poses[1].angle - wanted.poses[0].angle + 180) % 360 - 180) == pytest.approx(5.0)
 
 

@@ -6,7 +6,6 @@ from desk_fakes import PIXEL_SIZE, POSE, SHAPE, FakeSegmenter, add_image, fake_o
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.qt.jobs.rerun import Box, segment_box
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.fit_text import fit_sentence
@@ -17,6 +16,7 @@ from napari_stemprior.structure import Stack, built_in, load_prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.workflow.fit_lattice import refine_pose
 from napari_stemprior.workflow.segment import SegmentSettings, segment
+from napari_stemprior.workflow.segment_box import Box, segment_box
 
 BELOW = Pose.from_angle(10.0, PIXEL_SIZE, (3.0, 4.0), score=0.7)
 FOUND = StackPose((POSE, BELOW), 0.7)
@@ -68,14 +68,14 @@ def bench(viewer):
 
 
 def run(session):
-    work = segment(session.operations, session.micrograph(), session.chosen, session.known_fit, CHOICE)
+    work = segment(session.operations, session.micrograph(), session.prior, session.known_fit, CHOICE)
     return drain(work)
 
 
 def test_a_stack_is_segmented_with_all_of_its_layers(bench):
     session, asked = bench()
     result = run(session)
-    assert result.prior is session.stack
+    assert result.prior is session.prior
     assert asked == [None], "a stack that is not placed yet is placed first"
     session.take_segmentation(session.image, result)
     rows = session.editor.table().rows
@@ -94,7 +94,7 @@ def test_a_stack_of_which_one_layer_is_seen_has_the_place_of_that_layer(bench):
     result = run(session)
     assert result.only_layer.name == "WS2"
     session.take_segmentation(session.image, result)
-    assert session.fit.layers == (session.stack.layers[1],)
+    assert session.fit.layers == (session.prior.layers[1],)
     assert "WS2 alone" in fit_sentence(session.fit)
     assert set(session.fit.lattice(SHAPE).layer) == {1}
     assert session.editor.layer.metadata[KEY]["role"] == "atoms"
@@ -102,14 +102,14 @@ def test_a_stack_of_which_one_layer_is_seen_has_the_place_of_that_layer(bench):
 
 def test_a_rectangle_is_segmented_with_the_place_of_every_layer(bench):
     session, _ = bench()
-    session.set_fit(stack_lattice(session.stack, FOUND))
+    session.set_fit(stack_lattice(session.prior, FOUND))
     box = Box((20.0, 20.0), (60.0, 70.0))
     work = segment_box(
-        session.operations, session.micrograph(), session.chosen, session.known_fit, CHOICE, box
+        session.operations, session.micrograph(), session.prior, session.known_fit, CHOICE, box
     )
     result = drain(work)
     found = result.table.yx[result.table.rows["layer"] == 1]
-    expected, _ = BELOW.columns(session.stack.layers[1], SHAPE)
+    expected, _ = BELOW.columns(session.prior.layers[1], SHAPE)
     gaps = np.linalg.norm(found[:, None] - expected[None], axis=-1).min(axis=1)
     np.testing.assert_allclose(gaps, 0, atol=1e-6)
     assert result.fit is session.known_fit
@@ -117,13 +117,13 @@ def test_a_rectangle_is_segmented_with_the_place_of_every_layer(bench):
 
 def test_another_stack_has_no_place(bench):
     session, _ = bench()
-    session.set_fit(stack_lattice(session.stack, FOUND))
+    session.set_fit(stack_lattice(session.prior, FOUND))
     assert session.known_fit.poses[1] is BELOW
     session.set_prior(load_prior("MoS2/WS2 twist 8"))
     assert session.known_fit is None
     session.set_prior(built_in("MoS2"))
     assert session.known_fit is None
-    assert session.chosen is session.prior
+    assert session.prior == built_in("MoS2")
 
 
 def test_the_layers_of_a_stack_are_refined_together(bench, viewer):
@@ -134,7 +134,7 @@ def test_the_layers_of_a_stack_are_refined_together(bench, viewer):
         asked.append(fit)
         return stack_lattice(fit.prior, StackPose(fit.poses, 0.3))
 
-    hand = LatticeFit(session.stack, (POSE, BELOW), by_hand=True)
+    hand = LatticeFit(session.prior, (POSE, BELOW), by_hand=True)
     placed = drain(refine_pose(fake_operations(refine_fit=refine_fit), session.micrograph(), hand))
     assert asked == [hand]
     assert not placed.by_hand

@@ -90,7 +90,7 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     assert "one crystal" in choice.build.toolTip()
     choice.lower_layer.setCurrentText("")
     choice.build.click()
-    assert set(load_prior(seen[1]).layers) == {0, 1}
+    assert set(load_prior(seen[1]).layer_numbers) == {0, 1}
 
 
 def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
@@ -158,20 +158,20 @@ def test_a_stack_is_fitted_layer_by_layer(make, viewer):
     add_image(viewer)
     panel.pick("MoS2/WS2 twist 3")
     session = panel.session
-    assert session.stack.name == panel.names.currentText()
-    assert session.chosen is session.stack, "the network is prompted with all layers"
+    assert session.prior.name == panel.names.currentText()
+    assert [layer.name for layer in session.prior.layers] == ["MoS2", "WS2"], "prompted with all layers"
     assert panel.columns.rowCount() == 4
     panel.fit.click()
     make.finish(panel)
     lattice = session.fit.lattice(SHAPE)
     np.testing.assert_allclose(
-        lattice.yx[lattice.layer == 1], below.columns(session.stack.layers[1], SHAPE)[0]
+        lattice.yx[lattice.layer == 1], below.columns(session.prior.layers[1], SHAPE)[0]
     )
     assert session.pose.score == 0.7, "a stack fits as well as its worst layer"
     assert len(np.unique(session.overlay.face_color[:, :3], axis=0)) == 2
     assert "WS2 +3.00°" in panel.status.text()
     panel.pick("WS2")
-    assert session.stack is None
+    assert session.prior == load_prior("WS2")
     assert session.overlay is None, "it showed another prior"
 
 

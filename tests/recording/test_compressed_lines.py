@@ -49,6 +49,17 @@ def test_compressed_lost_rows_are_left_out(value) -> None:
     assert found.valid.mean() > 0.98
 
 
+def test_hot_pixels_do_not_hide_lost_rows() -> None:
+    image = crystal()
+    rng = np.random.default_rng(3)
+    rows = [40, 97, 131, 180, 221]
+    image[rows] = 0
+    image[rng.integers(0, 256, 600), rng.integers(0, 256, 600)] = 255
+    found = prepare(compressed(image, 60))
+    assert not found.valid[rows].any()
+    assert found.valid.mean() > 0.97
+
+
 def test_rows_between_aligned_columns_are_good() -> None:
     y, x = np.indices((256, 256))
     spots = np.exp(-(((x % 16) - 8) ** 2 + ((y % 16) - 8) ** 2) / 8.0)

@@ -64,4 +64,4 @@ def test_bad_input_is_refused():
     with pytest.raises(PixelSizeError, match="positive"):
         refine_pose(np.eye(100), 0.0, prior, Pose.from_angle(0, PIXEL))
     with pytest.raises(PixelSizeError, match="less than three"):
-        refine_pose(np.eye(100), PIXEL, prior, Pose.from_angle(0, 50.0))
+        refine_pose(np.eye(100), PIXEL, prior, Pose.from_angle(0, 1.9))

@@ -56,7 +56,7 @@ def test_published_rhenium_sulphide_along_its_normal(text: str, tmp_path: Path) 
     _same_layer(prior, built_in("ReS2"))
     assert prior.zone_axis.startswith("normal of (")
     assert prior.period == 0
-    assert prior.layers.max() == 0
+    assert prior.layer_numbers.max() == 0
 
 
 def test_a_leaning_layered_crystal_without_an_axis_is_seen_along_the_normal(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_every_built_in_prior_is_sound(name: str) -> None:
     assert all(0 <= f < 1 for column in prior.columns for f in column.position)
     sites = [column.site for column in prior.columns]
     assert len(set(sites)) == len(sites)
-    assert prior.layers.tolist() == [0] * len(sites)
+    assert prior.layer_numbers.tolist() == [0] * len(sites)
 
 
 @pytest.mark.parametrize("name", names())
@@ -158,7 +158,7 @@ def test_a_thick_slab_of_large_atoms_is_one_layer() -> None:
 
     slab = fcc111("Pb", (1, 1, 4), vacuum=8)
     slab.pbc = True
-    assert set(project(slab, name="Pb").layers) == {0}
+    assert set(project(slab, name="Pb").layer_numbers) == {0}
 
 
 def test_a_layer_without_a_third_vector() -> None:

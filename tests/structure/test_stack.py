@@ -93,7 +93,7 @@ def test_bernal_graphene_hides_half_of_the_lower_layer() -> None:
     assert isinstance(prior, StructurePrior)
     assert sorted(c.formula for c in prior.columns) == ["C", "C", "C2"]
     assert prior.neighbour_distance == pytest.approx(1.4209, abs=1e-3)
-    assert sorted(prior.layers) == [0, 0, 1]
+    assert sorted(prior.layer_numbers) == [0, 0, 1]
 
 
 def test_a_shift_makes_a_small_cell_of_one_lattice() -> None:

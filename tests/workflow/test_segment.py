@@ -47,7 +47,7 @@ def test_a_fit_that_is_known_gives_the_same_atoms_and_is_not_made_again(
     micrograph, operations, whole, monkeypatch
 ):
     fit = drain(fit_lattice(operations, micrograph, built_in("WS2")))
-    monkeypatch.setattr("napari_stemprior.inference.segmenter.fit_lattice", None)
+    monkeypatch.setattr("napari_stemprior.inference.prompt_lattice.fit_lattice", None)
     again = drain(segment(Operations(), micrograph, built_in("WS2"), fit, SETTINGS))
     assert again.fit is fit
     np.testing.assert_array_equal(again.table.yx, whole.table.yx)
@@ -64,7 +64,7 @@ def test_a_fit_that_is_none_leaves_the_image_alone(micrograph, operations):
 
 @pytest.mark.parametrize("prior", ["WS2", "MoS2/WS2 twist 3"])
 def test_a_pixel_size_is_needed_and_must_suit_the_lattice(micrograph, operations, prior):
-    for size in (None, 40.0):
+    for size in (None, 1.9):
         unknown = Micrograph(micrograph.image, size, "a flake")
         with pytest.raises(PixelSizeError):
             drain(segment(operations, unknown, load_prior(prior), None, SETTINGS))

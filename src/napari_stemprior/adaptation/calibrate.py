@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, fit_logistic
-from napari_stemprior.inference.decoding import PeakTable, found_peaks, site_answers
+from napari_stemprior.inference.decoding import PeakTable, found_peaks
 from napari_stemprior.inference.prompt_encoding import equivalent_columns
+from napari_stemprior.inference.site_answers import site_answers
 from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig

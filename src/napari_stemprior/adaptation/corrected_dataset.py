@@ -20,17 +20,18 @@ from napari_stemprior.adaptation.augmentation import CorrectedView
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.matching import BORDER, gate_for, match
 from napari_stemprior.atoms.metrics import VACANCY_RADIUS, Score
-from napari_stemprior.errors import RegistrationError, TrainingError
+from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.prompt_encoding import placed_prompt
+from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.pair_dataset_tools import opened, split
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import LatticeFit, Pose, fit_lattice, follow_lattice
-from napari_stemprior.structure import Prior, Stack
+from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Mask = NDArray[np.bool_]
@@ -202,7 +203,7 @@ def evaluate(segmenter: Segmenter, splits: Sequence[HeldOutSplit]) -> list[Score
 def known_fit(pair: TrainingPair) -> LatticeFit | None:
     """Return the pose with which a pair was corrected; None where it was fitted again or is not one."""
     saved = pair.provenance.get("pose")
-    if not isinstance(saved, dict) or pair.prior is None or isinstance(pair.prior, Stack):
+    if not isinstance(saved, dict) or pair.prior is None or pair.prior.crystal is None:
         return None
     if not {"affine", "origin", "score"} <= saved.keys():
         return None
@@ -258,15 +259,9 @@ def _prompted(
     assert size is not None
     if pair.prior is None:
         return StructurePrompt.absent(), None
-    if known is not None:
-        fit = follow_lattice(prepared, size, known)
-    else:
-        try:
-            fit = fit_lattice(prepared, size, pair.prior)
-        except RegistrationError:
-            return StructurePrompt.absent(), None
-        if not fit.is_fit:  # then the segmenter asks the image alone
-            return StructurePrompt.absent(), None
+    fit = prompt_lattice(prepared, size, pair.prior, known)
+    if fit is None:
+        return StructurePrompt.absent(), None
     return placed_prompt(pair.prior, fit.registered, canonical), fit.registered
 
 

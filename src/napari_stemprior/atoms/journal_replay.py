@@ -14,6 +14,7 @@ from napari_stemprior.atoms.history import AtomHistory
 from napari_stemprior.atoms.journal import CHECK, SCHEMA, Frame, JournalHead, checksum
 from napari_stemprior.atoms.table import COLUMNS, AtomTable
 from napari_stemprior.errors import JournalError
+from napari_stemprior.regular_files import refuse_pipe
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def read_head(path: Path) -> JournalHead:
         If it is no journal, or one of a newer version.
     """
     try:
+        refuse_pipe(path)
         with open(path, "rb") as file:
             return _head(path, file.readline())
     except OSError as error:
@@ -70,6 +72,7 @@ def read_head(path: Path) -> JournalHead:
 def count_edits(path: Path) -> int:
     """Count the edits of persons in a journal without reading it in full; 0 if it cannot be read."""
     try:
+        refuse_pipe(path)
         with open(path, "rb") as file:
             return sum(line.startswith(b'{"kind":"step"') and b'"who":""' not in line[:4000] for line in file)
     except OSError:
@@ -85,6 +88,7 @@ def read_journal(path: Path) -> Recovered:
         If it is no journal, one of a newer version, or nothing of it can be restored.
     """
     try:
+        refuse_pipe(path)
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error

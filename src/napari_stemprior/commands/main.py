@@ -26,7 +26,7 @@ _EXAMPLES = """\
 examples:
   stemprior priors
   stemprior segment flake.dm3 --prior MoS2 -o out
-  stemprior segment *.tif --prior "Si [110]" --pixel-size 0.098 -o out
+  stemprior segment recorded/ --prior "Si [110]" --pixel-size 0.098 -o out
   stemprior segment film.emd --prior perovskite.cif --zone-axis 1-10 --trust 0.5 -o out
   stemprior segment flake.dm3 --no-prior -o out
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_stemprior.commands.option_types import finite, positive
+from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
 from napari_stemprior.io import read_atoms, read_micrographs
 from napari_stemprior.output_files import output_folder
@@ -21,12 +22,13 @@ _DETAILS = """\
 Fits the lattice of the prior to the image and measures the atoms of ATOMS (a .csv or .parquet of
 'stemprior segment' or of the desk) against it. Writes OUTDIR/<image stem>_columns.csv and .parquet
 (one row a column), _defects.csv, _results.json, figures and _report.html. Without any of --intensities,
---strain, --defects, --layers and --scan-errors, all of them are measured; what cannot be is named in
-the report.
+--strain, --defects, --layers and --scan-errors and of the single questions, from --polarisation to
+--statistics-in, the five are measured; what cannot be is named in the report.
 
 examples:
   stemprior measure flake.dm3 out/flake.csv --prior MoS2 -o out
   stemprior measure sto.tif out/sto.csv --prior "SrTiO3 [001]" --strain --polarisation Ti:Sr -o out
+  stemprior measure gold.tif out/gold.csv --prior "Au [100]" --count-atoms Au -o out
   stemprior measure film.tif out/film.csv --prior film.cif --region 10,10,200,300 --figures svg,pdf -o out
 """
 _KINDS = ("intensities", "strain", "defects", "layers", "scan_errors")
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a name of 'stemprior priors' or a structure file",
     )
-    parser.add_argument("--zone-axis", metavar="UVW", help="direction of the beam such as 001 or [1-10]")
+    add_view_options(parser)
     parser.add_argument(
         "--intensities", action="store_true", help="integrated intensities, widths, ellipticities"
     )
@@ -58,6 +60,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--polarisation", metavar="CENTRE:CAGE", type=_pair, help="off-centring of a site, such as Ti:Sr"
+    )
+    parser.add_argument(
+        "--tilts",
+        metavar="CENTRE:CORNER",
+        type=_pair,
+        help="octahedral tilts and bond angles, such as Ti:O",
+    )
+    parser.add_argument(
+        "--count-atoms",
+        metavar="SITE",
+        help="atoms in the columns of a site or element, by steps of the intensity",
+    )
+    parser.add_argument(
+        "--first-count",
+        metavar="N",
+        type=_positive_whole,
+        help="atoms in the faintest of them (default: extrapolated)",
+    )
+    parser.add_argument(
+        "--boundaries", action="store_true", help="grain and antiphase boundaries and their misorientation"
+    )
+    parser.add_argument(
+        "--planes", metavar="H,K[,SITE]", type=_planes, help="spacings of lattice planes, one after the other"
+    )
+    parser.add_argument(
+        "--planes-region",
+        metavar="Y,X,Y,X…",
+        type=_corners,
+        help="where planes are measured, px (default: all)",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="Y,X,Y,X",
+        type=_line,
+        action="append",
+        default=[],
+        help="intensity along a line from start to end, px; may be given several times",
+    )
+    parser.add_argument(
+        "--profile-width",
+        metavar="Å",
+        type=positive,
+        default=0.0,
+        help="average lines across this width (default: none)",
+    )
+    parser.add_argument(
+        "--pick",
+        metavar="ID,ID[,ID]",
+        type=_ids,
+        action="append",
+        default=[],
+        help="distance of two atoms, or the angle at the second of three; may be given several times",
+    )
+    parser.add_argument(
+        "--statistics-in",
+        metavar="Y,X,Y,X…",
+        type=_corners,
+        help="statistics of all numbers inside a region, px",
     )
     parser.add_argument(
         "--region",
@@ -81,6 +141,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pixel-size", metavar="Å", type=positive, help="Å per pixel; wins over the files'")
     parser.add_argument("--frame", metavar="N", type=int, default=0, help="of a stack, counted from 0")
+    parser.add_argument(
+        "--signal", metavar="NAME", help="of a file with several signals this one, such as HAADF"
+    )
     parser.add_argument(
         "--invert", action="store_true", help="exchange bright and dark first (ABF, bright field)"
     )
@@ -109,18 +172,20 @@ def run(options: argparse.Namespace) -> int:
     StempriorError
         If something cannot be read, measured or written.
     """
-    from napari_stemprior.structure import load_prior, parse_zone_axis
     from napari_stemprior.workflow.measure import MeasureSettings, measure
+    from napari_stemprior.workflow.measure_questions import Questions
     from napari_stemprior.workflow.measure_results import check_results, write_results
     from napari_stemprior.workflow.operations import Operations
 
-    prior = load_prior(options.prior, parse_zone_axis(options.zone_axis) if options.zone_axis else None)
-    frames = read_micrographs(options.image, options.pixel_size)
+    prior = load_priors([options.prior], options)[0]
+    frames = read_micrographs(options.image, options.pixel_size, signal=options.signal)
     if not 0 <= options.frame < len(frames):
         raise StempriorError(
             f"{options.image}: there is no frame {options.frame}; give 0 to {len(frames) - 1}."
         )
     frame = frames[options.frame]
+    for remark in frame.metadata.get("remarks", ()):
+        print(f"stemprior: {remark}", file=sys.stderr)
     table = read_atoms(options.atoms, options.pixel_size or frame.pixel_size)
     if not len(table.atoms):
         raise MeasurementError(f"{options.atoms}: the table holds no atoms; segment the image first.")
@@ -128,10 +193,21 @@ def run(options: argparse.Namespace) -> int:
     if options.invert:
         micrograph = micrograph.inverted()
     asked = [kind for kind in _KINDS if getattr(options, kind)]
-    wanted = dict.fromkeys(_KINDS, not asked and options.polarisation is None) | dict.fromkeys(asked, True)
+    questions = Questions(
+        tilts=options.tilts, count=options.count_atoms, first_count=options.first_count,
+        boundaries=options.boundaries,
+        planes=options.planes[0] if options.planes else None,
+        planes_site=options.planes[1] if options.planes else None, planes_region=options.planes_region,
+        statistics_in=options.statistics_in, lines=tuple(options.profile), line_width=options.profile_width,
+        picked=tuple(options.pick),
+    )  # fmt: skip
+    only = options.polarisation is not None or questions != Questions()
+    wanted = dict.fromkeys(_KINDS, not asked and not only) | dict.fromkeys(asked, True)
+    if questions != Questions():  # their errors are those of the fit of the columns
+        wanted["intensities"] = True
     settings = MeasureSettings(
         **wanted, polarisation=options.polarisation, remove_scan_errors=options.remove_scan_errors,
-        region=options.region, axis=options.axis, power=options.power,
+        region=options.region, axis=options.axis, power=options.power, questions=questions,
     )  # fmt: skip
     stem = options.image.stem + (f"_{options.frame:03d}" if len(frames) > 1 else "")
     with output_folder(options.output) as folder, telling_out_of_memory():
@@ -145,6 +221,7 @@ def run(options: argparse.Namespace) -> int:
         found = _driven(measure(Operations(), micrograph, table, prior, None, settings), frame.name)
         about = {
             "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "",
+            "normal": options.normal or "", "block": options.block or "",
             "region_px": options.region or "", "inverted": options.invert,
         }  # fmt: skip
         written = _driven(
@@ -191,6 +268,44 @@ def _corners(text: str) -> tuple[tuple[float, float], ...]:
     if len(numbers) < 4 or len(numbers) % 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not two or more corners Y,X,Y,X")
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _line(text: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    corners = _corners(text)
+    if len(corners) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the start and end Y,X,Y,X of a line")
+    return corners[0], corners[1]
+
+
+def _planes(text: str) -> tuple[tuple[int, int], str | None]:
+    parts = text.split(",")
+    try:
+        h, k = int(parts[0]), int(parts[1])
+    except (IndexError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not H,K or H,K,SITE, such as 1,0,Sr") from None
+    if len(parts) > 3 or (h, k) == (0, 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not H,K or H,K,SITE, such as 1,0,Sr")
+    return (h, k), parts[2].strip() if len(parts) == 3 else None
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two or three numbers of atoms ID,ID,ID")
+    return numbers
+
+
+def _positive_whole(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return value
 
 
 def _share(text: str) -> float:

@@ -36,13 +36,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _list() -> str:
     from napari_stemprior.structure import built_in, names
-    from napari_stemprior.structure.column_table import cell_text
 
     rows = [("NAME", "ZONE AXIS", "COLUMNS", "CELL")]
     for name in names():
         prior = built_in(name)
         formulas = " ".join(column.formula for column in prior.columns)
-        rows.append((name, prior.zone_axis, formulas, cell_text(prior)))
+        rows.append((name, prior.zone_axis, formulas, prior.cell_text))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])

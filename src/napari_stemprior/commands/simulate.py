@@ -106,7 +106,7 @@ def _references(
     noise = _noise(options)
     jobs, names = [], []
     for prior in priors:
-        thick = thicknesses if getattr(prior, "period", 0) else thicknesses[:1]
+        thick = thicknesses if prior.period else thicknesses[:1]
         job = ReferenceJob(
             prior,
             instrument,
@@ -150,16 +150,16 @@ def _montages(
 
     from napari_stemprior.io.writers.reference_tiff import write_reference
     from napari_stemprior.optics.montage import thickness_defocus_montage
-    from napari_stemprior.structure import Stack
 
     places = _places(options, [f"{_file_name(prior.name)}_montage" for prior in priors])
     for prior, place in zip(priors, places, strict=True):
-        if isinstance(prior, Stack):
+        crystal = prior.crystal
+        if crystal is None:
             raise StructureError(
                 f"{prior.name}: a stack without a common cell makes no montage; give one crystal."
             )
         work = thickness_defocus_montage(
-            prior,
+            crystal,
             instrument,
             thicknesses if prior.period else thicknesses[:1],
             defoci,
@@ -236,17 +236,11 @@ def _noise(options: argparse.Namespace) -> NoiseChain | None:
 def _poses(prior: Prior, options: argparse.Namespace) -> tuple[Any, ...]:
     """Turn the lattice about the middle of the image; each layer of a stack on its own."""
     from napari_stemprior.registration import Pose
-    from napari_stemprior.structure import Stack
+    from napari_stemprior.registration.lattice_fit import layer_poses
 
     middle = (options.shape[0] / 2, options.shape[1] / 2)
     base = Pose.from_angle(options.angle, options.pixel_size, middle)
-    if not isinstance(prior, Stack):
-        return (base,)
-    poses = []
-    for number in range(len(prior.layers)):
-        turn, shift = prior.carried(number)
-        poses.append(Pose(base.affine @ turn, base.to_pixels(shift)))
-    return tuple(poses)
+    return layer_poses(prior, base)
 
 
 def _metadata(job: ReferenceJob) -> dict[str, Any]:
@@ -262,7 +256,7 @@ def _metadata(job: ReferenceJob) -> dict[str, Any]:
         "seed": job.seed,
         **_of_instrument(job.instrument),
     }
-    if getattr(job.prior, "period", 0):
+    if job.prior.period:
         values["thickness_angstrom"] = job.thickness
     if job.engine == "multislice":
         values |= {"phonons": job.phonons, "quality": job.quality}

@@ -34,7 +34,6 @@ def run(options: argparse.Namespace) -> int:
     """Write the bank, print its path and what is in it; return 0."""
     from napari_stemprior.errors import TrainingError
     from napari_stemprior.output_files import check_output
-    from napari_stemprior.structure import StructurePrior
     from napari_stemprior.training.structure_bank import BANK_MARK, library_bank, save_bank
 
     output: Path = options.output
@@ -45,11 +44,11 @@ def run(options: argparse.Namespace) -> int:
     check_output(output, options.structures, own_marks=[BANK_MARK], overwrite=options.overwrite)
     bank = library_bank() if options.add or not options.structures else []
     for name, prior in zip(options.structures, load_priors(options.structures, options), strict=True):
-        if not isinstance(prior, StructurePrior):
+        if prior.crystal is None:
             raise TrainingError(
                 f"{name}: a bank holds single lattices, and scenes twist them by themselves; name its layers."
             )
-        bank.append(prior)
+        bank.append(prior.crystal)
     save_bank(bank, output)
     print(f"{output}: {len(bank)} crystals")
     return 0

@@ -6,11 +6,13 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_stemprior.commands.prior_options import say_remarks
 from napari_stemprior.errors import ExportError, StempriorError
+from napari_stemprior.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: A fitted pixel size that differs more than this (relative) from the stated one is remarked on.
 _NOTABLE = 0.03
+#: What an overlay says of where it comes from, so that it is replaced without a word.
+_OVERLAY = "napari-stemprior suggest"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rank this structure file (or built-in name) as well; may be repeated",
     )
     parser.add_argument(
+        "--block", metavar="NAME", help="which data block of a CIF with several (default the first)"
+    )
+    parser.add_argument(
+        "--signal",
+        metavar="NAME",
+        help="of a file with several signals this one, such as HAADF; the first by default",
+    )
+    parser.add_argument(
         "--invert",
         action="store_true",
         help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
@@ -48,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", metavar="N", type=_count, default=5, help="how many to list (default 5)")
     parser.add_argument(
         "--overlay", metavar="PNG", type=Path, help="draw the best one's columns on the image"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a file that stemprior did not write; an input never is",
     )
 
 
@@ -57,14 +74,24 @@ def run(options: argparse.Namespace) -> int:
     from napari_stemprior.progress import drain
     from napari_stemprior.recording import prepare
     from napari_stemprior.recording import remarks as recording_remarks
-    from napari_stemprior.registration.ranking import rank_priors
     from napari_stemprior.structure import built_in, names
+    from napari_stemprior.workflow.operations import Operations
+    from napari_stemprior.workflow.suggest import suggest
 
     if options.overlay is not None and options.overlay.suffix.lower() != ".png":
         raise ExportError(f"{options.overlay}: the overlay is a PNG picture; give a name that ends in .png.")
+    if options.block is not None and not options.structure:
+        raise StempriorError("--block belongs to a structure file; give --structure FILE.")
+    if options.overlay is not None:  # before the long work
+        check_output(
+            options.overlay, [options.image, *options.structure],
+            own_marks=[_OVERLAY.encode()], overwrite=options.overwrite,
+        )  # fmt: skip
     priors = {name: built_in(name) for name in names()}
-    priors |= {prior.name: prior for prior in map(_prior, options.structure)}
-    frame = read_micrographs(options.image, options.pixel_size)[0]
+    priors |= {prior.name: prior for prior in (_prior(name, options.block) for name in options.structure)}
+    frame = read_micrographs(options.image, options.pixel_size, signal=options.signal)[0]
+    for remark in frame.metadata.get("remarks", ()):
+        print(f"stemprior: {remark}", file=sys.stderr)
     if options.invert:
         frame = frame.inverted()
     prepared = prepare(frame.image)
@@ -72,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"stemprior: {frame.name}: {remark}", file=sys.stderr)
     stated = options.pixel_size or frame.pixel_size
     with _Bar(options.image.name) as show:
-        ranked = drain(rank_priors(prepared, stated, list(priors.values())), show)
+        micrograph = replace(frame, pixel_size=stated)
+        ranked = drain(suggest(Operations(), micrograph, list(priors.values()), prepared), show)
     fits = [suggestion for suggestion in ranked if suggestion.is_fit]
     if not fits:
         raise StempriorError(
@@ -148,7 +176,7 @@ def draw_overlay(
     """
     import numpy as np
     from ase.data.colors import jmol_colors
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, PngImagePlugin
 
     from napari_stemprior.atomic_write import replaced
     from napari_stemprior.registration import fit_pose_field
@@ -168,18 +196,20 @@ def draw_overlay(
         pen.ellipse(
             (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius), outline=colour
         )
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Software", _OVERLAY)
     with replaced(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format="PNG", pnginfo=told)
 
 
-def _prior(name_or_file: str) -> StructurePrior:
-    from napari_stemprior.structure import StructurePrior, load_prior
+def _prior(name_or_file: str, block: str | None) -> StructurePrior:
+    from napari_stemprior.structure import load_prior
 
-    prior = load_prior(name_or_file)
+    prior = load_prior(name_or_file, block=block)
     say_remarks([prior])
-    if not isinstance(prior, StructurePrior):
+    if prior.crystal is None:
         raise StempriorError(f"{name_or_file}: a stack of layers is not ranked; name its layers one by one.")
-    return prior
+    return prior.crystal
 
 
 class _Bar:

@@ -18,6 +18,51 @@ _PAD = 4.0
 
 
 @dataclass(frozen=True, eq=False)
+class CanonicalGrid:
+    """Where the canonical pixels of a micrograph lie.
+
+    Parameters
+    ----------
+    pads : (int, int)
+        Pixels of the micrograph that are mirrored at its edges while resampling.
+    padded : (int, int)
+        Canonical pixels with what was mirrored.
+    first, last : (int, int)
+        Those of them whose centres lie on the micrograph.
+    scale, shift : (2,) arrays
+        ``canonical = pixel * scale + shift``.
+    """
+
+    pads: tuple[int, int]
+    padded: tuple[int, int]
+    first: tuple[int, int]
+    last: tuple[int, int]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], pixel_size: float) -> CanonicalGrid:
+        """Lay it on an image of `shape` (rows, columns) and `pixel_size` Å/px."""
+        ratio = pixel_size / CANONICAL_PIXEL_SIZE
+        pads = [min(int(np.ceil(_PAD / pixel_size)), n - 1) for n in shape]
+        old = [n + 2 * p for n, p in zip(shape, pads, strict=True)]
+        new = [max(8, round(n * ratio)) for n in old]
+        scale = np.array([n / o for n, o in zip(new, old, strict=True)])
+        centre = (np.array(pads) + 0.5) * scale - 0.5
+        first = np.ceil(centre - 0.5 * scale).astype(int).tolist()
+        last = np.floor(centre + (np.array(shape) - 0.5) * scale).astype(int).tolist()
+        return cls(
+            (pads[0], pads[1]), (new[0], new[1]), (first[0], first[1]), (last[0], last[1]),
+            scale, centre - np.array(first),
+        )  # fmt: skip
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the canonical image."""
+        return self.last[0] - self.first[0] + 1, self.last[1] - self.first[1] + 1
+
+
+@dataclass(frozen=True, eq=False)
 class CanonicalImage:
     """An image at `CANONICAL_PIXEL_SIZE`.
 
@@ -52,20 +97,14 @@ class CanonicalImage:
     @classmethod
     def from_array(cls, image: NDArray[np.float32], pixel_size: float) -> CanonicalImage:
         """Resample an (H, W) array of `pixel_size` Å/px, all of it valid."""
-        ratio = pixel_size / CANONICAL_PIXEL_SIZE
-        pads = [min(int(np.ceil(_PAD / pixel_size)), n - 1) for n in image.shape]
+        grid = CanonicalGrid.of(image.shape, pixel_size)
         data = np.asarray(image, dtype=np.float32)
         data = data - data.mean()
-        padded = np.pad(data, [(p, p) for p in pads], mode="reflect")
-        shape = tuple(max(8, round(n * ratio)) for n in padded.shape)
-        scale = np.array([new / old for new, old in zip(shape, padded.shape, strict=True)])
-        resampled = fourier_resample(torch.from_numpy(padded), (shape[0], shape[1]))
-        # keep the canonical pixels whose centres lie on the micrograph
-        centre = (np.array(pads) + 0.5) * scale - 0.5
-        first = np.ceil(centre - 0.5 * scale).astype(int)
-        last = np.floor(centre + (np.array(image.shape) - 0.5) * scale).astype(int)
+        padded = np.pad(data, [(p, p) for p in grid.pads], mode="reflect")
+        resampled = fourier_resample(torch.from_numpy(padded), grid.padded)
+        first, last = grid.first, grid.last
         cropped = resampled[first[0] : last[0] + 1, first[1] : last[1] + 1].contiguous()
-        return cls(cropped, scale, centre - first)
+        return cls(cropped, grid.scale, grid.shift)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,3 +118,10 @@ class CanonicalImage:
     def to_pixels(self, yx: ArrayLike) -> NDArray[np.float64]:
         """Carry (N, 2) canonical pixels to the micrograph's."""
         return (np.asarray(yx, float) - self.shift) / self.scale
+
+
+def canonical_pixels(image: object, pixel_size: float) -> float:
+    """Return how many pixels the network would see of an image; 0 where that cannot be told."""
+    shape = getattr(image, "shape", ())
+    known = len(shape) == 2 and np.isfinite(pixel_size)
+    return float(np.prod(CanonicalGrid.of(shape, pixel_size).shape)) if known and pixel_size > 0 else 0.0

@@ -167,7 +167,7 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            signal, residual = self._explained(drawn, level, block)
+            signal, residual = self._fitted(drawn, level, block)
             weight = self._inside[block] / (line[0] + line[1] * signal).clamp(min=line[2])
             bell = (exponent[block] @ self._quadric[:, : self._near]).exp_()
             weighted = weight * bell
@@ -185,7 +185,7 @@ class ColumnPatches:
         square = (place**2).sum(1, keepdim=True)
         return (torch.cat([-torch.ones_like(square), 2 * place, -square], 1) / (2 * width**2)).float()
 
-    def _explained(self, drawn: Tensor, level: Tensor, which: slice) -> tuple[Tensor, Tensor]:
+    def _fitted(self, drawn: Tensor, level: Tensor, which: slice) -> tuple[Tensor, Tensor]:
         """Return (B, P) signal as fitted, and what is left over."""
         flat = self._flat(which)
         signal = _taken(drawn, flat) + level[which]
@@ -204,7 +204,7 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            signal, residual = self._explained(drawn, level, block)
+            signal, residual = self._fitted(drawn, level, block)
             inside = self._inside[block].float()
             index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
             count += torch.bincount(index, inside.reshape(-1), _BINS)

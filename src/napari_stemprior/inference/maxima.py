@@ -19,7 +19,9 @@ def is_peak(heat: Floats) -> NDArray[np.bool_]:
     return np.asarray((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR))
 
 
-def maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
+def maxima(
+    probability: Floats, answer: Answer, peak: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Find the maxima of one map.
 
     Parameters
@@ -27,19 +29,23 @@ def maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
     probability : (H, W) array
     answer : Answer
         For the offsets.
+    peak : (H, W) array of bool, optional
+        The maxima, if they are known; see `is_peak`.
 
     Returns
     -------
+    pixel : (N, 2) array of int
+        Where the maxima are.
     yx : (N, 2) array
         Canonical pixels, refined by the offsets.
     height : (N,) array
         Of the map.
     """
-    peak = is_peak(probability)
+    peak = is_peak(probability) if peak is None else peak
     pixel = np.argwhere(peak)
     height = probability[peak].astype(float)
     if not len(pixel):
-        return np.zeros((0, 2)), np.zeros(0)
+        return pixel, np.zeros((0, 2)), np.zeros(0)
     offset = answer.offset.numpy()
     total = np.zeros(len(pixel))
     yx = np.zeros((len(pixel), 2))
@@ -50,4 +56,4 @@ def maxima(probability: Floats, answer: Answer) -> tuple[Floats, Floats]:
             weight = probability[y, x] ** 2
             yx += weight[:, None] * (np.stack([y, x], 1) + np.clip(offset[:, y, x].T, -2.5, 2.5))
             total += weight
-    return yx / total[:, None], height
+    return pixel, yx / total[:, None], height

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.network.prompt import LIKENESS_FEATURES, StructurePrompt, describe_columns
-from napari_stemprior.structure import Prior, Stack, layers_of
+from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 
@@ -27,8 +27,8 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
     columns : Tensor (1, N, COLUMN_FEATURES)
     lattice : Tensor (1, LATTICE_FEATURES)
     """
-    layers = layers_of(prior)
-    heights = [layer.heights - (layer.heights.min() if isinstance(prior, Stack) else 0) for layer in layers]
+    layers = prior.layers
+    heights = [layer.heights - (layer.heights.min() if len(layers) > 1 else 0) for layer in layers]
     return describe_columns(
         [torch.from_numpy(layer.cell.copy()) for layer in layers],
         [len(layer.columns) for layer in layers],
@@ -36,7 +36,7 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
         torch.from_numpy(np.concatenate([layer.atomic_numbers for layer in layers])).double(),
         torch.from_numpy(np.concatenate([layer.z_weights for layer in layers])),
         torch.from_numpy(np.concatenate(heights)),
-        torch.from_numpy(np.concatenate([layer.layers for layer in layers])),
+        torch.from_numpy(np.concatenate([layer.layer_numbers for layer in layers])),
     )
 
 

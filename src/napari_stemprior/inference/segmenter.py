@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
-    RegistrationError,
     StempriorError,
     telling_out_of_memory,
 )
 from napari_stemprior.inference.calibration import Calibration
-from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels
+from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.decoding import Peaks, decode
-from napari_stemprior.inference.labels import labels
+from napari_stemprior.inference.fingerprint import fingerprint
+from napari_stemprior.inference.fit_provenance import told_of_fit
+from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.noise_only import shows_something
-from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
+from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
+from napari_stemprior.inference.room import check_room
+from napari_stemprior.inference.site_labels import site_labels
+from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.devices import resolve_device
+from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
+from napari_stemprior.recording.stored_image import StoredImage, is_large, is_stored, stored
+from napari_stemprior.registration import LatticeFit
+from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
 
 #: Below this evidence an atom stands on the prior alone.
@@ -62,20 +69,20 @@ class Segmenter:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     refine : bool
         Fit the positions to the micrograph after the network has found the columns.
+    precision : str
+        Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
+        where the device is fast in it. Atoms differ by some 0.001 px.
     unplaced : bool
-        Ask the network with a prior whose lattice does not fit, too, without a place for it: the spacings,
-        kinds and brightness ratios may still be right (`inference.unplaced`).
+        Ask with a prior whose lattice does not fit, too, without a place for it (`inference.unplaced`).
     strict : bool
-        Without a lattice, of an image that shows no order tell those atoms alone that stand out of it
-        (`inference.order`). False tells every spot that the network takes for an atom, as in an amorphous
-        monolayer.
+        Without a lattice, of an image without order tell only atoms that stand out (`inference.order`).
 
     Raises
     ------
     ModelError
         If there is no such network.
     DeviceError
-        If there is no such device.
+        If there is no such device or precision.
     """
 
     def __init__(
@@ -84,30 +91,30 @@ class Segmenter:
         device: str = "auto",
         *,
         refine: bool = True,
+        precision: str = "auto",
         unplaced: bool = True,
         strict: bool = True,
     ) -> None:
         self.device = resolve_device(device)
-        self.refine = refine
+        self.precision = resolve_precision(precision, self.device)
+        self.refine, self.unplaced, self.strict = refine, unplaced, strict
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
         self.calibration = Calibration.from_notes(self.notes)
-        self.unplaced = unplaced
-        self.strict = strict
         self.network = self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         #: Where the lattice of the last prior lies; None without a prior or where it does not fit.
         self.fit: LatticeFit | None = None
-        self.prepared: PreparedImage | None = None
+        self.prepared: PreparedImage | PreparedStrips | None = None
         self._pixel_size = 0.0
         self._image: object = None
-        self._canonical: CanonicalImage | None = None
-        self._alone: Answer | None = None
+        self._stored: StoredImage | None = None
+        self._canonical: CanonicalImage | CanonicalStrips | None = None
+        self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
-        self._not_placed: tuple[Prior, Answer] | None = None
-        self._something: NDArray[np.bool_] | None = None
-        self._unordered = False
+        self._hinted: tuple[Prior, Answer] | None = None
+        self._support: ImageSupport | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -117,39 +124,67 @@ class Segmenter:
         Parameters
         ----------
         image : (H, W) array-like, or PreparedImage
-            Any unit and dtype. An array is prepared first, see `recording.prepare`.
+            Any unit and dtype. An array is prepared first, see `recording.prepare`. What has more than some
+            30 million pixels, in memory or not (Zarr, Dask, a memory map), goes by strips, which `steps`
+            prepares.
         pixel_size : float
             Å per pixel.
 
         Raises
         ------
         MicrographError
-            If it is not a two-dimensional image with some contrast.
+            If it is not a two-dimensional image with some contrast, or needs more memory or disk than there
+            is.
         PixelSizeError
-            If the pixel size is not positive or the field is smaller than 6 Å.
+            If the pixel size cannot show atoms or the field is smaller than 6 Å.
         DeviceError
             If the memory does not suffice.
         """
-        known = image if isinstance(image, PreparedImage) else _fingerprint(image)
+        known: object = image
+        by_strips = False
+        if not isinstance(image, PreparedImage):
+            by_strips = is_large(image, canonical_pixels(image, pixel_size))
+            known = ("stored", *stored(image).identity) if is_stored(image) else fingerprint(image)
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        with telling_out_of_memory():
-            self._take(prepare(image), pixel_size)
+        if by_strips:
+            large = stored(image)
+            self._check(large.shape, pixel_size)
+            check_room(large.shape, float(pixel_size), large.name)
+            self._forget(pixel_size)
+            self._stored, self.prepared, self._canonical = large, None, None
+        else:
+            with telling_out_of_memory():
+                self._take(prepare(image), pixel_size)
         self._image = known
 
     def _take(self, prepared: PreparedImage, pixel_size: float) -> None:
-        if not (np.isfinite(pixel_size) and pixel_size > 0):
-            raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
-        if min(prepared.shape) * pixel_size < 6.0:
+        self._check(prepared.shape, pixel_size)
+        self._forget(pixel_size)
+        self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
+        self.prepared, self._stored = prepared, None
+
+    def _forget(self, pixel_size: float) -> None:
+        self._pixel_size = float(pixel_size)
+        self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
+
+    def _prepare_strips(self) -> Generator[Progress, None, None]:
+        """Make an image that goes by strips fit for the network."""
+        assert self._stored is not None
+        scratch = ScratchArrays()
+        prepared = yield from prepare_strips(self._stored, scratch)
+        self._canonical = yield from canonical_strips(prepared, self._pixel_size, scratch)
+        self.prepared = prepared
+
+    @staticmethod
+    def _check(shape: tuple[int, int], pixel_size: float) -> None:
+        checked_pixel_size(pixel_size)
+        if min(shape) * pixel_size < 6.0:
             raise PixelSizeError(
-                f"At {pixel_size:g} Å/px the image is only {min(prepared.shape) * pixel_size:.1f} Å wide; "
+                f"At {pixel_size:g} Å/px the image is only {min(shape) * pixel_size:.1f} Å wide; "
                 "check the pixel size, at least 6 Å are needed."
             )
-        self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
-        self.prepared, self._pixel_size = prepared, float(pixel_size)
-        self._alone = self._fitted = self._prompted = self._not_placed = self.fit = None
-        self._something = None
 
     def segment(
         self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
@@ -163,9 +198,9 @@ class Segmenter:
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
-            Where the lattice of the prior lies, if that is known; otherwise it is fitted. See `steps`.
+            Where the lattice of the prior lies, if that is known; otherwise it is fitted.
         place : bool
-            False lays no lattice on the image, as if that of the prior did not fit.
+            See `steps`.
 
         Returns
         -------
@@ -194,8 +229,8 @@ class Segmenter:
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
             Where the lattice of the prior lies, from `registration.fit_lattice`. One that a person has set is
-            believed whatever its score; where it does not fit, the image alone is asked, or the prior without
-            a place (`unplaced`).
+            believed whatever its score; where it does not fit, the image alone is asked, or the prior
+            without a place (`inference.unplaced`).
         place : bool
             False lays no lattice on the image, as if that of the prior did not fit.
 
@@ -206,13 +241,15 @@ class Segmenter:
         DeviceError
             If the memory of the device or of the computer does not suffice.
         """
-        if self._canonical is None or self.prepared is None:
+        if self._image is None:
             raise MicrographError("There is no image yet; call set_image first.")
         if not 0.0 <= trust <= 1.0:
             raise StempriorError(
                 f"The trust is {trust}; give a number from 0 (image alone) to 1 (prior believed)."
             )
         with telling_out_of_memory():
+            if self._canonical is None:
+                yield from self._prepare_strips()
             return (yield from self._steps(prior, trust, fit, place))
 
     def _steps(
@@ -224,51 +261,68 @@ class Segmenter:
         if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
+        told, hinted = self.fit if prior is not None and trust > 0 else None, False
+        if isinstance(self._canonical, CanonicalStrips):
+            asked = (self.network, self.device, self.precision, self._canonical)
+            peaks = yield from columns_by_strips(*asked, prior, told, trust, self.calibration)
+        else:
+            peaks, hinted = yield from self._columns(prior, told, trust)
+        if told is None:
+            if self._support is None or self._support.strict != self.strict:
+                self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
+            peaks = peaks.where(self._support.tells(self._canonical.to_pixels(peaks.yx)))
+        return (yield from self._table(peaks, prior, self.fit, trust, hinted))
+
+    def _columns(
+        self, prior: Prior | None, told: LatticeFit | None, trust: float
+    ) -> Generator[Progress, None, tuple[Peaks, bool]]:
+        """Find the columns of an image in memory; tell also whether the prior was used without a place."""
+        assert isinstance(self._canonical, CanonicalImage)
+        assert isinstance(self.prepared, PreparedImage)
         prompts: dict[str, StructurePrompt] = {}
-        if self._alone is None:
-            prompts["alone"] = StructurePrompt.absent()
-        told = self.fit if prior is not None and trust > 0 else None
+        if self._unprompted is None:
+            prompts["unprompted"] = StructurePrompt.absent()
         if prior is not None and told is not None:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
-        hinted = (
-            prior is not None
-            and self.fit is None
-            and trust > 0
-            and self.unplaced
-            and spacings_are_seen(prior, self.prepared.image, self._pixel_size)
-        )
-        if prior is not None and hinted and (self._not_placed is None or self._not_placed[0] != prior):
-            prompts["hinted"] = unplaced_prompt(prior)
+        hint = prior if self.fit is None and trust > 0 and self.unplaced else None
+        if hint is not None and not spacings_are_seen(hint, self.prepared.image, self._pixel_size):
+            hint = None
+        if hint is not None and (self._hinted is None or self._hinted[0] != hint):
+            prompts["hinted"] = unplaced_prompt(hint)
         if prompts:
-            stage = f"predicting with{'out' if set(prompts) == {'alone'} else ''} the prior"
+            stage = f"predicting with{'out' if list(prompts) == ['unprompted'] else ''} the prior"
             answers = yield from predict_each(
-                self.network, self._canonical.image, list(prompts.values()), self.device, stage
+                self.network,
+                self._canonical.image,
+                list(prompts.values()),
+                self.device,
+                stage,
+                self.precision,
             )
             found = dict(zip(prompts, answers, strict=True))
-            self._alone = found.get("alone", self._alone)
+            self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
-            if prior is not None and "hinted" in found:
-                self._not_placed = prior, found["hinted"]
-        assert self._alone is not None
-        answer, weight, registered, kind, closest = self._alone, 0.0, None, None, 0.0
+            if hint is not None and "hinted" in found:
+                self._hinted = hint, found["hinted"]
+        assert self._unprompted is not None
+        answer, weight, registered, kind, closest = self._unprompted, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
             sites = told.registered
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
-        alone = self._alone.probability.numpy()
-        claimed = answer.probability.numpy()
-        hinted = hinted and self._not_placed is not None and agrees(self._not_placed[1], self._alone)
-        if hinted and self._not_placed is not None:
-            answer, weight = self._not_placed[1], trust
-            claimed = hinted_probability(answer, self._alone)
+        unprompted, claimed = self._unprompted.probability.numpy(), answer.probability.numpy()
+        hinted = hint is not None and self._hinted is not None and agrees(self._hinted[1], self._unprompted)
+        if hinted and self._hinted is not None:
+            answer, weight = self._hinted[1], trust
+            claimed = hinted_probability(answer, self._unprompted)
         peaks = yield from decode(
             answer,
-            weight * claimed + (1 - weight) * alone,
-            alone,
+            weight * claimed + (1 - weight) * unprompted,
+            unprompted,
             registered,
             kind,
             closest,
@@ -277,44 +331,19 @@ class Segmenter:
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
         )
-        if told is None:
-            peaks = peaks.where(self._above_noise(peaks.yx))
-        return (yield from self._table(peaks, prior, self.fit, trust, bool(hinted)))
-
-    def _above_noise(self, yx: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell at which canonical places the image itself lets an atom be told without a lattice."""
-        assert self._canonical is not None
-        assert self.prepared is not None
-        if self._something is None:
-            image = self.prepared.image
-            self._something = shows_something(image, self._pixel_size)
-            self._unordered = self.strict and not is_ordered(image, self._pixel_size)
-            if self._unordered:
-                self._something &= stands_out(image, self._pixel_size)
-        place = np.round(self._canonical.to_pixels(yx)).astype(int)
-        row, column = np.clip(place, 0, np.array(self._something.shape) - 1).T
-        return np.asarray(self._something[row, column])
+        return peaks, hinted
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
-        """Return the fit with its sites, or None where the prior does not fit, so that it does no harm."""
+        """Return `prompt_lattice`; one that was fitted to this image is kept."""
         assert self.prepared is not None
         if fit is not None:
-            if not (fit.is_fit or fit.by_hand):
-                return None
-            if fit.sites is None:
-                return follow_lattice(self.prepared, self._pixel_size, fit)
-            return fit
+            return prompt_lattice(self.prepared, self._pixel_size, prior, fit)
         if self._fitted is None or self._fitted[0] != prior:
-            try:
-                found = fit_lattice(self.prepared, self._pixel_size, prior)
-            except RegistrationError:
-                self._fitted = prior, None
-            else:
-                self._fitted = prior, found if found.is_fit else None
+            self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
         return self._fitted[1]
 
     def _table(
-        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool = False
+        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
@@ -323,46 +352,37 @@ class Segmenter:
         yx, peaks = yx[shown], peaks.where(shown)
         if self.refine:
             known = peaks.sigma / float(self._canonical.scale.mean())
-            valid = None if self.prepared.valid.all() else self.prepared.valid
-            image = self.prepared.image
-            fitted = yield from refine(image, self._pixel_size, yx, known, valid, self.device)
+            if isinstance(self.prepared, PreparedStrips):
+                yx = yield from refine_by_blocks(self.prepared, self._pixel_size, yx, known, self.device)
+            else:
+                valid = None if self.prepared.valid.all() else self.prepared.valid
+                image = self.prepared.image
+                yx = (yield from refine(image, self._pixel_size, yx, known, valid, self.device)).yx
             yield Progress(0, 1, "making the table")
-            yx = fitted.yx
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
             yx, peaks = yx[shown], peaks.where(shown)
         columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
         if prior is not None and fit is not None:
-            columns |= labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
+            columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
         source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
         # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
         doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
         status = np.where(doubtful, "review", "ok").astype(object)
+        supported = self._support if fit is None else None
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
+            "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
             "prior_unplaced": hinted,
-            "only_noise": fit is None and self._something is not None and not self._something.any(),
-            "unordered": fit is None and self._unordered,
-            "reservations": list(fit.reservations) if fit else [],
-            "lattice_pixel_size": fit.pose.pixel_size if fit else None,
-            "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)
-            if fit
-            else None,
+            "only_noise": supported is not None and supported.only_noise,
+            "unordered": supported is not None and supported.unordered,
             "trust": trust,
             "recording": self.prepared.summary(),
-            "pose": {
-                "affine": fit.pose.affine.tolist(),
-                "origin": fit.pose.origin.tolist(),
-                "score": fit.pose.score,
-                "reservations": list(fit.reservations),
-            }
-            if fit
-            else None,
-        }
+        } | told_of_fit(fit, yx, self.prepared.shape, self._pixel_size)
         table = AtomTable.from_positions(
             yx,
             self._pixel_size,
@@ -375,15 +395,3 @@ class Segmenter:
         )
         table.provenance["inferred"] = inferred_kinds(table.rows)
         return table
-
-
-def _fingerprint(image: ArrayLike) -> object:
-    """Tell arrays apart by what is in them; what is no array is like nothing else."""
-    if np.ma.isMaskedArray(image):
-        return object()  # its mask counts as well
-    try:
-        array = np.ascontiguousarray(image)
-        digest = hashlib.blake2b(array.data, digest_size=16).digest()  # of the pixels where they are: no copy
-    except ValueError:
-        return object()
-    return array.shape, array.dtype.str, digest

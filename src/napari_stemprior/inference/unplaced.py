@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.inference.order import strong_modes
 from napari_stemprior.inference.tiles import Answer
-from napari_stemprior.structure import Prior, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 
 #: A mode this much above what an image without order has (`order.strong_modes`) is a spacing that is seen.
 _SEEN = 9.5
@@ -39,7 +39,7 @@ def spacings_are_seen(prior: Prior, image: NDArray[np.floating], pixel_size: flo
     """
     length, excess = strong_modes(image, pixel_size)
     seen = length[excess > _SEEN]
-    return all(_has_spacing(layer, seen) for layer in layers_of(prior))
+    return all(_has_spacing(layer, seen) for layer in prior.layers)
 
 
 def _has_spacing(layer: StructurePrior, seen: NDArray[np.float64]) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.recording import inverted
 from napari_stemprior.recording.image_check import LEAST_SIDE, checked_image
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.stored_image import StoredImage, is_stored, stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,8 @@ class Micrograph:
     Parameters
     ----------
     image : (H, W) array of float32
+        One that is large and not in memory (Zarr, Dask, a memory map) becomes a `StoredImage`, which can be
+        sliced as an array and comes into memory as a whole only where that is asked for.
     pixel_size : float or None
         Å per pixel; None where the file does not say.
     name : str
@@ -35,7 +38,7 @@ class Micrograph:
         If it is no two-dimensional image of real numbers, is smaller than 16 pixels on a side, is constant,
         or has no finite pixel; see `recording.checked_image`.
     PixelSizeError
-        If the pixel size is not a positive finite number.
+        If the pixel size cannot show atoms, see `recording.pixel_size_range`.
     """
 
     image: NDArray[np.float32]
@@ -45,18 +48,28 @@ class Micrograph:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        image: Any = self.image
+        if is_stored(image):  # what its pixels are is looked at strip by strip, when it is prepared
+            object.__setattr__(self, "image", stored(image, self.name))
+            self._check_size()
+            return
         image = checked_image(self.image, self.name, LEAST_SIDE)
         finite = np.isfinite(image)
         if not finite.all():  # dead pixels: fill with the median so that no filter spreads them
             image = np.where(finite, image, np.median(image[finite])).astype(np.float32)
         object.__setattr__(self, "image", image)
+        self._check_size()
+
+    def _check_size(self) -> None:
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", checked_pixel_size(self.pixel_size, self.name))
 
     def inverted(self) -> Micrograph:
         """Return it with bright and dark exchanged, so that dark columns (ABF, bright field) are bright."""
         metadata = {**self.metadata, "inverted": not self.is_inverted}
-        return replace(self, image=inverted(self.image), metadata=metadata)
+        image: Any = self.image
+        turned: Any = image.inverted() if isinstance(image, StoredImage) else inverted(image)
+        return replace(self, image=turned, metadata=metadata)
 
     @property
     def is_inverted(self) -> bool:
@@ -70,17 +83,3 @@ class Micrograph:
             return None
         height, width = self.image.shape
         return height * self.pixel_size, width * self.pixel_size
-
-
-def checked_pixel_size(value: float, name: str) -> float:
-    """Return `value` as a float if it can be a pixel size in Å/px.
-
-    Raises
-    ------
-    PixelSizeError
-        If it is not a positive finite number.
-    """
-    size = float(value)
-    if not np.isfinite(size) or size <= 0:
-        raise PixelSizeError(f"{name}: the pixel size is {value} Å/px; give a positive number.")
-    return size

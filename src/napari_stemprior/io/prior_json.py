@@ -21,7 +21,8 @@ def prior_to_dict(prior: Prior) -> dict[str, Any]:
     prior : StructurePrior or Stack
         Atoms in space behind a projected prior (`StructurePrior.unit_cell`) are not kept.
     """
-    if isinstance(prior, Stack):
+    crystal = prior.crystal
+    if crystal is None:
         return {
             "name": prior.name,
             "layers": [prior_to_dict(layer) for layer in prior.layers],
@@ -29,11 +30,11 @@ def prior_to_dict(prior: Prior) -> dict[str, Any]:
             "shifts": [[float(value) for value in shift] for shift in prior.shifts],
         }
     return {
-        "name": prior.name,
-        "zone_axis": prior.zone_axis,
-        "cell": prior.cell.tolist(),
-        "period": float(prior.period),
-        "source": prior.source,
+        "name": crystal.name,
+        "zone_axis": crystal.zone_axis,
+        "cell": crystal.cell.tolist(),
+        "period": float(crystal.period),
+        "source": crystal.source,
         "columns": [
             {
                 "position": [float(value) for value in column.position],
@@ -42,7 +43,7 @@ def prior_to_dict(prior: Prior) -> dict[str, Any]:
                 "layer": int(column.layer),
                 "site": column.site,
             }
-            for column in prior.columns
+            for column in crystal.columns
         ],
     }
 

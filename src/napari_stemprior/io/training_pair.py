@@ -21,6 +21,7 @@ from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_to_dict
 from napari_stemprior.io.writers.formats.tables import to_frame
+from napari_stemprior.regular_files import refuse_pipe
 from napari_stemprior.structure import Prior
 
 HASH_LENGTH = 16
@@ -163,6 +164,7 @@ def file_hash(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None where it cannot be read."""
     state = hashlib.sha256()
     try:
+        refuse_pipe(path)
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 state.update(block)

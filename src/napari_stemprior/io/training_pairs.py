@@ -40,6 +40,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
 from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
 from napari_stemprior.io.writers.exporters import export_atoms, read_atoms
+from napari_stemprior.regular_files import refuse_pipe
 
 SCHEMA = "napari-stemprior training pairs"
 VERSION = 2
@@ -229,6 +230,7 @@ class TrainingPairDataset:
             return []
         path = self.folder / "manifest.jsonl"
         try:
+            refuse_pipe(path)
             lines = path.read_bytes().split(b"\n") if path.exists() else []
         except OSError as error:
             raise DatasetError(f"{path}: the manifest cannot be read ({error.strerror}).") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, GaussianFit, averaged
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit, averaged
+from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 
 Floats = NDArray[np.float64]
@@ -20,7 +21,7 @@ _COARSE = 0.3
 #: Å: columns nearer to each other than this cannot be told apart by a fit.
 _TOGETHER = 0.55
 #: Columns, and how often they are simulated, from which the errors are checked.
-_CHECKED, _REPEATS = 300, 3
+_CHECKED, _REPEATS = 300, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def fit_columns(
     (inverse Fisher information, for pixels whose noise is independent), raised by what they lack because
     columns overlap: a part of the fitted image is drawn anew with noise and fitted again (parametric
     bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6). The shape is held
-    within 50 % of the common one (a Gaussian prior on its three numbers), which only counts where there are
+    within 25 % of the common one (a Gaussian prior on its three numbers), which only counts where there are
     few electrons.
 
     Parameters
@@ -102,10 +103,20 @@ def fit_columns(
         raise MeasurementError("The image holds pixels that are not finite; leave them out with a mask.")
     factor = max(1, int(_COARSE / atoms.pixel_size + 1e-6))
     coarse, good = averaged(np.where(valid, image, 0.0), valid, factor)
-    fit = GaussianFit(coarse, good, atoms.pixel_size * factor, (atoms.yx + 0.5) / factor - 0.5)
+    yx = (atoms.yx + 0.5) / factor - 0.5
+    order = _along_rows(yx)
+    fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
     fit.run()
     found = _result(fit, factor)
-    return _with_honest_errors(found, _error_factors(fit, found, factor))
+    found = _with_honest_errors(found, _error_factors(fit, found, factor))
+    back = np.argsort(order)
+    arrays = {f.name: getattr(found, f.name)[back] for f in fields(found) if f.name != "noise"}
+    return replace(found, **arrays)
+
+
+def _along_rows(yx: Floats) -> NDArray[np.int64]:
+    """Return an order in which columns that follow each other are near each other, which is quicker."""
+    return np.lexsort((yx[:, 1], np.floor(yx[:, 0] / 16))).astype(np.int64)
 
 
 def _result(fit: GaussianFit, factor: int) -> ColumnFit:
@@ -119,7 +130,7 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     reason[moved >= 0.999 * LARGEST_MOVE / fit.size] = "the fit ran away from it"
     reason[fit.height <= 0] = "the image shows nothing there"
     reason[~lonely] = "another column is too near for a fit"
-    reason[fit.count < 0.6 * len(fit.fit_window)] = "too few good pixels around it"
+    reason[fit.count < LEAST_SEEN * len(fit.fit_window)] = "too few good pixels around it"
     with np.errstate(all="ignore"):
         # the mean over a block of points is wider than the column by the variance of the block
         derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
@@ -146,17 +157,18 @@ _WITH_ERRORS = ("volume", "width", "ellipticity", "direction")
 def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str, Floats]:
     """Return (N,) by how much larger than stated the scatter of simulated fits is; 1 at least.
 
-    The columns are taken in three classes of brightness: a faint one suffers more from its neighbours.
+    The columns are taken in classes of brightness, as many as show: a faint one suffers more from its
+    neighbours.
     """
     good = np.flatnonzero(found.reason == "")
     stated: dict[str, list[Floats]] = {name: [] for name in ("position", *_WITH_ERRORS)}
     classes: list[NDArray[np.int64]] = []
-    thirds = np.nanquantile(found.volume[good], [1 / 3, 2 / 3]) if len(good) else np.zeros(2)
-    bright = np.searchsorted(thirds, np.nan_to_num(found.volume, nan=-np.inf))
+    bright = np.full(len(found.volume), -1)
     if len(good) >= 12:
         middle = np.median(fit.place[good], axis=0)
         distance = np.linalg.norm(fit.place - middle, axis=1)
         some = np.argsort(distance)[:_CHECKED]
+        bright = fit_mixture(found.volume[np.intersect1d(some, good)], 4).classify(found.volume)
         margin = 2.5 / fit.size
         low = np.maximum(np.floor(fit.place[some].min(0) - margin), 0).astype(int)
         high = np.minimum(np.ceil(fit.place[some].max(0) + margin) + 1, fit.image.shape).astype(int)
@@ -180,7 +192,7 @@ def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str,
                 stated[name].append(np.abs(change / getattr(result, f"{name}_error")[here])[:, None])
     factors = {name: np.ones(len(bright)) for name in stated}
     for name, parts in stated.items():
-        for one in range(3) if parts else ():
+        for one in range(bright.max(initial=-1) + 1):
             values = np.concatenate(parts)[np.concatenate(classes) == one]
             if len(values) > 12:
                 # half of a Gaussian lies within 0.6745 standard deviations

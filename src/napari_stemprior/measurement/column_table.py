@@ -7,12 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.measurement.atom_counting import AtomCounts
 from napari_stemprior.measurement.column_fit import ColumnFit
 from napari_stemprior.measurement.displacements import Displacements
 from napari_stemprior.measurement.intensities import CellIntensities
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.neighbours import NeighbourDistances
+from napari_stemprior.measurement.octahedra import BondAngles, OctahedralTilts
 from napari_stemprior.measurement.polarisation import Polarisation
+from napari_stemprior.measurement.stacking import StackingMap
 from napari_stemprior.measurement.strain import Strain
 
 Floats = NDArray[np.float64]
@@ -66,6 +69,16 @@ MEANINGS: dict[str, str] = {
     "off_centre_y_angstrom": "",
     "off_centre_error_angstrom": "of a component",
     "domain": "0 the largest",
+    "octahedral_tilt_degrees": "of the octahedron around this centre, from x towards y",
+    "octahedral_tilt_error_degrees": "",
+    "bond_angle_degrees": "at this atom between its two ends, from x towards y; 180 is straight",
+    "bond_angle_error_degrees": "",
+    "atom_count": "atoms in the column, by the steps of the intensity",
+    "atom_count_chance_of_error": "that it is another number",
+    "stacking": "AA, AB, BA or SP, whichever shift of the second layer is nearest",
+    "stacking_shift_x_angstrom": "of the second layer from the first, the shortest",
+    "stacking_shift_y_angstrom": "",
+    "stacking_shift_error_angstrom": "of a component",
     "reason": "why a number is missing",
 }
 
@@ -80,6 +93,10 @@ def column_table(
     cells: CellIntensities | None = None,
     distances: NeighbourDistances | None = None,
     polar: Polarisation | None = None,
+    tilts: OctahedralTilts | None = None,
+    bonds: BondAngles | None = None,
+    counts: dict[str, AtomCounts] | None = None,
+    stacking: StackingMap | None = None,
 ) -> pd.DataFrame:
     """Put what was measured into one table.
 
@@ -88,7 +105,9 @@ def column_table(
     atoms : AtomTable
     indices : LatticeIndices
     moved : Displacements
-    strain, fit, cells, distances, polar : optional
+    strain, fit, cells, distances, polar, tilts, bonds, stacking : optional
+    counts : dict of AtomCounts, optional
+        By site; of all atoms of that site, in their order.
         What was measured; columns of the rest are left out.
 
     Returns
@@ -152,8 +171,47 @@ def column_table(
         data["off_centre_x_angstrom"], data["off_centre_y_angstrom"] = arrows.T
         data["off_centre_error_angstrom"] = error
         data["domain"] = pd.Series(domain).astype("Int64").where(domain >= 0)
+    _further(data, n, indices, tilts, bonds, counts or {}, stacking)
     data["reason"] = ["; ".join(filter(None, row)) for row in zip(*reasons, strict=True)]
     return pd.DataFrame({name: data[name] for name in MEANINGS if name in data})
+
+
+def _further(
+    data: dict[str, object],
+    n: int,
+    indices: LatticeIndices,
+    tilts: OctahedralTilts | None,
+    bonds: BondAngles | None,
+    counts: dict[str, AtomCounts],
+    stacking: StackingMap | None,
+) -> None:
+    """Add what only some of the atoms have."""
+
+    def spread(atom: NDArray[np.int64], values: Floats) -> Floats:
+        out = np.full(n, np.nan)
+        out[atom] = values
+        return out
+
+    if tilts is not None:
+        data["octahedral_tilt_degrees"] = spread(tilts.atom, tilts.angle)
+        data["octahedral_tilt_error_degrees"] = spread(tilts.atom, tilts.error)
+    if bonds is not None:
+        data["bond_angle_degrees"] = spread(bonds.atom, bonds.angle)
+        data["bond_angle_error_degrees"] = spread(bonds.atom, bonds.error)
+    if counts:
+        number, chance = np.full(n, np.nan), np.full(n, np.nan)
+        for site, one in counts.items():
+            own = indices.site == site
+            number[own], chance[own] = one.count, one.chance_of_error
+        data["atom_count"] = pd.Series(number).astype("Int64")
+        data["atom_count_chance_of_error"] = chance
+    if stacking is not None:
+        named = np.full(n, "", object)
+        named[stacking.atom] = stacking.stacking
+        data["stacking"] = named
+        for axis, name in enumerate("xy"):
+            data[f"stacking_shift_{name}_angstrom"] = spread(stacking.atom, stacking.shift[:, axis])
+        data["stacking_shift_error_angstrom"] = spread(stacking.atom, stacking.error)
 
 
 def _said(reason: NDArray[np.object_], what: str) -> list[str]:

@@ -77,12 +77,16 @@ def draw_figures(found: Measurements, image: NDArray[np.floating]) -> dict[str, 
         ("intensities", bool(found.mixtures), _intensities),
         ("scan_errors", found.scan_errors is not None, _scan),
     ]
-    return {name: make(found, image) for name, wanted, make in makers if wanted}
+    from napari_stemprior.measurement.figures_of_questions import question_figures
+
+    wanted_makers = [(name, make) for name, wanted, make in makers if wanted] + question_figures(found)
+    return {name: make(found, image) for name, make in wanted_makers}
 
 
-def _panels(
+def panels(
     columns: int, rows: int = 1, width: float = _PANEL, height: float = _PANEL
 ) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its panels, of so many inches each."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
@@ -90,7 +94,7 @@ def _panels(
     return figure, list(axes.ravel())
 
 
-def _show_image(axes: Axes, image: NDArray[np.floating], size: float) -> None:
+def show_image(axes: Axes, image: NDArray[np.floating], size: float) -> None:
     """Draw the micrograph in grey, in Å, with a scale bar."""
     low, high = np.nanpercentile(image, [1, 99.5])
     height, width = image.shape
@@ -165,7 +169,7 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
     strain, field = found.strain, found.field_strain
     assert strain is not None
     size, shape = found.atoms.pixel_size, image.shape
-    figure, axes = _panels(4, 1 if field is None else 2)
+    figure, axes = panels(4, 1 if field is None else 2)
     xy = found.atoms.yx_angstrom[:, ::-1]
     shown = _well_seen(found.indices.sublattice, strain.xx_error)
     names = (
@@ -182,7 +186,7 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
         drawn = _map(axes[number], xy, values, limit, "RdBu_r")
         axes[number].set_title(f"{label}, error {error:.2g}", fontsize=9)
         _frame(axes[number], shape, size)
-        panels = [axes[number]]
+        both = [axes[number]]
         if field is not None:
             assert found.fit.field is not None
             rows, columns = found.fit.field.rows * size, found.fit.field.columns_ * size
@@ -197,15 +201,13 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
             )
             axes[4 + number].set_title(f"{label}, of the fringes", fontsize=9)
             _frame(axes[4 + number], shape, size)
-            panels.append(axes[4 + number])
+            both.append(axes[4 + number])
         if drawn is not None:
-            figure.colorbar(drawn, ax=panels, shrink=0.75, aspect=25 if field is None else 40)
+            figure.colorbar(drawn, ax=both, shrink=0.75, aspect=25 if field is None else 40)
     caption = (
         f"Strain and rotation against the {found.reference.description}, first axis at {found.axis:g}° "
-        "from x "
-        "towards y (down). From the atoms: affine fits over each atom and its eight nearest neighbours "
-        "of the "
-        "same site, of the sublattices that are seen well."
+        "from x towards y (down). From the atoms: affine fits over each atom and its eight nearest "
+        "neighbours of the same site, of the sublattices that are seen well."
     )
     if field is not None:
         caption += (
@@ -273,9 +275,9 @@ def _arrows(axes: Axes, xy: Floats, arrow: Floats, error: float, colour: Any, **
 
 
 def _displacements(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
-    figure, axes = _panels(1, width=5.4, height=5.0)
+    figure, axes = panels(1, width=5.4, height=5.0)
     size = found.atoms.pixel_size
-    _show_image(axes[0], image, size)
+    show_image(axes[0], image, size)
     error = float(np.nanmedian(found.displacements.error))
     gain = _arrows(axes[0], found.displacements.ideal, found.displacements.xy, error, "#ffd92f")
     return figure, (
@@ -288,9 +290,9 @@ def _displacements(found: Measurements, image: NDArray[np.floating]) -> tuple[Fi
 def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
     polar = found.polarisation
     assert polar is not None
-    figure, axes = _panels(2, width=4.8, height=4.4)
+    figure, axes = panels(2, width=4.8, height=4.4)
     size = found.atoms.pixel_size
-    _show_image(axes[0], image, size)
+    show_image(axes[0], image, size)
     place = found.atoms.yx_angstrom[polar.atom, ::-1]
     gain = _arrows(
         axes[0], place, polar.xy, float(np.median(polar.error)), polar.angle, cmap="hsv", clim=(0, 360)
@@ -317,8 +319,8 @@ def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Fig
 
 def _defects(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
     assert found.defects is not None
-    figure, axes = _panels(1, width=5.4, height=5.0)
-    _show_image(axes[0], image, found.atoms.pixel_size)
+    figure, axes = panels(1, width=5.4, height=5.0)
+    show_image(axes[0], image, found.atoms.pixel_size)
     for kind, (marker, colour) in _DEFECT_MARKS.items():
         rows = found.defects.of(kind)
         if len(rows):
@@ -336,7 +338,7 @@ def _pairs(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, st
     del image
     pairs = found.pair_correlation
     assert pairs is not None
-    figure, axes = _panels(1, width=4.8, height=3.2)
+    figure, axes = panels(1, width=4.8, height=3.2)
     middle = (pairs.edges[:-1] + pairs.edges[1:]) / 2
     axes[0].fill_between(
         middle, pairs.low, pairs.high, color="#cccccc", label="95 % of random arrangements", step="mid"
@@ -355,7 +357,7 @@ def _pairs(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, st
 def _intensities(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
     del image
     assert found.cells is not None
-    figure, axes = _panels(len(found.mixtures), width=3.4, height=2.8)
+    figure, axes = panels(len(found.mixtures), width=3.4, height=2.8)
     for panel, (site, mixture) in zip(axes, found.mixtures.items(), strict=True):
         values = found.cells.value[found.indices.site == site]
         values = values[np.isfinite(values)]
@@ -380,7 +382,7 @@ def _scan(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str
     del image
     scan = found.scan_errors
     assert scan is not None
-    figure, axes = _panels(1, width=6.4, height=2.8)
+    figure, axes = panels(1, width=6.4, height=2.8)
     for axis, (name, colour) in enumerate((("x", "#08519c"), ("y", "#e6550d"))):
         axes[0].errorbar(
             scan.position, 100 * scan.shift[:, axis], 100 * scan.error, color=colour, lw=0.8, elinewidth=0.4,

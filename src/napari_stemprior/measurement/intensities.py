@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.spatial import Delaunay, QhullError, cKDTree
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.measurement.gaussian_fit import averaged
 from napari_stemprior.measurement.pixel_noise import PixelNoise
+from napari_stemprior.measurement.processors import processors
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +27,8 @@ _TILE, _BLUR = 10.0, 0.3
 _LEAST_CORNERS = 4
 #: Å: finer pixels are averaged to this at most; those that a border of a cell crosses count in part.
 _COARSE = 0.25
-_CHUNK = 8192
+#: Pixels that are worked on together, so that they stay in the cache of a processor.
+_TOGETHER = 2**17
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,27 +95,38 @@ def cell_intensities(
     near = np.asarray(cKDTree(yx).query(yx, k=min(_NEIGHBOURS + 1, n))[1]).reshape(n, -1)[:, 1:]
     radius = reach / size
     width = int(np.ceil(radius + 1))
-    step = np.arange(-width, width + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
+    along = np.arange(-width, width + 1)
+    window = np.stack(np.meshgrid(along, along, indexing="ij"), -1).reshape(-1, 2)
     window = window[np.hypot(*window.T) <= radius + 1]
     shape = np.array(image.shape)
-    for first in range(0, n, _CHUNK):
-        own = np.arange(first, min(first + _CHUNK, n))
+    # both sides of a half-plane are linear in the step to a pixel, so a product of matrices gives all pixels
+    plane = np.concatenate([window.T, np.ones((1, len(window)))]).astype(np.float32)
+    far_out = np.hypot(*window.T) > radius - 1.5  # only there the circle cuts a pixel
+    flat_image, flat_good = image.astype(np.float32).ravel(), good.ravel()
+
+    def cell(own: NDArray[np.int64]) -> None:
         middle = np.floor(yx[own] + 0.5).astype(np.int64)
-        y, x = ((middle - yx[own])[:, a, None].astype(np.float32) + window[:, a].astype(np.float32)
-                for a in (0, 1))  # fmt: skip
-        share = np.clip(radius + 0.5 - np.sqrt(y * y + x * x), 0, 1)
+        offset = (middle - yx[own]).astype(np.float32)
+        share = np.ones((len(own), len(window)), np.float32)
+        y, x = (offset[:, a, None] + window[far_out, a].astype(np.float32) for a in (0, 1))
+        share[:, far_out] = np.clip(radius + 0.5 - np.sqrt(y * y + x * x), 0, 1)
+        half = np.empty_like(share)
         for column in range(near.shape[1]):  # on this side of the line half-way to a neighbour
             there = (yx[near[own, column]] - yx[own]).astype(np.float32)
-            far = np.maximum(np.sqrt((there**2).sum(1)), 1e-3)[:, None]
-            share *= np.clip(far / 2 + 0.5 - (y * there[:, :1] + x * there[:, 1:]) / far, 0, 1)
+            far = np.maximum(np.sqrt((there**2).sum(1)), 1e-3)
+            unit = there / far[:, None]
+            line = np.stack([-unit[:, 0], -unit[:, 1], far / 2 + 0.5 - (unit * offset).sum(1)], axis=1)
+            np.matmul(line, plane, out=half)
+            np.maximum(half, 0, out=half)
+            np.minimum(half, 1, out=half)
+            share *= half
         pixels = middle[:, None] + window
         inside = ((pixels >= 0) & (pixels < shape)).all(-1)
         flat = np.clip(pixels[..., 0], 0, shape[0] - 1) * shape[1] + np.clip(pixels[..., 1], 0, shape[1] - 1)
-        seen = np.where(inside & good.ravel()[flat], share, 0)
-        taken = image.ravel()[flat]
-        count, whole = seen.sum(1), share.sum(1)
-        value[own] = ((taken * seen).sum(1) - level[own] * count) * size**2
+        seen = share * (inside & flat_good.take(flat))
+        taken = flat_image.take(flat)
+        count, whole = seen.sum(1, dtype=float), share.sum(1, dtype=float)
+        value[own] = ((taken * seen).sum(1, dtype=float) - level[own] * count) * size**2
         area[own] = count * size**2
         if noise is not None:
             counted = (noise.variance(taken) * seen**2).sum(1) / factor**2
@@ -121,6 +135,11 @@ def cell_intensities(
         reason[cut] = "its cell is cut by the edge of the image or bad pixels"
         for values in (value, error, area):
             values[cut] = np.nan
+
+    order = np.argsort(np.floor(yx[:, 0] / 16) * 1e6 + yx[:, 1], kind="stable")
+    step = max(1, _TOGETHER // len(window))
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(cell, [order[first : first + step] for first in range(0, n, step)]))
     return CellIntensities(value, error, area, level, reason)
 
 

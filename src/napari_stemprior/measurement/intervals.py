@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.stats import norm
 
 from napari_stemprior.errors import MeasurementError
 
@@ -42,20 +42,6 @@ def wilson(count: int, of: int, confidence: float = 0.95) -> Share:
     half = z * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of)) / (1 + z * z / of)
     low = 0.0 if count == 0 else float(max(middle - half, 0.0))
     return Share(count, of, p, low, 1.0 if count == of else float(min(middle + half, 1.0)))
-
-
-def clopper_pearson(count: int, of: int, confidence: float = 0.95) -> Share:
-    """Return a share with the interval of Clopper and Pearson, Biometrika 26 (1934) 404.
-
-    It never covers less than stated.
-    """
-    _check(count, of, confidence)
-    if not of:
-        return Share(count, of, float("nan"), float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(beta.ppf(tail, count, of - count + 1))
-    high = 1.0 if count == of else float(beta.isf(tail, count + 1, of - count))
-    return Share(count, of, count / of, low, high)
 
 
 def corrected(share: Share, power: float = 1.0, false_alarms: float = 0.0) -> Share:

@@ -16,7 +16,8 @@ from napari_stemprior.errors import MeasurementError
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import MIN_RELIABILITY, straight_sites
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.structure import StructurePrior, layers_of
+from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import image_distance
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -33,7 +34,7 @@ _LEAST_PART = 4
 _LEAST_GRAIN, _MOST_GRAINS = 25, 7
 
 #: A prior, its pose, and the number of its first column.
-Placed = tuple[StructurePrior, Pose, int]
+PosedLayer = tuple[StructurePrior, Pose, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +150,11 @@ def index_atoms(atoms: AtomTable, fit: LatticeFit) -> LatticeIndices:
         )
     yx = atoms.yx
     column, reason = _nearest_columns(atoms, fit)
-    offsets = np.cumsum([0, *(len(layer.columns) for layer in layers_of(fit.prior))])
-    first = offsets[:-1] if fit.only_layer is None else offsets[[fit.only_layer]]
     n = len(atoms)
     h, k = np.zeros(n, np.int64), np.zeros(n, np.int64)
     lattice, part = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
     ideal = np.full((n, 2), np.nan)
-    placed = [(p, pose, int(start)) for p, pose, start in zip(fit.layers, fit.poses, first, strict=True)]
+    placed = list(zip(fit.layers, fit.poses, fit.first_columns, strict=True))
     free = column >= 0
     for number in range(len(placed) + (_MOST_GRAINS if len(placed) == 1 else 0)):
         if number >= len(placed):  # what the first lattice does not reach may be another grain
@@ -208,8 +207,8 @@ def _large(part: Integers) -> NDArray[np.bool_]:
 
 
 def _other_grain(
-    yx: Floats, column: Integers, rest: NDArray[np.bool_], fit: LatticeFit, placed: Placed
-) -> Placed | None:
+    yx: Floats, column: Integers, rest: NDArray[np.bool_], fit: LatticeFit, placed: PosedLayer
+) -> PosedLayer | None:
     """Return the pose among the rivals that connects most of the atoms that are left, if it connects many."""
     prior, _, start = placed
     own = np.flatnonzero(rest)
@@ -249,7 +248,7 @@ def _counted(yx: Floats, place: Integers, prior: StructurePrior, pose: Pose) -> 
     near = np.asarray(cKDTree(xy).query(xy, k=min(_STEPS + 1, count))[1])[:, 1:]
     a, b = np.repeat(np.arange(count), near.shape[1]), near.ravel()
     miss = _step(xy, basis, inverse, a, b)
-    residual = np.linalg.norm((miss - np.rint(miss)) @ prior.cell, axis=1)
+    residual = image_distance(miss, prior.cell)
     good = residual < _TOLERANCE * prior.closest_in_layer
     weights = coo_matrix((residual[good] + 1e-9, (a[good], b[good])), (count, count)).tocsr()
     weights = weights.maximum(weights.T)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.reference_lattice import ReferenceLattice
+from napari_stemprior.structure.periodic import minimum_image
 
 Floats = NDArray[np.float64]
 
@@ -87,7 +88,7 @@ def measure_layers(
         If there is only one lattice.
     """
     count = len(indices.priors)
-    layers = [int(prior.layers[0]) for prior in indices.priors]
+    layers = [int(prior.layer_numbers[0]) for prior in indices.priors]
     if count < 2 or len(set(layers)) < 2:
         raise MeasurementError("There is one lattice only; twist and shift are measured between two or more.")
     rng = np.random.default_rng(0)
@@ -156,7 +157,7 @@ class _Layer:
         self.origin = reference.origin[number] if origin is None else origin
         if not np.isfinite(self.matrix).all():
             raise MeasurementError(
-                f"Layer {int(prior.layers[0])} has too few atoms for a lattice of its own."
+                f"Layer {int(prior.layer_numbers[0])} has too few atoms for a lattice of its own."
             )
         flip = np.diag([1.0, np.sign(np.linalg.det(self.matrix))])
         full = self.matrix @ flip
@@ -224,7 +225,7 @@ def _pair(first: _Layer, second: _Layer, middle: Floats) -> _Numbers:
         ends.append(layer.origin + cell @ layer.vectors)
     raw = ends[1] - ends[0]
     fraction = raw @ np.linalg.inv(first.vectors)
-    shift = (fraction - np.rint(fraction)) @ first.vectors
+    shift = minimum_image(fraction) @ first.vectors
     if np.isfinite(moire).all() and moire.min() < 100 * np.linalg.norm(first.vectors, axis=1).min():
         reason = reason or "the shift changes from place to place within the moiré and is that in the middle"
     return _Numbers(float(twist), shift, raw, second.strain, moire, reason)

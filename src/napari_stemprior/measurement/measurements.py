@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.measurement.atom_counting import AtomCounts
+from napari_stemprior.measurement.boundaries import Boundary
 from napari_stemprior.measurement.clustering import PairCorrelation
 from napari_stemprior.measurement.column_fit import ColumnFit
 from napari_stemprior.measurement.defects import Concentration, Defects
@@ -16,10 +18,15 @@ from napari_stemprior.measurement.displacements import Displacements
 from napari_stemprior.measurement.intensities import CellIntensities
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.layers import LayerPair
+from napari_stemprior.measurement.line_profile import LineProfile
 from napari_stemprior.measurement.mixture import Mixture
+from napari_stemprior.measurement.octahedra import BondAngles, OctahedralTilts
+from napari_stemprior.measurement.picked_atoms import PickedAtoms
+from napari_stemprior.measurement.plane_spacings import PlaneSpacings
 from napari_stemprior.measurement.polarisation import Polarisation
 from napari_stemprior.measurement.reference_lattice import ReferenceLattice
 from napari_stemprior.measurement.scan_errors import ScanErrors
+from napari_stemprior.measurement.stacking import StackingMap
 from napari_stemprior.measurement.strain import Strain
 from napari_stemprior.registration import LatticeFit
 
@@ -55,6 +62,17 @@ class Measurements:
         Degrees of the first axis of strain.
     reasons : dict of str
         Why a measurement that was asked for is missing.
+    tilts, bonds : optional
+        Octahedral tilts and bond angles.
+    counts : dict of AtomCounts
+        Atoms in the columns of each site that was counted.
+    boundaries : list of Boundary
+    stacking : StackingMap, optional
+    planes : PlaneSpacings, optional
+    profiles : list of LineProfile
+    picked : list of PickedAtoms
+    statistics : pandas.DataFrame, optional
+        Of the columns inside a region.
     """
 
     atoms: AtomTable
@@ -77,6 +95,15 @@ class Measurements:
     scan_errors_removed: bool = False
     axis: float = 0.0
     reasons: dict[str, str] = field(default_factory=dict)
+    tilts: OctahedralTilts | None = None
+    bonds: BondAngles | None = None
+    counts: dict[str, AtomCounts] = field(default_factory=dict)
+    boundaries: list[Boundary] = field(default_factory=list)
+    stacking: StackingMap | None = None
+    planes: PlaneSpacings | None = None
+    profiles: list[LineProfile] = field(default_factory=list)
+    picked: list[PickedAtoms] = field(default_factory=list)
+    statistics: pd.DataFrame | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return the results as plain values; NaN where a number could not be given."""
@@ -137,7 +164,51 @@ class Measurements:
                 "by": s.by, "jitter_angstrom": s.jitter, "chance": s.chance, "period_angstrom": s.period,
                 "period_chance": s.period_chance, "removed": self.scan_errors_removed,
             }  # fmt: skip
+        return found | self._further()
+
+    def _further(self) -> dict[str, Any]:
+        """Return the results of single questions."""
+        found: dict[str, Any] = {}
+        if (t := self.tilts) is not None:
+            found["octahedral_tilts"] = {
+                "centre": t.centre, "corner": t.corner, "state": t.state, "octahedra": len(t.atom),
+                "amplitude_degrees": t.amplitude, "amplitude_error_degrees": t.amplitude_error, "chance":
+                t.chance,
+            }  # fmt: skip
+        if (b := self.bonds) is not None:
+            found["bond_angles"] = {
+                "ends": b.end, "middle": b.middle, "bonds": len(b.atom), "mean_degrees":
+                float(b.angle.mean()), "bend_degrees": b.bend, "bend_error_degrees": b.bend_error,
+            }  # fmt: skip
+        if self.counts:
+            found["atom_counts"] = {
+                site: {
+                    "components": len(c.mean), "first": c.first, "per_atom": c.per_atom,
+                    "per_atom_error": c.per_atom_error, "deviation": c.deviation, "icl": c.icl,
+                    "chance_of_error": _mean(c.chance_of_error), "reservations": c.reservations,
+                }
+                for site, c in self.counts.items()
+            }  # fmt: skip
+        if self.boundaries:
+            found["boundaries"] = [
+                {k: v for k, v in asdict(one).items() if k != "points"} for one in self.boundaries
+            ]
+        if (s := self.stacking) is not None:
+            found["stacking"] = {"share": s.share, "reason": s.reason, "error_angstrom": _median(s.error)}
+        if self.planes is not None:
+            found["planes"] = asdict(self.planes)
+        if self.profiles:
+            found["profiles"] = [asdict(one) for one in self.profiles]
+        if self.picked:
+            found["picked"] = [asdict(one) for one in self.picked]
+        if self.statistics is not None:
+            found["region_statistics"] = self.statistics.to_dict("records")
         return found
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _median(values: np.ndarray[Any, Any]) -> float:

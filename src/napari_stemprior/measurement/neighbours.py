@@ -121,7 +121,7 @@ def neighbour_distances(
     for number, (prior, first) in enumerate(zip(indices.priors, indices.first, strict=True)):
         for column in range(len(prior.columns)):
             own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
-            shell = shell_of(prior, column, prior.layers == prior.layers[column])
+            shell = shell_of(prior, column, prior.layer_numbers == prior.layer_numbers[column])
             if not len(own) or not len(shell):
                 continue
             other = around(indices, own, shell)

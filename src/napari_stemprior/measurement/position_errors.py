@@ -9,6 +9,9 @@ from napari_stemprior.measurement.local_affine import local_affine, position_sca
 
 Floats = NDArray[np.float64]
 
+#: Share of itself in the local fit of an atom in the middle of nine.
+_OWN_SHARE = 1 / 9
+
 
 def position_errors(
     reference: Floats,
@@ -38,15 +41,26 @@ def position_errors(
     (N,) array
         NaN where nothing is known.
     """
-    free = position_scatter(local_affine(reference, displacement, group), group)
-    scattered = np.array([np.sqrt(free.get(int(one), np.nan)) for one in group])
+    local = local_affine(reference, displacement, group)
+    free = position_scatter(local, group)
+    scattered = np.sqrt(_of_group(free, group))
     if sigma is None:
         return scattered
     known = np.isfinite(sigma) & (sigma > 0)
-    usual = {one: np.median(sigma[known & (group == one)]) for one in np.unique(group[known])}
-    # a column that could not be fitted is not known better than the others
-    other = np.fmax(scattered, [usual.get(one, np.nan) for one in group])
+    usual = {int(one): float(np.median(sigma[known & (group == one)])) for one in np.unique(group[known])}
+    # a column that could not be fitted is not known better than the others, nor than it lies off its lattice:
+    # the fit did not confirm where it was found
+    off = np.linalg.norm(displacement - local.shift, axis=1) / np.sqrt(2 * np.maximum(1 - _OWN_SHARE, 0))
+    other = np.fmax(np.fmax(scattered, _of_group(usual, group)), off)
     fitted = np.where(known, sigma, other)
     scale = position_scatter(local_affine(reference, displacement, group, fitted), group)
-    factor = np.array([scale.get(int(one), np.nan) for one in group])
-    return np.asarray(fitted * np.sqrt(np.fmax(factor, 1.0)))
+    return np.asarray(fitted * np.sqrt(np.fmax(_of_group(scale, group), 1.0)))
+
+
+def _of_group(values: dict[int, float], group: NDArray[np.int64]) -> Floats:
+    """Return (N,) the value of each group; NaN where it has none."""
+    table = np.full(int(group.max(initial=-1)) + 2, np.nan)
+    for one, value in values.items():
+        if one >= 0:
+            table[one] = value
+    return np.asarray(table[group])  # -1 is the last, which stays NaN

@@ -11,6 +11,11 @@ import numpy as np
 
 from napari_stemprior.measurement.column_table import MEANINGS
 from napari_stemprior.measurement.measurements import Measurements
+from napari_stemprior.measurement.report_of_questions import (
+    question_citations,
+    question_methods,
+    question_tables,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +40,9 @@ _CITATIONS = {
     "bic": "Schwarz, Annals of Statistics 6 (1978) 461",
     "wilson": "Wilson, J. Am. Stat. Assoc. 22 (1927) 209",
     "moire": "Hermann, J. Phys.: Condens. Matter 24 (2012) 314210",
+    "glazer": "Glazer, Acta Cryst. B 28 (1972) 3384",
+    "counting": "Van Aert, De Backer, Martinez, den Dekker, Van Dyck, Bals and Van Tendeloo, Phys. Rev. B 87 "
+    "(2013) 064107",
 }
 
 
@@ -129,6 +137,9 @@ def html_report(
             "<h2>Layers</h2>",
             _table(["layer", "twist (°)", "shift x, y (Å)", "strain xx, yy, xy (%)", "moiré (Å)"], rows),
         ]
+    parts += [
+        part for head, top, rows in question_tables(found) for part in (f"<h2>{head}</h2>", _table(top, rows))
+    ]
     if figures:
         parts.append("<h2>Figures</h2>")
         parts += [_figure(key, figure, caption) for key, (figure, caption) in figures.items()]
@@ -203,6 +214,7 @@ def methods(found: Measurements) -> str:
         text.append(
             f"Moiré lattices follow from differences of reciprocal lattice vectors [{number['moire']}]."
         )
+    text += question_methods(found, number)
     text.append("All errors are standard errors.")
     return " ".join(text)
 
@@ -215,6 +227,7 @@ def _cited(found: Measurements) -> list[str]:
         "bic": bool(found.mixtures),
         "wilson": found.defects is not None,
         "moire": bool(found.layers),
+        **question_citations(found),
     }
     return [key for key, wanted in used.items() if wanted]
 

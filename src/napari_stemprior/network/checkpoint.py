@@ -52,7 +52,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with _textual(path) as named, safe_open(named, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path}: this is not a safetensors file, or it is damaged ({error}).") from error
+        raise ModelError(
+            f"{path}: this is not a safetensors file, or it is damaged ({str(error)[:200]})."
+        ) from error
 
 
 @contextmanager

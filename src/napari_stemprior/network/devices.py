@@ -1,10 +1,15 @@
-"""Compute devices by name."""
+"""Compute devices by name, and the number format in which each is fast."""
 
 from __future__ import annotations
 
 import torch
 
 from napari_stemprior.errors import DeviceError
+
+#: What a person may ask for: the faster one that the device is good at, or one of them.
+PRECISIONS = ("auto", "float32", "bfloat16")
+#: NVIDIA's compute capability from which on bfloat16 has units of its own (A100, RTX 30).
+_BFLOAT16_CAPABILITY = 8
 
 
 def available_devices() -> list[str]:
@@ -39,3 +44,45 @@ def resolve_device(name: str) -> torch.device:
     if name not in {*found, *kinds, *(f"{kind}:0" for kind in kinds)}:
         raise DeviceError(f"This machine has no device {name!r}; choose one of auto, {', '.join(found)}.")
     return torch.device(name)
+
+
+def fast_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has instructions of its own for matrices in bfloat16.
+
+    Of CPUs those with AMX or AVX-512 BF16 (Intel from 2020, AMD from 2022), of GPUs NVIDIA's of compute
+    capability 8 and above. Other devices imitate bfloat16, which takes longer than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_CAPABILITY
+    return device.type == "cpu" and _cpu_has_bfloat16()
+
+
+def _cpu_has_bfloat16() -> bool:
+    ask = getattr(torch.cpu, "get_capabilities", None)  # of newer torch
+    if ask is not None:
+        told = ask()
+        return bool(told.get("amx_bf16") or told.get("avx512_bf16"))
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # of older ones
+    return bool(ask is not None and ask())
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the number format of the network's layers on a device.
+
+    Parameters
+    ----------
+    name : str
+        ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the device is fast in it and float32
+        elsewhere.
+    device : torch.device
+
+    Raises
+    ------
+    DeviceError
+        If there is no such precision.
+    """
+    if name not in PRECISIONS:
+        raise DeviceError(f"There is no precision {name!r}; choose one of {', '.join(PRECISIONS)}.")
+    if name == "auto":
+        return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32

@@ -102,20 +102,22 @@ class SiteAttention(nn.Module):
         def of_sites(table: Tensor) -> Tensor:
             return table.flatten(0, 1).index_select(0, index).reshape(batch * h * w, k, -1)
 
+        # what there is of a pixel and a site lies as (K, pixels): long rows, which a CPU works on at once
         place = self._place(of_sites(sites), (h, w), size[2], size[4], step, batch).to(x.dtype)
         query = self._linear(self.query, pixels)
         # the key is the sum of the site's and of the place's, and so is its product with the query
-        logits = query @ of_sites(self.key_token(site_tokens)).transpose(1, 2)
-        logits = logits + (place * (query @ self.key_place.weight)[:, :, None]).sum(-1)
-        none = (query @ self.no_match_key)[..., None]
-        logits = torch.cat([none, logits.masked_fill(~seen, -1e4)], dim=-1).float() / width**0.5
-        weight = torch.softmax(logits, dim=-1)[..., 1:].to(x.dtype)
+        logits = (of_sites(self.key_token(site_tokens)) @ query.transpose(1, 2)).transpose(0, 1)
+        flat = query.flatten(0, 1)
+        logits = logits.reshape(k, -1) + (place * (self.key_place.weight.t() @ flat.t())[:, None]).sum(0)
+        logits = logits.reshape(k, len(pixels), -1).masked_fill(~seen.reshape(-1, k).t()[..., None], -1e4)
+        logits = torch.cat([(flat @ self.no_match_key)[None], logits.flatten(1)]).float() / width**0.5
+        weight = torch.softmax(logits, dim=0)[1:].to(x.dtype)
         # a token is only worth something near its site: its value is carried by the radial functions
         value = of_sites(self.value_token(site_tokens))
-        carried = weight[..., None] * place
-        answer = self.value_place(carried[:, :, 0]) * value[:, 0, None]
-        for number in range(1, k):
-            answer = torch.addcmul(answer, self.value_place(carried[:, :, number]), value[:, number, None])
+        answer = torch.zeros_like(pixels)
+        for number in range(k):
+            carried = self.value_place((weight[number] * place[:, number]).t())
+            answer = torch.addcmul(answer, carried.reshape(pixels.shape), value[:, number, None])
         gate = torch.sigmoid(self._linear(self.gate, torch.cat([pixels, answer], dim=-1)))
         fused = torch.addcmul(pixels, gate, self._linear(self.out, answer))
         fused = fused.reshape(batch, h, w, size[2], size[4], width).transpose(2, 3)
@@ -152,19 +154,20 @@ class SiteAttention(nn.Module):
 
         Returns
         -------
-        Tensor (B * h * w, rows * columns, K, 6)
+        Tensor (6, K, B * h * w * rows * columns)
             Four radial functions, and the direction under the third.
         """
         y = (torch.arange(blocks[0] * rows, device=sites.device) * step + (step - 1) / 2).to(sites)
         x = (torch.arange(blocks[1] * columns, device=sites.device) * step + (step - 1) / 2).to(sites)
         grid = (batch, blocks[0], blocks[1], rows, columns)
-        y = y.reshape(1, blocks[0], 1, rows, 1).expand(grid).reshape(len(sites), -1, 1)
-        x = x.reshape(1, 1, blocks[1], 1, columns).expand(grid).reshape(len(sites), -1, 1)
-        offset_y = (sites[:, None, :, 0] - y) * CANONICAL_PIXEL_SIZE
-        offset_x = (sites[:, None, :, 1] - x) * CANONICAL_PIXEL_SIZE
+        y = y.reshape(1, blocks[0], 1, rows, 1).expand(grid).reshape(len(sites), -1)
+        x = x.reshape(1, 1, blocks[1], 1, columns).expand(grid).reshape(len(sites), -1)
+        of_y, of_x = sites.permute(2, 1, 0)[..., None]
+        offset_y = ((of_y - y) * CANONICAL_PIXEL_SIZE).flatten(1)
+        offset_x = ((of_x - x) * CANONICAL_PIXEL_SIZE).flatten(1)
         distance2 = offset_y**2 + offset_x**2
         near = [torch.exp(distance2 * (-0.5 / width**2)) for width in self._WIDTHS]
-        return torch.stack([*near, 2 * offset_y * near[2], 2 * offset_x * near[2]], dim=-1)
+        return torch.stack([*near, 2 * offset_y * near[2], 2 * offset_x * near[2]])
 
 
 def nearest_sites(

@@ -51,7 +51,7 @@ class StructureModulation(nn.Module):
         parts = self.out(hidden).split([2 * width for width in self.widths], dim=1)
 
         def modulated(x: Tensor, level: int) -> Tensor:
-            scale, shift = parts[level][:, :, None, None].chunk(2, dim=1)
+            scale, shift = parts[level][:, :, None, None].to(x.dtype).chunk(2, dim=1)
             return torch.addcmul(x + shift, x, scale)
 
         return modulated

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,19 +19,10 @@ from napari_stemprior.optics.incoherent.object_function import (
     object_function,
 )
 from napari_stemprior.optics.instrument import Instrument
+from napari_stemprior.optics.pose_protocols import ColumnPose
 from napari_stemprior.optics.specimen import scatterers
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.structure.lattice_points import lattice_columns
-
-
-class Placed(Protocol):
-    """What knows where the columns of a prior lie on an image, such as a pose."""
-
-    def columns(
-        self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the (M, 2) positions in pixels (y, x) and the (M,) columns of the prior."""
-
 
 #: Å of crystal drawn around the field, so that its periodic edges do not show.
 _MARGIN = 6.0
@@ -49,7 +39,7 @@ def reference_image(
     instrument: Instrument,
     pixel_size: float,
     shape: tuple[int, int],
-    pose: Placed | None = None,
+    pose: ColumnPose | None = None,
     *,
     thickness: float = DEFAULT_THICKNESS,
     thermal: float = THERMAL_DISPLACEMENT,
@@ -67,7 +57,7 @@ def reference_image(
         Å per pixel.
     shape : (int, int)
         Rows and columns.
-    pose : Placed, optional
+    pose : ColumnPose, optional
         Where the lattice lies; without, the cell's first vector lies along x.
     thickness : float
         Å, of a crystal that repeats along the beam; a layer has its own.
@@ -88,7 +78,7 @@ def reference_image(
     margin = int(np.ceil(_MARGIN / pixel_size))
     field = (shape[0] + 2 * margin, shape[1] + 2 * margin)
     if pose is None:
-        positions, index = _unrotated(prior, pixel_size, field)
+        positions, index = _along_x(prior, pixel_size, field)
     else:
         positions, index = pose.columns(prior, shape, margin - 1.0)
         positions = positions + margin
@@ -208,7 +198,7 @@ def _frequencies(instrument: Instrument) -> NDArray[np.float64]:
     return _FREQUENCY_STEP * np.arange(int(np.ceil(last / _FREQUENCY_STEP)) + 2, dtype=np.float64)
 
 
-def _unrotated(
+def _along_x(
     prior: StructurePrior, pixel_size: float, field: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Lay the cell's first vector along x, the origin in the middle of the field."""

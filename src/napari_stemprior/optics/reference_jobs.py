@@ -13,14 +13,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.errors import InstrumentError, StempriorError, StructureError
+from napari_stemprior.cluster import connected, unforeseen
+from napari_stemprior.errors import StempriorError, StructureError
 from napari_stemprior.optics.instrument import Instrument
 from napari_stemprior.optics.multislice.reference import Quality, cell_series
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.stack_reference import stack_reference
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.structure import Prior, Stack, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 
 Engine = Literal["fast", "multislice"]
 
@@ -142,7 +143,8 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     if first.engine != "multislice":
         yield Progress(0, 1, "reference")
         return [job.recorded(_fast(job)) for job in jobs]
-    if isinstance(first.prior, Stack):
+    crystal = first.prior.crystal
+    if crystal is None:
         raise StructureError(
             f"{first.prior.name}: layers that share no cell have no periodic cell for multislice; "
             "use the fast engine."
@@ -150,7 +152,7 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     thicknesses = list(dict.fromkeys(job.thickness for job in jobs))
     defoci = list(dict.fromkeys(job.instrument.defocus for job in jobs))
     series = yield from cell_series(
-        first.prior,
+        crystal,
         first.instrument,
         thicknesses,
         defoci,
@@ -163,12 +165,12 @@ def series_steps(jobs: Sequence[ReferenceJob]) -> Generator[Progress, None, list
     for job in jobs:
         cell = series[thicknesses.index(job.thickness)][defoci.index(job.instrument.defocus)]
         pose = job.poses[0] if job.poses else None
-        images.append(job.recorded(cell.draw(first.prior, job.pixel_size, job.shape, pose)))
+        images.append(job.recorded(cell.draw(crystal, job.pixel_size, job.shape, pose)))
     return images
 
 
 def _fast(job: ReferenceJob) -> NDArray[np.float32]:
-    layers = layers_of(job.prior)
+    layers = job.prior.layers
     poses = job.poses or (None,) * len(layers)
     return stack_reference(layers, job.instrument, job.pixel_size, job.shape, poses, thickness=job.thickness)
 
@@ -200,7 +202,7 @@ def render_all(
 
     Raises
     ------
-    InstrumentError
+    ClusterError
         If the scheduler cannot be reached or Dask's distributed package is missing.
     StempriorError
         What the first job that failed had to say.
@@ -222,7 +224,7 @@ def render_all(
             done += len(numbers)
         yield Progress(len(jobs), len(jobs), "done")
         return
-    with _client(scheduler) as client, client.as_current():
+    with connected(scheduler) as client, client.as_current():
         # the seed is in the job: the same job gives the same image, yet images need not be remembered
         futures = client.map(render_series, [[jobs[n] for n in numbers] for numbers in series], pure=False)
         try:
@@ -236,23 +238,6 @@ def render_all(
             client.cancel(futures)
 
 
-def _client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InstrumentError(
-            "A scheduler needs Dask's distributed package, which is missing; install "
-            "napari-stemprior[cluster] or leave --scheduler out."
-        ) from error
-    try:
-        return Client(address, timeout="10s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InstrumentError(
-            f"The Dask scheduler {address} does not answer; check the address (such as tcp://host:8786) "
-            "or leave --scheduler out."
-        ) from error
-
-
 def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, list[NDArray[np.float32]]]]:
     from distributed import as_completed
 
@@ -263,10 +248,7 @@ def _finished(futures: Sequence[Any]) -> Iterable[tuple[int, list[NDArray[np.flo
         except StempriorError:
             raise
         except Exception as error:  # whatever went wrong on the other machine, its versions included
-            raise InstrumentError(
-                f"A reference failed on the cluster ({type(error).__name__}: {error}); see that its "
-                "machines have the same napari-stemprior."
-            ) from error
+            raise unforeseen("A reference", error) from error
         yield numbers[future.key], images
 
 

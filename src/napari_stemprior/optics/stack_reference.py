@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.optics.instrument import Instrument
-from napari_stemprior.optics.reference import DEFAULT_THICKNESS, Placed, reference_image
+from napari_stemprior.optics.pose_protocols import ColumnPose
+from napari_stemprior.optics.reference import DEFAULT_THICKNESS, reference_image
 from napari_stemprior.structure import StructurePrior
 
 
@@ -18,7 +19,7 @@ def stack_reference(
     instrument: Instrument,
     pixel_size: float,
     shape: tuple[int, int],
-    poses: Sequence[Placed | None],
+    poses: Sequence[ColumnPose | None],
     *,
     thickness: float = DEFAULT_THICKNESS,
 ) -> NDArray[np.float32]:
@@ -30,14 +31,14 @@ def stack_reference(
     Parameters
     ----------
     layers : sequence of StructurePrior
-        Entrance side first, as `layers_of` lists them; one for a prior that is no stack.
+        Entrance side first, such as `Prior.layers`.
     instrument : Instrument
         Its defocus is that of the first layer.
     pixel_size : float
         Å/px.
     shape : (int, int)
         Rows and columns.
-    poses : sequence of Placed or None
+    poses : sequence of ColumnPose or None
         One a layer; None lays the first vector of the layer's cell along x.
     thickness : float
         Å, of a crystal that repeats along the beam; a layer has its own.

@@ -24,6 +24,7 @@ from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.optics.multislice import scan_cache
 from napari_stemprior.qt.desk import StempriorDesk
+from napari_stemprior.qt.dock import DeskDock
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.jobs import journal_service
 
@@ -95,7 +96,9 @@ def open_desk(sample: str) -> tuple[napari.Viewer, StempriorDesk]:
     viewer = napari.Viewer(title="napari-stemprior")
     viewer.window.resize(*WINDOW)
     viewer.open_sample("napari-stemprior", sample)
-    _, desk = viewer.window.add_plugin_dock_widget("napari-stemprior")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemprior")
+    assert isinstance(dock, DeskDock)
+    desk = dock.opened()
     overlays = viewer.canvas.overlays if hasattr(viewer, "canvas") else viewer
     overlays.scale_bar.visible = True
     settle()

@@ -12,6 +12,7 @@ from napari_stemprior.atoms.site_occupancy import SiteOccupancy
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.layers.atom_layers import shape_of
 from napari_stemprior.qt.session import Session
+from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 Floats = NDArray[np.float64]
@@ -107,7 +108,7 @@ class ImageContext:
     def brightness(self, yx: Floats) -> Floats | None:
         """Return how bright the image is around places, in its own units."""
         image = self.image
-        if image is None:
+        if image is None or is_stored(image):  # one that is not in memory is not smoothed for this
             return None
         radius = 0.3 * self.spacing
         known = self._smooth

@@ -1,19 +1,18 @@
 """File > Open for the formats of electron microscopes, and for training pairs.
 
 TIFF, PNG and JPEG stay with napari's own reader: a second one would make napari ask which to take.
-Step 1 looks into such a file for its pixel size.
+Step 1 looks into such a file for its pixel size. What reads a file is imported when there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-from napari.utils.notifications import show_warning
+if TYPE_CHECKING:
+    from napari_stemprior.qt.layers.atom_layers import LayerData
 
-from napari_stemprior.io import read_micrographs
-from napari_stemprior.qt.layers.atom_layers import LayerData, layer_from_micrographs
-
-Reader = Callable[[str | Sequence[str]], list[LayerData]]
+Reader: TypeAlias = "Callable[[str | Sequence[str]], list[LayerData]]"
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
@@ -29,6 +28,11 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
     StempriorError
         If a file is no micrograph.
     """
+    from napari.utils.notifications import show_warning
+
+    from napari_stemprior.io import read_micrographs
+    from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
+
     layers: list[LayerData] = []
     for one in _paths(path):
         micrographs = read_micrographs(one)

@@ -21,7 +21,7 @@ from napari_stemprior.qt.layers.image_notes import (
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.registration import LatticeFit, Pose
-from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation
 
@@ -60,10 +60,8 @@ class Session(ImageSession):
     def __init__(self, viewer: ViewerModel, operations: Operations | None = None) -> None:
         super().__init__(viewer)
         self.operations = operations or Operations()
-        #: The chosen prior; of a stack its entrance layer. `chosen` is the whole.
-        self.prior: StructurePrior | None = None
-        #: The layers on top of each other, where a person chose a stack.
-        self.stack: Stack | None = None
+        #: What a person chose and the network is prompted with; a stack has several `layers`.
+        self.prior: Prior | None = None
         #: Pixel (y, x) about which a person turns the lattice, while that is done.
         self.pivot: NDArray[np.float64] | None = None
         #: Whether a fit of the lattice also calibrates the image.
@@ -124,11 +122,6 @@ class Session(ImageSession):
         self._on_image()
 
     # --- prior and pose -----------------------------------------------------------------------
-    @property
-    def chosen(self) -> Prior | None:
-        """What a person chose and the network is prompted with: the stack, or the prior."""
-        return self.stack or self.prior
-
     def set_prior(self, prior: Prior | None) -> None:
         """Take another prior or stack; poses that were fitted with another one no longer count.
 
@@ -136,10 +129,8 @@ class Session(ImageSession):
         ----------
         prior : StructurePrior, Stack or None
         """
-        stack = prior if isinstance(prior, Stack) else None
-        first = prior.layers[0] if isinstance(prior, Stack) else prior
-        if first != self.prior or stack != self.stack:
-            self.prior, self.stack = first, stack
+        if prior != self.prior:
+            self.prior = prior
             if self.fit is None:
                 self.show_overlay(False)  # it shows another prior
             self.prior_changed.emit()
@@ -150,7 +141,7 @@ class Session(ImageSession):
         """Where the prior lies on the image and what the fit found beside it."""
         specimen = self._specimen_or_none()
         fit = None if specimen is None else specimen.fit
-        return fit if fit is not None and fit.prior == self.chosen else None
+        return fit if fit is not None and fit.prior == self.prior else None
 
     @property
     def pose(self) -> Pose | None:
@@ -159,7 +150,7 @@ class Session(ImageSession):
 
     @property
     def known_fit(self) -> LatticeFit | None:
-        """Where `chosen` lies, if that is a fit: what the network is told."""
+        """Where the prior lies, if that is a fit: what the network is told."""
         return self.fit if self.fit is not None and self.fit.is_fit else None
 
     def set_fit(self, fit: LatticeFit | None) -> None:

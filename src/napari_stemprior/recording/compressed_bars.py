@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening, find_objects, label
 
+from napari_stemprior.recording.bar_label import label_beside
 from napari_stemprior.recording.flat_runs import Image, Mask, is_eight_bit
-from napari_stemprior.recording.lost_rows import label_beside
 
 #: Digits below white within which JPEG of quality 60 leaves a white bar.
 _SMEARED = 16.0

@@ -1,4 +1,4 @@
-"""What can be a recording at all: the one door for pixels from a file, a layer or a program."""
+"""What can be a recording at all: the one check of pixels from a file, a layer or a program."""
 
 from __future__ import annotations
 
@@ -62,22 +62,30 @@ def real_image(image: ArrayLike, name: str = "") -> NDArray[np.float32]:
         array = np.asarray(image)
     except (TypeError, ValueError) as error:
         raise _refusal(name, "the image is no array of numbers; give a single 2-D image.") from error
-    if array.dtype.kind == "c":
-        raise complex_image(name)
-    if array.dtype.kind == "b":
-        raise _refusal(
-            name, "the image is boolean, only true and false as in a mask; give the micrograph itself."
-        )
-    if array.dtype.kind not in "iuf":
-        raise _refusal(name, "the pixels of the image are not numbers; give an image of real numbers.")
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and array.size:
+    if array.dtype.kind in "iuf" and array.ndim == 3 and array.shape[-1] in (3, 4) and array.size:
         array = grey(array, name, alpha=array.shape[-1] == 4)
-    if array.size == 0:
-        raise _refusal(name, f"the image is empty, of shape {array.shape}; give a single 2-D image.")
-    if array.ndim != 2:
-        raise _refusal(name, f"the image has shape {array.shape}; give a single 2-D image.")
+    refusal = kind_refusal(array.dtype, array.shape, name)
+    if refusal is not None:
+        raise refusal
     with np.errstate(over="ignore"):  # beyond the range of single precision is infinite, so a bad pixel
         return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def kind_refusal(dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> MicrographError | None:
+    """Return the error of an array that cannot be an image by its type or shape; None of one that can."""
+    if dtype.kind == "c":
+        return complex_image(name)
+    if dtype.kind == "b":
+        return _refusal(
+            name, "the image is boolean, only true and false as in a mask; give the micrograph itself."
+        )
+    if dtype.kind not in "iuf":
+        return _refusal(name, "the pixels of the image are not numbers; give an image of real numbers.")
+    if 0 in shape:
+        return _refusal(name, f"the image is empty, of shape {shape}; give a single 2-D image.")
+    if len(shape) != 2:
+        return _refusal(name, f"the image has shape {shape}; give a single 2-D image.")
+    return None
 
 
 def grey(channels: NDArray[Any], name: str = "", *, alpha: bool) -> NDArray[Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, label
 
+from napari_stemprior.recording.bar_label import label_beside
 from napari_stemprior.recording.flat_runs import (
     JPEG_DIGITS,
     Image,
@@ -15,6 +15,7 @@ from napari_stemprior.recording.flat_runs import (
     is_eight_bit,
     longest_chance_run,
 )
+from napari_stemprior.recording.silent_rows import silent_rows
 
 #: A row of which so much is one value is dead or saturated as a whole, if other rows are not like that, ...
 _WHOLE = 0.9
@@ -49,10 +50,6 @@ _THICK = 10
 _ASPECT = 3.0
 #: A bar in a compressed picture is this many pixels high at least: thinner ones are not of one value.
 _THICK_BAR = 3
-#: Where so much of the surroundings has the value of the bar, letters cannot be told from the image.
-_INK = 0.3
-#: Letters of its label lie within this many lengths of the bar.
-_REACH = 0.8
 
 
 def lost_rows(image: Image, valid: Mask) -> Mask:
@@ -93,7 +90,7 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
                     not whole and away < _SHARP * rough
                 ):
                     constant[group] = False
-    bad = constant | _beyond(image, valid, held & ~constant)
+    bad = constant | _beyond(image, valid, held & ~constant) | silent_rows(image, valid)
     if bad.sum() > 0.3 * held.sum():
         bad[:] = False
     return np.asarray(np.broadcast_to(bad[:, None], image.shape))
@@ -269,33 +266,3 @@ def _is_sharp(
                 if float(np.mean(np.abs(beside - value))) < _SHARP_END * roughness:
                     return False
     return bool(sides) and float(np.mean(sides)) > _SHARP * roughness
-
-
-def label_beside(
-    image: Image, valid: Mask, box: tuple[int, int, int, int], value: float, tolerance: float
-) -> Mask:
-    """Mask the letters near a bar: connected pixels of its value, larger than the image makes elsewhere."""
-    top, bottom, left, right = box
-    width, tall = right - left, bottom - top
-    reach = int(_REACH * width)
-    mask = np.zeros(image.shape, bool)
-    same = (np.abs(image - value) <= max(tolerance, JPEG_DIGITS if tolerance else 0)) & valid
-    same[top:bottom, left:right] = False
-    # blobs that the value makes by itself, far from the bar, say what is no letter
-    elsewhere = same.copy()
-    window = np.s_[max(0, top - reach) : bottom + reach, max(0, left - reach // 2) : right + reach // 2]
-    elsewhere[window] = False
-    blobs, count = label(elsewhere, np.ones((3, 3), bool))
-    usual = int(np.bincount(blobs.ravel())[1:].max()) if count else 0
-    if same[window].mean() > _INK:
-        return mask
-    letters, _ = label(same[window], np.ones((3, 3), bool))
-    for number, place in enumerate(find_objects(letters), start=1):
-        high = place[0].stop - place[0].start
-        if (letters[place] == number).sum() > max(4, 1.5 * usual) and high <= max(8 * tall, width):
-            y, x = window[0].start, window[1].start
-            mask[
-                max(0, y + place[0].start - 1) : y + place[0].stop + 1,
-                max(0, x + place[1].start - 1) : x + place[1].stop + 1,
-            ] = True
-    return mask

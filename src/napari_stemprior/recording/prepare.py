@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
 from napari_stemprior.recording.contrast import columns_are_dark
+from napari_stemprior.recording.findings import Findings
 from napari_stemprior.recording.image_check import LEAST_SIDE, checked_image, without_contrast
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.row_offsets import row_offsets
@@ -74,56 +75,18 @@ class PreparedImage:
             self.image[part], self.valid[part], self.mended[part], self.row_offsets[rows], areas
         )
 
+    @cached_property
+    def findings(self) -> Findings:
+        """What was found and done, in numbers."""
+        return Findings.of(self)
+
     def summary(self) -> dict[str, object]:
         """Return what was done, as plain values for the provenance of a table."""
-        return {
-            "pixels_left_out": {
-                kind: int(sum(a.mask.sum() for a in self.areas if a.kind == kind))
-                for kind in dict.fromkeys(a.kind for a in self.areas)
-            },
-            "pixels_mended": int(self.mended.sum()),
-            "row_offsets_rms": float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2))),
-            "dark_columns": self.dark_columns,
-        }
+        return self.findings.summary() | {"dark_columns": self.dark_columns}
 
     def sentences(self) -> list[str]:
         """Say in plain sentences what was found and done; empty where nothing was."""
-        said = []
-        size = self.image.size
-        for kind in dict.fromkeys(a.kind for a in self.areas):
-            mask = np.any([a.mask for a in self.areas if a.kind == kind], axis=0)
-            said.append(_left_out(kind, mask, size))
-        if self.mended.any():
-            count = int(self.mended.sum())
-            what = (
-                "spoiled pixel was filled from its" if count == 1 else "spoiled pixels were filled from their"
-            )
-            said.append(f"{count} {what} neighbours.")
-        if self.row_offsets.any():
-            rms = float(np.sqrt(np.mean(self.row_offsets.astype(np.float64) ** 2)))
-            spread = float(self.image[self.valid].std())
-            said.append(
-                f"Row offsets (line noise) of {100 * rms / max(spread, 1e-30):.0f} % of the image's standard "
-                "deviation were taken out."
-            )
-        return said
-
-
-def _left_out(kind: str, mask: Mask, size: int) -> str:
-    share = 100 * mask.sum() / size
-    if kind in ("rows", "columns"):
-        lines = int(mask.any(axis=1 if kind == "rows" else 0).sum())
-        name = kind if lines > 1 else kind[:-1]
-        return f"{lines} dead or saturated {name} left out."
-    if kind == "border":
-        return f"A border without signal ({share:.1f} % of the pixels) was left out."
-    names = {
-        "caption strip": "A caption strip",
-        "scale bar": "A burned-in scale bar",
-        "corner": "Empty corners",
-        "pixels that are no numbers": "Pixels that are no numbers",
-    }
-    return f"{names[kind]} ({share:.1f} % of the pixels) left out."
+        return self.findings.sentences()
 
 
 def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from napari_stemprior.recording.prepare import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 
 
-def remarks(prepared: PreparedImage, how_to_invert: str) -> list[str]:
+def remarks(prepared: PreparedImage | PreparedStrips, how_to_invert: str) -> list[str]:
     """Say what was found and done, and how dark columns can be made bright.
 
     Parameters
     ----------
-    prepared : PreparedImage
+    prepared : PreparedImage or PreparedStrips
         Of what is analysed.
     how_to_invert : str
         What a person does where columns are dark, such as "give --invert".

@@ -10,6 +10,9 @@ neighbouring k_x, where pixel noise and crystal are the same and row offsets are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
@@ -58,6 +61,8 @@ _MOST = 2.0
 #: Share of a row at either end over which its pixels count less and less: what of a column the end cuts off
 #: would pass for an offset.
 _TAPER = 0.25
+#: Rows that are summed over together, so that double precision takes little memory.
+_TOGETHER = 256
 
 
 def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -75,19 +80,107 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     (H,) array of float32
         In units of the image; all zero where the image shows no row offsets.
     """
-    height, width = image.shape
+    return offsets_from(RowSums.of(image, valid, brightness(image, valid)))
+
+
+def brightness(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the values between which a pixel counts as it is, by some of the (H, W) pixels."""
+    usable = _usable(valid.sum(axis=1), image.shape[1])
+    if not usable.any():
+        return 0.0, 0.0
+    some = image[usable].ravel()
+    low, high = np.percentile(some[:: max(1, some.size // 2**18)].astype(np.float64), (0.2, 99.8))
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, eq=False)
+class RowSums:
+    """What the offsets of rows are estimated from: sums over the pixels of each row.
+
+    Parameters
+    ----------
+    width : int
+        Pixels of a row.
+    counted : (H,) array of int
+        Valid pixels.
+    mean : (H,) array
+        Of the clipped pixels, those at the ends of the row counted less.
+    waves, weight : (H, K) complex arrays
+        Of the clipped pixels and of ones, with the slow wave and its neighbours; see `_NEIGHBOURS`.
+    squares : (3,) array
+        Number of the clipped pixels, and sums of their distance from `middle` and of its square.
+    middle : float
+    """
+
+    width: int
+    counted: NDArray[np.int64]
+    mean: Floats
+    waves: NDArray[np.complex128]
+    weight: NDArray[np.complex128]
+    squares: Floats
+    middle: float
+
+    @classmethod
+    def of(cls, image: NDArray[np.float32], valid: NDArray[np.bool_], limits: tuple[float, float]) -> RowSums:
+        """Sum over the rows of an image, or of a strip of it.
+
+        Parameters
+        ----------
+        image : (H, W) array
+            Bad pixels filled.
+        valid : (H, W) array of bool
+        limits : (float, float)
+            Values to which the pixels are clipped, see `brightness`.
+        """
+        if len(image) > _TOGETHER:
+            parts = range(0, len(image), _TOGETHER)
+            return cls.joined(
+                [cls.of(image[n : n + _TOGETHER], valid[n : n + _TOGETHER], limits) for n in parts]
+            )
+        width = image.shape[1]
+        counted = valid.sum(axis=1)
+        weight = valid & _usable(counted, width)[:, None]
+        clipped = np.where(weight, np.clip(image.astype(np.float64), *limits), 0.0)
+        across = weight * _taper(width)
+        mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
+        kx = np.concatenate([[0], _NEIGHBOURS])
+        turns = np.outer(np.arange(width) / width, kx)
+        waves = np.asarray(_window(width)[:, None] * np.exp(-2j * np.pi * turns), np.complex128)
+        middle = 0.5 * (limits[0] + limits[1])
+        away = clipped[weight] - middle
+        squares = np.array([away.size, away.sum(), (away**2).sum()])
+        return cls(width, counted, mean, clipped @ waves, weight.astype(float) @ waves, squares, middle)
+
+    @classmethod
+    def joined(cls, strips: Sequence[RowSums]) -> RowSums:
+        """Put strips, from the top, together."""
+        counted, mean, waves, weight = (
+            np.concatenate([getattr(one, name) for one in strips])
+            for name in ("counted", "mean", "waves", "weight")
+        )
+        squares = np.sum([one.squares for one in strips], axis=0)
+        return cls(strips[0].width, counted, mean, waves, weight, squares, strips[0].middle)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the clipped pixels."""
+        count, first, second = self.squares
+        return float(np.sqrt(max(second / count - (first / count) ** 2, 0.0))) if count else 0.0
+
+
+def _usable(counted: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
+    """Tell which rows have enough valid pixels to have a mean."""
+    return np.asarray(counted >= max(_FEWEST // 4, width // 8))
+
+
+def offsets_from(sums: RowSums) -> NDArray[np.float32]:
+    """Estimate row offsets from the sums over the rows of a whole image; see `row_offsets`."""
+    height, width = len(sums.counted), sums.width
     nothing = np.zeros(height, np.float32)
-    counted = valid.sum(axis=1)
-    usable = counted >= max(_FEWEST // 4, width // 8)
+    usable = _usable(sums.counted, width)
     if min(height, width) < _FEWEST or usable.sum() < _FEWEST:
         return nothing
-    data = np.asarray(image, np.float64)
-    some = data[usable].ravel()
-    low, high = np.percentile(some[:: max(1, some.size // 2**18)], (0.2, 99.8))
-    weight = valid & usable[:, None]
-    clipped = np.where(weight, np.clip(data, low, high), 0.0)
-    across = weight * _taper(width)
-    mean = (clipped * across).sum(axis=1) / np.maximum(across.sum(axis=1), 1e-30)
+    mean = sums.mean.copy()
     mean[~usable] = np.interp(np.flatnonzero(~usable), np.flatnonzero(usable), mean[usable])
     level = _running_median(mean)
     # rows far off all others are a layer of the specimen or a fault: they do not say whether there are
@@ -103,9 +196,9 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     if _neighbouring(layer).any():
         grounds.append(np.where(layer, mean, level))
     for ground in grounds:
-        one, size = _excess(np.where(weight, clipped - ground[:, None], 0.0))
+        one, size = _excess(sums.waves - ground[:, None] * sums.weight, width)
         excess, rms = min(excess, one), min(rms, size)
-        if excess < present or rms < _LEAST * float(np.std(clipped[weight])):
+        if excess < present or rms < _LEAST * sums.spread:
             return nothing
     # A running median bends where fringes run along the rows, and fringes are told from the rest only where
     # slow changes are gone: each is taken out of the other in turn.
@@ -127,13 +220,19 @@ def _running_median(values: Floats) -> Floats:
     return np.asarray(median_filter(values, rows, mode="reflect"))
 
 
-def _excess(level: Floats) -> tuple[float, float]:
-    """Return the power on the slow-scan axis over that beside it, and the rms of such white offsets."""
-    height, width = level.shape
+def _excess(level: NDArray[np.complex128], width: int) -> tuple[float, float]:
+    """Return the power on the slow-scan axis over that beside it, and the rms of such white offsets.
+
+    Parameters
+    ----------
+    level : (H, K) complex array
+        Of each row its product with the slow wave and its neighbours.
+    width : int
+        Pixels of a row.
+    """
+    height = len(level)
     down, across = _window(height), _window(width)
-    kx = np.concatenate([[0], _NEIGHBOURS])
-    waves = across[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(width) / width, kx))
-    power = np.abs(np.fft.fft((level @ waves) * down[:, None], axis=0)) ** 2
+    power = np.abs(np.fft.fft(level * down[:, None], axis=0)) ** 2
     ky = np.abs(np.fft.fftfreq(height) * height)
     inner = _inner(height)
     beside = np.median(power[inner, 1:], axis=1)

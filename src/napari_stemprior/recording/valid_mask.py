@@ -39,13 +39,15 @@ class BadArea:
     mask: Mask
 
 
-def bad_areas(image: Image) -> list[BadArea]:
+def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
     """Find the areas of an image that hold no signal.
 
     Parameters
     ----------
     image : (H, W) array
         As recorded; NaN and infinity are allowed.
+    least : float, optional
+        Share of the pixels that no area takes away; of a strip of an image less may be left.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def bad_areas(image: Image) -> list[BadArea]:
         mask = mask & valid
         left = valid & ~mask
         # an image that is nearly all of one value is dark, not bad
-        if not mask.any() or left.sum() < _LEAST_SIGNAL * image.size:
+        if not mask.any() or left.sum() < least * image.size:
             return False
         found.append(BadArea(kind, mask))
         valid = left
@@ -81,9 +83,33 @@ def bad_areas(image: Image) -> list[BadArea]:
         _, rows, columns = compressed_lines(image, valid)
     add("rows", rows)
     add("columns", columns)
-    add("rows", lost_rows(image, valid))
+    lost = lost_rows(image, valid)
+    strips = [area.mask for area in found if area.kind == "caption strip"]
+    if strips:
+        add("caption strip", _rest_of_strip(strips[0], lost))
+    add("rows", lost)
     add("columns", lost_columns(image, valid))
     bars, rows = drawn(image, valid)
     add("scale bar", bars | bright_bars(image, valid))
     add("rows", rows)
     return found
+
+
+def _rest_of_strip(strip: Mask, lost: Mask) -> Mask:
+    """Return what lies between a caption strip and rows without signal that are nearer to it than it is high.
+
+    Where most of the image is empty, letters look like the image, and the empty lines about them are
+    found as rows of their own.
+    """
+    rest = np.zeros(strip.shape, bool)
+    inside, empty = strip.mean(axis=1) > 0.5, lost.mean(axis=1) > 0.5
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        high = stop - start
+        above = np.flatnonzero(empty[max(0, start - high) : start])
+        below = np.flatnonzero(empty[stop : stop + high])
+        if len(above):
+            rest[max(0, start - high) + above[0] : start] = True
+        if len(below):
+            rest[stop : stop + below[-1] + 1] = True
+    return rest

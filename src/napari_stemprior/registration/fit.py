@@ -27,6 +27,7 @@ from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror,
 from napari_stemprior.registration.fourier.normalized_image import (
     NormalizedImage,
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
@@ -55,10 +56,9 @@ def register(
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
-        Å per pixel. Up to 6 % off is borne, and up to 20 % where the lattice leaves no doubt, with a
-        reservation; so are 8 % of difference between two directions.
+        Å per pixel, within the errors that `fit_lattice` tolerates.
     prior : StructurePrior
     candidates : int
         How many poses to return at most; they differ in lattice, rotation, or mirror.
@@ -70,20 +70,14 @@ def register(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size is not positive, or shows less than three unit cells,
-        or less than three pixels a unit cell.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
     normalized = preprocess(array, size)
-    return [
-        to_pose(p, normalized, prior) for p in register_candidates(normalized, prior)[: max(1, candidates)]
-    ]
+    found = register_candidates(normalized, prior)[: max(1, candidates)]
+    return [to_pose(candidate, normalized, prior).moved(corner_of(image)) for candidate in found]
 
 
 def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior) -> str:
@@ -92,7 +86,7 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel.
     prior : StructurePrior
@@ -104,12 +98,8 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size is not positive, shows less than three unit cells, or is too coarse for the lattice.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     features = fourier_features(preprocess(array, check_pixel_size(array.shape, pixel_size, prior)))
@@ -117,12 +107,12 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
 
 
 def register_candidates(normalized: NormalizedImage, prior: StructurePrior) -> list[PoseCandidate]:
-    """Register a normalised image; every placement, best first. See `register`."""
+    """Register a normalised image; every candidate, best first. See `register`."""
     return register_features(fourier_features(normalized), prior)
 
 
 def register_features(features: FourierFeatures, prior: StructurePrior) -> list[PoseCandidate]:
-    """Register an image that is made ready; every placement, best first.
+    """Register an image that is made ready; every candidate, best first.
 
     Where the lattice does not fit near the stated pixel size, pixel sizes up to 20 % off are tried.
     """
@@ -142,7 +132,7 @@ def _placed_at(
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
-        groups.append(place(features, reflections, prior, lattice.linear))
+        groups.append(pose_candidates(features, reflections, prior, lattice.linear))
     return ranked(_excused(groups, features, prior))
 
 
@@ -183,14 +173,14 @@ def find_lattices(
     return sharp
 
 
-def place(
+def pose_candidates(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
 ) -> list[PoseCandidate]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
     judge = Judge(features, lock_in(features, reflections, prior, linear))
-    placements: list[PoseCandidate] = []
+    candidates: list[PoseCandidate] = []
     for symmetry in lattice_symmetries(prior):
-        placement = judge.placement(symmetry)
-        if not any(equivalent(placement, other, prior) for other in placements):
-            placements.append(placement)
-    return placements
+        candidate = judge.candidate(symmetry)
+        if not any(equivalent(candidate, other, prior) for other in candidates):
+            candidates.append(candidate)
+    return candidates

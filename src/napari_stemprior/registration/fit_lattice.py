@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
-from napari_stemprior.recording import PreparedImage, prepare
+from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
+from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
 from napari_stemprior.registration.fit import register
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.grains import with_grains
@@ -21,22 +23,26 @@ from napari_stemprior.registration.multilayer.stack_lattice import (
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.refine_pose import refine_pose
 from napari_stemprior.registration.rival_poses import preferred
-from napari_stemprior.structure import Prior, Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Poses that are looked at: two grains, each with four ways to hold the basis.
 _CANDIDATES = 8
 
 
-def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prior) -> LatticeFit:
+def fit_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior
+) -> LatticeFit:
     """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
 
     Parameters
     ----------
-    image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+    image : (H, W) array-like, or PreparedImage, or PreparedStrips
+        Atom columns bright. An array is prepared first, see `recording.prepare`; one that is not in memory
+        strip by strip.
     pixel_size : float
-        Å per pixel.
+        Å per pixel. Errors up to 6 % are tolerated, and 8 % of difference between two directions; of a
+        single lattice that leaves no doubt up to 20 %, with a reservation.
     prior : StructurePrior or Stack
         Of a stack every layer is placed on its own lattice; where they do not fit together, the layer that
         fits alone.
@@ -53,21 +59,27 @@ def fit_lattice(image: ArrayLike | PreparedImage, pixel_size: float, prior: Prio
     RegistrationError
         If it is too small.
     PixelSizeError
-        If the pixel size does not suit the prior and the image.
+        If the pixel size is not positive, or shows less than three unit cells of a lattice, or less than
+        three pixels a unit cell.
     """
-    array = prepare(image)
-    if isinstance(prior, Stack):
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        return on_binned(array, pixel_size, lambda small, size: fit_lattice(small, size, prior))
+    crystal = prior.crystal
+    if crystal is None:
         return fit_stack(array, pixel_size, prior, fit_lattice)
-    poses = register(array, pixel_size, prior, candidates=_CANDIDATES)
-    fits = _followed_fits(array, pixel_size, prior, poses)
+    poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+    fits = _followed_fits(array, pixel_size, crystal, poses)
     if not fits:
         return LatticeFit(prior, (poses[0],))
-    best = preferred(fits, prior)
+    best = preferred(fits, crystal)
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
     return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
 
 
-def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def follow_lattice(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Follow the lattice of poses that are known through strain; they are believed as they are.
 
     Other grains are looked for where the lattice is not seen.
@@ -88,25 +100,29 @@ def follow_lattice(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lat
 
     Raises
     ------
-    RegistrationError
-        If the image is too small to hold a lattice.
-    PixelSizeError
-        If the pixel size does not suit the prior and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
-    array = prepare(image)
-    if isinstance(fit.prior, Stack):
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
+    crystal = fit.prior.crystal
+    if crystal is None:
         return _followed_stack(array, pixel_size, fit)
-    given = _followed(array, pixel_size, fit.prior, fit.pose)
+    given = _followed(array, pixel_size, crystal, fit.pose)
     assert given.sites is not None
     others: list[LatticeFit] = []
     if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
-        poses = register(array, pixel_size, fit.prior, candidates=_CANDIDATES)
-        others = _followed_fits(array, pixel_size, fit.prior, poses)
+        poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
+        others = _followed_fits(array, pixel_size, crystal, poses)
     found = with_grains(given, others, array, pixel_size)
     return replace(fit, sites=found.sites, field=given.field)
 
 
-def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def refine_fit(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> LatticeFit:
     """Refine poses that a person has set, see `refine_pose`; those of a stack together.
 
     Parameters
@@ -123,17 +139,17 @@ def refine_fit(image: ArrayLike | PreparedImage, pixel_size: float, fit: Lattice
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If a pixel size is not positive or does not suit the prior and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
-    if isinstance(fit.prior, Stack) and fit.only_layer is None:
-        return stack_lattice(fit.prior, refine_stack_poses(image, pixel_size, fit.prior, fit.poses))
+    array = prepared_any(image)
+    if isinstance(array, PreparedStrips):
+        coarse = fit.scaled(1 / binning_at(pixel_size))
+        return on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
+    if len(fit.layers) > 1:
+        return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
-    pose = refine_pose(image, pixel_size, layer, fit.pose)
+    pose = refine_pose(array, pixel_size, layer, fit.pose)
     return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.gpa.pose_field import PoseField
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.structure import Prior, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Places where the lattice is seen worse than this have no registered sites.
@@ -59,8 +59,14 @@ class LatticeFit:
     @property
     def layers(self) -> tuple[StructurePrior, ...]:
         """The layers that are placed; of `poses` the same number."""
-        layers = layers_of(self.prior)
+        layers = self.prior.layers
         return layers if self.only_layer is None else (layers[self.only_layer],)
+
+    @property
+    def first_columns(self) -> tuple[int, ...]:
+        """Number, in the columns of the prior, of the first column of each of `layers`."""
+        first = self.prior.first_columns
+        return first if self.only_layer is None else (first[self.only_layer],)
 
     @property
     def is_fit(self) -> bool:
@@ -114,12 +120,35 @@ class LatticeFit:
         sites = None if self.sites is None else self.sites.at(self.sites.yx - low)
         return replace(self, poses=poses, sites=sites, field=None, rivals=())
 
+    def scaled(self, factor: float) -> LatticeFit:
+        """Return the fit on the image resampled by `factor` (pixel centres on integers)."""
+        return replace(
+            self,
+            poses=tuple(pose.scaled(factor) for pose in self.poses),
+            sites=None if self.sites is None else self.sites.at((self.sites.yx + 0.5) * factor - 0.5),
+            field=None if self.field is None else self.field.scaled(factor),
+            rivals=tuple(pose.scaled(factor) for pose in self.rivals),
+        )
+
     def same_place(self, other: LatticeFit) -> bool:
         """Tell whether the poses of another fit are equal in every number."""
         return len(self.poses) == len(other.poses) and all(
             np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score
             for a, b in zip(self.poses, other.poses, strict=True)
         )
+
+
+def layer_poses(prior: Prior, pose: Pose) -> tuple[Pose, ...]:
+    """Carry a pose of a whole prior to each of its layers, by their twists and shifts.
+
+    Parameters
+    ----------
+    prior : StructurePrior or Stack
+    pose : Pose
+        Its score and reservations are left out.
+    """
+    carried = [prior.carried(number) for number in range(len(prior.layers))]
+    return tuple(Pose(pose.affine @ turn, pose.to_pixels(shift)) for turn, shift in carried)
 
 
 def straight_sites(fit: LatticeFit, shape: tuple[int, int], margin: float = 0.0) -> LatticeSites:
@@ -133,12 +162,10 @@ def straight_sites(fit: LatticeFit, shape: tuple[int, int], margin: float = 0.0)
     margin : float
         Pixels around the image to include as well.
     """
-    first = np.cumsum([0, *(len(layer.columns) for layer in layers_of(fit.prior))])
-    offsets = first[:-1] if fit.only_layer is None else first[[fit.only_layer]]
     parts: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
-    for pose, layer, offset in zip(fit.poses, fit.layers, offsets, strict=True):
+    for pose, layer, first in zip(fit.poses, fit.layers, fit.first_columns, strict=True):
         yx, column = pose.columns(layer, shape, margin)
-        parts.append((yx, column + offset))
+        parts.append((yx, column + first))
     return LatticeSites.of(
         fit.prior.columns, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
     )

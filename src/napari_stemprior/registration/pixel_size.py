@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.pose_candidate import PoseCandidate, to_pose
-from napari_stemprior.registration.fit import place, register
+from napari_stemprior.registration.fit import pose_candidates, register
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, refine_power, sweep
 from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
@@ -64,11 +65,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Scaled:
-    """A placement whose pixel size came from the lattice."""
+    """A pose whose pixel size came from the lattice."""
 
     pixel_size: float
     pose: Pose
-    placement: PoseCandidate
+    candidate: PoseCandidate
 
 
 def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
@@ -86,7 +87,7 @@ def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
     return bands
 
 
-def scaled_placements(
+def scaled_candidates(
     bands: list[Band], shape: tuple[int, ...], prior: StructurePrior, trials: int = _TRIALS
 ) -> list[Scaled]:
     """Place a prior at whatever pixel size suits it; best first, empty where no size suits at all.
@@ -122,13 +123,13 @@ def scaled_placements(
             continue
         tried.append(size)
         results += _placed(lattice, band, prior, hopeful=not results)
-    return sorted(results, key=lambda s: -merit(s.placement))
+    return sorted(results, key=lambda s: -merit(s.candidate))
 
 
-def merit(placement: PoseCandidate) -> float:
-    """Rank placements of unknown scale: one that explains more of the fringes wins over one of a part."""
-    explained = placement.quality.explained_power
-    return placement.quality.score * (0.3 + (1.0 if np.isnan(explained) else explained))
+def merit(candidate: PoseCandidate) -> float:
+    """Rank candidates of unknown scale: one that explains more of the fringes wins over one of a part."""
+    explained = candidate.quality.explained_power
+    return candidate.quality.score * (0.3 + (1.0 if np.isnan(explained) else explained))
 
 
 def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
@@ -139,9 +140,9 @@ def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopef
     if not hopeful and explained_power(band.features.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
-    for placement in place(band.features, reflections, prior, lattice.linear):
+    for candidate in pose_candidates(band.features, reflections, prior, lattice.linear):
         # no scale speaks against a lattice that is to tell the scale
-        free = replace(placement, quality=replace(placement.quality, scale=0.0))
+        free = replace(candidate, quality=replace(candidate.quality, scale=0.0))
         inner = to_pose(free, band.features.normalized, prior)
         pose = replace(inner, origin=inner.origin + band.corner)
         results.append(Scaled(pose.pixel_size, pose, free))
@@ -192,7 +193,7 @@ def fit_pixel_size(
     array = prepared_image(image)
     low, high = searched(guess)
     bands = make_bands(array, low, high)
-    found = scaled_placements(bands, array.shape, prior)
+    found = scaled_candidates(bands, array.shape, prior)
     if not found:
         raise RegistrationError(
             f"No pixel size between {low:.3g} and {high:.3g} Å/px puts three unit cells of {prior.name} into "
@@ -201,8 +202,8 @@ def fit_pixel_size(
     if any(band.corner.any() for band in bands):  # only the middle has been looked at
         whole = register(array, found[0].pixel_size, prior, candidates=1)[0]
         if whole.is_fit:
-            return whole.pixel_size, whole
-    return found[0].pixel_size, found[0].pose
+            return whole.pixel_size, whole.moved(corner_of(image))
+    return found[0].pixel_size, found[0].pose.moved(corner_of(image))
 
 
 def searched(guess: float | None) -> tuple[float, float]:

@@ -103,6 +103,10 @@ class Pose:
         """Carry (..., 2) pixels (y, x) back to prior coordinates (x, y) in Å."""
         return (np.asarray(yx, float) - self.origin) @ np.linalg.inv(self.affine).T
 
+    def moved(self, by: ArrayLike) -> Pose:
+        """Return the pose moved by (2,) pixels (y, x)."""
+        return replace(self, origin=self.origin + np.asarray(by, float))
+
     def scaled(self, factor: float) -> Pose:
         """Return the pose on the image resampled by `factor` (pixel centres on integers)."""
         origin = (self.origin + 0.5) * factor - 0.5

@@ -1,9 +1,9 @@
-"""Which crystal is it? Every prior is placed on the image, and the placements are compared."""
+"""Which crystal is it? Every prior is placed on the image, and the candidates are compared."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +18,11 @@ from napari_stemprior.registration.fit import register_features
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
+    corner_of,
     prepared_image,
     preprocess,
 )
-from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_placements, searched
+from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_candidates, searched
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import StructurePrior
 
@@ -123,14 +124,18 @@ def rank_priors(
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(features, array.shape, pixel_size, prior)
         if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
-            return _ranked(found, array.shape, believed=True)
+            return _moved(_ranked(found, array.shape, believed=True), corner_of(image))
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
     bands = make_bands(array, low, high)
     found = []
     for number, prior in enumerate(priors):
         yield Progress(number, len(priors), prior.name)
         found += _at_any_size(bands, array.shape, pixel_size, prior)
-    return _ranked(found, array.shape, believed=False)
+    return _moved(_ranked(found, array.shape, believed=False), corner_of(image))
+
+
+def _moved(found: list[Suggestion], corner: NDArray[np.float64]) -> list[Suggestion]:
+    return [replace(one, pose=one.pose.moved(corner)) for one in found]
 
 
 @dataclass(frozen=True)
@@ -157,12 +162,12 @@ def _at_stated_size(
     except PixelSizeError:
         return []
     placed = []
-    for placement in register_features(features, prior):
-        pose = to_pose(placement, features.normalized, prior)
+    for candidate in register_features(features, prior):
+        pose = to_pose(candidate, features.normalized, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
         # heavy tails: a magnification may be off by a tenth, and then says little
         trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)
-        placed.append(_Found(prior, pose, placement.quality, off, trust * _shape_merit(placement.quality)))
+        placed.append(_Found(prior, pose, candidate.quality, off, trust * _shape_merit(candidate.quality)))
     return [max(placed, key=lambda f: (f.level, f.merit))]
 
 
@@ -170,8 +175,8 @@ def _at_any_size(
     bands: list[Band], shape: tuple[int, ...], pixel_size: float | None, prior: StructurePrior
 ) -> list[_Found]:
     placed = []
-    for scaled in scaled_placements(bands, shape, prior, trials=_TRIALS):
-        quality = scaled.placement.quality
+    for scaled in scaled_candidates(bands, shape, prior, trials=_TRIALS):
+        quality = scaled.candidate.quality
         off = 0.0 if pixel_size is None else float(np.log(scaled.pixel_size / pixel_size))
         beyond = max(0.0, abs(off) - NOMINAL)
         trust = 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
@@ -180,7 +185,7 @@ def _at_any_size(
 
 
 def _shape_merit(quality: FitQuality) -> float:
-    """Return the share of the periodic part of the image that a placement explains, 0 to 1."""
+    """Return the share of the periodic part of the image that a candidate explains, 0 to 1."""
     explained = 1.0 if np.isnan(quality.explained_power) else quality.explained_power
     return _likeness(quality) * (0.5 + 0.5 * explained)
 

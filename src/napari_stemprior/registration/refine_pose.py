@@ -79,8 +79,8 @@ def refine_pose(
         start = refine_power(power, reflections, start, strain=strain, evaluations=110)
     locked = lock_in(features, reflections, prior, start.linear)
     # which way round the basis lies is kept as the hand has set it
-    placement = Judge(features, locked).nearest(linear)
-    best = to_pose(placement, normalized, prior)
+    candidate = Judge(features, locked).nearest(linear)
+    best = to_pose(candidate, normalized, prior)
     cells = best.to_angstrom(pose.origin) @ np.linalg.inv(prior.cell)
     return Pose(best.affine, best.to_pixels(np.round(cells) @ prior.cell), best.score, best.reservations)
 

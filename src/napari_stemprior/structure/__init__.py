@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_stemprior.structure.prior import HAADF_EXPONENT, Column, StructurePrior
-from napari_stemprior.structure.stack import Prior, Stack, bilayer, layers_of, stacked
+from napari_stemprior.structure.stack import Prior, Stack, bilayer, stacked
 from napari_stemprior.structure.zone_axis import (
     Direction,
     PlaneNormal,
@@ -35,7 +35,6 @@ __all__ = [
     "bilayer",
     "built_in",
     "format_zone_axis",
-    "layers_of",
     "load_prior",
     "names",
     "parse_direction",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from napari_stemprior.structure.prior import StructurePrior
-from napari_stemprior.structure.stack import Prior, Stack, layers_of
+from napari_stemprior.structure.stack import Prior
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def column_rows(prior: Prior) -> list[ColumnRow]:
     ----------
     prior : StructurePrior or Stack
     """
-    strongest = max(float(layer.z_weights.max()) for layer in layers_of(prior))
+    strongest = max(float(layer.z_weights.max()) for layer in prior.layers)
     return [
         ColumnRow(
             column.site,
@@ -55,7 +53,7 @@ def column_rows(prior: Prior) -> list[ColumnRow]:
             column.height,
             column.z_weight / strongest,
         )
-        for layer in layers_of(prior)
+        for layer in prior.layers
         for column, xy in zip(layer.columns, layer.positions, strict=True)
     ]
 
@@ -67,17 +65,7 @@ def column_table(prior: Prior) -> str:
     ----------
     prior : StructurePrior or Stack
     """
-    head = [f"{prior.name}, beam along {prior.zone_axis}"]
-    if isinstance(prior, Stack):
-        for number, layer in enumerate(prior.layers):
-            x, y = prior.shifts[number]
-            head.append(
-                f"layer {number}: {layer.name}, cell {cell_text(layer)}, "
-                f"twist {prior.twists[number]:g}°, shift {x:g}, {y:g} Å"
-            )
-    else:
-        repeat = f", repeat along the beam {prior.period:.3f} Å" if prior.period else ""
-        head.append(f"cell {cell_text(prior)}{repeat}")
+    head = [f"{prior.name}, beam along {prior.zone_axis}", *prior.cell_lines]
     if prior.source:
         head.append(f"source: {prior.source}")
     rows = [("SITE", "ATOMS", "LAYER", "X (Å)", "Y (Å)", "HEIGHT (Å)", "SIGNAL")]
@@ -102,10 +90,3 @@ def column_table(prior: Prior) -> str:
         for row in rows
     ]
     return "\n".join([*head, "", *lines])
-
-
-def cell_text(prior: StructurePrior) -> str:
-    """Write lengths and angle of a projected cell, such as ``3.161 x 3.161 Å, 120.0°``."""
-    a, b = (math.hypot(*vector) for vector in prior.cell)
-    angle = math.degrees(math.acos(float(prior.cell[0] @ prior.cell[1]) / (a * b)))
-    return f"{a:.3f} x {b:.3f} Å, {angle:.1f}°"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from ase.build.general_surface import ext_gcd
 from ase.geometry import minkowski_reduce
@@ -86,7 +88,7 @@ def reduced_plane(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     vectors = [i * a + j * b for i, j in steps]
     first = min(vectors, key=lambda v: (round(float(np.hypot(*v)), 3), -round(float(v[0]), 3), -v[1]))
     area = abs(_cross(a, b))
-    seconds = [v for v in vectors if np.isclose(_cross(first, v), area, rtol=1e-6)]
+    seconds = [v for v in vectors if math.isclose(_cross(first, v), area, rel_tol=1e-6)]
     second = min(seconds, key=lambda v: (round(float(np.hypot(*v)), 3), first @ v))
     return np.array([first, second])
 

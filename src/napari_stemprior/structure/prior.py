@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -99,7 +100,7 @@ class StructurePrior:
     Raises
     ------
     StructureError
-        If the cell has no area or there is no column.
+        If the cell has no area, there is no column, or a column is none.
     """
 
     name: str
@@ -120,6 +121,16 @@ class StructurePrior:
             )
         if not self.columns:
             raise StructureError(f"{self.name}: the structure has no atoms.")
+        counts = [(symbol, count) for column in self.columns for symbol, count in column.composition]
+        numbers = [*(n for c in self.columns for n in (*c.position, c.height)), self.period]
+        if (
+            not np.isfinite(numbers).all()
+            or not all(symbol in ATOMIC_NUMBERS and 0 < count < np.inf for symbol, count in counts)
+            or not all(column.composition for column in self.columns)
+        ):
+            raise StructureError(
+                f"{self.name}: a column has a position, an element or a number that is none."
+            )
         cell.setflags(write=False)
         object.__setattr__(self, "cell", cell)
 
@@ -181,9 +192,64 @@ class StructurePrior:
         return np.asarray((counts * (numbers / 42.0) ** exponent).sum(axis=1))
 
     @cached_property
-    def layers(self) -> NDArray[np.int64]:
+    def layer_numbers(self) -> NDArray[np.int64]:
         """(N,) layer of each column, 0 = entrance side."""
         return np.array([column.layer for column in self.columns], dtype=np.int64)
+
+    # --- what it shares with a `Stack`, of which it is the case of one layer
+    @property
+    def layers(self) -> tuple[StructurePrior]:
+        """The lattices that make it up: itself alone."""
+        return (self,)
+
+    @property
+    def crystal(self) -> StructurePrior:
+        """The prior as one crystal with one small cell: itself."""
+        return self
+
+    @property
+    def first_columns(self) -> tuple[int]:
+        """Number, in `columns`, of the first column of each of `layers`."""
+        return (0,)
+
+    @property
+    def twists(self) -> tuple[float]:
+        """Degrees by which each of `layers` is turned: none."""
+        return (0.0,)
+
+    @property
+    def shifts(self) -> tuple[tuple[float, float]]:
+        """Å (x, y) by which each of `layers` is shifted: none."""
+        return ((0.0, 0.0),)
+
+    @property
+    def cell_lines(self) -> tuple[str]:
+        """What a person reads of its cell and its repeat along the beam."""
+        repeat = f", repeat along the beam {self.period:.3f} Å" if self.period else ""
+        return (f"cell {self.cell_text}{repeat}",)
+
+    def carried(self, number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what carries coordinates of layer 0 to the frame of the prior: nothing turned or shifted.
+
+        Parameters
+        ----------
+        number : int
+            Of the layer; there is 0 alone.
+
+        Returns
+        -------
+        turn : (2, 2) array
+        shift : (2,) array
+            Å.
+        """
+        return np.eye(2), np.zeros(2)
+
+    @property
+    def cell_text(self) -> str:
+        """Lengths and angle of the projected cell, such as ``3.161 x 3.161 Å, 120.0°``."""
+        a, b = (math.hypot(*vector) for vector in self.cell)
+        angle = math.degrees(math.acos(float(self.cell[0] @ self.cell[1]) / (a * b)))
+        return f"{a:.3f} x {b:.3f} Å, {angle:.1f}°"
 
     @property
     def area(self) -> float:
@@ -208,7 +274,7 @@ class StructurePrior:
     @cached_property
     def closest_in_layer(self) -> float:
         """Smallest projected distance in Å between two columns of one layer."""
-        layers = [np.flatnonzero(self.layers == layer) for layer in np.unique(self.layers)]
+        layers = [np.flatnonzero(self.layer_numbers == layer) for layer in np.unique(self.layer_numbers)]
         return min(float(self._nearest(members).min()) for members in layers)
 
     def _nearest(self, members: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -217,7 +283,7 @@ class StructurePrior:
         places = self.positions[members]
         tree = cKDTree((places[None] + shifts[:, None]).reshape(-1, 2))
         # columns of several layers may lie above one another: neither these nor itself are its neighbours
-        count = len(np.unique(self.layers)) + 2
+        count = len(np.unique(self.layer_numbers)) + 2
         distance = np.asarray(tree.query(places, k=min(count, len(shifts) * len(members)))[0])
         return np.asarray(np.where(distance < 1e-6, np.inf, distance).min(axis=1))
 

@@ -93,6 +93,26 @@ class Stack:
         return tuple(int(n) for n in np.cumsum([0, *counts[:-1]]))
 
     @property
+    def crystal(self) -> None:
+        """The prior as one crystal with one small cell: layers that share none are not one."""
+        return None
+
+    @property
+    def period(self) -> float:
+        """Repeat along the beam in Å: 0, layers do not repeat."""
+        return 0.0
+
+    @property
+    def cell_lines(self) -> tuple[str, ...]:
+        """What a person reads of the cell of each layer and how it lies, a line a layer."""
+        return tuple(
+            f"layer {number}: {layer.name}, cell {layer.cell_text}, twist {twist:g}°, shift {x:g}, {y:g} Å"
+            for number, (layer, twist, (x, y)) in enumerate(
+                zip(self.layers, self.twists, self.shifts, strict=True)
+            )
+        )
+
+    @property
     def zone_axis(self) -> str:
         """That of the first layer."""
         return self.layers[0].zone_axis
@@ -148,13 +168,8 @@ class Stack:
         return replace(self, name=name)
 
 
-#: What a micrograph may show.
+#: What a micrograph may show. Both have `layers`, of which a `StructurePrior` has one: itself.
 Prior = StructurePrior | Stack
-
-
-def layers_of(prior: Prior) -> tuple[StructurePrior, ...]:
-    """Return the lattices of a prior: the layers of a stack, or the prior itself."""
-    return prior.layers if isinstance(prior, Stack) else (prior,)
 
 
 def rotation(angle: float) -> NDArray[np.float64]:
@@ -204,7 +219,7 @@ def stacked(
                 f"{name}: {layer.name} repeats along the beam and is no layer; stack two-dimensional "
                 "materials such as graphene or MoS2."
             )
-        if layer.layers.any():
+        if layer.layer_numbers.any():
             raise StructureError(f"{name}: {layer.name} has several layers already; stack single ones.")
     stack = Stack(name, _numbered(layers), turns, moves)
     coincident = [
@@ -271,8 +286,8 @@ def bilayer(layer: StructurePrior, stacking: str) -> StructurePrior:
     shift = (2 * centre if turned else np.zeros(2)) + steps * step
     twists, shifts = (0.0, 180.0 if turned else 0.0), ((0.0, 0.0), (float(shift[0]), float(shift[1])))
     made = stacked([layer, layer], twists, shifts, name=name)
-    assert isinstance(made, StructurePrior)
-    return made
+    assert made.crystal is not None  # the layers share the cell
+    return made.crystal
 
 
 def _is_honeycomb(layer: StructurePrior) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure.prior import StructurePrior
-from napari_stemprior.structure.stack import Prior, Stack, bilayer, stacked
+from napari_stemprior.structure.stack import Prior, bilayer, stacked
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _UNIT = r"\s*(?:°|deg(?:rees?)?\b)?"
@@ -80,7 +80,7 @@ def _separated(text: str, is_name: Callable[[str], bool]) -> list[str]:
 
 
 def _layer(part: str, text: str, load: Callable[[str], Prior]) -> StructurePrior:
-    layer = load(part)
-    if isinstance(layer, Stack):
+    layer = load(part).crystal
+    if layer is None:
         raise StructureError(f"{text!r}: a layer of a stack cannot be a stack; {_HINT}")
     return layer

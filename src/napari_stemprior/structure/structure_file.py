@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import warnings
 from dataclasses import replace
@@ -170,7 +171,10 @@ def _read_atoms(path: Path) -> tuple[Atoms, tuple[str, ...]]:
         warnings.simplefilter("ignore")  # ASE warns of settings that do not matter here
         try:
             # the whole path: ASE takes a part after @ for an index, and a bare - for standard input
-            read_all = read(str(path.resolve()), index=":", do_not_split_by_at_sign=True)
+            name, form = str(path.resolve()), None
+            if path.suffix == ".res":  # whose name ASE takes for a pattern
+                name, form = glob.escape(name), "res"
+            read_all = read(name, index=":", format=form, do_not_split_by_at_sign=True)
         except UnknownFileTypeError as error:
             raise StructureError(
                 f"{path}: the format is not known; give a CIF, POSCAR or extxyz file, named as such."

@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.regular_files import refuse_pipe
 from napari_stemprior.training.acquisition import RECORDED
 from napari_stemprior.training.losses import LossWeights
 from napari_stemprior.training.prompt_sampling import PromptOdds
@@ -135,6 +136,7 @@ def read_config(name_or_file: str | Path) -> TrainingConfig:
     built_in = _FOLDER / f"{name_or_file}.toml"
     path = built_in if built_in.exists() else Path(name_or_file)
     try:
+        refuse_pipe(path)
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         names = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
@@ -179,7 +181,7 @@ def _made(kind: Any, values: Any, path: Path, section: str) -> object:
             right = isinstance(value, type(default))
         if not right:
             wanted = _KINDS.get(type(default), "a list of whole numbers")
-            raise TrainingError(f"{path}: [{section}] {name} must be {wanted}, not {value!r}.")
+            raise TrainingError(f"{path}: [{section}] {name} must be {wanted}, not {value!r:.60}.")
     made = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
     try:
         return kind(**made)

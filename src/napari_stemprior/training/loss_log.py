@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import TrainingError
+from napari_stemprior.regular_files import refuse_pipe
 
 
 def append_losses(
@@ -47,6 +48,7 @@ def forget_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     try:
+        refuse_pipe(path)
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file))
         steps = [int(row[0]) if row[0].isdecimal() else None for row in rows if row]

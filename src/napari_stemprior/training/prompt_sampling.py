@@ -134,7 +134,7 @@ def _described(
     """Return the tokens of lattices on one another; the lattice token is that of the first."""
     crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
     values = (
-        crystal.fractional, crystal.atomic_numbers, crystal.z_weights, crystal.heights, crystal.layers
+        crystal.fractional, crystal.atomic_numbers, crystal.z_weights, crystal.heights, crystal.layer_numbers
     )  # fmt: skip
     return describe_columns(
         [torch.from_numpy(scale * lattice.crystal.cell) for lattice in lattices],

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.checkpoint import load_tensors, save_tensors
+from napari_stemprior.network.devices import fast_in_bfloat16
 
 #: Largest norm of a gradient; longer ones are shortened to it.
 _MAX_NORM = 2.0
@@ -185,7 +186,7 @@ class RunState(Generic[Network]):
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Return the context in which a network runs in bfloat16, where the device does that well."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in ("cpu", "cuda"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_in_bfloat16(device))
 
 
 def _growing_average(

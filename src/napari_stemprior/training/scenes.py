@@ -157,7 +157,7 @@ def random_scene(
     for number, lattice in enumerate(lattices):
         yx, index = lattice.columns(size)
         intensity = lattice.crystal.intensities(exponent)[index]
-        layers = lattice.crystal.layers[index] + lattice.layer
+        layers = lattice.crystal.layer_numbers[index] + lattice.layer
         intensity = intensity * attenuation**layers
         if kind == "grains":
             keep = boundary.is_beyond(yx) == (number == 1)

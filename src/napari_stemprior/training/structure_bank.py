@@ -63,7 +63,7 @@ def save_bank(bank: list[StructurePrior], path: Path) -> None:
         arrays[f"{i}.fractional"] = prior.fractional
         arrays[f"{i}.numbers"], arrays[f"{i}.counts"] = prior.compositions
         arrays[f"{i}.heights"] = prior.heights
-        arrays[f"{i}.layers"] = prior.layers
+        arrays[f"{i}.layers"] = prior.layer_numbers
         arrays[f"{i}.sites"] = np.array([column.site for column in prior.columns])
     with replaced(path) as beside, beside.open("wb") as file:  # savez would add a suffix to a path
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -104,11 +104,17 @@ def load_bank(path: Path) -> list[StructurePrior]:
         ) from error
 
 
+def _symbol(z: int) -> str:
+    if z < 0:
+        raise ValueError("there is no such element")
+    return SYMBOLS[z]
+
+
 def _prior(data: dict[str, NDArray[Any]], i: int) -> StructurePrior:
     columns = tuple(
         Column(
             (float(place[0]), float(place[1])),
-            tuple((SYMBOLS[int(z)], float(n)) for z, n in zip(numbers, counts, strict=True) if n > 0),
+            tuple((_symbol(int(z)), float(n)) for z, n in zip(numbers, counts, strict=True) if n > 0),
             float(height),
             int(layer),
             str(site),

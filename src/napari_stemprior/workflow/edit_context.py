@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from napari_stemprior.errors import JournalError, StempriorError
-from napari_stemprior.io.micrograph import checked_pixel_size
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 from napari_stemprior.registration import LatticeFit, Pose, PoseField
-from napari_stemprior.structure import Prior, built_in, layers_of, names
+from napari_stemprior.structure import Prior, built_in, names
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ _FIELD_ARRAYS = ("rows", "columns_", "displacement", "reliability")
 
 def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
     poses = tuple(_pose(pose) for pose in values["poses"])
-    only, layers = values.get("only_layer"), layers_of(prior)
+    only, layers = values.get("only_layer"), prior.layers
     if len(poses) != (len(layers) if only is None else 1) or (only is not None and int(only) >= len(layers)):
         raise ValueError("as many poses as layers are needed")
     field = None

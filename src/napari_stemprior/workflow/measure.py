@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
@@ -24,6 +24,7 @@ from napari_stemprior.measurement.mixture import Mixture, fit_mixture
 from napari_stemprior.measurement.neighbours import neighbour_distances
 from napari_stemprior.measurement.polarisation import Polarisation, polarisation
 from napari_stemprior.measurement.reference_lattice import reference_lattice
+from napari_stemprior.measurement.region_statistics import region_statistics
 from napari_stemprior.measurement.scan_errors import ScanErrors, scan_errors, without_scan_errors
 from napari_stemprior.measurement.strain import local_strain, strain_of_field
 from napari_stemprior.progress import Progress
@@ -31,6 +32,7 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.fit_lattice import fit_lattice, known_pixel_size
+from napari_stemprior.workflow.measure_questions import Questions, answers, tried
 from napari_stemprior.workflow.operations import Operations
 
 
@@ -52,6 +54,8 @@ class MeasureSettings:
         Direction of the first axis of strain: degrees from the image's x towards its y.
     power, false_alarms : float
         Of the test for vacancies at this dose, which concentrations are corrected for.
+    questions : Questions
+        What else is asked: tilts, numbers of atoms, planes, lines, picked atoms, regions.
     """
 
     intensities: bool = True
@@ -65,6 +69,7 @@ class MeasureSettings:
     axis: float = 0.0
     power: float = 1.0
     false_alarms: float = 0.0
+    questions: Questions = field(default_factory=Questions)
 
 
 def measure(
@@ -134,7 +139,7 @@ def measure(
     yield Progress(3, 6, "Measuring strain")
     scan: ScanErrors | None = None
     if settings.scan_errors or settings.remove_scan_errors:
-        scan = _tried("scan_errors", reasons, scan_errors, atoms, indices, moved)
+        scan = tried("scan_errors", reasons, scan_errors, atoms, indices, moved)
         if scan is not None and settings.remove_scan_errors:
             moved = without_scan_errors(atoms, indices, moved, scan, sigma)
     strain = local_strain(indices, moved, axis=settings.axis) if settings.strain else None
@@ -148,17 +153,23 @@ def measure(
     counted = concentrations(found, settings.power, settings.false_alarms) if found is not None else []
     layers: list[LayerPair] = []
     if settings.layers and len(fit.layers) > 1:
-        layers = _tried("layers", reasons, measure_layers, indices, reference, moved.position_error) or []
+        layers = tried("layers", reasons, measure_layers, indices, reference, moved.position_error) or []
     yield Progress(5, 6, "Sorting intensities")
     mixtures = _mixtures(indices, cells, reasons) if cells is not None else {}
     distances = neighbour_distances(atoms, indices, moved.position_error)
-    rows = column_table(
-        atoms, indices, moved, strain=strain, fit=columns, cells=cells, distances=distances, polar=polar
-    )
-    return Measurements(
-        atoms, fit, indices, reference, moved, rows, strain, fringes, columns, cells, mixtures, polar,
-        found, counted, arrangement, layers, scan, settings.remove_scan_errors, settings.axis, reasons,
+    found_all = Measurements(
+        atoms, fit, indices, reference, moved, pd.DataFrame(), strain, fringes, columns, cells, mixtures,
+        polar, found, counted, arrangement, layers, scan, settings.remove_scan_errors, settings.axis, reasons,
     )  # fmt: skip
+    found_all = replace(found_all, **answers(settings.questions, found_all, prepared, settings.layers))
+    rows = column_table(
+        atoms, indices, moved, strain=strain, fit=columns, cells=cells, distances=distances, polar=polar,
+        tilts=found_all.tilts, bonds=found_all.bonds, counts=found_all.counts, stacking=found_all.stacking,
+    )  # fmt: skip
+    statistics = None
+    if settings.questions.statistics_in is not None:
+        statistics = tried("statistics", reasons, region_statistics, rows, settings.questions.statistics_in)
+    return replace(found_all, columns=rows, statistics=statistics)
 
 
 def _columns(prepared: PreparedImage, atoms: AtomTable) -> tuple[ColumnFit, CellIntensities]:
@@ -178,29 +189,20 @@ def _defects(
         return None, None
     shape = (micrograph.image.shape[0], micrograph.image.shape[1])
     intensity = None if cells is None else cells.value
-    found: Defects | None = _tried("defects", reasons, find_defects, atoms, fit, shape, intensity)
+    found: Defects | None = tried("defects", reasons, find_defects, atoms, fit, shape, intensity)
     if found is None:
         return None, None
     places = found.of("vacancy")[["y_angstrom", "x_angstrom"]].to_numpy(float)
     sites = found.examined.yx * atoms.pixel_size
-    return found, _tried("pair_correlation", reasons, pair_correlation, places, sites)
+    return found, tried("pair_correlation", reasons, pair_correlation, places, sites)
 
 
 def _mixtures(indices: LatticeIndices, cells: CellIntensities, reasons: dict[str, str]) -> dict[str, Mixture]:
     found = {}
     for site in dict.fromkeys(indices.site[indices.known]):
-        mixture: Mixture | None = _tried(
+        mixture: Mixture | None = tried(
             f"intensities of {site}", reasons, fit_mixture, cells.value[indices.site == site]
         )
         if mixture is not None:
             found[str(site)] = mixture
     return found
-
-
-def _tried(name: str, reasons: dict[str, str], function: Any, *arguments: Any) -> Any:
-    """Return what a measurement gives, or None and note why it gives nothing."""
-    try:
-        return function(*arguments)
-    except MeasurementError as error:
-        reasons[name] = str(error)
-        return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior import __version__
 from napari_stemprior.atomic_write import replaced
-from napari_stemprior.io.json_values import plain
+from napari_stemprior.io.json_values import plain, printable
 from napari_stemprior.measurement.column_table import MEANINGS
 from napari_stemprior.measurement.figures import check_matplotlib, draw_figures
 from napari_stemprior.measurement.measurements import Measurements
@@ -27,6 +27,10 @@ _MARKS = (
     b"atom_id,x_px,y_px,x_angstrom,y_angstrom,element,layer,lattice_site",
     b"kind,site,expected,found",
 )
+#: File names without ending that `draw_figures` gives.
+FIGURES = (
+    "strain", "displacements", "polarisation", "defects", "pair_correlation", "intensities", "scan_errors",
+)  # fmt: skip
 #: Endings of figures that matplotlib writes with the name of a program in them.
 FIGURE_FORMATS = ("png", "svg", "pdf")
 _TITLE_FIELD = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
@@ -52,7 +56,8 @@ def check_results(
     if formats:
         check_matplotlib()
     inputs = list(inputs)
-    for name in ("columns.csv", "columns.parquet", "defects.csv", "results.json", "report.html"):
+    figures = [f"{key}.{ending}" for key in FIGURES for ending in formats]
+    for name in ("columns.csv", "columns.parquet", "defects.csv", "results.json", "report.html", *figures):
         check_output(folder / f"{stem}_{name}", inputs, own_marks=_MARKS, overwrite=overwrite)
 
 
@@ -121,7 +126,8 @@ def write_results(
                 figure.savefig(path, format=ending, dpi=200, metadata={_TITLE_FIELD[ending]: _PROGRAM})
     yield Progress(2, 3, "Writing the report")
     with replaced(place("report.html")) as path:
-        path.write_text(html_report(found, name or stem, figures, about), encoding="utf-8")
+        report = html_report(found, printable(name or stem), figures, plain(about))
+        path.write_text(report, encoding="utf-8")
     return written
 
 
@@ -131,5 +137,5 @@ def _write_parquet(found: Measurements, path: Path, about: dict[str, Any]) -> No
 
     table = pa.Table.from_pandas(found.columns, preserve_index=False)
     metadata = {b"napari_stemprior": json.dumps(plain({**about, "units": MEANINGS})).encode()}
-    with replaced(path) as beside:
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), beside)
+    with replaced(path) as beside, beside.open("wb") as file:  # Arrow knows only paths that are text
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), file)

@@ -17,6 +17,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior, StructurePrior
 
@@ -25,7 +26,8 @@ class SegmenterLike(Protocol):
     """What a workflow needs of `inference.Segmenter`."""
 
     fit: LatticeFit | None
-    prepared: PreparedImage | None
+    prepared: PreparedImage | PreparedStrips | None
+    strict: bool
 
     def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
         """Take the image in."""
@@ -52,24 +54,30 @@ class KeptSegmenter:
         self._key: tuple[object, ...] = ()
         self._segmenter: SegmenterLike | None = None
 
-    def __call__(self, model: str, device: str) -> SegmenterLike:
+    def __call__(self, model: str, device: str, precision: str = "auto") -> SegmenterLike:
         """Return the segmenter of a network on a device.
+
+        Parameters
+        ----------
+        model, device : str
+        precision : str
+            Number format of the network's coarse layers, see `Segmenter`.
 
         Raises
         ------
         ModelError
             If there is no such network.
         DeviceError
-            If there is no such device.
+            If there is no such device or precision.
         """
         from napari_stemprior.inference import Segmenter
         from napari_stemprior.inference.models import model_path
 
         path = model_path(model)
-        key = (path, path.stat().st_mtime_ns, device)
+        key = (path, path.stat().st_mtime_ns, device, precision)
         if self._segmenter is None or key != self._key:
             self._segmenter, self._key = None, ()  # its memory first
-            self._segmenter, self._key = Segmenter(model, device), key
+            self._segmenter, self._key = Segmenter(model, device, precision=precision), key
         return self._segmenter
 
 
@@ -179,4 +187,4 @@ class Operations:
     )
     montage: Callable[..., Generator[Progress, None, Any]] = _montage
     models: Callable[[], list[str]] = _models
-    segmenter: Callable[[str, str], SegmenterLike] = field(default_factory=KeptSegmenter)
+    segmenter: Callable[[str, str, str], SegmenterLike] = field(default_factory=KeptSegmenter)

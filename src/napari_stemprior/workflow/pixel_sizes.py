@@ -102,6 +102,18 @@ class PixelSizes:
         except StempriorError:
             return None
 
+    def only_for(self, frame: Micrograph) -> PixelSizes:
+        """Return what is known so far, as far as it concerns one frame: little enough to be sent elsewhere.
+
+        Parameters
+        ----------
+        frame : Micrograph
+        """
+        known = PixelSizes(self.wanted, self.prior)
+        known._fitted = dict(self._fitted)
+        known._refused = [other for other in self._refused if _is_same(frame, other)]
+        return known
+
     def _fit(self, frame: Micrograph, name: object) -> PixelSize:
         stated, advice = frame.pixel_size, "give --pixel-size in Å per pixel."
         unknown = f"{name}: the file does not say its pixel size"
@@ -144,10 +156,9 @@ def lattice_pixel_size(frame: Micrograph, prior: Prior) -> float:
         If it fits at none.
     """
     from napari_stemprior.registration import fit_pixel_size
-    from napari_stemprior.structure import layers_of
 
     try:
-        size, pose = fit_pixel_size(frame.image, layers_of(prior)[0], guess=frame.pixel_size)
+        size, pose = fit_pixel_size(frame.image, prior.layers[0], guess=frame.pixel_size)
     except StempriorError as error:
         raise RegistrationError(str(error)) from error
     if not pose.is_fit:

@@ -9,9 +9,10 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
-from napari_stemprior.structure import Prior, StructurePrior, layers_of
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations
 
@@ -30,12 +31,18 @@ class SegmentSettings:
         Weight in [0, 1] of the answer with the prior against the one without.
     with_prior : bool
         Whether a prior that is chosen is used.
+    precision : str
+        ``auto``, ``float32`` or ``bfloat16``: number format of the network's coarse layers.
+    strict : bool
+        Without a lattice, of an image that shows no order tell those atoms alone that stand out of it.
     """
 
     model: str = "small"
     device: str = "auto"
     trust: float = 1.0
     with_prior: bool = True
+    precision: str = "auto"
+    strict: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +55,14 @@ class Segmentation:
     prior : StructurePrior or Stack, optional
     fit : LatticeFit, optional
         Where the lattice lies; None where no prior was used or it does not fit.
-    prepared : PreparedImage, optional
+    prepared : PreparedImage or PreparedStrips, optional
         The recording as it was analysed.
     """
 
     table: AtomTable
     prior: Prior | None = None
     fit: LatticeFit | None = None
-    prepared: PreparedImage | None = None
+    prepared: PreparedImage | PreparedStrips | None = None
 
     @property
     def only_layer(self) -> StructurePrior | None:
@@ -108,10 +115,11 @@ def segment(
     """
     pixel_size = known_pixel_size(micrograph)
     if prior is not None:
-        for layer in layers_of(prior):
+        for layer in prior.layers:
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
     yield Progress(0, 0, "Loading the network")
-    segmenter = operations.segmenter(settings.model, settings.device)
+    segmenter = operations.segmenter(settings.model, settings.device, settings.precision)
+    segmenter.strict = settings.strict
     yield Progress(0, 0, "Preparing the recording")
     segmenter.set_image(micrograph.image, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, fit=fit)

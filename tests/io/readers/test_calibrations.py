@@ -5,7 +5,6 @@ import math
 import os
 import struct
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -18,10 +17,11 @@ from napari_stemprior.commands.main import main
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import read_micrograph, read_micrographs
 from napari_stemprior.io.readers.decoded_size import check_decoded_size
+from napari_stemprior.io.readers.hdf5_heaps import has_endless_heap
 from napari_stemprior.io.readers.length_units import to_angstrom
 from napari_stemprior.io.readers.time_limit import TookTooLongError, time_limit
 
-CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases is not there")
 
 #: No two of its corners, sides or diagonals are alike.
@@ -275,7 +275,6 @@ def test_a_loop_without_end_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_stemprior.io.readers.time_limit._LEAST", 0.2)
     path = tmp_path / "a"
     path.write_bytes(b"x")
-    start = time.monotonic()
 
     def endless():
         with time_limit(path):
@@ -284,9 +283,18 @@ def test_a_loop_without_end_is_ended(tmp_path, monkeypatch):
 
     with pytest.raises(TookTooLongError):
         endless()
-    assert time.monotonic() - start < 20
     with time_limit(path):  # waiting is no work, as for a slow drive
         time.sleep(0.5)
+
+
+def read_or_refused(path):
+    """Read a file or refuse it, but not because the time was over."""
+    try:
+        return read_micrographs(path)
+    except MicrographError as error:
+        if isinstance(error.__cause__, TookTooLongError):
+            pytest.fail("it hangs")
+        return []
 
 
 @pytest.mark.parametrize("field", range(4))
@@ -297,10 +305,7 @@ def test_no_number_in_the_header_of_an_mrc_hangs_or_lies(tmp_path, field, value)
     data = bytearray(path.read_bytes())
     struct.pack_into("<i", data, 4 * field, value)
     path.write_bytes(data)
-    start = time.monotonic()
-    with suppress(MicrographError):
-        assert all(m.image.size <= IMAGE.size for m in read_micrographs(path))
-    assert time.monotonic() - start < 10
+    assert all(m.image.size <= IMAGE.size for m in read_or_refused(path))
 
 
 @pytest.mark.parametrize("at", range(10, 30, 4))
@@ -310,10 +315,7 @@ def test_no_number_in_the_header_of_a_series_hangs(tmp_path, at):
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, at, 0x7FFFFFFF)
     path.write_bytes(data)
-    start = time.monotonic()
-    with suppress(MicrographError):
-        read_micrographs(path)
-    assert time.monotonic() - start < 20
+    read_or_refused(path)
 
 
 # --- the cases --------------------------------------------------------------------------------------
@@ -334,10 +336,9 @@ def test_the_images_of_the_cases():
     with pytest.raises(MicrographError, match="diffraction"):
         read_micrograph(folder / "diffraction.ser")
     for name in ("hang.mrc", "no_frames.tif"):
-        start = time.monotonic()
-        with pytest.raises(MicrographError, match=name):
+        with pytest.raises(MicrographError, match=name) as caught:
             read_micrographs(folder / name)
-        assert time.monotonic() - start < 5
+        assert not isinstance(caught.value.__cause__, TookTooLongError)
 
 
 @needs_cases
@@ -345,3 +346,19 @@ def test_the_images_of_the_cases():
 def test_the_bomb_of_the_cases():
     with pytest.raises(MicrographError, match="damaged"):
         read_micrographs(CASES / "robustness" / "bomb60000.hspy")
+
+
+def test_a_heap_in_which_hdf5_would_go_round_for_ever_is_told(tmp_path):
+    path = tmp_path / "a.hspy"
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format"] = "HyperSpy"  # of variable length, in a global heap
+    assert not has_endless_heap(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"GCOL") + 16
+    at += 16 + 8  # the text of eight letters, then the free space
+    assert struct.unpack_from("<H", data, at) == (0,)
+    data[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(data)
+    assert has_endless_heap(path)
+    with pytest.raises(MicrographError, match=r"a\.hspy: the file is damaged"):
+        read_micrographs(path)

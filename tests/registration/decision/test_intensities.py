@@ -74,7 +74,7 @@ def test_a_column_that_is_not_there_is_missed(name):
     assert _judged(prior, only).misfit > 0.22
 
 
-def test_equal_columns_are_no_calcium_and_fluorine():
+def test_equivalent_columns_are_no_calcium_and_fluorine():
     prior = built_in("CaF2 [001]")
     assert _judged(prior, np.ones(len(prior.columns))).contrast < 0.5
     assert _judged(prior, column_weights(prior, 1.25)).contrast > 0.9

@@ -2,7 +2,7 @@
 
 Writers disagree about the order: ncempy writes rows first, Prismatic and HyperSpy columns first. The names of
 the dimensions (``dim1``, ``dim2``, ...) decide; a file that names none is read as HyperSpy writes it where
-its names say so ("undefined"), and rows first otherwise.
+its names ("undefined") or attributes say so, and rows first otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 #: Names of datasets that can be images; the cubes of 4D-STEM are none.
 _IMAGES = ("data", "realslice", "array")
 _UNNAMED = ("", "none", "undefined")
+#: Attributes of a group that HyperSpy wrote.
+_OF_HYPERSPY = ("record_by", "signal_origin")
 
 
 def read_berkeley(path: Path) -> list[dict[str, Any]]:
@@ -64,7 +66,7 @@ def _axes(group: Any, dataset: Any) -> tuple[list[int], list[dict[str, Any]]]:
     first = 0 if "dim0" in group else 1
     dimensions = [group.get(f"dim{first + i}") for i in range(dataset.ndim)]
     names = [_text(d, "name") for d in dimensions]
-    y, x = _image_axes(names)
+    y, x = _image_axes(names, any(name in group.attrs for name in _OF_HYPERSPY))
     axes = []
     for i, (dimension, name, size) in enumerate(zip(dimensions, names, dataset.shape, strict=True)):
         axes.append(
@@ -80,14 +82,14 @@ def _axes(group: Any, dataset: Any) -> tuple[list[int], list[dict[str, Any]]]:
     return order, [axes[i] for i in order]
 
 
-def _image_axes(names: list[str]) -> tuple[int, int]:
+def _image_axes(names: list[str], by_hyperspy: bool) -> tuple[int, int]:
     """Return which dimensions are y and x."""
     short = [name.lower().replace("_", "").replace(" ", "") for name in names]
     found = [[i for i, name in enumerate(short) if name.endswith(axis)] for axis in "yx"]
     if len(found[0]) == len(found[1]) == 1:
         return found[0][0], found[1][0]
     last = len(names) - 1
-    if any("undefined" in name for name in short):  # HyperSpy, which turns the order round
+    if by_hyperspy or any("undefined" in name for name in short):  # which turns the order round
         return 1, 0
     return last - 1, last
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
-
 from napari_stemprior.errors import MicrographError
+from napari_stemprior.free_memory import free_memory, readable_size
 
 #: No usual compression makes more than this many bytes of one (deflate ends at 1032).
 _LARGEST_RATIO = 1100
@@ -16,7 +15,7 @@ _HARMLESS = 256 * 2**20
 _COPIES = 2
 
 
-def check_decoded_size(path: Path, size: int) -> None:
+def check_decoded_size(path: Path, size: int, *, compressed: bool = True) -> None:
     """See that the pixels of a file can be held before they are read.
 
     Parameters
@@ -24,6 +23,8 @@ def check_decoded_size(path: Path, size: int) -> None:
     path : pathlib.Path
     size : int
         Bytes of the decoded pixels, by the header.
+    compressed : bool
+        Whether the path is a file that holds them, which says how many there can be.
 
     Raises
     ------
@@ -32,32 +33,34 @@ def check_decoded_size(path: Path, size: int) -> None:
     """
     if size <= _HARMLESS:
         return
-    on_disk = path.stat().st_size
-    if size > _LARGEST_RATIO * on_disk:
-        raise MicrographError(
-            f"{path.name}: the header speaks of {_readable(size)} of pixels and the file has "
-            f"{_readable(on_disk)}; it is damaged, so copy it again."
-        )
-    free = _free()
+    if compressed:
+        check_compression(path, size)
+    free = free_memory()
     if _COPIES * size > free:
+        takes, have = readable_size(_COPIES * size), readable_size(free)
         raise MicrographError(
-            f"{path.name}: the image takes {_readable(_COPIES * size)} of memory and {_readable(free)} are "
-            "free; cut out a part of it, or close other programs."
+            f"{path.name}: the image takes {takes} of memory and {have} are free; cut out a part of it, or "
+            "close other programs."
         )
 
 
-def _free() -> int:
-    """Bytes that can be allocated, within what the system allows this process."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return free
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return free
-    return min(free, max(0, limit - int(psutil.Process().memory_info().vms)))
+def check_compression(path: Path, size: int) -> None:
+    """See that a compression can have made so little of the decoded size, whether it is ever read or not.
 
+    Parameters
+    ----------
+    path : pathlib.Path
+    size : int
+        Bytes once decoded, by the header.
 
-def _readable(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    Raises
+    ------
+    MicrographError
+        If no compression can.
+    """
+    on_disk = path.stat().st_size
+    if size > max(_HARMLESS, _LARGEST_RATIO * on_disk):
+        raise MicrographError(
+            f"{path.name}: the header speaks of {readable_size(size)} of pixels and the file has "
+            f"{readable_size(on_disk)}; it is damaged, so copy it again."
+        )

@@ -9,13 +9,15 @@ from typing import Any
 import h5py
 
 from napari_stemprior.errors import MicrographError
+from napari_stemprior.io.readers.decoded_size import check_compression
+from napari_stemprior.io.readers.hdf5_heaps import has_endless_heap
 
 #: Objects beyond which a file is no micrograph.
 _MOST = 200_000
 
 
 def check_hdf5(path: Path) -> None:
-    """See that no dataset of an HDF5 file lies in another file.
+    """See that no dataset of an HDF5 file lies in another file, or is larger than the file explains.
 
     Parameters
     ----------
@@ -24,10 +26,13 @@ def check_hdf5(path: Path) -> None:
     Raises
     ------
     MicrographError
-        If a link, a dataset's storage or a virtual source leads out of the file.
+        If a link, a dataset's storage or a virtual source leads out of the file, no compression makes so
+        little of a dataset, or reading would never end.
     OSError
         If it is no HDF5 file.
     """
+    if has_endless_heap(path):
+        raise MicrographError(f"{path.name}: the file is damaged within its texts; copy it again.")
     with h5py.File(path, "r") as file:
         seen: set[Any] = set()
         waiting: list[Any] = [file]
@@ -52,13 +57,20 @@ def check_hdf5(path: Path) -> None:
                     _check(item, path)
 
 
-def stored_size(path: Path) -> int:
-    """Return the bytes of the largest dataset of an HDF5 file once it is decoded."""
+def stored_size(path: Path, *, without: str = "") -> int:
+    """Return the bytes of the largest dataset of an HDF5 file once it is decoded.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    without : str
+        Datasets of this name do not count.
+    """
     sizes = [0]
 
     def look(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
-            sizes.append(int(math.prod(item.shape)) * item.dtype.itemsize)
+        if isinstance(item, h5py.Dataset) and (not without or name.rpartition("/")[2] != without):
+            sizes.append(_decoded(item))
 
     with h5py.File(path, "r") as file:
         file.visititems(look)
@@ -79,7 +91,12 @@ def is_berkeley_emd(path: Path) -> bool:
     return bool(found)
 
 
+def _decoded(dataset: Any) -> int:
+    return int(math.prod(dataset.shape or (0,))) * int(dataset.dtype.itemsize)
+
+
 def _check(dataset: Any, path: Path) -> None:
+    check_compression(path, _decoded(dataset))
     for name, *_ in dataset.external or ():
         raise _outside(path, name)
     if dataset.is_virtual:

@@ -19,8 +19,9 @@ class RawImage:
 
     Parameters
     ----------
-    frames : (N, H, W) array
-        Any type; `Micrograph` refuses what is no image. N = 1 for a single image.
+    frames : (N, H, W) array, or sequence of N images
+        Any type; `Micrograph` refuses what is no image. N = 1 for a single image. Large images may be what
+        gives blocks of itself when sliced, see `recording.stored_image`.
     stacked : bool
         Whether the file has a frame axis, even of length 1.
     pixel_size : (float or None, float or None)
@@ -31,7 +32,7 @@ class RawImage:
         Plain values only.
     """
 
-    frames: NDArray[Any]
+    frames: NDArray[Any] | Sequence[Any]
     stacked: bool = False
     pixel_size: tuple[float | None, float | None] = (None, None)
     title: str = ""

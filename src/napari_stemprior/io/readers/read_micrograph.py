@@ -1,4 +1,4 @@
-"""The door in: any micrograph file to `Micrograph`."""
+"""The reader of micrographs: any file to `Micrograph`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_stemprior.errors import MicrographError, StempriorError
-from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.readers.length_units import square_pixel_size
 from napari_stemprior.io.readers.picture_files import read_picture
 from napari_stemprior.io.readers.raw_image import RawImage
 from napari_stemprior.io.readers.signal_files import READERS, read_signals
 from napari_stemprior.io.readers.tiff_files import read_tiff
 from napari_stemprior.io.readers.time_limit import time_limit
+from napari_stemprior.io.readers.zarr_images import read_zarr
+from napari_stemprior.recording.pixel_size_range import can_show_atoms, checked_pixel_size
+from napari_stemprior.recording.stored_image import StoredImage, is_stored
 
 _FORMATS: dict[str, Callable[[Path], list[RawImage]]] = {
     **dict.fromkeys(READERS, read_signals),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys((".png", ".jpg", ".jpeg"), read_picture),
+    ".zarr": read_zarr,
 }
-#: Å/px of an image that can show atoms: from what no microscope resolves to where no column is seen.
-PIXEL_SIZES = (0.005, 2.0)
 #: Suffixes that can be read, in lower case.
 SUFFIXES: tuple[str, ...] = tuple(_FORMATS)
 
@@ -42,10 +45,11 @@ def read_micrographs(
     Parameters
     ----------
     path : path-like
-        DM3, DM4, EMD (Velox and Berkeley), SER or its EMI, MRC, HSPY, TIFF, PNG or JPEG, by the suffix.
+        DM3, DM4, EMD (Velox and Berkeley), SER or its EMI, MRC, HSPY, TIFF, PNG, JPEG or Zarr (OME-Zarr as
+        well), by the suffix.
     pixel_size : float, optional
-        Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms
-        (outside `PIXEL_SIZES`) counts as unknown, which ``metadata["remarks"]`` says.
+        Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms, see
+        `recording.pixel_size_range`, counts as unknown, which ``metadata["remarks"]`` says.
     signal : str, optional
         Of a file with several signals the one with this title, in small letters or capitals.
 
@@ -63,7 +67,7 @@ def read_micrographs(
         If the file is missing, empty, damaged, coloured, a diffraction pattern or no micrograph, takes more
         memory than there is, has no such signal, or its pixels are not square.
     PixelSizeError
-        If `pixel_size` is not a positive number.
+        If `pixel_size` cannot show atoms.
     """
     path = Path(path)
     if pixel_size is not None:
@@ -95,15 +99,16 @@ def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = Non
     Parameters
     ----------
     path : path-like
-        DM3, DM4, EMD (Velox and Berkeley), SER, MRC, HSPY, TIFF, PNG or JPEG.
+        DM3, DM4, EMD (Velox and Berkeley), SER, MRC, HSPY, TIFF, PNG, JPEG or Zarr.
     pixel_size : float, optional
         Å/px; wins over what the file says.
 
     Returns
     -------
     Micrograph
-        ``image`` is an (H, W) array of float32 in the units of the file; ``pixel_size`` is in Å/px, or None
-        where the file does not say.
+        ``image`` is an (H, W) array of float32 in the units of the file, a large one of TIFF, MRC, DM or Zarr
+        a `StoredImage` that stays in its file; ``pixel_size`` is in Å/px, or None where the file does not
+        say.
 
     Raises
     ------
@@ -111,12 +116,14 @@ def read_micrograph(path: str | os.PathLike[str], pixel_size: float | None = Non
         If the file is missing, empty, damaged, coloured, a diffraction pattern or no micrograph, takes more
         memory than there is, has no such signal, or its pixels are not square.
     PixelSizeError
-        If `pixel_size` is not a positive number.
+        If `pixel_size` cannot show atoms.
     """
     return read_micrographs(path, pixel_size)[0]
 
 
 def _reader_for(path: Path) -> Callable[[Path], list[RawImage]]:
+    if path.is_dir() and path.suffix.lower() == ".zarr":
+        return read_zarr
     if path.is_dir():
         raise MicrographError(f"{path}: this is a folder; give an image file.")
     if not path.is_file():
@@ -155,8 +162,7 @@ def _chosen(raws: list[RawImage], signal: str | None, path: Path) -> list[RawIma
 
 def _plausible(size: float | None, path: Path) -> tuple[float | None, list[str]]:
     """Return a pixel size that can show atoms, or None and why."""
-    low, high = PIXEL_SIZES
-    if size is None or low <= size <= high:
+    if size is None or can_show_atoms(size):
         return size, []
     return None, [
         f"{path.name}: the file says {size:.4g} Å per pixel, at which no atom could be seen, so the "
@@ -199,9 +205,9 @@ def _micrographs(
     return [replace(m, metadata={**m.metadata, **extra}) for m in good] if extra else good
 
 
-def _plain(frame: np.ndarray) -> np.ndarray:
-    """Return a copy that holds on to no file."""
-    return np.array(frame)
+def _plain(frame: Any) -> Any:
+    """Return a copy that holds on to no file; a large image stays in its own."""
+    return StoredImage(frame) if is_stored(frame) else np.array(frame)
 
 
 def _release(error: BaseException | None) -> None:

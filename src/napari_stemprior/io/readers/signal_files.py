@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.readers.decoded_size import check_decoded_size
@@ -18,6 +19,7 @@ from napari_stemprior.io.readers.header_checks import check_mrc, check_ser
 from napari_stemprior.io.readers.length_units import is_reciprocal, to_angstrom
 from napari_stemprior.io.readers.raw_image import RawImage, readable
 from napari_stemprior.recording.image_check import complex_image, grey
+from napari_stemprior.recording.stored_image import is_large_shape
 
 #: The RosettaSciIO reader of each suffix and the arguments that it needs.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -30,6 +32,8 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".mrc": ("mrc", {"lazy": True}),
     ".hspy": ("hspy", {"lazy": True}),
 }
+#: Of these RosettaSciIO maps the pixels block by block, opening the file for each.
+_MAPPED = (".mrc", ".dm3", ".dm4")
 #: Å in a metre.
 _METRE = 1e10
 _ENERGY_UNITS = ("ev", "kev", "mev")
@@ -104,9 +108,11 @@ def _signals(path: Path) -> list[dict[str, Any]]:
     if suffix in (".emd", ".hspy"):
         # HDF5 takes a moment to load, and only these two need it
         from napari_stemprior.io.readers.berkeley_emd import read_berkeley
-        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd
+        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd, stored_size
 
         check_hdf5(path)
+        if suffix == ".hspy":  # RosettaSciIO reads everything but the pixels at once
+            check_decoded_size(path, stored_size(path, without="data"))
         if suffix == ".emd" and is_berkeley_emd(path):
             return read_berkeley(path)
     elif suffix == ".mrc":
@@ -187,15 +193,24 @@ def _image(signal: Mapping[str, Any], path: Path) -> RawImage:
     axes, signal_axes = _axes(signal), _signal_axes(signal) or (0, 1)
     others = [i for i in range(len(axes)) if i not in signal_axes]
     data = signal["data"]
+    stays = path.suffix.lower() in _MAPPED and not isinstance(data, np.ndarray) and not others
+    if stays and is_large_shape(data.shape) and data.dtype.names is None:
+        return _described([data.transpose(signal_axes)], signal, False)
     check_decoded_size(path, math.prod(data.shape) * data.dtype.itemsize)
     pixels = np.asarray(data)
     if pixels.dtype.names:  # DigitalMicrograph's RGBA
         pixels = grey(np.stack([pixels[c] for c in "RGB"], axis=-1), name, alpha=False)
     frames = np.moveaxis(pixels, others, range(len(others)))
+    stacked = any(axes[i]["size"] > 1 for i in others)
+    return _described(frames.reshape(-1, *frames.shape[-2:]), signal, stacked)
+
+
+def _described(frames: NDArray[Any] | Sequence[Any], signal: Mapping[str, Any], stacked: bool) -> RawImage:
+    axes, signal_axes = _axes(signal), _signal_axes(signal) or (0, 1)
     y, x = (axes[i] for i in signal_axes)
     return RawImage(
-        frames=frames.reshape(-1, *frames.shape[-2:]),
-        stacked=any(axes[i]["size"] > 1 for i in others),
+        frames=frames,
+        stacked=stacked,
         pixel_size=_pixel_size(signal, y, x),
         title=str(signal.get("metadata", {}).get("General", {}).get("title", "")),
         metadata=_metadata(signal),

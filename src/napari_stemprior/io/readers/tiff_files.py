@@ -15,6 +15,7 @@ from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.readers.decoded_size import check_decoded_size
 from napari_stemprior.io.readers.raw_image import RawImage, described_values, readable
 from napari_stemprior.io.readers.tiff_pixel_size import pixel_size
+from napari_stemprior.io.readers.tiff_pixels import tiff_frames
 from napari_stemprior.recording.image_check import grey
 
 #: Smallest side of an image; a series below it is a thumbnail or a profile.
@@ -54,6 +55,9 @@ def _sides(series: tifffile.TiffPageSeries) -> tuple[int, int]:
 def _image(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, path: Path) -> RawImage:
     page = series.keyframe
     size = pixel_size(tiff, page, number)
+    if (frames := tiff_frames(path, series, number)) is not None:
+        metadata = described_values(page.description)
+        return RawImage(frames, len(frames) > 1, size, title=series.name or "", metadata=metadata)
     check_decoded_size(path, series.size * series.dtype.itemsize)
     axes, pixels = series.axes, _pixels(series, path)
     if "S" in axes:
@@ -61,10 +65,10 @@ def _image(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         # samples beyond the colours are opacity
         pixels = grey(pixels, path.name, alpha=pixels.shape[-1] in (2, 4))
     height, width = pixels.shape[-2:]
-    frames = pixels.reshape(-1, height, width)
+    shown = pixels.reshape(-1, height, width)
     return RawImage(
-        frames,
-        stacked=len(frames) > 1,
+        shown,
+        stacked=len(shown) > 1,
         pixel_size=size,
         title=series.name or "",
         metadata=described_values(page.description),

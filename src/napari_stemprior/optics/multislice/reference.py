@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from napari_stemprior.optics.multislice.abtem_import import check_abtem
 from napari_stemprior.optics.multislice.engine import orthogonal, scan_series
 from napari_stemprior.optics.multislice.periodic_scan import PeriodicScan
 from napari_stemprior.optics.multislice.wave_passes import MAX_SAMPLING
+from napari_stemprior.optics.pose_protocols import InvertiblePose
 from napari_stemprior.optics.reference import DEFAULT_THICKNESS
 from napari_stemprior.optics.specimen import atoms_of, scatterers, unit_cell_of
 from napari_stemprior.progress import Progress
@@ -31,13 +32,6 @@ _ENGINE = 2
 _PREVIEW_SAMPLING = 0.08
 #: mrad; a preview counts electrons up to here and scales for the rest.
 _PREVIEW_OUTER = 110.0
-
-
-class Placing(Protocol):
-    """What carries pixels to the prior, such as a pose."""
-
-    def to_angstrom(self, yx: ArrayLike) -> NDArray[np.float64]:
-        """Carry (..., 2) pixels (y, x) to prior coordinates (x, y) in Å."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,11 @@ class CellImage:
         )
 
     def draw(
-        self, prior: StructurePrior, pixel_size: float, shape: tuple[int, int], pose: Placing | None = None
+        self,
+        prior: StructurePrior,
+        pixel_size: float,
+        shape: tuple[int, int],
+        pose: InvertiblePose | None = None,
     ) -> NDArray[np.float32]:
         """Lay the image on a pixel grid.
 
@@ -73,7 +71,7 @@ class CellImage:
         pixel_size : float
             Å/px; a pose brings its own.
         shape : (int, int)
-        pose : Placing, optional
+        pose : InvertiblePose, optional
             Without, the cell's first vector lies along x and its origin in the middle.
 
         Returns
@@ -93,7 +91,7 @@ def multislice_reference(
     instrument: Instrument,
     pixel_size: float,
     shape: tuple[int, int],
-    pose: Placing | None = None,
+    pose: InvertiblePose | None = None,
     *,
     thickness: float = DEFAULT_THICKNESS,
     phonons: int = 0,
@@ -111,7 +109,7 @@ def multislice_reference(
         Å/px.
     shape : (int, int)
         Rows and columns.
-    pose : Placing, optional
+    pose : InvertiblePose, optional
         Where the lattice lies; without, the cell's first vector lies along x.
     thickness : float
         Å, of a crystal that repeats along the beam; a layer has its own.

@@ -22,6 +22,7 @@ from napari_stemprior.errors import JournalError
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer
 from napari_stemprior.qt.session import Session
+from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.workflow.edit_context import EditContext
 
 #: Where journals go whose image has no folder of its own, or one that cannot be written to.
@@ -162,7 +163,7 @@ class JournalService(QObject):
             session.pixel_size,
             session.pixel_size_from,
             session.inverted,
-            session.chosen if fit is None else fit.prior,
+            session.prior if fit is None else fit.prior,
             fit,
         )
         if key in self._contexts and self._seen == (key, context):
@@ -281,7 +282,10 @@ def describe(image: Image) -> dict[str, Any]:
         frames = [tuple(int(part * (n - 1)) for n in extra) for part in ((0, 0.5, 1) if extra else (0,))]
         digest = hashlib.sha256(repr((tuple(data.shape), str(data.dtype))).encode())
         for frame in frames:
-            digest.update(np.ascontiguousarray(data[frame]).tobytes())
+            part = data[frame]
+            if is_stored(part):  # and of an image that is not in memory a few rows
+                part = np.concatenate([part[n : n + 8] for n in (0, part.shape[0] // 2, part.shape[0] - 8)])
+            digest.update(np.ascontiguousarray(part).tobytes())
         path = image.source.path
         _described.update(
             key=key,

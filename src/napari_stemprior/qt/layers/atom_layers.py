@@ -1,4 +1,4 @@
-"""Conversions between napari layers and the value classes: one function a door.
+"""Conversions between napari layers and the value classes: one function for each.
 
 Every layer made here carries the scale, translation, units and axis labels of the image that it
 belongs to, so its data are pixels (y, x) and its world coordinates are Å.
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms import COLUMNS, AtomTable
 from napari_stemprior.errors import ExportError, PixelSizeError
-from napari_stemprior.io.micrograph import Micrograph, checked_pixel_size
+from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.recording.image_check import grey
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.stored_image import is_stored
 
 #: The key under which our layers keep what they are in ``layer.metadata``.
 KEY = "stemprior"
@@ -99,7 +101,7 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
         data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]
     path = layer.source.path
     return Micrograph(
-        np.asarray(data),
+        data if is_stored(data) else np.asarray(data),
         pixel_size_of(layer),
         name=layer.name,
         source=Path(path) if path else None,

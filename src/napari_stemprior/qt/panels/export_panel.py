@@ -145,7 +145,7 @@ class ExportPanel(Panel):
             tell(error)
             return
         table.provenance["inverted"] = micrograph.is_inverted
-        work = _saving(folder, micrograph, table, reviewed, session.chosen)
+        work = _saving(folder, micrograph, table, reviewed, session.prior)
         self._folder = folder
         self.runner.start(work, self._on_saved)
 

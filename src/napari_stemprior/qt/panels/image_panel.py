@@ -138,10 +138,11 @@ class ImagePanel(Panel):
 
     def start_fit(self) -> None:
         """Fit the pixel size in a worker."""
-        if self.session.prior is None:
+        prior = self.session.prior
+        if prior is None:
             return
-        try:
-            work = fit_pixel_size(self.session.operations, self.session.micrograph(), self.session.prior)
+        try:  # at a lattice: of a stack at that of its entrance layer
+            work = fit_pixel_size(self.session.operations, self.session.micrograph(), prior.layers[0])
         except StempriorError as error:
             tell(error)
             return
@@ -157,8 +158,9 @@ class ImagePanel(Panel):
             )
             return
         self.session.set_pixel_size(size, "lattice")
-        if self.session.prior is not None and self.session.stack is None:
-            self.session.set_fit(LatticeFit(self.session.prior, (pose,)))
+        prior = self.session.prior
+        if prior is not None and prior.crystal is not None:
+            self.session.set_fit(LatticeFit(prior, (pose,)))
         doubt = doubts(pose.reservations)
         show_info(f"The lattice fits at {size:.4g} Å/px{doubt}. Look at the overlay in step 2 to check it.")
 

@@ -26,8 +26,9 @@ from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
-from napari_stemprior.registration import LatticeFit
-from napari_stemprior.registration.lattice_fit import doubts
+from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.lattice_fit import doubts, layer_poses
+from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.fit_lattice import refine_pose
 from napari_stemprior.workflow.manual_fit import (
     retyping,
@@ -217,7 +218,7 @@ class ManualFitPanel(QWidget):
         session.pivot = (np.array(shape) - 1) / 2
         if session.fit is None:
             pose = start_pose(shape, session.pixel_size)
-            session.set_fit(start_fit(session, pose))
+            session.set_fit(start_fit(session.prior, pose))
         session.show_overlay(True)
         overlay = session.overlay
         assert isinstance(overlay, Points)
@@ -273,23 +274,9 @@ def _same(layer: Any, other: Points) -> bool:
     return layer is not None and layer_id(layer) == layer_id(other)
 
 
-def start_fit(session: Session, pose: Any) -> LatticeFit:
-    """Lay the prior or stack of a session at a pose; the layers of a stack by their twists and shifts."""
-    assert session.prior is not None
-    if session.stack is None:
-        return LatticeFit(session.prior, (pose,), by_hand=True)
-    poses = tuple(
-        _of_layer(pose, twist, shift)
-        for twist, shift in zip(session.stack.twists, session.stack.shifts, strict=True)
-    )
-    return LatticeFit(session.stack, poses, by_hand=True)
-
-
-def _of_layer(pose: Any, twist: float, shift: tuple[float, float]) -> Any:
-    """Return the pose of a layer that is twisted (degrees, anticlockwise in x-y) and shifted (Å)."""
-    t = np.deg2rad(twist)
-    turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
-    return type(pose)(pose.affine @ turn, pose.to_pixels(shift))
+def start_fit(prior: Prior, pose: Pose) -> LatticeFit:
+    """Lay a prior or stack at a pose; the layers of a stack by their twists and shifts."""
+    return LatticeFit(prior, layer_poses(prior, pose), by_hand=True)
 
 
 def _number(low: float, high: float, decimals: int, step: float, suffix: str, tip: str) -> QDoubleSpinBox:

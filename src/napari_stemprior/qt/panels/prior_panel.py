@@ -22,7 +22,7 @@ from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, Sta
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import doubts
-from napari_stemprior.structure import structure_blocks
+from napari_stemprior.structure import Prior, structure_blocks
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
 from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
 from napari_stemprior.workflow.read import load_structure
@@ -161,7 +161,7 @@ class PriorPanel(Panel):
         )
         self.status.setText("" if fit is None else fit_sentence(fit, session.pixel_size))
         self.status.setVisible(fit is not None)
-        name = "" if session.chosen is None else session.chosen.name
+        name = "" if session.prior is None else session.prior.name
         mark = "" if fit is None else "by hand: " if fit.by_hand else "no fit: "
         if fit is not None and fit.is_fit:
             mark = "reservation: " if fit.reservations else "fitted: "
@@ -172,8 +172,8 @@ class PriorPanel(Panel):
 
     def pick(self, name: str) -> None:
         """Choose a built-in prior, a stack, or the structure of a sample, by its name."""
-        chosen = self.session.chosen
-        if chosen is not None and name == chosen.name and not self.file.path:
+        prior = self.session.prior
+        if prior is not None and name == prior.name and not self.file.path:
             return
         if name in self._structures:
             self.file.as_it_lies()
@@ -203,10 +203,7 @@ class PriorPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        if session.stack is not None:
-            work = fit_lattice(session.operations, micrograph, session.stack)
-        else:
-            work = fit_lattice(session.operations, micrograph, session.prior)
+        work = fit_lattice(session.operations, micrograph, session.prior)
         if self.runner.start(work, self._on_fitted):
             self.job.follow()
             self.fit.setText("Fitting…")
@@ -298,15 +295,15 @@ class PriorPanel(Panel):
     def _forget_suggestions(self, *_: Any) -> None:
         self.suggestions.show_suggestions([])
 
-    def _take(self, prior: Any) -> None:
+    def _take(self, prior: Prior) -> None:
         self.session.set_prior(prior)
         self._show_prior()
         self.refresh()
-        if remarks := getattr(prior, "remarks", ()):
-            show_warning(" ".join(remarks))
+        if prior.remarks:
+            show_warning(" ".join(prior.remarks))
 
     def _show_prior(self) -> None:
-        prior = self.session.chosen
+        prior = self.session.prior
         self.picture.set_prior(prior)
         self.columns_fold.setVisible(prior is not None)
         self.facts.setVisible(prior is not None)
@@ -316,4 +313,4 @@ class PriorPanel(Panel):
             return
         self.names.show_name(prior.name)
         self.facts.setText(facts_of(prior))
-        self.facts.setToolTip(f"<qt>{getattr(prior, 'source', '')}</qt>")
+        self.facts.setToolTip(f"<qt>{prior.source}</qt>")

@@ -14,13 +14,13 @@ from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, shape_of
 from napari_stemprior.qt.layers.comparison import Comparison, ComparisonMode
 from napari_stemprior.qt.layers.montage_layers import montage_layers
-from napari_stemprior.qt.panels.manual_fit_panel import start_fit
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.comparison_box import ComparisonBox
 from napari_stemprior.qt.widgets.montage_form import MontageForm
 from napari_stemprior.qt.widgets.simulation_form import SimulationForm
+from napari_stemprior.registration.lattice_fit import layer_poses
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.manual_fit import start_pose
@@ -130,7 +130,7 @@ class ReferencePanel(Panel):
             self.instrument_form.trouble,
         )
         slow = self.simulation_form.engine_name == "multislice"
-        stacked = session.stack is not None
+        stacked = session.prior is not None and session.prior.crystal is None
         busy = self.background.busy or (self.runner.busy and not slow)
         allow(
             self.simulate,
@@ -179,7 +179,8 @@ class ReferencePanel(Panel):
     def wanted(self) -> ReferenceSettings | None:
         """Return what to simulate, or tell what is missing."""
         session = self.session
-        if session.prior is None:
+        prior = session.prior
+        if prior is None:
             return None
         try:
             micrograph = session.micrograph()
@@ -190,19 +191,17 @@ class ReferencePanel(Panel):
         assert session.image is not None  # it has a micrograph
         fit = session.fit
         if fit is None or not (fit.is_fit or fit.by_hand):
-            poses: tuple[Any, ...] = (None,)
-            priors: tuple[StructurePrior, ...] = (session.prior,)
-            if session.stack is not None:
-                start = start_fit(session, start_pose(shape_of(session.image), pixel_size))
-                poses, priors = start.poses, start.layers
+            poses: tuple[Any, ...] = (None,)  # a crystal lies along the image
+            layers: tuple[StructurePrior, ...] = prior.layers
+            if prior.crystal is None:
+                poses = layer_poses(prior, start_pose(shape_of(session.image), pixel_size))
         else:
-            poses, priors = drawn_poses(fit), fit.layers
+            poses, layers = drawn_poses(fit), fit.layers
         height, width = (min(n, _LARGEST) for n in micrograph.image.shape)
-        name = (session.chosen or session.prior).name
         self._for_image = self._image_id
         return ReferenceSettings(
-            name,
-            priors,
+            prior.name,
+            layers,
             poses,
             self.instrument_form.instrument,
             pixel_size,
@@ -212,9 +211,9 @@ class ReferencePanel(Panel):
 
     def start_montage(self) -> None:
         """Simulate a montage in the background."""
-        prior = self.session.prior
-        if prior is None:
+        if self.session.prior is None:
             return
+        prior = self.session.prior.layers[0]
         try:
             thicknesses, defoci = self.montage_form.values()
         except StempriorError as error:

@@ -15,14 +15,15 @@ from superqt import QLabeledDoubleSlider
 from napari_stemprior.atoms.inferred import inferred_sentence
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.jobs import rerun
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.rectangle_layer import rectangle_layer
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
+from napari_stemprior.workflow.segment_box import Box, segment_box
 
 _DEFAULT_MODEL = "small"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -166,7 +167,7 @@ class SegmentPanel(Panel):
             self.trust.value(),
             not self.alone.isChecked(),
         )
-        prior = session.chosen if settings.with_prior else None
+        prior = session.prior if settings.with_prior else None
         fit = session.known_fit if settings.with_prior else None
         box = None
         try:
@@ -174,7 +175,7 @@ class SegmentPanel(Panel):
             size = known_pixel_size(micrograph)
             if corners is not None:
                 height, width = micrograph.image.shape
-                box = rerun.Box.around(corners, (height, width), size)
+                box = Box.around(corners, (height, width), size)
         except StempriorError as error:
             tell(error)
             return
@@ -184,11 +185,11 @@ class SegmentPanel(Panel):
         if box is None:
             work = segment(session.operations, micrograph, prior, fit, settings)
         else:
-            work = rerun.segment_box(session.operations, micrograph, prior, fit, settings, box)
+            work = segment_box(session.operations, micrograph, prior, fit, settings, box)
         self.runner.start(work, lambda result: self._on_segmented(result, image, frame, box))
 
     def _on_segmented(
-        self, result: Segmentation, image: Image, frame: tuple[int, ...], box: rerun.Box | None
+        self, result: Segmentation, image: Image, frame: tuple[int, ...], box: Box | None
     ) -> None:
         inside = None if box is None else box.contains
         self.session.take_segmentation(image, result, frame=frame, inside=inside)
@@ -225,7 +226,7 @@ class SegmentPanel(Panel):
         if not on or image is None:
             self._drop_rectangle()
             return
-        self._rectangle = rerun.rectangle_layer(image)
+        self._rectangle = rectangle_layer(image)
         self._rectangle.events.data.connect(self._on_drawn)
         self.session.viewer.add_layer(self._rectangle)
         self.session.activate(self._rectangle)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
@@ -12,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_stemprior.qt.layers.lattice_overlay import layer_colour
 from napari_stemprior.qt.layers.palette import element_colour
-from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 
 _HEIGHT = 150
 #: Lengths in Å that a scale bar may have.
@@ -30,15 +28,15 @@ class CellPicture(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._prior: Any = None
+        self._prior: Prior | None = None
         self.setMinimumHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def set_prior(self, prior: Any) -> None:
+    def set_prior(self, prior: Prior | None) -> None:
         """Show another `StructurePrior` or `Stack`."""
         self._prior = prior
         self.setVisible(prior is not None)
-        if isinstance(prior, StructurePrior):
+        if prior is not None and prior.crystal is not None:
             self.setToolTip(
                 f"<qt>The projected cell of {prior.name} along {prior.zone_axis}. Discs are atom columns in "
                 "the colour of their heaviest element, larger for heavier ones; paler discs lie in a deeper "
@@ -61,8 +59,9 @@ class CellPicture(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         frame = QRectF(self.rect())
-        if isinstance(self._prior, StructurePrior):
-            draw_cell(painter, frame, self._prior, self.palette())
+        crystal = self._prior.crystal
+        if crystal is not None:
+            draw_cell(painter, frame, crystal, self.palette())
         else:
             draw_stack(painter, frame, self._prior, self.palette())
         painter.end()
@@ -79,7 +78,7 @@ def draw_cell(painter: QPainter, frame: QRectF, prior: StructurePrior, palette: 
     heaviest = prior.z_weights.max()
     largest = 0.42 * prior.neighbour_distance * scale
     legend: dict[str, QColor] = {}
-    for number in np.argsort(-prior.layers, kind="stable"):  # deep ones first, so that the top covers them
+    for number in np.argsort(-prior.layer_numbers, kind="stable"):  # deep first: the top covers them
         column = prior.columns[number]
         colour = QColor.fromRgbF(*element_colour(column.element))
         legend.setdefault(_subscripts(column.formula), QColor(colour))
@@ -93,7 +92,7 @@ def draw_cell(painter: QPainter, frame: QRectF, prior: StructurePrior, palette: 
     painter.restore()
 
 
-def draw_stack(painter: QPainter, frame: QRectF, stack: Any, palette: QPalette) -> None:
+def draw_stack(painter: QPainter, frame: QRectF, stack: Prior, palette: QPalette) -> None:
     """Draw the layers of a `Stack` over each other, the entrance layer on top, each in its colour."""
     scale = frame.height() / _STACK_FIELD
     middle = _middle(frame)
@@ -102,22 +101,20 @@ def draw_stack(painter: QPainter, frame: QRectF, stack: Any, palette: QPalette) 
     legend: dict[str, QColor] = {}
     for number in reversed(range(len(stack.layers))):
         layer = stack.layers[number]
-        t = np.deg2rad(stack.twists[number])
-        turn = np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]])  # of rows: anticlockwise in x-y
-        shift = np.array(stack.shifts[number]) * scale
+        turn, shift = stack.carried(number)
+        place = middle + shift * scale
         colour = QColor.fromRgbF(*layer_colour(number))
         radius = max(2.0, 0.3 * layer.neighbour_distance * scale)
         heaviest = layer.z_weights.max()
         for column in range(len(layer.columns)):
-            places = _repeated(layer, column, frame, scale) @ turn * scale + middle + shift
+            places = _repeated(layer, column, frame, scale) @ turn.T * scale + place
             size = radius * float((layer.z_weights[column] / heaviest) ** 0.25)
             _draw_discs(painter, places, size, colour, palette)
         legend[f"{number + 1} {layer.name}"] = colour
     for number, layer in enumerate(stack.layers):
-        t = np.deg2rad(stack.twists[number])
-        turn = np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]])
-        place = middle + np.array(stack.shifts[number]) * scale
-        _draw_outline(painter, _corners(layer) @ turn * scale + place, palette, axes=number == 0)
+        turn, shift = stack.carried(number)
+        place = middle + shift * scale
+        _draw_outline(painter, _corners(layer) @ turn.T * scale + place, palette, axes=number == 0)
     _draw_legend(painter, frame, dict(sorted(legend.items())), palette)
     _draw_bar(painter, frame, scale, palette)
     painter.restore()

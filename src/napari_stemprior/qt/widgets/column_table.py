@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_stemprior.structure import Column, StructurePrior
+from napari_stemprior.structure import Column, Prior, StructurePrior
 
 _ROWS_SHOWN = 6
 _HEADERS = ("Atoms", "Occ.", "Layer", "z (Å)", "a, b", "x, y (Å)")
@@ -47,7 +45,7 @@ class ColumnTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
 
-    def set_prior(self, prior: Any) -> None:
+    def set_prior(self, prior: Prior | None) -> None:
         """Show another `StructurePrior` or `Stack`."""
         rows = rows_of(prior)
         self.setRowCount(len(rows))
@@ -67,12 +65,11 @@ class ColumnTable(QTableWidget):
         self.setFixedHeight(height + sum(self.rowHeight(i) for i in range(shown)))
 
 
-def rows_of(prior: Any) -> list[tuple[str, ...]]:
+def rows_of(prior: Prior | None) -> list[tuple[str, ...]]:
     """Return the texts of the table for a `StructurePrior`, a `Stack` or None."""
     if prior is None:
         return []
-    layers = [prior] if isinstance(prior, StructurePrior) else list(prior.layers)
-    return [_row(layer, column) for layer in layers for column in layer.columns]
+    return [_row(layer, column) for layer in prior.layers for column in layer.columns]
 
 
 def _row(prior: StructurePrior, column: Column) -> tuple[str, ...]:

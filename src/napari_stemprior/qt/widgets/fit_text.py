@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_stemprior.registration import LatticeFit, Pose
-from napari_stemprior.structure import Prior, StructurePrior
+from napari_stemprior.structure import Prior
 
 #: A pixel size that differs from the image's by more than this part is worth a word.
 _STRETCH = 0.02
@@ -15,13 +15,14 @@ _SURE = 0.8
 
 def facts_of(prior: Prior) -> str:
     """Say in a line what a `StructurePrior` or `Stack` is."""
-    if not isinstance(prior, StructurePrior):
+    crystal = prior.crystal
+    if crystal is None:
         parts = [
             layer.name + (f" at {twist:g}°" if number else "")
             for number, (layer, twist) in enumerate(zip(prior.layers, prior.twists, strict=True))
         ]
         return " above ".join(parts) + ". Each layer is fitted by itself, and its atoms carry its number."
-    a, b = ((prior.cell**2).sum(axis=1)) ** 0.5
+    a, b = ((crystal.cell**2).sum(axis=1)) ** 0.5
     beam = "along z of the file" if prior.zone_axis == "as is" else prior.zone_axis
     columns = "column" if len(prior.columns) == 1 else "columns"
     return (
@@ -43,10 +44,10 @@ def _folded(angle: float, fit: LatticeFit) -> float:
     """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
     a, b = fit.layers[0].cell
     lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
-    between = abs(a @ b) / (lengths[0] * lengths[1])
+    cosine = abs(a @ b) / (lengths[0] * lengths[1])
     period = 180.0
     if abs(lengths[0] / lengths[1] - 1) < 0.01:
-        period = 60.0 if abs(between - 0.5) < 0.01 else 90.0 if between < 0.01 else 180.0
+        period = 60.0 if abs(cosine - 0.5) < 0.01 else 90.0 if cosine < 0.01 else 180.0
     rest = angle % period
     return min(rest, period - rest)
 

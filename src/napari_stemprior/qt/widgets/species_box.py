@@ -42,7 +42,7 @@ class SpeciesBox(QWidget):
 
     def fill(self, *_: Any) -> None:
         """List the elements of the present prior and atoms."""
-        editor, prior = self.session.editor, self.session.chosen
+        editor, prior = self.session.editor, self.session.prior
         elements = list(prior.elements) if prior is not None else []
         if editor is not None:
             elements += [e for e in editor.rows["element"].unique() if e not in elements]

@@ -15,14 +15,14 @@ _ONE_GRAIN = 1.0
 
 
 def diagnosis(
-    placements: list[PoseCandidate], peaks: SpectralPeaks, prior: StructurePrior, pixel_size: float
+    candidates: list[PoseCandidate], peaks: SpectralPeaks, prior: StructurePrior, pixel_size: float
 ) -> str:
     """Say whether the lattice of a prior fits, and if not, why.
 
     Parameters
     ----------
-    placements : list of PoseCandidate
-        Every placement on the image, best first.
+    candidates : list of PoseCandidate
+        Every candidate on the image, best first.
     peaks : SpectralPeaks
         Of the image's power spectrum.
     prior : StructurePrior
@@ -34,24 +34,24 @@ def diagnosis(
     str
         One sentence.
     """
-    best = placements[0]
+    best = candidates[0]
     if best.quality.score > 0.5:
-        return _fit(placements, prior, pixel_size)
+        return _fit(candidates, prior, pixel_size)
     if not len(peaks.k) and best.quality.votes["significance"] < 0.5:
         return "The image shows no lattice: no fringe stands out of the noise."
-    # of the placements, the one with the fewest objections says most
-    nearest = max((p.quality for p in placements), key=lambda quality: sum(quality.votes.values()))
+    # of the candidates, the one with the fewest objections says most
+    nearest = max((p.quality for p in candidates), key=lambda quality: sum(quality.votes.values()))
     return objection(nearest, prior.name, pixel_size)
 
 
-def _fit(placements: list[PoseCandidate], prior: StructurePrior, pixel_size: float) -> str:
+def _fit(candidates: list[PoseCandidate], prior: StructurePrior, pixel_size: float) -> str:
     angles: list[float] = []
-    for placement in placements:
-        turn = _bearing(placement, prior)
-        if placement.quality.score > 0.5 and all(_apart(turn, a, prior) > _ONE_GRAIN for a in angles):
+    for candidate in candidates:
+        turn = _bearing(candidate, prior)
+        if candidate.quality.score > 0.5 and all(_apart(turn, a, prior) > _ONE_GRAIN for a in angles):
             angles.append(turn)
     if len(angles) == 1:
-        doubts = reservations(placements[0].quality, prior.name, pixel_size)
+        doubts = reservations(candidates[0].quality, prior.name, pixel_size)
         fits = f"The lattice of {prior.name} fits"
         return f"{fits} with a reservation: {doubts[0]}" if doubts else f"{fits}."
     turned = " and ".join(f"{_apart(angle, angles[0], prior):.1f}°" for angle in angles[1:])
@@ -60,9 +60,9 @@ def _fit(placements: list[PoseCandidate], prior: StructurePrior, pixel_size: flo
     )
 
 
-def _bearing(placement: PoseCandidate, prior: StructurePrior) -> float:
+def _bearing(candidate: PoseCandidate, prior: StructurePrior) -> float:
     """Direction in degrees of the shortest vector of the lattice on the image, 0 to 180."""
-    y, x = placement.linear @ min(prior.cell, key=lambda v: float(np.linalg.norm(v)))
+    y, x = candidate.linear @ min(prior.cell, key=lambda v: float(np.linalg.norm(v)))
     return float(np.rad2deg(np.arctan2(y, x))) % 180
 
 

@@ -26,7 +26,7 @@ _UNUSUAL = 0.25
 
 @dataclass(frozen=True)
 class FitQuality:
-    """What speaks for and against a placement.
+    """What speaks for and against a candidate.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class FitQuality:
     strain : float
         Relative difference of the two principal stretches.
     intensities : ColumnIntensities
-        Of the columns; says nothing against a placement that is refused without it.
+        Of the columns; says nothing against a candidate that is refused without it.
     log_likelihood : float
-        See `intensities.log_likelihood`; NaN for a placement that is refused without it.
+        See `intensities.log_likelihood`; NaN for a candidate that is refused without it.
     """
 
     agreement: float
@@ -143,7 +143,7 @@ def fit_quality(
     coherence: float,
     extent: float,
 ) -> FitQuality:
-    """Gather what speaks for a placement.
+    """Gather what speaks for a candidate.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.structure.periodic import image_distance
 
-#: A placement with a lower vote is not asked how bright its columns are.
+#: A candidate with a lower vote is not asked how bright its columns are.
 _HOPELESS = 0.02
 #: Votes that are excused later: a second grain need not explain all, a pixel size may be unknown.
 _EXCUSABLE = ("explained_power", "scale")
@@ -63,7 +63,7 @@ class Judge:
         self._superlattice = superlattice_share(features, locked.prior, locked.phases)
         self._extent = float(np.sqrt(np.prod(features.normalized.extent)))
 
-    def placement(self, symmetry: NDArray[np.float64]) -> PoseCandidate:
+    def candidate(self, symmetry: NDArray[np.float64]) -> PoseCandidate:
         """Turn the basis by a symmetry of the lattice, (2, 2), and find its origin."""
         locked = self.locked
         prior, reflections, variance = locked.prior, locked.reflections, locked.variance
@@ -94,23 +94,23 @@ class Judge:
         Locking the phases may have chosen another one.
         """
         symmetries = lattice_symmetries(self.locked.prior)
-        return self.placement(
+        return self.candidate(
             min(symmetries, key=lambda s: float(np.abs(self.locked.linear @ s - linear).max()))
         )
 
 
 def _hopeless(quality: FitQuality) -> bool:
-    """Tell whether a placement is refused whatever its columns look like."""
+    """Tell whether a candidate is refused whatever its columns look like."""
     return min(vote for name, vote in quality.votes.items() if name not in _EXCUSABLE) < _HOPELESS
 
 
-def ranked(placements: list[PoseCandidate]) -> list[PoseCandidate]:
-    """Sort placements, best first; of like scores the one with more signal, so a larger grain."""
-    return sorted(placements, key=lambda p: (-round(p.quality.score, 2), -p.quality.significance))
+def ranked(candidates: list[PoseCandidate]) -> list[PoseCandidate]:
+    """Sort candidates, best first; of like scores the one with more signal, so a larger grain."""
+    return sorted(candidates, key=lambda p: (-round(p.quality.score, 2), -p.quality.significance))
 
 
 def equivalent(first: PoseCandidate, second: PoseCandidate, prior: StructurePrior) -> bool:
-    """Tell whether two placements put the same atoms in the same places."""
+    """Tell whether two candidates put the same atoms in the same places."""
     own = prior.positions @ first.linear.T + first.origin
     inverse = np.linalg.inv(second.linear @ prior.cell.T)
     fraction = (own - second.origin) @ inverse.T
@@ -120,11 +120,11 @@ def equivalent(first: PoseCandidate, second: PoseCandidate, prior: StructurePrio
     return bool(same.all() and distance.min(1).max() < 0.15)
 
 
-def to_pose(placement: PoseCandidate, normalized: NormalizedImage, prior: StructurePrior) -> Pose:
-    """Carry a placement in Å on the normalised image to pixels of the original."""
-    quality = placement.quality
+def to_pose(candidate: PoseCandidate, normalized: NormalizedImage, prior: StructurePrior) -> Pose:
+    """Carry a candidate in Å on the normalised image to pixels of the original."""
+    quality = candidate.quality
     pose = Pose(
-        placement.linear / normalized.pixel_size, placement.origin / normalized.pixel_size, quality.score
+        candidate.linear / normalized.pixel_size, candidate.origin / normalized.pixel_size, quality.score
     )
     doubts = (
         reservations(quality, prior.name, normalized.pixel_size / normalized.binning) if pose.is_fit else ()

@@ -11,6 +11,8 @@ from scipy.ndimage import gaussian_filter
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.image_check import LEAST_SIDE, too_small
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.stored_image import is_stored, middle_of, stored
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import StructurePrior
 
@@ -19,6 +21,8 @@ COARSE_PIXEL = 0.30
 #: Widths in Å of the Gaussians that take away the background and the local contrast.
 BACKGROUND_WIDTH = 3.0
 CONTRAST_WIDTH = 9.0
+#: Pixels in the middle of an image that is not in memory which tell its crystal and its pixel size.
+_MIDDLE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,8 @@ class NormalizedImage:
 def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
     """Return a recording made fit for analysis; one that is prepared already is returned as it is.
 
+    Of an image that is large and not in memory this is the middle, which begins at `corner_of`.
+
     Raises
     ------
     MicrographError
@@ -67,10 +73,19 @@ def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
     RegistrationError
         If it is too small to see a lattice.
     """
+    if is_stored(image):
+        image = stored(image)[middle_of(stored(image).shape, _MIDDLE)]
     prepared = prepare(image)
     if min(prepared.shape) < LEAST_SIDE:
         raise RegistrationError(too_small(*prepared.shape).capitalize())
     return prepared
+
+
+def corner_of(image: ArrayLike | PreparedImage) -> NDArray[np.float64]:
+    """Return the (2,) pixel (y, x) of an image at which what `prepared_image` makes of it begins."""
+    if not is_stored(image):
+        return np.zeros(2)
+    return np.array([part.start for part in middle_of(stored(image).shape, _MIDDLE)], float)
 
 
 def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: StructurePrior) -> float:
@@ -79,11 +94,9 @@ def check_pixel_size(shape: tuple[int, ...], pixel_size: float, prior: Structure
     Raises
     ------
     PixelSizeError
-        If it is not positive, or shows too few cells, or is too coarse.
+        If it cannot show atoms, or shows too few cells, or is too coarse.
     """
-    size = float(pixel_size)
-    if not np.isfinite(size) or size <= 0:
-        raise PixelSizeError(f"The pixel size is {pixel_size} Å/px; give a positive number.")
+    size = checked_pixel_size(pixel_size)
     height, width = shape[0] * size, shape[1] * size
     cell = float(np.sqrt(prior.area))
     if min(height, width) < 3 * cell:

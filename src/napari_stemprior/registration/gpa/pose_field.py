@@ -99,6 +99,12 @@ class PoseField:
         positions, index = positions[inside], index[inside]
         return positions, index, self.reliability_at(positions)
 
+    def scaled(self, factor: float) -> PoseField:
+        """Return the field on the image resampled by `factor` (pixel centres on integers)."""
+        rows, columns = ((axis + 0.5) * factor - 0.5 for axis in (self.rows, self.columns_))
+        shift = self.displacement * factor
+        return PoseField(self.pose.scaled(factor), rows, columns, shift, self.reliability, self.error)
+
     def _sample(self, values: NDArray[np.float64], yx: ArrayLike) -> NDArray[np.float64]:
         places = np.asarray(yx, dtype=float)
         step = (self.rows[1] - self.rows[0], self.columns_[1] - self.columns_[0])

@@ -43,7 +43,7 @@ class PlaneWaveFit:
         -------
         amplitude : (n,) complex array
             As `Fringes` has it: what the image holds of the wave, over the window's sum.
-        explained : float
+        explained_power : float
             Share of the power of the image, 0 to 1.
         """
         both = np.concatenate([k, -k])
@@ -57,8 +57,8 @@ class PlaneWaveFit:
         weight = float(gram[0, 0].real)
         gram += 0.01 * weight * np.eye(len(both))
         solution = np.linalg.solve(gram, measured)
-        explained = float((measured.conj() @ solution).real) / self.power
-        return np.asarray(solution[: len(k)]), explained
+        explained_power = float((measured.conj() @ solution).real) / self.power
+        return np.asarray(solution[: len(k)]), explained_power
 
     def _transform(self, difference: NDArray[np.float64], axis: int) -> NDArray[np.complex128]:
         """Transform of the window at differences of frequencies, from a table."""

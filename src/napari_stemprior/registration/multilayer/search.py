@@ -20,7 +20,7 @@ from napari_stemprior.registration.fourier.lattice_symmetries import lattice_sym
 from napari_stemprior.registration.fourier.reflections import Reflections
 from napari_stemprior.registration.gpa.origin import match_origin
 from napari_stemprior.registration.multilayer.plane_waves import PlaneWaveFit
-from napari_stemprior.structure import Stack
+from napari_stemprior.structure import Prior
 from napari_stemprior.structure.periodic import image_distance
 
 #: A twist is searched this many degrees around the stated one.
@@ -36,7 +36,7 @@ _PHASES = 24
 
 
 def orientations(
-    features: FourierFeatures, stack: Stack, reflections: list[Reflections]
+    features: FourierFeatures, stack: Prior, reflections: list[Reflections]
 ) -> list[NDArray[np.float64]]:
     """Sweep the rotation of the whole stack, both ways round: linear maps of the first layer, best first."""
     angles = np.arange(0.0, 180.0, 0.75)
@@ -58,7 +58,7 @@ def orientations(
 
 
 def joint_power(
-    features: FourierFeatures, stack: Stack, reflections: list[Reflections], linear: NDArray[np.float64]
+    features: FourierFeatures, stack: Prior, reflections: list[Reflections], linear: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return how much power lies on the reflections of all layers, for (n, 2, 2) maps of the first layer."""
     value = np.zeros(len(linear))
@@ -68,20 +68,20 @@ def joint_power(
     return value
 
 
-def _same_lattices(first: NDArray[np.float64], second: NDArray[np.float64], stack: Stack) -> bool:
+def _same_lattices(first: NDArray[np.float64], second: NDArray[np.float64], stack: Prior) -> bool:
     return all(
         same_lattice(first @ turn, second @ turn, layer.cell, 0.08)
         for layer, turn in zip(stack.layers, turns(stack), strict=True)
     )
 
 
-def turns(stack: Stack) -> list[NDArray[np.float64]]:
+def turns(stack: Prior) -> list[NDArray[np.float64]]:
     """Return the (2, 2) turn of each layer against the first."""
     return [stack.carried(number)[0] for number in range(len(stack.layers))]
 
 
 def unfolded(
-    waves: PlaneWaveFit, stack: Stack, reflections: list[Reflections], linear: NDArray[np.float64]
+    waves: PlaneWaveFit, stack: Prior, reflections: list[Reflections], linear: NDArray[np.float64]
 ) -> tuple[float, list[NDArray[np.float64]]]:
     """Refine the maps of all layers so that their waves together explain most."""
     strongest = [layer.g[:_WAVES] for layer in reflections]
@@ -141,7 +141,7 @@ class Start:
 
 def origins(
     waves: PlaneWaveFit,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
     linear: list[NDArray[np.float64]],
     *,
@@ -178,7 +178,7 @@ def _strongest(layer: Reflections) -> Reflections:
     return Reflections(layer.hk[few], layer.g[few], layer.factor[few], layer.variants[:, few])
 
 
-def _joint_symmetries(stack: Stack) -> list[tuple[NDArray[np.float64], ...]]:
+def _joint_symmetries(stack: Prior) -> list[tuple[NDArray[np.float64], ...]]:
     """Turns of the stack that carry every one of its lattices onto itself: one map for each layer."""
     joint = []
     for first in lattice_symmetries(stack.layers[0]):
@@ -194,7 +194,7 @@ def _joint_symmetries(stack: Stack) -> list[tuple[NDArray[np.float64], ...]]:
     return joint
 
 
-def _same(first: Start, second: Start, stack: Stack) -> bool:
+def _same(first: Start, second: Start, stack: Prior) -> bool:
     """Tell whether two starts put the same columns of every layer in the same places."""
     for number, layer in enumerate(stack.layers):
         inverse = np.linalg.inv(second.linear[number])

@@ -36,7 +36,7 @@ from napari_stemprior.registration.multilayer.search import (
     unfolded,
 )
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.stack import rotation
 
 #: A hand is trusted within so many degrees and this relative scale.
@@ -83,14 +83,14 @@ class StackPose:
 
 
 def register_stack(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, candidates: int = 4
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, candidates: int = 4
 ) -> list[StackPose]:
     """Find how the lattices of a stack lie on an image.
 
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel; up to 6 % off is borne.
     stack : Stack
@@ -106,12 +106,8 @@ def register_stack(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If the pixel size does not suit the layers and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
@@ -143,7 +139,7 @@ def register_stack(
 
 
 def refine_stack_poses(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, poses: Sequence[Pose]
 ) -> StackPose:
     """Fit the lattices of a stack near poses that a person has set.
 
@@ -153,7 +149,7 @@ def refine_stack_poses(
     Parameters
     ----------
     image : (H, W) array-like, or PreparedImage
-        Atom columns bright. An array is prepared first, see `recording.prepare`.
+        As `fit_lattice` takes it.
     pixel_size : float
         Å per pixel that the image is believed to have.
     stack : Stack
@@ -167,12 +163,8 @@ def refine_stack_poses(
 
     Raises
     ------
-    MicrographError
-        If the image is not 2-D, not of real numbers, or constant.
-    RegistrationError
-        If it is too small.
-    PixelSizeError
-        If a pixel size is not positive or does not suit the layers and the image.
+    MicrographError, RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     array = prepared_image(image)
     for layer in stack.layers:
@@ -197,7 +189,7 @@ def refine_stack_poses(
 
 
 def separated(
-    image: ArrayLike | PreparedImage, pixel_size: float, stack: Stack, poses: Sequence[Pose]
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, poses: Sequence[Pose]
 ) -> tuple[list[PreparedImage], float, int]:
     """Return for each layer the normalised image without the other layers.
 
@@ -231,7 +223,7 @@ def separated(
 def _judged(
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
     start: Start,
     *,
@@ -245,7 +237,7 @@ def _judged(
 def _locked(
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
     start: Start,
     *,
@@ -275,9 +267,9 @@ def _locked(
             layer = stack.layers[number]
             locked = lock_in(rest, reflections[number], layer, linear[number])
             # which way round the basis lies is kept as the stack has it
-            placement = Judge(rest, locked).nearest(linear[number])
-            placed[number] = placement
-            linear[number], origin[number] = placement.linear, placement.origin
+            candidate = Judge(rest, locked).nearest(linear[number])
+            placed[number] = candidate
+            linear[number], origin[number] = candidate.linear, candidate.origin
     poses = tuple(to_pose(placed[n], normalized, layer) for n, layer in enumerate(stack.layers))
     return StackPose(poses, min(pose.score for pose in poses))
 
@@ -286,7 +278,7 @@ def _needed(
     result: StackPose,
     features: FourierFeatures,
     model: LayerModel,
-    stack: Stack,
+    stack: Prior,
     reflections: list[Reflections],
 ) -> StackPose:
     """Lower the score of a stack on an image that one layer alone explains about as well.
@@ -310,8 +302,8 @@ def _needed(
         for other in others:
             start = (linear + other) / 2
             judge = Judge(features, lock_in(features, reflections[number], layer, start))
-            placements = [judge.placement(symmetry) for symmetry in lattice_symmetries(layer)]
-            best = max(placements, key=lambda placement: placement.quality.agreement)
+            candidates = [judge.candidate(symmetry) for symmetry in lattice_symmetries(layer)]
+            best = max(candidates, key=lambda candidate: candidate.quality.agreement)
             pose = to_pose(best, normalized, layer).scaled(1 / normalized.binning)
             alone = max(alone, model.explained_variance([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
@@ -333,14 +325,14 @@ def _nearest(
     return best if float(np.abs(best - linear).max()) < _NEAR else linear
 
 
-def _layers(stack: Stack, result: StackPose, normalized: NormalizedImage) -> list[Layer]:
+def _layers(stack: Prior, result: StackPose, normalized: NormalizedImage) -> list[Layer]:
     return [
         Layer(layer, pose.scaled(1 / normalized.binning))
         for layer, pose in zip(stack.layers, result.poses, strict=True)
     ]
 
 
-def _is_homobilayer(stack: Stack) -> bool:
+def _is_homobilayer(stack: Prior) -> bool:
     """Tell whether the stack is two layers of the same material."""
     if len(stack.layers) != 2:
         return False
@@ -351,7 +343,7 @@ def _is_homobilayer(stack: Stack) -> bool:
     )
 
 
-def _both_ways_up(best: StackPose, model: LayerModel, stack: Stack) -> list[StackPose]:
+def _both_ways_up(best: StackPose, model: LayerModel, stack: Prior) -> list[StackPose]:
     """Two like layers fit either way up; the brighter one is nearer to the entrance, where less is lost."""
     normalized = model.normalized
     layers = [

@@ -12,13 +12,13 @@ from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.lattice_fit import MARGIN, LatticeFit, shown
 from napari_stemprior.registration.multilayer.stack_fit import StackPose, register_stack, separated
-from napari_stemprior.structure import Stack, StructurePrior
+from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 FitLayer = Callable[[PreparedImage, float, StructurePrior], LatticeFit]
 
 
-def stack_lattice(stack: Stack, found: StackPose) -> LatticeFit:
+def stack_lattice(stack: Prior, found: StackPose) -> LatticeFit:
     """Return the poses of the layers of a stack as a fit; the score of the whole is that of the first.
 
     A doubt about a lower layer is one about the whole.
@@ -27,7 +27,7 @@ def stack_lattice(stack: Stack, found: StackPose) -> LatticeFit:
     return LatticeFit(stack, (first, *found.poses[1:]))
 
 
-def fit_stack(image: PreparedImage, pixel_size: float, stack: Stack, fit_layer: FitLayer) -> LatticeFit:
+def fit_stack(image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: FitLayer) -> LatticeFit:
     """Place all layers of a stack together; where that does not fit, the one layer that fits best alone.
 
     Parameters
@@ -46,10 +46,8 @@ def fit_stack(image: PreparedImage, pixel_size: float, stack: Stack, fit_layer: 
 
     Raises
     ------
-    RegistrationError
-        If the image is too small to hold a lattice.
-    PixelSizeError
-        If the pixel size does not suit the layers and the image.
+    RegistrationError, PixelSizeError
+        As `fit_lattice` does.
     """
     together = stack_lattice(stack, register_stack(image, pixel_size, stack, candidates=2)[0])
     if together.is_fit:
@@ -79,7 +77,6 @@ def as_layer_of(fit: LatticeFit, alone: LatticeFit) -> LatticeFit:
         Of that layer, followed through strain.
     """
     stack, sites = fit.prior, alone.sites
-    assert isinstance(stack, Stack)
     assert fit.only_layer is not None
     assert sites is not None
     column = sites.column + stack.first_columns[fit.only_layer]
@@ -98,7 +95,6 @@ def follow_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> La
         The poses of all layers of a stack; they are believed.
     """
     stack = fit.prior
-    assert isinstance(stack, Stack)
     parts, size, binning = separated(image, pixel_size, stack, fit.poses)
     positions, columns, reliability = [], [], []
     for number, (part, layer, pose) in enumerate(zip(parts, stack.layers, fit.poses, strict=True)):

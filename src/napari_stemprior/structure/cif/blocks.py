@@ -28,6 +28,8 @@ _BARE = re.compile(r"\s*(_\S+)\s+([^\s'\"#;_][^'\"#]*\s[^'\"#_]*)")
 _MENDED = 20
 #: Where a text begins in UTF-16, which some programs of Windows write.
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: Letters of what a file or its parser says that are told.
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,14 @@ def _located(message: str) -> str:
 
 def unreadable(path: Path, reason: str) -> StructureError:
     """Return the error of a file that breaks the rules of its format."""
-    return StructureError(f"{path}: not a readable structure file ({reason}); export it again or check it.")
+    return StructureError(
+        f"{path}: not a readable structure file ({shortened(reason)}); export it again or check it."
+    )
+
+
+def shortened(text: str) -> str:
+    """Return what a file or its parser says, cut after 200 letters: a damaged file may hold long words."""
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ..."
 
 
 def number(block: Block, tag: str, value: str | None) -> float:

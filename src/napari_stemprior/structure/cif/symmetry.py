@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.errors import StructureError
-from napari_stemprior.structure.cif.blocks import Block
+from napari_stemprior.structure.cif.blocks import Block, shortened
 from napari_stemprior.structure.cif.group_names import groups_of_name, groups_of_number, with_code
 from napari_stemprior.structure.cif.operators import (
     Symmetry,
@@ -196,7 +196,7 @@ def _number(block: Block) -> int | None:
 def _unknown(block: Block, name: str | None) -> StructureError:
     if name is not None:
         return StructureError(
-            f"{block.path}: the space group {name!r} is not known; list its symmetry operators "
+            f"{block.path}: the space group {shortened(name)!r} is not known; list its symmetry operators "
             "(_space_group_symop_operation_xyz)."
         )
     magnetic = block.text("_space_group_magn_name_bns", "_space_group_magn_number_bns")

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from napari_stemprior.regular_files import refuse_pipe
+
 #: Every file that `write_ome_zarr` leaves, relative to its folder.
 _OWN = re.compile(
     r"(labels/((atoms|vacancies)/)?)?(\.zgroup|\.zattrs)"
@@ -21,6 +23,7 @@ def foreign_file(folder: Path) -> str:
     folder : pathlib.Path
     """
     try:
+        refuse_pipe(folder / ".zattrs")
         own = "stemprior" in json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         own = False

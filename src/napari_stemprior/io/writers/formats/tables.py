@@ -19,6 +19,7 @@ from napari_stemprior.atoms.table import COLUMNS, STATUSES, AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io.json_values import plain, printable
 from napari_stemprior.io.writers.formats.subject import ExportSubject
+from napari_stemprior.regular_files import refuse_pipe
 
 #: Columns of a CSV or Parquet file, in this order. x runs along the columns of the image, y along its rows.
 FILE_COLUMNS: tuple[str, ...] = (
@@ -117,11 +118,13 @@ def read_atoms(path: str | os.PathLike[str], pixel_size: float | None = None) ->
     if path.suffix.lower() not in readers:
         raise ExportError(f"{path.name}: atoms are read from .csv and .parquet files only.")
     try:
+        refuse_pipe(path)
         return _checked(readers[path.suffix.lower()](path, pixel_size))
     except FileNotFoundError as error:
         raise ExportError(f"{path}: there is no such file; check the path.") from error
     except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error, pa.ArrowException,
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error,
+        pa.ArrowException,
     ) as error:  # fmt: skip
         raise ExportError(f"{path.name}: this is no atom table ({_one_line(error)}).") from error
 
@@ -140,7 +143,7 @@ def to_frame(table: AtomTable) -> pd.DataFrame:
 
 def _with_edits(table: AtomTable) -> pd.DataFrame:
     frame = to_frame(table)
-    about = (table.provenance.get("pixel_size_from"), _prior_fit(table.provenance))
+    about = (table.provenance.get("pixel_size_from"), prior_fit(table.provenance))
     for column, text in zip(_ABOUT, about, strict=True):
         if text:
             frame[column] = pd.Series([str(text)] * len(frame), index=frame.index, dtype=object)
@@ -157,7 +160,7 @@ def _with_edits(table: AtomTable) -> pd.DataFrame:
     return frame
 
 
-def _prior_fit(provenance: dict[str, Any]) -> str:
+def prior_fit(provenance: dict[str, Any]) -> str:
     """Say in a word how the prior fits; empty where there was none."""
     clean, doubted, refused = PRIOR_FITS
     if provenance.get("prior_fits") is None:

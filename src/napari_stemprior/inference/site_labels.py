@@ -1,4 +1,4 @@
-"""What an atom is called: the element, site and layer of the column that it shows."""
+"""What atoms are called: after the site that they stand on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_stemprior.structure import Prior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 
-def labels(
+def site_labels(
     yx: NDArray[np.float64],
     hidden: NDArray[np.bool_],
     look: NDArray[np.int64],
@@ -21,27 +21,7 @@ def labels(
     registered: LatticeSites,
     pixel_size: float,
 ) -> dict[str, Any]:
-    """Name each atom after the nearest registered column of its layer, else after what it looks like.
-
-    Parameters
-    ----------
-    yx : (N, 2) array
-        Atoms in pixels.
-    hidden : (N,) array of bool
-        Which of them lie below the entrance layer.
-    look : (N,) array of int
-        Column of the prior that each looks like; -1 where nothing tells.
-    prior : StructurePrior or Stack
-    registered : LatticeSites
-        In pixels.
-    pixel_size : float
-        Å/px.
-
-    Returns
-    -------
-    dict
-        ``element``, ``site`` and ``layer``, one value an atom.
-    """
+    """Name each atom after the nearest registered column of its layer, else after what it looks like."""
     gate = min(0.45 * prior.neighbour_distance, 0.75) / pixel_size
     chosen = look.copy()
     for layer in (False, True):

@@ -6,14 +6,12 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from napari.layers import Image, Shapes
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
@@ -88,18 +86,3 @@ def segment_box(
     provenance = found.table.provenance | {"part": [*box.low, *box.high]}
     table = AtomTable(rows[box.contains(rows[["y_px", "x_px"]].to_numpy(float))], size, provenance)
     return Segmentation(table, prior if fit is not None else None, fit)
-
-
-def rectangle_layer(image: Image) -> Shapes:
-    """Make the layer in which a person draws the rectangle."""
-    layer = Shapes(
-        ndim=2,
-        name="rectangle to segment again",
-        edge_color="#56b4e9",
-        face_color="transparent",
-        edge_width=max(shape_of(image)[1] / 200, 0.5),
-        metadata={KEY: {"role": "rectangle", "image": layer_id(image)}},
-        **placed_like(image),
-    )
-    layer.mode = "add_rectangle"
-    return layer

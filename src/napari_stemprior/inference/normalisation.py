@@ -1,0 +1,96 @@
+"""The network's input channels of an image of any size, the same however it is cut into tiles.
+
+The network was trained on fields of some 26 Å and normalises each by its own mean and deviation. A whole
+micrograph may be bright at one end and empty at the other, so each pixel is normalised by the square of
+`WINDOW` around it; near an edge that is the outermost such square. A field no larger than that is normalised
+as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import torch
+from torch import Tensor
+
+from napari_stemprior.network.image_encoder import REACH, local_contrast, normalised
+from napari_stemprior.progress import Progress
+
+#: Canonical pixels on a side of the square that a pixel is normalised by: 51 Å.
+WINDOW = 256
+#: Canonical pixels on a side of the parts in which local contrast is computed.
+_PART = 256
+
+
+def normalised_image(image: Tensor, stage: str) -> Generator[Progress, None, Tensor]:
+    """Make the input channels of a whole image, step by step.
+
+    Parameters
+    ----------
+    image : Tensor (H, W)
+        At the canonical pixel size, any unit.
+    stage : str
+        What the progress says.
+
+    Returns
+    -------
+    Tensor (IMAGE_CHANNELS, H, W)
+        See `network.image_encoder.normalised`.
+    """
+    if max(image.shape) <= WINDOW:
+        return normalised(image[None, None])[0]
+    yield Progress(0, 1, stage)
+    mean, deviation = moments_around(image)
+    flat = (image - mean) / deviation.clamp(min=1e-8)
+    del mean, deviation
+    yield Progress(0, 1, stage)
+    local, smooth = torch.empty_like(flat), torch.empty_like(flat)
+    for rows, rows_around in _parts(image.shape[0]):
+        for columns, columns_around in _parts(image.shape[1]):
+            parts = local_contrast(flat[rows_around, columns_around][None, None])
+            inner = (_within(rows, rows_around), _within(columns, columns_around))
+            for whole, part in zip((local, smooth), parts, strict=True):
+                whole[rows, columns] = part[0, 0][inner]
+        yield Progress(0, 1, stage)
+    smooth /= moments_around(smooth)[1].clamp(min=1e-4)
+    yield Progress(0, 1, stage)
+    return torch.stack([flat.asinh_(), local.asinh_(), smooth])
+
+
+def moments_around(image: Tensor, window: int = WINDOW) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of an (H, W) image in the window that each pixel is the middle of.
+
+    Near an edge the window stays inside; where the image is smaller, the window is all of it.
+    """
+    exact = torch.float32 if image.device.type == "mps" else torch.float64  # sums of many pixels
+    level = image.mean()
+    shifted = (image - level).to(exact)
+    count = min(window, image.shape[0]) * min(window, image.shape[1])
+    mean = _sums(shifted, window) / count
+    square = _sums(shifted.square_(), window) / count
+    variance = (square - mean**2).clamp_(min=0).mul_(count / max(count - 1, 1))
+    return (mean + level).to(image.dtype), variance.sqrt_().to(image.dtype)
+
+
+def _sums(image: Tensor, window: int) -> Tensor:
+    """Sum an (H, W) image over the square windows of its pixels."""
+    for axis in (0, 1):
+        size = image.shape[axis]
+        width = min(window, size)
+        first = (torch.arange(size, device=image.device) - width // 2).clamp(0, size - width)
+        running = torch.nn.functional.pad(image.cumsum(axis), (1, 0, 0, 0) if axis else (0, 0, 1, 0))
+        image = running.index_select(axis, first + width).sub_(running.index_select(axis, first))
+    return image
+
+
+def _parts(size: int) -> Iterator[tuple[slice, slice]]:
+    """Cut an axis into parts; yield each, and what its filters see around it."""
+    for first in range(0, size, _PART):
+        last = min(first + _PART, size)
+        # the last one may be narrow: the filters need something to be mirrored in
+        begin = min(first, max(size - _PART, 0))
+        yield slice(first, last), slice(max(begin - REACH, 0), min(last + REACH, size))
+
+
+def _within(part: slice, around: slice) -> slice:
+    return slice(part.start - around.start, part.stop - around.start)

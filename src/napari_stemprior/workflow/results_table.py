@@ -1,0 +1,254 @@
+"""What became of every image of a batch: a journal that survives a kill, and the table made from it.
+
+The journal ``results.jsonl`` has a line for each image that is done, written after its atoms are in place; a
+line that was cut off counts as not there. ``results.csv`` is made from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from napari_stemprior.atomic_write import replaced
+from napari_stemprior.errors import ExportError
+from napari_stemprior.io.json_values import plain, printable
+from napari_stemprior.io.writers.formats.tables import inert
+from napari_stemprior.output_files import check_output
+from napari_stemprior.workflow.image_sources import natural_order
+
+#: Names of the two files in the folder of the results.
+JOURNAL, TABLE = "results.jsonl", "results.csv"
+_FORMAT = "stemprior batch 1"
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """What became of one image.
+
+    Parameters
+    ----------
+    image : str
+        Its name.
+    file : str
+        As it was given.
+    frame : int or None
+        Of a file with several, counted from 0; None where the file could not be read.
+    output : str
+        Name of the file of its atoms; empty where it failed.
+    prior : str
+    prior_fit : str
+        ``clean``, ``reservation``, ``none`` (does not fit), or empty without a prior.
+    reservations : str
+        What is doubtful about the fit, in sentences.
+    atoms : int or None
+        Columns found.
+    doubts : int or None
+        Those of them that are marked for review.
+    vacancies : int or None
+        Sites of the lattice without an atom.
+    pixel_size_angstrom : float or None
+    pixel_size_from : str
+        ``file``, ``given`` or ``lattice``.
+    seconds : float
+        That it took, by the clock.
+    error : str
+        Why it failed, in a sentence.
+    """
+
+    image: str
+    file: str
+    frame: int | None = None
+    output: str = ""
+    prior: str = ""
+    prior_fit: str = ""
+    reservations: str = ""
+    atoms: int | None = None
+    doubts: int | None = None
+    vacancies: int | None = None
+    pixel_size_angstrom: float | None = None
+    pixel_size_from: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+
+#: The first columns of a table: no other program's file begins like this.
+_MARK = b"image,file,frame,output,prior,prior_fit,"
+_WHOLE = {"frame", "atoms", "doubts", "vacancies"}
+
+
+def stamp(path: Path) -> list[Any]:
+    """Return what tells whether a file is still the same: its place, size and time of change."""
+    try:
+        status = path.stat()
+    except OSError:
+        return [printable(os.path.abspath(path)), -1, -1]
+    return [printable(os.path.abspath(path)), status.st_size, status.st_mtime_ns]
+
+
+class Journal:
+    """The images of a folder of results that are done.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    settings : dict
+        How the images are segmented; results of other settings are not gone on with.
+    resume : bool
+        Go on with what is there; otherwise begin anew.
+    overwrite : bool
+        Whether a file that this program did not write is replaced.
+    inputs : iterable of path-like
+        Files that are never replaced.
+
+    Raises
+    ------
+    ExportError
+        If another file is in the way, or the folder holds results of other settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        inputs: Iterable[str | os.PathLike[str] | None] = (),
+    ) -> None:
+        self._path, self._table = folder / JOURNAL, folder / TABLE
+        inputs = list(inputs)
+        check_output(self._path, inputs, own_marks=[_FORMAT.encode()], overwrite=overwrite)
+        check_output(self._table, inputs, own_marks=[_MARK], overwrite=overwrite)
+        self._folder = folder
+        self._head = {"format": _FORMAT, "settings": plain(settings)}
+        self._rows: dict[tuple[Any, ...], ImageRow] = {}
+        self._frames: dict[tuple[Any, ...], int] = {}
+        self._sources: dict[str, list[Any]] = {}
+        self._outputs: dict[tuple[str, int], str] = {}
+        found = self._read() if resume else []
+        try:
+            with replaced(self._path) as beside:
+                beside.write_text("".join(_line(entry) for entry in (self._head, *found)), "utf-8")
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise ExportError(f"{self._path}: this cannot be written ({error.strerror}).") from error
+
+    @property
+    def rows(self) -> list[ImageRow]:
+        """The images that were done, or failed, in natural order."""
+        return sorted(self._rows.values(), key=lambda row: (natural_order(row.file), row.frame or 0))
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the files of atoms, also of images that have changed since."""
+        return list(self._outputs.values())
+
+    def known_output(self, source: list[Any], frame: int) -> str:
+        """Return the name that the atoms of a frame have had, changed or not; empty where there is none."""
+        return self._outputs.get((source[0], frame), "")
+
+    def has(self, source: list[Any], frame: int) -> bool:
+        """Whether a frame of a file is done, its atoms are there and the file has not changed."""
+        row = self._rows.get((*source, frame))
+        return row is not None and not row.error and (self._folder / row.output).exists()
+
+    def has_all(self, source: list[Any]) -> int:
+        """Return how many frames a file has where all of them are done; otherwise 0."""
+        count = self._frames.get(tuple(source), 0)
+        return count if all(self.has(source, frame) for frame in range(count)) else 0
+
+    def add(self, source: list[Any], frames: int, row: ImageRow) -> None:
+        """Note what became of an image, on the disk when this returns.
+
+        Parameters
+        ----------
+        source : list
+            The `stamp` of its file, taken before it was read.
+        frames : int
+            How many the file has.
+        row : ImageRow
+        """
+        self._keep(source, frames, row)
+        self._file.write(_line({"source": source, "frames": frames, "row": plain(asdict(row))}))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write the table and close the journal; where nothing was done, there is neither."""
+        self._file.close()
+        if not self._rows:
+            self._path.unlink(missing_ok=True)
+            return
+        names = [field.name for field in fields(ImageRow)]
+        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=names)
+        for name in names:
+            frame[name] = frame[name].astype("Int64" if name in _WHOLE else frame[name].dtype)
+        with replaced(self._table) as beside:
+            inert(frame).to_csv(beside, index=False, lineterminator="\n", float_format="%.6g")
+
+    def _keep(self, source: list[Any], frames: int, row: ImageRow) -> None:
+        if self._sources.setdefault(source[0], source) != source:  # the file has changed
+            self._rows = {key: one for key, one in self._rows.items() if key[0] != source[0]}
+            self._sources[source[0]] = source
+        if row.frame is not None:
+            if row.output:
+                self._outputs[source[0], row.frame] = row.output
+            self._rows.pop((*source, None), None)
+            self._frames[tuple(source)] = frames
+        self._rows[(*source, row.frame)] = row
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Return the good lines below the first."""
+        try:
+            lines = self._path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ExportError(f"{self._path}: this cannot be read ({error.strerror}).") from error
+        entries = [entry for entry in map(_entry, lines) if entry is not None]
+        if not entries:
+            return []
+        head = entries.pop(0)
+        other = _difference(head.get("settings"), self._head["settings"])
+        if other:
+            raise ExportError(
+                f"{self._path}: these results were made with {other}; give the same options, leave out "
+                "--resume to begin anew, or choose another folder."
+            )
+        good = []
+        for entry in entries:
+            try:
+                self._keep(list(entry["source"]), int(entry["frames"]), ImageRow(**entry["row"]))
+            except (KeyError, TypeError, ValueError):
+                continue
+            good.append(entry)
+        return good
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=True) + "\n"
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """Return what a line holds; None of one that was cut off."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _difference(before: Any, now: dict[str, Any]) -> str:
+    """Name the first setting that is another; empty where none is."""
+    if not isinstance(before, dict):
+        return "another version of stemprior"
+    for name in now:
+        if before.get(name) != now[name]:
+            return f"another {name.replace('_', ' ')} ({before.get(name)}, now {now[name]})"
+    return ""
