@@ -25,7 +25,9 @@ _EDGE_SHARE = 0.03
 #: An empty corner is this many times as deep as what the fill's value makes inside the picture. Clipped
 #: blacks between columns reach the edge cut in half at most: there the ratio is 1, and 2 with luck.
 _DEEPER = 2.5
-#: A corner of an image that is mostly empty is larger than chance leaves beside the hull by this factor:
+#: So much of an image that is mostly empty is of the value: at 10³ e/Å² 0.84 of a turned one.
+_MOSTLY = 0.7
+#: A corner of it is larger than chance leaves beside the hull by this factor:
 #: interpolation spreads one electron over four pixels; the hull of 10⁴ electrons leaves 0.3 % of 384² pixels.
 _LARGER = 8
 #: There, three pixels off, a pixel of the value is hardly more likely to be of it than any: 0.06 to 0.2 in
@@ -169,7 +171,8 @@ def _outside_hull(same: Mask, valid: Mask, in_empty: bool) -> Mask:
     share = float(same[inside].mean())
     fewest = max(16.0, np.log(CHANCE / same.size) / np.log(share)) if 0 < share < 1 else 16.0
     # where noise makes the value all over the picture, gaps are deep, and the area tells
-    least = _LARGER * fewest if in_empty and _memory(same, inside) < _FORGOTTEN else np.inf
+    noise = in_empty and share >= _MOSTLY and _memory(same, inside) < _FORGOTTEN
+    least = _LARGER * fewest if noise else np.inf
     areas, _ = label(outside)
     keep = nothing
     for number, box in enumerate(find_objects(areas), start=1):
