@@ -29,7 +29,17 @@ from tqdm import tqdm
 
 from benchmarks.accuracy.plots import draw
 from benchmarks.accuracy.report import report
-from benchmarks.accuracy.statistics import ALONE, CLASSICAL, LOG, MISLED, NETWORK, OURS, STAMP
+from benchmarks.accuracy.statistics import (
+    ALONE,
+    CLASSICAL,
+    LOG,
+    MISLED,
+    MISPLACED,
+    NETWORK,
+    OURS,
+    STAMP,
+    UNPLACED,
+)
 from benchmarks.accuracy.vacancy_limit import limits
 from benchmarks.rivals.classical import best_pose, laplacian_of_gaussian, stamped
 from benchmarks.rivals.known_images import answer, key
@@ -40,7 +50,17 @@ from napari_stemprior.atoms.metrics import score
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.models import model_path
 
-CHOICES = {"ours": OURS, "alone": ALONE, "misled": MISLED, "log": LOG, "stamp": STAMP}
+CHOICES = {
+    "ours": OURS,
+    "alone": ALONE,
+    "misled": MISLED,
+    "unplaced": UNPLACED,
+    "misplaced": MISPLACED,
+    "log": LOG,
+    "stamp": STAMP,
+}
+#: Measured where no methods are named.
+_USUAL = ("ours", "alone", "misled", "log", "stamp")
 #: Methods that are given the right prior and use its elements.
 GUIDED = {OURS, STAMP} | {variant.label for variant in VARIANTS.values() if variant.prompted}
 Task = tuple[float, int, str]  #: dose, seed, method
@@ -61,7 +81,7 @@ class Comparison:
         Folder of networks without one part each, see ``training/ablations.py``.
     """
 
-    methods: tuple[str, ...] = NETWORK + CLASSICAL
+    methods: tuple[str, ...] = (OURS, ALONE, MISLED, *CLASSICAL)
     model: str = "small"
     device: str = "auto"
     rivals: dict[str, Path] = field(default_factory=dict)
@@ -130,6 +150,9 @@ def answers(
         for method, prior in ((OURS, item.prior), (ALONE, None), (MISLED, item.wrong_prior)):
             if method in wanted:
                 yield method, segmenter.segment(prior)
+        for method, prior in ((UNPLACED, item.prior), (MISPLACED, item.wrong_prior)):
+            if method in wanted:
+                yield method, segmenter.segment(prior, place=False)
     for name, file in comparison.rivals.items():
         if name in wanted:
             yield name, answer(file, item, dose, seed)
@@ -260,8 +283,9 @@ def main() -> None:
         "--methods",
         nargs="*",
         choices=list(CHOICES),
-        default=list(CHOICES),
-        help="the network with the right prior, none, a wrong one; the classical rivals (default: all)",
+        default=list(_USUAL),
+        help="the network with the right prior, none, a wrong one, the right and the wrong one without a "
+        "place for them; the classical rivals (default: all but those without a place)",
     )
     parser.add_argument(
         "--rival",

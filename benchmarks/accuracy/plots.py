@@ -13,13 +13,25 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.accuracy.goals import filled
-from benchmarks.accuracy.statistics import ALONE, LEVEL, LOG, MISLED, OURS, STAMP, methods_of
+from benchmarks.accuracy.statistics import (
+    ALONE,
+    LEVEL,
+    LOG,
+    MISLED,
+    MISPLACED,
+    OURS,
+    STAMP,
+    UNPLACED,
+    methods_of,
+)
 
 #: Okabe and Ito's colours, which colour-blind readers tell apart; each also has a mark of its own.
 STYLES = {
     OURS: ("#0072B2", "o", "-"),
     ALONE: ("#56B4E9", "s", "-"),
     MISLED: ("#000000", "x", ":"),
+    UNPLACED: ("#56B4E9", "v", "--"),
+    MISPLACED: ("#000000", "+", "--"),
     LOG: ("#009E73", "^", "-"),
     STAMP: ("#E69F00", "D", "-"),
 }

@@ -12,6 +12,7 @@ from benchmarks.accuracy.goals import bounds, filled, goals, known, percent
 from benchmarks.accuracy.statistics import (
     BAND,
     MISLED,
+    MISPLACED,
     PUBLISHED,
     WHOLE,
     Interval,
@@ -205,7 +206,7 @@ def _cells(results: pd.DataFrame) -> Iterator[str]:
 def _vacancies(results: pd.DataFrame) -> Iterator[str]:
     """Write the share of vacancies filled beside what is possible at best."""
     some = known(results, "vacancies")
-    methods = [m for m in methods_of(some, *MAIN) if m != MISLED]
+    methods = [m for m in methods_of(some, *MAIN) if m not in (MISLED, MISPLACED)]
     if not len(some) or not methods:
         return
     doses = sorted(some["dose"].unique())

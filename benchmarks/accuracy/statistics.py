@@ -20,7 +20,9 @@ OURS, ALONE, MISLED, LOG, STAMP = (
     "LoG",
     "fit and stamp",
 )
-NETWORK = (OURS, ALONE, MISLED)
+#: The right prior and a wrong one of which nobody knows where they lie.
+UNPLACED, MISPLACED = "with the prior, unplaced", "with a wrong prior, unplaced"
+NETWORK = (OURS, ALONE, MISLED, UNPLACED, MISPLACED)
 CLASSICAL = (LOG, STAMP)
 
 #: The network of the ablations that lacks nothing.

@@ -34,7 +34,8 @@ def prompt(order: tuple[int, ...] = (0, 1, 2), shift: float = 0.0) -> StructureP
     index = torch.tensor(order)
     fractional = torch.tensor([[0.1, 0.2], [0.5, 0.7], [0.8, 0.3]])[index] + shift
     columns, lattice = describe_columns(
-        torch.tensor([[4.0, 0.0], [1.0, 3.0]]),
+        [torch.tensor([[4.0, 0.0], [1.0, 3.0]])],
+        [3],
         fractional,
         torch.tensor([42.0, 16.0, 8.0])[index],
         torch.tensor([10.0, 4.0, 1.0])[index],

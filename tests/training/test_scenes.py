@@ -129,10 +129,10 @@ def test_examples_of_every_kind_join_into_a_batch(bank: list[StructurePrior]) ->
     batch = collate(
         [make_example(np.random.default_rng(i), bank, 64, kind) for i, kind in enumerate(PromptKind)]
     )
-    assert batch.image.shape == (5, 1, 64, 64)
-    assert batch.prompt.present.tolist() == [True, True, False, True, True]
-    assert batch.matched.tolist() == [True, True, False, False, False]
-    assert not batch.prompt.site_mask[1].any()
+    assert batch.image.shape == (6, 1, 64, 64)
+    assert batch.prompt.present.tolist() == [True, True, False, True, True, True]
+    assert batch.matched.tolist() == [True, True, False, False, False, False]
+    assert not batch.prompt.site_mask[[1, 5]].any()
     assert int(batch.column_token.max()) < batch.prompt.columns.shape[1]
 
 

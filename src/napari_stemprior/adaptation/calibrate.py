@@ -21,7 +21,7 @@ from napari_stemprior.inference.tiles import predict
 from napari_stemprior.network.checkpoint import load_network, save_network
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, NetworkConfig
 from napari_stemprior.network.devices import resolve_device
-from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.network.prompt import HIDDEN_FEATURE, StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure.lattice_sites import LatticeSites
@@ -125,7 +125,7 @@ def _sites(example: Example) -> tuple[LatticeSites, NDArray[np.int64]]:
     prompt = example.prompt
     valid = prompt.site_mask[0]
     column = prompt.site_index[0][valid].numpy()
-    hidden = prompt.columns[0, column, -1] > 0.5  # the last feature of a column says that it lies below
+    hidden = prompt.columns[0, column, HIDDEN_FEATURE] > 0.5
     kind = equivalent_columns(prompt.columns)[column]
     places = prompt.sites[0][valid].numpy().astype(float)
     return LatticeSites(places, column, hidden.numpy().astype(np.int64), np.ones(len(places))), kind

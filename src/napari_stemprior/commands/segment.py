@@ -80,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "alone (default keep)",
     )
     parser.add_argument(
+        "--unordered",
+        choices=("few", "all"),
+        default="few",
+        help="without a lattice, of an image that shows no order: the few atoms that stand out, such as "
+        "heavy ones on a film, or all that the network sees, as in an amorphous monolayer (default few)",
+    )
+    parser.add_argument(
         "--trust", metavar="W", type=_fraction, default=1.0, help="weight of the prior, 0 to 1 (default 1)"
     )
     parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
@@ -138,7 +145,13 @@ def run(options: argparse.Namespace) -> int:
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     files = image_files(options.images, options.output)
     operations = Operations()
-    chosen = SegmentSettings(options.model, options.device, options.trust, precision=options.precision)
+    chosen = SegmentSettings(
+        options.model,
+        options.device,
+        options.trust,
+        precision=options.precision,
+        strict=options.unordered == "few",
+    )
     operations.segmenter(
         chosen.model, chosen.device, chosen.precision
     )  # says at once whether there is such a network

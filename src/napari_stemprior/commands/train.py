@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from napari_stemprior.commands.option_types import count, positive, positive_count
@@ -31,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bank", type=Path, help="crystals of 'stemprior structures' instead of the built-in ones"
     )
-    parser.add_argument("--start-from", type=Path, help="weights to start a new run from")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="network to start a new run from, a name or a file; what agrees in size is taken",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,10 +60,15 @@ def run(args: argparse.Namespace) -> int:
             check_output(path, [args.config, args.bank, args.start_from], own_marks=[mark])
         fabric = start_fabric(config)
         trainer = Trainer(config, args.output, bank, fabric=fabric)
-        if args.start_from and trainer.step == 0:
-            network, _ = load_network(args.start_from)
-            trainer.start_from(network)
         speaks = fabric is None or fabric.is_global_zero
+        initial = args.start_from or config.initial_weights
+        if initial and trainer.step == 0:
+            network, _ = load_network(_weights(initial))
+            share = trainer.start_from(network)
+            if speaks:
+                print(
+                    f"stemprior: {100 * share:.0f} % of the weights are those of {initial}.", file=sys.stderr
+                )
         work = trainer.run()
         with (
             stop_between_steps() as stopped,
@@ -81,3 +91,13 @@ def run(args: argparse.Namespace) -> int:
     if speaks:
         print(weights)
     return 0
+
+
+def _weights(name: str | Path) -> Path:
+    """Return the file of a network by its name or path."""
+    shipped = Path(str(files("napari_stemprior"))) / "weights" / f"{name}.safetensors"
+    if shipped.is_file():  # known without what only a segmentation needs
+        return shipped
+    from napari_stemprior.inference.models import model_path
+
+    return model_path(name)

@@ -30,7 +30,8 @@ def described(prior: Prior) -> tuple[Tensor, Tensor]:
     layers = prior.layers
     heights = [layer.heights - (layer.heights.min() if len(layers) > 1 else 0) for layer in layers]
     return describe_columns(
-        torch.from_numpy(layers[0].cell.copy()),
+        [torch.from_numpy(layer.cell.copy()) for layer in layers],
+        [len(layer.columns) for layer in layers],
         torch.from_numpy(np.concatenate([layer.fractional for layer in layers])),
         torch.from_numpy(np.concatenate([layer.atomic_numbers for layer in layers])).double(),
         torch.from_numpy(np.concatenate([layer.z_weights for layer in layers])),
@@ -80,3 +81,13 @@ def placed_prompt(prior: Prior, registered: LatticeSites, canonical: CanonicalIm
         (torch.from_numpy(registered.column) if found else torch.zeros(1, dtype=torch.int64))[None],
         torch.full((1, max(1, len(sites))), found),
     )
+
+
+def unplaced_prompt(prior: Prior) -> StructurePrompt:
+    """Return a prior of which nobody knows where it lies: its tokens, and no registered column.
+
+    Parameters
+    ----------
+    prior : StructurePrior or Stack
+    """
+    return StructurePrompt.unplaced(*described(prior))

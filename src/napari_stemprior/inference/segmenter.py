@@ -23,14 +23,17 @@ from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixel
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
+from napari_stemprior.inference.fit_provenance import told_of_fit
+from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt
+from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.room import check_room
 from napari_stemprior.inference.site_labels import site_labels
 from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
 from napari_stemprior.inference.tiles import Answer, predict_each
+from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
@@ -69,6 +72,10 @@ class Segmenter:
     precision : str
         Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
         where the device is fast in it. Atoms differ by some 0.001 px.
+    unplaced : bool
+        Ask with a prior whose lattice does not fit, too, without a place for it (`inference.unplaced`).
+    strict : bool
+        Without a lattice, of an image without order tell only atoms that stand out (`inference.order`).
 
     Raises
     ------
@@ -85,10 +92,12 @@ class Segmenter:
         *,
         refine: bool = True,
         precision: str = "auto",
+        unplaced: bool = True,
+        strict: bool = True,
     ) -> None:
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
-        self.refine = refine
+        self.refine, self.unplaced, self.strict = refine, unplaced, strict
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
@@ -104,6 +113,8 @@ class Segmenter:
         self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
         self._prompted: tuple[LatticeFit, Answer] | None = None
+        self._hinted: tuple[Prior, Answer] | None = None
+        self._support: ImageSupport | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -156,7 +167,7 @@ class Segmenter:
 
     def _forget(self, pixel_size: float) -> None:
         self._pixel_size = float(pixel_size)
-        self._unprompted = self._fitted = self._prompted = self.fit = None
+        self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
 
     def _prepare_strips(self) -> Generator[Progress, None, None]:
         """Make an image that goes by strips fit for the network."""
@@ -175,7 +186,9 @@ class Segmenter:
                 "check the pixel size, at least 6 Å are needed."
             )
 
-    def segment(self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None) -> AtomTable:
+    def segment(
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
+    ) -> AtomTable:
         """Find the atoms, all at once.
 
         Parameters
@@ -185,7 +198,9 @@ class Segmenter:
         trust : float
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
-            Where the lattice of the prior lies, if that is known; otherwise it is fitted. See `steps`.
+            Where the lattice of the prior lies, if that is known; otherwise it is fitted.
+        place : bool
+            See `steps`.
 
         Returns
         -------
@@ -199,10 +214,10 @@ class Segmenter:
         DeviceError
             If the memory of the device or of the computer does not suffice.
         """
-        return drain(self.steps(prior, trust=trust, fit=fit))
+        return drain(self.steps(prior, trust=trust, fit=fit, place=place))
 
     def steps(
-        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None
+        self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
     ) -> Generator[Progress, None, AtomTable]:
         """Segment step by step; close the generator to cancel.
 
@@ -214,7 +229,10 @@ class Segmenter:
             Weight in [0, 1] of the answer with the prior against the one without.
         fit : LatticeFit, optional
             Where the lattice of the prior lies, from `registration.fit_lattice`. One that a person has set is
-            believed whatever its score; where it does not fit, the image alone is asked.
+            believed whatever its score; where it does not fit, the image alone is asked, or the prior
+            without a place (`inference.unplaced`).
+        place : bool
+            False lays no lattice on the image, as if that of the prior did not fit.
 
         Raises
         ------
@@ -232,39 +250,35 @@ class Segmenter:
         with telling_out_of_memory():
             if self._canonical is None:
                 yield from self._prepare_strips()
-            return (yield from self._steps(prior, trust, fit))
+            return (yield from self._steps(prior, trust, fit, place))
 
     def _steps(
-        self, prior: Prior | None, trust: float, fit: LatticeFit | None
+        self, prior: Prior | None, trust: float, fit: LatticeFit | None, place: bool
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
         self.fit = None
-        if prior is not None:
+        if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
-        told = self.fit if prior is not None and trust > 0 else None
+        told, hinted = self.fit if prior is not None and trust > 0 else None, False
         if isinstance(self._canonical, CanonicalStrips):
-            peaks = yield from columns_by_strips(
-                self.network,
-                self.device,
-                self.precision,
-                self._canonical,
-                prior,
-                told,
-                trust,
-                self.calibration,
-            )
+            asked = (self.network, self.device, self.precision, self._canonical)
+            peaks = yield from columns_by_strips(*asked, prior, told, trust, self.calibration)
         else:
-            peaks = yield from self._columns(prior, told, trust)
-        return (yield from self._table(peaks, prior, self.fit, trust))
+            peaks, hinted = yield from self._columns(prior, told, trust)
+        if told is None:
+            if self._support is None or self._support.strict != self.strict:
+                self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
+            peaks = peaks.where(self._support.tells(self._canonical.to_pixels(peaks.yx)))
+        return (yield from self._table(peaks, prior, self.fit, trust, hinted))
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
-    ) -> Generator[Progress, None, Peaks]:
-        """Find the columns of an image in memory."""
+    ) -> Generator[Progress, None, tuple[Peaks, bool]]:
+        """Find the columns of an image in memory; tell also whether the prior was used without a place."""
         assert isinstance(self._canonical, CanonicalImage)
-        assert self.prepared is not None
+        assert isinstance(self.prepared, PreparedImage)
         prompts: dict[str, StructurePrompt] = {}
         if self._unprompted is None:
             prompts["unprompted"] = StructurePrompt.absent()
@@ -272,8 +286,13 @@ class Segmenter:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
+        hint = prior if self.fit is None and trust > 0 and self.unplaced else None
+        if hint is not None and not spacings_are_seen(hint, self.prepared.image, self._pixel_size):
+            hint = None
+        if hint is not None and (self._hinted is None or self._hinted[0] != hint):
+            prompts["hinted"] = unplaced_prompt(hint)
         if prompts:
-            stage = f"predicting with{'' if 'prompted' in prompts else 'out'} the prior"
+            stage = f"predicting with{'out' if list(prompts) == ['unprompted'] else ''} the prior"
             answers = yield from predict_each(
                 self.network,
                 self._canonical.image,
@@ -286,6 +305,8 @@ class Segmenter:
             self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
                 self._prompted = told, found["prompted"]
+            if hint is not None and "hinted" in found:
+                self._hinted = hint, found["hinted"]
         assert self._unprompted is not None
         answer, weight, registered, kind, closest = self._unprompted, 0.0, None, None, 0.0
         if prior is not None and told is not None and self._prompted is not None:
@@ -293,21 +314,24 @@ class Segmenter:
             answer, weight = self._prompted[1], trust
             registered = sites.at(self._canonical.to_canonical(sites.yx))
             kind, closest = equivalent_columns(prompt.columns)[sites.column], prior.closest_in_layer
-        unprompted = self._unprompted.probability.numpy()
-        return (
-            yield from decode(
-                answer,
-                weight * answer.probability.numpy() + (1 - weight) * unprompted,
-                unprompted,
-                registered,
-                kind,
-                closest,
-                self.calibration,
-                image=self._canonical.image.numpy(),
-                valid=self._canonical.valid,
-                row_noise=bool(self.prepared.row_offsets.any()),
-            )
+        unprompted, claimed = self._unprompted.probability.numpy(), answer.probability.numpy()
+        hinted = hint is not None and self._hinted is not None and agrees(self._hinted[1], self._unprompted)
+        if hinted and self._hinted is not None:
+            answer, weight = self._hinted[1], trust
+            claimed = hinted_probability(answer, self._unprompted)
+        peaks = yield from decode(
+            answer,
+            weight * claimed + (1 - weight) * unprompted,
+            unprompted,
+            registered,
+            kind,
+            closest,
+            self.calibration,
+            image=self._canonical.image.numpy(),
+            valid=self._canonical.valid,
+            row_noise=bool(self.prepared.row_offsets.any()),
         )
+        return peaks, hinted
 
     def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
         """Return `prompt_lattice`; one that was fitted to this image is kept."""
@@ -319,7 +343,7 @@ class Segmenter:
         return self._fitted[1]
 
     def _table(
-        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float
+        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool
     ) -> Generator[Progress, None, AtomTable]:
         assert self._canonical is not None
         assert self.prepared is not None
@@ -346,28 +370,19 @@ class Segmenter:
         # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
         doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
         status = np.where(doubtful, "review", "ok").astype(object)
+        supported = self._support if fit is None else None
         provenance = {
             "model": self.name,
             "model_notes": self.notes,
             "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
             "prior_fits": fit is not None if prior else None,
-            "reservations": list(fit.reservations) if fit else [],
-            "lattice_pixel_size": fit.pose.pixel_size if fit else None,
-            "empty_sites": fit.registered.count_empty(yx, self.prepared.shape, self._pixel_size)
-            if fit
-            else None,
+            "prior_unplaced": hinted,
+            "only_noise": supported is not None and supported.only_noise,
+            "unordered": supported is not None and supported.unordered,
             "trust": trust,
             "recording": self.prepared.summary(),
-            "pose": {
-                "affine": fit.pose.affine.tolist(),
-                "origin": fit.pose.origin.tolist(),
-                "score": fit.pose.score,
-                "reservations": list(fit.reservations),
-            }
-            if fit
-            else None,
-        }
+        } | told_of_fit(fit, yx, self.prepared.shape, self._pixel_size)
         table = AtomTable.from_positions(
             yx,
             self._pixel_size,

@@ -35,6 +35,10 @@ class NetworkConfig:
     self_attention, cell_attention, site_attention : bool
         Parts that a network may do without: among image tokens (`network.self_attention`), from these to the
         cell, and from pixels to the registered columns (`network.fusion`).
+    surroundings : bool
+        Whether the tokens of the structure also tell what no turn of it changes (`network.surroundings`).
+    modulation : bool
+        Whether the structure as a whole scales the features of the image (`network.modulation`).
     embeddings : bool
         Whether whole images and structures are embedded, for a contrast between them (`network.contrast`).
     """
@@ -49,6 +53,8 @@ class NetworkConfig:
     cell_attention: bool = True
     site_attention: bool = True
     embeddings: bool = True
+    surroundings: bool = False
+    modulation: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -27,25 +27,19 @@ class WholeImageContrast(nn.Module):
         self.project_structure = nn.Linear(token_width, embedding_width)
         self.temperature = nn.Parameter(torch.tensor(2.3))  # log of the inverse
 
-    def forward(self, x: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed a batch.
+    def of_image(self, x: Tensor) -> Tensor:
+        """Embed (B, C, H, W) features as (B, E) unit vectors times the inverse of the temperature."""
+        image = F.normalize(self.project_image(x.mean(dim=(2, 3))).float(), dim=-1)
+        return image * self.temperature.exp().clamp(max=50.0)
+
+    def of_structure(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Embed structures as (B, E) unit vectors.
 
         Parameters
         ----------
-        x : Tensor (B, C, H, W)
-            Features of the image.
         tokens : Tensor (B, N, token_width)
         mask : Tensor (B, N) of bool
-
-        Returns
-        -------
-        image : Tensor (B, embedding_width)
-            Unit vectors times the inverse of the temperature.
-        structure : Tensor (B, embedding_width)
-            Unit vectors.
         """
-        image = F.normalize(self.project_image(x.mean(dim=(2, 3))).float(), dim=-1)
-        image = image * self.temperature.exp().clamp(max=50.0)
         count = mask.sum(dim=1, keepdim=True).clamp(min=1)
         pooled = (tokens * mask[..., None]).sum(dim=1) / count
-        return image, F.normalize(self.project_structure(pooled).float(), dim=-1)
+        return F.normalize(self.project_structure(pooled).float(), dim=-1)

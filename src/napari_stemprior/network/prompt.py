@@ -8,12 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: Features of a column token, see `StructurePrompt.columns`.
-COLUMN_FEATURES = 13
+from napari_stemprior.network.surroundings import RING_FEATURES, SURROUNDING_FEATURES, surroundings
+
+#: Features of a column token that tell where it stands in the cell and what it is.
+CELL_FEATURES = 13
+#: All features of a column token: those, and what stands around it at which distance (`surroundings`).
+COLUMN_FEATURES = CELL_FEATURES + SURROUNDING_FEATURES
 #: Those of them that say what a column is made of and whether it is hidden, not where it stands.
 LIKENESS_FEATURES = (6, 7, 12)
-#: Features of the lattice token: the two cell vectors' lengths, the cosine between them, the area.
-LATTICE_FEATURES = 4
+#: The feature that says that a column lies below the entrance layer.
+HIDDEN_FEATURE = 12
+#: The first features of the lattice token: the two cell vectors' lengths, the cosine between them, the area.
+VECTOR_FEATURES = 4
+#: All features of the lattice token: those, and at which spacings it scatters (`surroundings`).
+LATTICE_FEATURES = VECTOR_FEATURES + RING_FEATURES
 
 
 @dataclass(eq=False)
@@ -61,6 +69,19 @@ class StructurePrompt:
         )
 
     @classmethod
+    def unplaced(cls, columns: Tensor, lattice: Tensor) -> StructurePrompt:
+        """Return a prior of which nobody knows where it lies, of the tokens of `describe_columns`."""
+        return cls(
+            columns,
+            torch.ones(columns.shape[:2], dtype=torch.bool),
+            lattice,
+            torch.ones(1, dtype=torch.bool),
+            torch.zeros(1, 1, 2),
+            torch.zeros(1, 1, dtype=torch.int64),
+            torch.zeros(1, 1, dtype=torch.bool),
+        )
+
+    @classmethod
     def collate(cls, prompts: Sequence[StructurePrompt]) -> StructurePrompt:
         """Join prompts into one batch, padding columns and sites."""
         n = max(p.columns.shape[1] for p in prompts)
@@ -84,14 +105,22 @@ class StructurePrompt:
 
 
 def describe_columns(
-    cell: Tensor, fractional: Tensor, atomic_numbers: Tensor, weights: Tensor, heights: Tensor, layers: Tensor
+    cells: Sequence[Tensor],
+    counts: Sequence[int],
+    fractional: Tensor,
+    atomic_numbers: Tensor,
+    weights: Tensor,
+    heights: Tensor,
+    layers: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Turn a projected cell into token features.
+    """Turn a projected cell, or those of a stack, into token features.
 
     Parameters
     ----------
-    cell : Tensor (2, 2)
-        In-plane vectors as rows, Å.
+    cells : sequence of Tensor (2, 2)
+        In-plane vectors of each lattice as rows, Å; the lattice token is that of the first.
+    counts : sequence of int
+        How many of the columns, in their order, belong to each lattice.
     fractional : Tensor (N, 2)
     atomic_numbers : Tensor (N,)
         Of the element that scatters most.
@@ -128,9 +157,12 @@ def describe_columns(
         ],
         dim=1,
     )
+    around, rings = surroundings(cells, counts, fractional, weights)
+    cell = cells[0]
     lengths = torch.linalg.norm(cell, dim=1)
     area = torch.abs(torch.linalg.det(cell))
     lattice = torch.stack(
         [lengths[0] / 5.0, lengths[1] / 5.0, (cell[0] @ cell[1]) / lengths.prod(), area / 25.0]
     )
-    return columns[None].float(), lattice[None].float()
+    columns = torch.cat([columns.float(), around], dim=1)
+    return columns[None], torch.cat([lattice.float(), rings])[None]

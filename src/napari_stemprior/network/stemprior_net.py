@@ -1,11 +1,12 @@
 """The network: image branch, structure branch, fusion and heads, read from top to bottom.
 
-Which of its parts it has is a choice of `NetworkConfig`; two that the shipped weights do without are in files
-of their own, `self_attention` and `contrast`.
+Which of its parts it has is a choice of `NetworkConfig`; those that not every network has are in files of
+their own, `self_attention`, `modulation` and `contrast`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from napari_stemprior.network.contrast import WholeImageContrast
 from napari_stemprior.network.conv_blocks import ConvBlock, UpBlock, folded, pointwise
 from napari_stemprior.network.fusion import CellAttention, SiteAttention, nearest_sites
 from napari_stemprior.network.image_encoder import IMAGE_CHANNELS, normalised
+from napari_stemprior.network.modulation import StructureModulation
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.self_attention import SelfAttention
 from napari_stemprior.network.structure_encoder import StructureEncoder
@@ -48,8 +50,11 @@ class NetworkOutput:
         The columns of the cell in the same space; padding is masked by `token_mask`.
     token_mask : Tensor (B, N) of bool
     image_embedding, structure_embedding : Tensor (B, E) or None
+        Of the image alone, whatever the prompt, and of the prompt.
         Their product tells how well image and structure agree: unit vectors, the image's times the inverse
         of the learned temperature. None in a network without.
+    negative_embedding : Tensor (B, K, E) or None
+        Of structures that the image does not show, while training.
     """
 
     heat: Tensor
@@ -60,6 +65,7 @@ class NetworkOutput:
     token_mask: Tensor
     image_embedding: Tensor | None
     structure_embedding: Tensor | None
+    negative_embedding: Tensor | None = None
 
 
 class StructurePromptedNet(nn.Module):
@@ -72,7 +78,7 @@ class StructurePromptedNet(nn.Module):
         self.coarse_precision: torch.dtype | None = None
         c = self.config
         w0, w1, w2, w3 = c.widths
-        self.structure = StructureEncoder(c.token_width)
+        self.structure = StructureEncoder(c.token_width, surroundings=c.surroundings)
         self.stem = nn.Sequential(
             nn.Conv2d(IMAGE_CHANNELS, w0, 5, 1, 2, bias=False), nn.BatchNorm2d(w0), nn.SiLU()
         )
@@ -88,6 +94,8 @@ class StructurePromptedNet(nn.Module):
             self.self_attention = nn.ModuleList([SelfAttention(w3, c.heads, spacing) for _ in range(2)])
         if c.cell_attention:
             self.cell_attention = CellAttention(w3, c.token_width, c.heads)
+        if c.modulation:
+            self.modulation = StructureModulation(c.token_width, (w1, w2, w2, w1))
         self.up2 = UpBlock(w3, w2)
         self.up1 = UpBlock(w2, w1)
         self.up0 = UpBlock(w1, w0)
@@ -167,30 +175,16 @@ class StructurePromptedNet(nn.Module):
         """Segment a batch of `image_features`; see `forward`."""
         c = self.config
         tokens, mask = self.structure(prompt)
-        # while training the answer is wanted on all paths; to ask would make a GPU wait
-        placed = c.site_attention and (self.training or bool(prompt.site_mask.any()))
-        x = features
-        if placed:
-            site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
-            with torch.autocast(features.device.type, enabled=False):  # positions need all digits
-                shape = (features.shape[2], features.shape[3])
-                nearest, valid = nearest_sites(
-                    prompt.sites, prompt.site_mask, shape, c.neighbours_coarse, _BLOCK
-                )
-            x = self.site_fine(x, site_tokens, prompt.sites, nearest, valid, 1)
-        elif c.site_attention:
-            x = self.site_fine.without_sites(x)
-        x0 = self.level0(x)
-        x1 = self.level1(x0)
-        x2 = self.level2(self._coarse(x1))
-        if placed:
-            x2 = self.site_coarse(x2, self._coarse(site_tokens), prompt.sites, nearest, valid, _BLOCK)
-        elif c.site_attention:
-            x2 = self.site_coarse.without_sites(x2)
-        x3 = self.level3(x2)
+        x0, x1, x2, x3, modulate = self._encoded(features, tokens, mask, prompt)
         image_embedding = structure_embedding = None
         if c.embeddings:
-            image_embedding, structure_embedding = self.contrast(x3, self._coarse(tokens), mask)
+            seen = x3
+            if bool(prompt.present.any()):  # what the image shows, not what the prompt says of it
+                absent = StructurePrompt.absent(len(features)).to(features.device)
+                nothing, nowhere = self.structure(absent)
+                seen = self._encoded(features, nothing, nowhere, absent)[3]
+            image_embedding = self.contrast.of_image(seen)
+            structure_embedding = self.contrast.of_structure(self._coarse(tokens), mask)
         if c.self_attention:
             x3 = self.self_attention[0](x3)
         if c.cell_attention:
@@ -198,7 +192,11 @@ class StructurePromptedNet(nn.Module):
         if c.self_attention:
             x3 = self.self_attention[1](x3)
         x = self.up2(x3, x2)
+        if modulate:
+            x = modulate(x, 2)
         x = self.up1(x.to(x1.dtype), x1)
+        if modulate:
+            x = modulate(x, 3)
         x = self.up0(x.to(x0.dtype), x0)
         head = pointwise(self.head, x).float()
 
@@ -212,3 +210,48 @@ class StructurePromptedNet(nn.Module):
             image_embedding=image_embedding,
             structure_embedding=structure_embedding,
         )
+
+    def structure_embedding(self, prompt: StructurePrompt) -> Tensor:
+        """Return the (B, E) unit vectors of a batch of priors, for a network with embeddings."""
+        tokens, mask = self.structure(prompt)
+        embedding: Tensor = self.contrast.of_structure(self._coarse(tokens), mask)
+        return embedding
+
+    def _encoded(
+        self, features: Tensor, tokens: Tensor, mask: Tensor, prompt: StructurePrompt
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Callable[[Tensor, int], Tensor] | None]:
+        """Take the image down to the coarsest level, looking at the structure where it lies.
+
+        Returns
+        -------
+        tuple
+            The features of the four levels, and how the structure modulates features; None where it does not.
+        """
+        c = self.config
+        # while training the answer is wanted on all paths; to ask would make a GPU wait
+        placed = c.site_attention and (self.training or bool(prompt.site_mask.any()))
+        x = features
+        if placed:
+            site_tokens = tokens.gather(1, prompt.site_index[..., None].expand(-1, -1, tokens.shape[-1]))
+            with torch.autocast(features.device.type, enabled=False):  # positions need all digits
+                shape = (features.shape[2], features.shape[3])
+                nearest, valid = nearest_sites(
+                    prompt.sites, prompt.site_mask, shape, c.neighbours_coarse, _BLOCK
+                )
+            x = self.site_fine(x, site_tokens, prompt.sites, nearest, valid, 1)
+        elif c.site_attention:
+            x = self.site_fine.without_sites(x)
+        told = c.modulation and (self.training or bool(prompt.present.any()))
+        modulate: Callable[[Tensor, int], Tensor] | None = self.modulation(tokens, mask) if told else None
+        x0 = self.level0(x)
+        x1 = self.level1(x0)
+        if modulate:
+            x1 = modulate(x1, 0)
+        x2 = self.level2(self._coarse(x1))
+        if modulate:
+            x2 = modulate(x2, 1)
+        if placed:
+            x2 = self.site_coarse(x2, self._coarse(site_tokens), prompt.sites, nearest, valid, _BLOCK)
+        elif c.site_attention:
+            x2 = self.site_coarse.without_sites(x2)
+        return x0, x1, x2, self.level3(x2), modulate

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
@@ -108,6 +110,9 @@ def acquire(
         pixel * grid / render,
         thermal=rng.uniform(0.06, 0.13),
     )
+    if scene.ground is not None:
+        ground = torch.from_numpy(scene.ground).float()[None, None]
+        image = image + F.interpolate(ground, (render, render), mode="bilinear")[0, 0]
     if recording is not None and not recording.distortion.is_none:
         displacement = recording.distortion.displacement((render, render), pixel * grid / render, own)
         image = sampled(image, displacement)
@@ -137,6 +142,8 @@ def acquire(
         chain = recording.chain(chain, brightest)
     frame = chain.apply(signal, pixel, rng)
     if recording is not None:
+        if recording.smoothing:
+            frame = gaussian_filter(frame, recording.smoothing / pixel)
         frame, wide = made_fit(frame, recording, pixel, own)
         nearest = nearest_pixels(size, scale)
         hidden = wide[np.ix_(nearest, nearest)]

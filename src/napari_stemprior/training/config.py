@@ -47,6 +47,11 @@ class TrainingConfig:
         Share of the scenes with the artefacts of a recording (`training.recording`).
     disordered : float
         Share of the scenes without a crystal (`training.disordered`).
+    negatives : int
+        Structures a scene that are easily taken for the true one, for the contrast of whole images.
+    initial_weights : str
+        Network that a new run starts from: the name of one that ships or a ``.safetensors`` file; empty for
+        random weights. Tensors are taken where names and sizes agree.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     devices : int
@@ -68,6 +73,8 @@ class TrainingConfig:
     workers: int = 1
     recorded: float = RECORDED
     disordered: float = DISORDERED
+    negatives: int = 0
+    initial_weights: str = ""
     device: str = "auto"
     devices: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -80,8 +87,8 @@ class TrainingConfig:
                 raise TrainingError(f"{name} is {value}; it must be a finite number.")
         if not self.learning_rate > 0 or self.weight_decay < 0:
             raise TrainingError("learning_rate must be above 0, and weight_decay not below it.")
-        if min(self.warmup, self.seed, self.workers) < 0:
-            raise TrainingError("warmup, seed and workers must not be negative.")
+        if min(self.warmup, self.seed, self.workers, self.negatives) < 0:
+            raise TrainingError("warmup, seed, workers and negatives must not be negative.")
         if not 0 <= self.decay <= 1:
             raise TrainingError(f"decay is {self.decay}; it must be a share from 0 to 1.")
         if min(self.steps, self.batch, self.devices) < 1:

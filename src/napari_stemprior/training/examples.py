@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.acquisition import RECORDED, acquire
-from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, prompt_for
+from napari_stemprior.training.prompt_sampling import PromptKind, PromptOdds, negative_prompts, prompt_for
 from napari_stemprior.training.scenes import DISORDERED, random_scene
 
 #: Å: width of the target around a column.
 TARGET_SIGMA = 0.26
+#: Pixels to each side over which the target around a column is drawn.
+_TARGET_REACH = 5
 #: Pixels around a column in which the offset is learned.
 _OFFSET_REACH = 2
 #: Pixels that are cut off around the field, so that its periodic edges do not show.
@@ -44,6 +47,8 @@ class Example:
         The token of the prompt that the column shows; -1 for none, -2 for padding.
     matched : Tensor (B,) of bool
         Whether the prompt describes the image.
+    negatives : StructurePrompt, optional
+        Structures that are easily taken for the true one: K for each image, one image after the other.
     """
 
     image: Tensor
@@ -53,10 +58,12 @@ class Example:
     columns: Tensor
     column_token: Tensor
     matched: Tensor
+    negatives: StructurePrompt | None = None
 
     def to(self, device: torch.device | str) -> Example:
         """Move to a device."""
-        return Example(**{name: value.to(device) for name, value in vars(self).items()})
+        moved: dict[str, Any] = {n: v if v is None else v.to(device) for n, v in vars(self).items()}
+        return Example(**moved)
 
 
 def make_example(
@@ -67,12 +74,14 @@ def make_example(
     odds: PromptOdds | None = None,
     recorded: float = RECORDED,
     disordered: float = DISORDERED,
+    negatives: int = 0,
 ) -> Example:
     """Draw one example of `side` pixels; batch size 1.
 
     The image is drawn before the prompt, so the same seed shows the same image whatever the odds.
     `recorded` is the share of examples with the artefacts of a recording, `disordered` that of examples
-    without a crystal. Columns in what was filled in are no targets.
+    without a crystal. Columns in what was filled in are no targets. `negatives` is how many structures are
+    drawn that are easily taken for the true one.
     """
     acquired = acquire(random_scene(rng, bank, side + 2 * _MARGIN, disordered), rng, recorded=recorded)
     scene, image = acquired.scene, acquired.image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
@@ -92,7 +101,8 @@ def make_example(
         torch.from_numpy(offset)[None],
         torch.from_numpy(yx[inside]).float()[None],
         torch.from_numpy(token[inside].astype(np.int64))[None],
-        torch.tensor([kind in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]),
+        torch.tensor([bool(on_site.any()) and kind in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]),
+        negative_prompts(scene, negatives, rng, bank) if negatives else None,
     )
 
 
@@ -107,23 +117,31 @@ def targets(
     offset : (2, side, side) array
         NaN away from columns.
     """
-    sigma = TARGET_SIGMA / CANONICAL_PIXEL_SIZE
-    reach = 5
-    step = np.arange(-reach, reach + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(1, -1, 2)
-    pixel = np.round(yx).astype(int)[:, None] + window
-    delta = yx[:, None] - pixel
-    distance2 = (delta**2).sum(-1)
-    inside = ((pixel >= 0) & (pixel < side)).all(-1)
-    owner = np.broadcast_to(np.arange(len(yx))[:, None], inside.shape)[inside]
-    flat = (pixel[..., 0] * side + pixel[..., 1])[inside]
-    d2, delta = distance2[inside], delta[inside]
+    sigma, wide, near = TARGET_SIGMA / CANONICAL_PIXEL_SIZE, _TARGET_REACH, _OFFSET_REACH
+    pixel = np.round(yx).astype(np.int64)[:, :, None] + np.arange(
+        -wide, wide + 1
+    )  # (N, 2, 11): rows, columns
+    delta = (yx[:, :, None] - pixel).astype(np.float32)
+    inside = (pixel >= 0) & (pixel < side)
+    row, column = np.where(inside[:, 0], pixel[:, 0] * side, -2 * side**2), pixel[:, 1]
+    flat = row[:, :, None] + np.where(inside[:, 1], column, -2 * side**2)[:, None]  # negative outside
+    known = flat >= 0
+    profile = np.exp(-(delta**2) / np.float32(2 * sigma**2))
+    spot = profile[:, 0, :, None] * profile[:, 1, None]
     heat = np.zeros((2, side * side), np.float32)
-    np.maximum.at(heat, (hidden[owner], flat), np.exp(-d2 / (2 * sigma**2)).astype(np.float32))
+    for layer in (0, 1):
+        mine = hidden == layer
+        chosen = known[mine]
+        np.maximum.at(heat[layer], flat[mine][chosen], spot[mine][chosen])
+    core = slice(wide - near, wide + near + 1)
+    dy, dx = delta[:, 0, core, None], delta[:, 1, None, core]
+    distance2 = dy**2 + dx**2
+    taken = known[:, core, core] & (distance2 <= near**2)
+    order = np.argsort(-distance2[taken], kind="stable")  # the nearest column writes last
+    places = flat[:, core, core][taken][order]
     offset = np.full((2, side * side), np.nan, np.float32)
-    near = d2 <= _OFFSET_REACH**2
-    order = np.argsort(-d2[near], kind="stable")  # the nearest column writes last
-    offset[:, flat[near][order]] = delta[near][order].T
+    for axis, part in enumerate((dy, dx)):
+        offset[axis, places] = np.broadcast_to(part, distance2.shape)[taken][order]
     return heat.reshape(2, side, side), offset.reshape(2, side, side)
 
 
@@ -143,7 +161,20 @@ def collate(examples: list[Example]) -> Example:
         columns,
         token,
         torch.cat([e.matched for e in examples]),
+        StructurePrompt.collate([p for e in examples for p in _each(e.negatives)])
+        if examples[0].negatives is not None
+        else None,
     )
+
+
+def _each(prompts: StructurePrompt | None) -> list[StructurePrompt]:
+    """Take a batch of prompts apart."""
+    if prompts is None:
+        return []
+    return [
+        StructurePrompt(**{name: value[row : row + 1] for name, value in vars(prompts).items()})
+        for row in range(len(prompts.present))
+    ]
 
 
 class ExampleStream(IterableDataset[Example]):
@@ -165,6 +196,8 @@ class ExampleStream(IterableDataset[Example]):
         Share of the scenes with the artefacts of a recording.
     disordered : float
         Share of the scenes without a crystal.
+    negatives : int
+        Structures a scene that are easily taken for the true one.
     """
 
     def __init__(
@@ -178,10 +211,12 @@ class ExampleStream(IterableDataset[Example]):
         rank: int = 0,
         recorded: float = RECORDED,
         disordered: float = DISORDERED,
+        negatives: int = 0,
     ) -> None:
         super().__init__()
         self.bank, self.side, self.batch, self.seed, self.first_step = bank, side, batch, seed, first_step
         self.odds, self.rank, self.recorded, self.disordered = odds, rank, recorded, disordered
+        self.negatives = negatives
 
     def __iter__(self) -> Iterator[Example]:
         """Yield batches."""
@@ -199,5 +234,11 @@ class ExampleStream(IterableDataset[Example]):
 
     def _example(self, rng: np.random.Generator) -> Example:
         return make_example(
-            rng, self.bank, self.side, odds=self.odds, recorded=self.recorded, disordered=self.disordered
+            rng,
+            self.bank,
+            self.side,
+            odds=self.odds,
+            recorded=self.recorded,
+            disordered=self.disordered,
+            negatives=self.negatives,
         )

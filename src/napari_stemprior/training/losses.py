@@ -93,10 +93,18 @@ def _site(output: NetworkOutput, example: Example) -> Tensor:
 
 
 def _contrast(output: NetworkOutput, example: Example) -> Tensor:
-    """Contrast of whole images and structures, both ways (Radford et al., arXiv:2103.00020)."""
+    """Contrast of whole images and structures, both ways (Radford et al., arXiv:2103.00020).
+
+    An image is told from the structures of the other images in the batch and from its own hard negatives
+    (`training.prompt_sampling.hard_negative`).
+    """
     image, structure, chosen = output.image_embedding, output.structure_embedding, example.matched
     if image is None or structure is None or int(chosen.sum()) < 2:
         return output.heat.sum() * 0
     logits = image[chosen] @ structure[chosen].T
     label = torch.arange(len(logits), device=logits.device)
-    return 0.5 * (F.cross_entropy(logits, label) + F.cross_entropy(logits.T, label))
+    backwards = F.cross_entropy(logits.T, label)
+    if output.negative_embedding is not None:
+        hard = output.negative_embedding[chosen]
+        logits = torch.cat([logits, torch.einsum("be,bke->bk", image[chosen], hard)], dim=1)
+    return 0.5 * (F.cross_entropy(logits, label) + backwards)

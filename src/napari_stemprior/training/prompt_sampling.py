@@ -1,4 +1,4 @@
-"""The prior that the network is given for a scene: right, inexact, absent, wrong or half right."""
+"""The prior that a network is given for a scene: right, absent, wrong or half right; placed or not."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
@@ -28,6 +29,13 @@ class PromptKind(StrEnum):
     ABSENT = "absent"
     WRONG = "wrong"
     HALF_RIGHT = "half right"
+    WRONG_UNREGISTERED = "wrong, unregistered"
+
+
+#: Kinds of which nobody knows where the lattice lies.
+UNPLACED = (PromptKind.UNREGISTERED, PromptKind.WRONG_UNREGISTERED)
+#: Standard deviation of the scale of a right prior without a pose: a pixel size is known to a per cent or so.
+_SCALE_ERROR = 0.012
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class PromptOdds:
     absent: float = 0.25
     wrong: float = 0.10
     half_right: float = 0.05
+    wrong_unregistered: float = 0.0
 
     def __post_init__(self) -> None:
         values = list(vars(self).values())
@@ -84,28 +93,15 @@ def prompt_for(
         )
         if owner >= 0:
             token_of[owner] = base
-        if kind is PromptKind.UNREGISTERED:
+        if kind in UNPLACED:
             continue
         yx, index = lattice.columns(scene.size)
         if kind is not PromptKind.WRONG:
             yx = yx + known * displaced(yx, scene.displacement) + rng.normal(0, jitter, 2)
         sites.append(yx)
         site_index.append(index + base)
-    # the lattice token is that of the first
-    crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
-    columns, lattice_token = describe_columns(
-        *(
-            torch.tensor(values, dtype=torch.float64)
-            for values in (
-                crystal.cell,
-                crystal.fractional,
-                crystal.atomic_numbers,
-                crystal.z_weights,
-                crystal.heights,
-                crystal.layer_numbers,
-            )
-        )
-    )
+    scale = float(np.exp(rng.normal(0, _SCALE_ERROR))) if kind is PromptKind.UNREGISTERED else 1.0
+    columns, lattice_token = _described(lattices, blocks, scale)
     yx = np.concatenate(sites) - start if sites else np.zeros((0, 2))
     index = np.concatenate(site_index) if site_index else np.zeros(0, np.int64)
     near = ((yx > -8) & (yx < side + 8)).all(axis=1)
@@ -132,6 +128,21 @@ def prompt_for(
     )
 
 
+def _described(
+    lattices: list[PlacedCrystal], blocks: list[list[Column]], scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Return the tokens of lattices on one another; the lattice token is that of the first."""
+    crystal = replace(lattices[0].crystal, columns=numbered_sites(chain.from_iterable(blocks)))
+    values = (
+        crystal.fractional, crystal.atomic_numbers, crystal.z_weights, crystal.heights, crystal.layer_numbers
+    )  # fmt: skip
+    return describe_columns(
+        [torch.from_numpy(scale * lattice.crystal.cell) for lattice in lattices],
+        [len(block) for block in blocks],
+        *(torch.tensor(value, dtype=torch.float64) for value in values),
+    )
+
+
 def _unit(rng: np.random.Generator) -> Floats:
     angle = rng.uniform(0, 2 * np.pi)
     return np.array([np.sin(angle), np.cos(angle)])
@@ -148,6 +159,8 @@ def _given_lattices(
             crystal = replace(crystal, cell=true[0].crystal.cell)
             return [PlacedCrystal(crystal, true[0].affine, true[0].origin, true[0].layer)], [-1]
         return [PlacedCrystal(crystal, random_affine(rng), rng.uniform(0, scene.size, 2))], [-1]
+    if kind is PromptKind.WRONG_UNREGISTERED:
+        return [replace(true[0], crystal=hard_negative(true[0].crystal, rng, bank))], [-1]
     if kind is PromptKind.HALF_RIGHT:
         spoil = _with_wrong_basis if rng.random() < 0.6 else _half_turned
         return [spoil(true[0], rng)], [-1]
@@ -157,6 +170,48 @@ def _given_lattices(
     if len(true) == 2 and rng.random() < 0.08:  # the person did not know of the lower layer
         return [true[0]], [0]
     return list(true), list(range(len(true)))
+
+
+def hard_negative(
+    crystal: StructurePrior, rng: np.random.Generator, bank: list[StructurePrior]
+) -> StructurePrior:
+    """Draw a structure that is easily taken for another one, or any other.
+
+    The same lattice with another basis; lattice constants 3 to 10 % off; the columns of another crystal on
+    the same lattice, or a cell sheared and stretched as another zone axis would show it; any other crystal.
+
+    Parameters
+    ----------
+    crystal : StructurePrior
+        What it must not be.
+    rng : numpy Generator
+    bank : list of StructurePrior
+    """
+    draw = rng.random()
+    if draw < 0.2:
+        place = PlacedCrystal(crystal, np.eye(2), np.zeros(2))
+        return _with_wrong_basis(place, rng).crystal
+    if draw < 0.4:
+        return crystal.scaled(1 + float(rng.choice([-1, 1])) * rng.uniform(0.03, 0.10))
+    if draw < 0.5:
+        return replace(pick_crystal(rng, bank), cell=crystal.cell)
+    if draw < 0.65:
+        ratio, angle = rng.uniform(1.1, 1.8), rng.uniform(-0.35, 0.35)
+        along, across = crystal.cell
+        normal = np.array([-along[1], along[0]])
+        return replace(crystal, cell=np.array([along, ratio * across + angle * normal]))
+    return pick_crystal(rng, bank)
+
+
+def negative_prompts(
+    scene: Scene, count: int, rng: np.random.Generator, bank: list[StructurePrior]
+) -> StructurePrompt:
+    """Describe `count` structures, without a place, that are easily taken for the scene's first one."""
+    made = []
+    for _ in range(count):
+        crystal = hard_negative(scene.lattices[0].crystal, rng, bank)
+        made.append(_described([PlacedCrystal(crystal, np.eye(2), np.zeros(2))], [list(crystal.columns)]))
+    return StructurePrompt.collate([StructurePrompt.unplaced(*parts) for parts in made])
 
 
 def _half_turned(lattice: PlacedCrystal, rng: np.random.Generator) -> PlacedCrystal:

@@ -61,6 +61,9 @@ class Recording:
         Filled rows: first row and first column in parts of the field, and thickness in Å.
     spots : float
         Fraction of single pixels that are filled.
+    smoothing : float
+        Standard deviation of the Gaussian by which a person or a program has smoothed the picture, Å.
+        Smoothed noise has spots as large as columns.
     """
 
     distortion: ScanDistortion = field(default_factory=ScanDistortion)
@@ -73,6 +76,7 @@ class Recording:
     borders: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     strips: tuple[tuple[float, float, float], ...] = ()
     spots: float = 0.0
+    smoothing: float = 0.0
 
     def chain(self, chain: NoiseChain, brightest: float) -> NoiseChain:
         """Return the chain of a scene with this recording's parts, other than the distortion.
@@ -165,6 +169,7 @@ def draw_recording(rng: np.random.Generator) -> Recording:
         borders=borders,
         strips=strips,
         spots=some(0.25, 1e-4, 3e-3),
+        smoothing=some(0.12, 0.1, 0.5),
     )
 
 

@@ -5,7 +5,7 @@ A scene is laid out on a field of canonical pixels, (y, x), with a margin that i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,12 @@ from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.optics.noise.smooth_fields import random_cosines
 from napari_stemprior.structure.lattice_points import lattice_columns
 from napari_stemprior.structure.prior import MERGE_DISTANCE, StructurePrior
-from napari_stemprior.training.disordered import amorphous_film, isolated_atoms
+from napari_stemprior.training.disordered import (
+    amorphous_film,
+    covered,
+    isolated_atoms,
+    smooth_ground,
+)
 from napari_stemprior.training.random_crystal import random_crystal
 
 Floats = NDArray[np.float64]
@@ -71,6 +76,8 @@ class Scene:
     lattices : list of PlacedCrystal
     displacement : (2, size, size) array
         Pixels by which strain and drift have moved the specimen.
+    ground : (size, size) array, optional
+        What scatters without atoms that could be told, per Å² in the units of `intensities`.
     """
 
     size: int
@@ -81,6 +88,7 @@ class Scene:
     index: Integers
     lattices: list[PlacedCrystal]
     displacement: Floats
+    ground: Floats | None = None
 
     def true_columns(self) -> tuple[Floats, Integers, Integers, Integers]:
         """Return positions, hidden flag, lattice and cell column of what a segmentation should find.
@@ -169,17 +177,26 @@ def random_scene(
 
 
 def disordered_scene(rng: np.random.Generator, bank: list[StructurePrior], size: int) -> Scene:
-    """Draw a specimen without a crystal: an amorphous film, heavy atoms far apart, or these on it.
+    """Draw a specimen without a crystal.
 
-    Its `lattices` hold one of which no atom is there: what a wrong prior would claim.
+    Bodies and vacuum without any atom (15 %), a crystal too fine to be resolved (5 %), an amorphous film (25
+    %), or heavy atoms far apart and in small clusters, on a film (45 %) or alone (10 %). Its `lattices` hold
+    one of which no atom is there: what a wrong prior would claim.
     """
-    film, faint = amorphous_film(rng, size)
-    atoms, bright = isolated_atoms(rng, size)
-    if rng.random() < 0.25:
-        atoms, bright = atoms[:0], bright[:0]
-    elif len(atoms) and rng.random() < 0.2:
-        film, faint = film[:0], faint[:0]
+    none, nothing = np.zeros((0, 2)), np.zeros(0)
+    atoms, bright, film, faint, ground = none, nothing, none, nothing, None
+    draw = rng.random()
     lattice = PlacedCrystal(pick_crystal(rng, bank), random_affine(rng), rng.uniform(0, size, 2))
+    if draw < 0.15:
+        ground = smooth_ground(rng, size)
+    elif draw < 0.20:
+        film, faint = _unresolved(rng, lattice, size)
+    elif draw < 0.90:
+        film, faint = amorphous_film(rng, size)
+    if draw >= 0.45:
+        atoms, bright = isolated_atoms(rng, size)
+    if not len(atoms) and not len(film) and ground is None:
+        ground = smooth_ground(rng, size)
     count = len(atoms) + len(film)
     return Scene(
         size,
@@ -190,7 +207,17 @@ def disordered_scene(rng: np.random.Generator, bank: list[StructurePrior], size:
         np.full(count, -1),
         [lattice],
         np.zeros((2, size, size)),
+        ground,
     )
+
+
+def _unresolved(rng: np.random.Generator, lattice: PlacedCrystal, size: int) -> tuple[Floats, Floats]:
+    """Lay a crystal so small that its columns are 0.25 to 0.5 Å apart: the picture of a low magnification."""
+    spacing = float(np.sqrt(abs(np.linalg.det(lattice.crystal.cell)) / len(lattice.crystal.columns)))
+    small = replace(lattice, affine=lattice.affine * (rng.uniform(0.25, 0.5) / spacing))
+    yx, index = small.columns(size)
+    keep = ~covered(rng, yx, size) if rng.random() < 0.6 else np.ones(len(yx), bool)
+    return yx[keep], 0.2 * small.crystal.intensities()[index][keep]
 
 
 def displaced(yx: Floats, displacement: Floats) -> Floats:

@@ -105,20 +105,31 @@ class Trainer:
                     f"{self._state_path}: the state of the run is damaged; begin anew in another folder."
                 ) from error
 
-    def start_from(self, network: StructurePromptedNet) -> None:
+    def start_from(self, network: StructurePromptedNet) -> float:
         """Take the weights of another network, before the first step.
+
+        Every tensor is taken whose name and sizes agree; parts that the other network lacks start as they
+        are.
+
+        Returns
+        -------
+        float
+            Share of the network's numbers that were taken.
 
         Raises
         ------
         TrainingError
-            If it has other sizes.
+            If nothing agrees.
         """
-        try:
-            self.state.start_from(network.state_dict())
-        except RuntimeError as error:
+        own, given = self.state.network.state_dict(), network.state_dict()
+        taken = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+        share: float = sum(t.numel() for t in taken.values()) / sum(t.numel() for t in own.values())
+        if share == 0:
             raise TrainingError(
                 "The weights to start from belong to a network of other sizes; take its configuration."
-            ) from error
+            )
+        self.state.start_from(own | taken)
+        return share
 
     @property
     def step(self) -> int:
@@ -156,7 +167,7 @@ class Trainer:
             self.bank, self.config.side, self.config.batch, self.config.seed,
             first_step=self.step, odds=self.config.prompts,
             rank=self.fabric.global_rank if self.fabric else 0, recorded=self.config.recorded,
-            disordered=self.config.disordered,
+            disordered=self.config.disordered, negatives=self.config.negatives,
         )  # fmt: skip
         loader = DataLoader(
             stream,
@@ -200,6 +211,9 @@ class Trainer:
         network = self.state.network.train()
         with mixed_precision(self.device):
             output = network(example.image, example.prompt)
+            if example.negatives is not None and self.config.network.embeddings:
+                embedded = network.structure_embedding(example.negatives.to(self.device))
+                output.negative_embedding = embedded.reshape(len(example.image), -1, embedded.shape[-1])
         parts = losses(output, example, self.config.losses)
         share = partial(share_gradients, self.fabric, network) if self.fabric else None
         self.state.learn(parts["total"], share)

@@ -27,6 +27,7 @@ class SegmenterLike(Protocol):
 
     fit: LatticeFit | None
     prepared: PreparedImage | PreparedStrips | None
+    strict: bool
 
     def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
         """Take the image in."""

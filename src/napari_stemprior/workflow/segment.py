@@ -33,6 +33,8 @@ class SegmentSettings:
         Whether a prior that is chosen is used.
     precision : str
         ``auto``, ``float32`` or ``bfloat16``: number format of the network's coarse layers.
+    strict : bool
+        Without a lattice, of an image that shows no order tell those atoms alone that stand out of it.
     """
 
     model: str = "small"
@@ -40,6 +42,7 @@ class SegmentSettings:
     trust: float = 1.0
     with_prior: bool = True
     precision: str = "auto"
+    strict: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,7 @@ def segment(
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device, settings.precision)
+    segmenter.strict = settings.strict
     yield Progress(0, 0, "Preparing the recording")
     segmenter.set_image(micrograph.image, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, fit=fit)

@@ -163,13 +163,20 @@ def _segmented(
 
 def _about_fit(table: AtomTable, frame: Micrograph, size: PixelSize, job: FrameJob) -> list[str]:
     """Say where the lattice does not fit, or not without doubt."""
-    if job.prior is None:
-        return []
     said = []
+    if table.provenance.get("only_noise"):
+        said.append(f"{frame.name}: no spot stands out of the noise, so no atom is told.")
+    elif table.provenance.get("unordered"):
+        said.append(
+            f"{frame.name}: the image shows no order, so only atoms that stand out are told; see --unordered."
+        )
+    if job.prior is None:
+        return said
     if table.provenance.get("prior_fits") is False:
         inverted = "" if job.invert else _fits_inverted(frame, size.value, job.prior)
         said.append(
-            f"{frame.name}: the lattice of {job.prior.name} does not fit, so the image was segmented alone"
+            f"{frame.name}: the lattice of {job.prior.name} does not fit, so the image was segmented "
+            f"{'with its spacings but not its places' if table.provenance.get('prior_unplaced') else 'alone'}"
             f"{inverted or _better_pixel_size(frame, size.value, job.sizes)}."
         )
     for sentence in table.provenance.get("reservations", ()):

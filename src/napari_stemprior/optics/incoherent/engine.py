@@ -124,9 +124,11 @@ def render_columns(
         Fraction of the beam that reaches the detector.
     """
     height, width = shape
-    ky = torch.fft.fftfreq(height, device=positions.device)
+    ky = torch.fft.rfftfreq(height, device=positions.device)
     kx = torch.fft.rfftfreq(width, device=positions.device)
-    phase_y = torch.polar(torch.ones(()), -2 * math.pi * torch.outer(ky, positions[:, 0]))
+    upper = torch.polar(torch.ones(()), -2 * math.pi * torch.outer(ky, positions[:, 0]))
+    # the phases of negative frequencies, without their sines and cosines
+    phase_y = torch.cat([upper[: (height + 1) // 2], upper[1:].flip(0).conj()])
     phase_x = torch.polar(torch.ones(()), -2 * math.pi * torch.outer(positions[:, 1], kx))
     stacked = weights if weights.ndim == 2 else weights[None]
     spectrum = torch.matmul(phase_y[None] * stacked[:, None, :], phase_x)

@@ -220,12 +220,16 @@ class SegmentPanel(Panel):
                 "atoms are named; check the twist in step 2, or take it as the prior."
             )
         elif result.prior is not None and result.fit is None:
+            hinted = result.table.provenance.get("prior_unplaced")
+            source = "the image and the prior's spacings" if hinted else "the image alone"
             show_warning(
-                f"The lattice of {result.prior.name} does not fit this image, so the atoms come from the "
-                "image alone; check the pixel size in step 1, or try another prior."
+                f"The lattice of {result.prior.name} does not fit this image, so the atoms come from "
+                f"{source}; check the pixel size in step 1, or try another prior."
             )
         if not len(result.table) and box is None:
-            show_info("The network found no atom; check the pixel size in step 1 and the prior in step 2.")
+            noise = result.table.provenance.get("only_noise")
+            why = "The image shows nothing but noise" if noise else "The network found no atom"
+            show_info(f"{why}; check the pixel size in step 1 and the prior in step 2.")
 
     def _on_part(self, on: bool) -> None:
         """Let a person draw the rectangle; it is segmented as soon as it is drawn."""

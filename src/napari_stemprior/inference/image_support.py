@@ -1,0 +1,76 @@
+"""Where the image itself lets an atom be told, without a lattice."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.inference.noise_only import shows_something
+from napari_stemprior.inference.order import is_ordered, stands_out
+from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import PreparedStrips
+
+#: Pixels on a side of the blocks in which an image that is not in memory is looked at.
+_BLOCK = 2048
+
+
+class ImageSupport:
+    """What an image supports without a lattice.
+
+    Parameters
+    ----------
+    prepared : PreparedImage or PreparedStrips
+    pixel_size : float
+        Å/px.
+    strict : bool
+        Of an image that shows no order tell those atoms alone that stand out of it.
+
+    Attributes
+    ----------
+    unordered : bool
+        Whether the image shows no order and only what stands out is told.
+    only_noise : bool
+        Whether no place shows more than noise.
+    """
+
+    def __init__(self, prepared: PreparedImage | PreparedStrips, pixel_size: float, strict: bool) -> None:
+        self.prepared, self.pixel_size, self.strict = prepared, pixel_size, strict
+        height, width = prepared.shape
+        side = _BLOCK if isinstance(prepared, PreparedStrips) else max(height, width)
+        self._blocks = [
+            (slice(y, min(y + side, height)), slice(x, min(x + side, width)))
+            for y in range(0, height, side)
+            for x in range(0, width, side)
+        ]
+        self.unordered = strict and not any(is_ordered(self._image(b), pixel_size) for b in self._blocks)
+        self.only_noise = False
+        self._known: NDArray[np.bool_] | None = None
+
+    def tells(self, yx: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for (N, 2) pixels (y, x) whether an atom there can be told."""
+        place = np.clip(np.round(yx).astype(int), 0, np.array(self.prepared.shape) - 1)
+        told, shown = np.zeros(len(place), bool), False
+        for rows, columns in self._blocks:
+            mine = (place[:, 0] >= rows.start) & (place[:, 0] < rows.stop)
+            mine &= (place[:, 1] >= columns.start) & (place[:, 1] < columns.stop)
+            seen = self._seen((rows, columns))
+            shown |= bool(seen.any())
+            told[mine] = seen[place[mine, 0] - rows.start, place[mine, 1] - columns.start]
+        self.only_noise = not shown
+        return told
+
+    def _seen(self, block: tuple[slice, slice]) -> NDArray[np.bool_]:
+        if len(self._blocks) == 1 and self._known is not None:
+            return self._known
+        image = self._image(block)
+        seen = shows_something(image, self.pixel_size)
+        if self.unordered:
+            seen &= stands_out(image, self.pixel_size)
+        if len(self._blocks) == 1:
+            self._known = seen
+        return seen
+
+    def _image(self, block: tuple[slice, slice]) -> NDArray[np.floating]:
+        if isinstance(self.prepared, PreparedImage):
+            return self.prepared.image
+        return self.prepared.block(*block).image

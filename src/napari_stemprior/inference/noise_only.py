@@ -1,0 +1,164 @@
+"""Where an image shows nothing but noise, and no atom can be told from it.
+
+A network that has seen crystals finds columns in noise, too. Shot noise and readout have the same power at
+all frequencies along the slow scan axis; what an electron probe has seen has power only at low ones. So the
+power at the frequencies of columns is compared with that at frequencies which no probe carries, at the same
+frequency along the row: what the recording does to whole rows (afterglow of the detector, hum) changes both
+alike. Single atoms in a large empty field hardly change its power; they are told by the brightest spot.
+Smoothed or interpolated pictures have no power left to compare with; they are taken to show something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter1d
+
+Image = NDArray[np.floating]
+Floats = NDArray[np.float64]
+
+#: 1/Å: frequencies of columns along a row, and in any direction. Below them lie thickness and contamination.
+_ROW_BAND, _COLUMN_BAND = (0.12, 1.1), (0.25, 1.1)
+#: 1/Å, and part of the highest frequency along the columns of pixels, above which no probe carries anything.
+_NOISE_FROM, _NOISE_PART = 1.7, 0.75
+#: Å/px from which on there is no such frequency in the image.
+_COARSEST = 0.4
+#: Power of the noise below this part of that of the columns is rounding: somebody has smoothed the picture.
+_NO_NOISE = 1e-6
+#: Part of the modes along an axis that are independent under a Hann taper, and modes along a row over which
+#: the power of the noise is averaged.
+_INDEPENDENT, _AVERAGED = 18 / 35, 5
+#: Excess of power in standard deviations; height of the strongest mode above that expected of noise in units
+#: of its mean; and height of the brightest spot in standard deviations of noise, beyond which an image shows
+#: something. Of 240 images of noise at 0.01 to 100 electrons a pixel none reaches any
+#: (`tests/inference/test_noise_only.py`).
+_EXCESS, _PEAK, _SPOT = 4.5, 9.0, 10.5
+#: Standard deviations by which the brightest spot of few counts is higher for each unit of their skewness.
+_SKEWED = 6.0
+#: Å: standard deviations of the Gaussian of a spot, and of that of the ground that is taken from it.
+_SPOT_WIDTH, _GROUND_WIDTH = 0.4, 1.2
+#: Å on a side of the windows in which an image that shows something is looked at once more.
+_WINDOW = 25.0
+#: A window is empty where excess and spot are below the first two, while the whole image leads to expect an
+#: excess above the third.
+_EMPTY, _DARK, _EXPECTED = 3.0, 7.0, 10.0
+
+
+@dataclass(frozen=True)
+class Excess:
+    """How much more than noise an image shows.
+
+    Parameters
+    ----------
+    deviations : float
+        Power at the frequencies of columns over that of noise, in standard deviations of noise.
+    peak : float
+        The strongest of these modes over the strongest that noise is expected to have, in units of its mean.
+    spot : float
+        The brightest spot of the size of a column, in standard deviations of noise, less what few counts
+        explain.
+    """
+
+    deviations: float
+    peak: float
+    spot: float
+
+    @property
+    def is_something(self) -> bool:
+        """Whether noise alone would not do it."""
+        return self.deviations > _EXCESS or self.peak > _PEAK or self.spot > _SPOT
+
+
+def excess_power(image: Image, pixel_size: float) -> Excess:
+    """Compare the power of an image at the frequencies of columns with that of its noise.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Any unit; rows along the fast scan axis.
+    pixel_size : float
+        Å/px.
+
+    Returns
+    -------
+    Excess
+        Infinite where there is no noise to compare with.
+    """
+    height, width = image.shape
+    along, down = np.fft.rfftfreq(width, pixel_size), np.abs(np.fft.fftfreq(height, pixel_size))
+    row, highest = (along > _ROW_BAND[0]) & (along < _ROW_BAND[1]), 0.5 / pixel_size
+    noise = (down > min(_NOISE_FROM, _NOISE_PART * highest)) & (down < 0.97 * highest)
+    length = np.hypot(down[:, None], along[row])
+    columns = (length > _COLUMN_BAND[0]) & (length < _COLUMN_BAND[1])
+    if pixel_size > _COARSEST or not noise.any() or not columns.any():
+        return Excess(np.inf, np.inf, np.inf)
+    taper = np.hanning(height)[:, None] * np.hanning(width)
+    power = np.abs(np.fft.rfft2((image - np.mean(image)) * taper)[:, row]) ** 2
+    per_row = uniform_filter1d(power[noise].mean(axis=0), _AVERAGED, mode="nearest")
+    if not (per_row > _NO_NOISE * power[columns].mean()).all():
+        return Excess(np.inf, np.inf, np.inf)
+    known = _INDEPENDENT * noise.sum() * _AVERAGED
+    # the reciprocal of a mean of few is too large by as much
+    relative = (power / per_row)[columns] * (1 - 1 / known)
+    count, against = _INDEPENDENT**2 * columns.sum(), _INDEPENDENT**2 * noise.sum() * row.sum()
+    deviation = float(np.sqrt(1 / count + 1 / against))
+    spot = _brightest_spot(image, pixel_size, float(np.sqrt(power[noise].mean() / (taper**2).sum())))
+    return Excess(float(relative.mean() - 1) / deviation, float(relative.max() - np.log(count)), spot)
+
+
+def _brightest_spot(image: Image, pixel_size: float, noise: float) -> float:
+    """Return how bright the brightest spot is, in units of what `noise` (of a pixel) makes of spots."""
+    data = np.asarray(image, float)
+    narrow, wide = (width / pixel_size for width in (_SPOT_WIDTH, _GROUND_WIDTH))
+    spots = gaussian_filter(data, narrow) - gaussian_filter(data, wide)
+    # the sum of the squares of the kernel: of two Gaussians and of their product
+    square = 1 / narrow**2 + 1 / wide**2 - 4 / (narrow**2 + wide**2)
+    low, middle, high = np.quantile(spots, (0.1, 0.5, 0.9))
+    # Cornish and Fisher's expansion; quantiles, so that a few bright atoms are no skewness of the noise
+    skewness = 4.68 * float((high + low - 2 * middle) / max(high - low, 1e-300))
+    highest = float(spots.max()) / max(noise * float(np.sqrt(square / (4 * np.pi))), 1e-300)
+    return highest - _SKEWED * max(skewness, 0.0)
+
+
+def shows_something(image: Image, pixel_size: float) -> NDArray[np.bool_]:
+    """Tell where an image shows more than noise.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Any unit; rows along the fast scan axis.
+    pixel_size : float
+        Å/px.
+
+    Returns
+    -------
+    (H, W) array of bool
+        False everywhere where the whole image is noise; otherwise where every window around a pixel is, of an
+        image that shows so much elsewhere that such a window would.
+    """
+    whole = excess_power(image, pixel_size)
+    if not whole.is_something:
+        return np.zeros(image.shape, bool)
+    side = round(_WINDOW / pixel_size)
+    rows, columns = (_starts(size, side) for size in image.shape)
+    expected = whole.deviations * side / np.sqrt(image.size)
+    if not np.isfinite(expected) or expected < _EXPECTED or min(image.shape) < side:
+        return np.ones(image.shape, bool)
+    shown = np.zeros(image.shape, bool)
+    for y in rows:
+        for x in columns:
+            area = (slice(y, y + side), slice(x, x + side))
+            found = excess_power(image[area], pixel_size)
+            if found.deviations > _EMPTY or found.peak > _PEAK or found.spot > _DARK:
+                shown[area] = True
+    return shown
+
+
+def _starts(size: int, side: int) -> list[int]:
+    """Return where windows begin that overlap by half or more and reach both ends."""
+    if size <= side:
+        return [0]
+    count = int(np.ceil(2 * (size - side) / side)) + 1
+    return [round(i * (size - side) / (count - 1)) for i in range(count)]
