@@ -1,4 +1,4 @@
-"""How long the window of napari stands still: ``xvfb-run -a python -m benchmarks.speed.heartbeat``.
+"""How long the window of napari stands still: ``python -m benchmarks.speed.heartbeat``.
 
 A timer beats every 5 ms in the main thread of a real window; the longest time between two beats during an
 action is how long a person can neither move nor click. The table gives it for what a person does with the
