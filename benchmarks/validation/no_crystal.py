@@ -30,6 +30,8 @@ PIXEL_SIZE, PIXELS = 0.16, 320
 DOSES = (3e2, 1e3, 3e3, 1e4, 3e4)
 #: Fraction of the beam that an empty field brings to the detector.
 _EMPTY = 1e-3
+#: Part of the square of the distance of patches of a film over which one takes over from the next.
+_SEAM = 0.03
 #: Å: the light of one atom is taken within the first radius, the ground between the other two.
 _ATOM, _GROUND = 1.6, (2.0, 2.8)
 #: Å that another atom keeps from one whose light is measured.
@@ -124,9 +126,27 @@ def _one_atom(scan: PeriodicScan, xy: Floats) -> tuple[Floats, float]:
 def _film(name: str, number: int, keep: Floats | None = None, thickness: int = 2) -> Field:
     """Draw a film of some 10 Å sheets on one another: what they scatter to high angles adds up."""
     scan = load_film(name)[0]
-    image = np.sum([_drawn(scan, _view(10 * number + sheet)) for sheet in range(thickness)], axis=0)
+    image = np.sum([_sheet(scan, 10 * number + sheet) for sheet in range(thickness)], axis=0)
     cut = "" if keep is None else " with an edge"
     return Field(f"{name}{cut} {number}", image if keep is None else image * keep + _EMPTY)
+
+
+def _sheet(scan: PeriodicScan, number: int) -> Floats:
+    """Join patches of differently turned views, since the simulated cell repeats and a film has no order.
+
+    Each patch has the field to itself around its centre; the ways from one to the next are smooth.
+    """
+    rng = np.random.default_rng([45, number])
+    centres = np.stack(np.meshgrid(*[np.arange(4)] * 2, indexing="ij"), -1).reshape(-1, 2) + rng.uniform(
+        -0.3, 0.3, (16, 2)
+    )
+    pixels = np.stack(np.indices((PIXELS, PIXELS)), -1) / (PIXELS / 3)
+    distance2 = ((pixels[:, :, None] - centres) ** 2).sum(-1)
+    weight = np.exp(-(distance2 - distance2.min(-1, keepdims=True)) / _SEAM)
+    weight /= np.sqrt((weight**2).sum(-1, keepdims=True))  # the contrast of what is independent stays
+    views = np.stack([_drawn(scan, _view(1000 * number + patch)) for patch in range(len(centres))], -1)
+    mean = float(views.mean())
+    return np.clip(mean + ((views - mean) * weight).sum(-1), 0, None)
 
 
 def _bodies(seed: int, radius: tuple[float, float], count: int) -> Floats:
