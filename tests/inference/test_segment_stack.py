@@ -17,8 +17,7 @@ from napari_stemprior.inference import segmenter as segmenting
 from napari_stemprior.inference.prompt_encoding import described
 from napari_stemprior.network.prompt import VECTOR_FEATURES
 from napari_stemprior.progress import drain
-from napari_stemprior.registration import LatticeFit, Pose, fit_lattice
-from napari_stemprior.registration.multilayer.stack_fit import register_stack
+from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Stack, built_in, load_prior
 
 PIXEL, SHAPE = 0.18, (260, 260)
@@ -76,31 +75,37 @@ def test_both_layers_are_found_and_named(stack: Stack, segmenter: Segmenter) -> 
         assert set(own["site"]) == {metal.site}
 
 
-def test_one_layer_alone_is_named_as_the_layer_that_it_is(stack: Stack, segmenter: Segmenter) -> None:
+@pytest.fixture(scope="module")
+def alone(stack: Stack, segmenter: Segmenter) -> tuple[np.ndarray, pd.DataFrame, LatticeFit]:
+    """An image of the upper layer alone, the atoms that the stack finds on it, and how it was laid."""
     image, _ = drawn(stack, (0,))
     segmenter.set_image(image, PIXEL)
     rows = segmenter.segment(stack).rows
+    assert segmenter.fit is not None
+    return image, rows, segmenter.fit
+
+
+def test_one_layer_alone_is_named_as_the_layer_that_it_is(alone) -> None:
+    _, rows, fit = alone
+    assert fit.only_layer == 0  # the stack was refused
     assert (rows["layer"] == 0).mean() > 0.98
     assert set(rows["element"]) <= {"Mo", "Se", "X"}
 
 
 def test_a_stack_that_was_refused_is_not_fitted_again(
-    stack: Stack, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, _ = drawn(stack, (0,))
-    assert not register_stack(image, PIXEL, stack)[0].is_fit
-    fit = fit_lattice(image, PIXEL, stack)
-    assert fit.is_fit
-    assert fit.only_layer == 0
-    segmenter.set_image(image, PIXEL)
-    whole = segmenter.segment(stack)
+    image, rows, fit = alone
 
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the stack was refused already")
 
+    other = Segmenter("small", "cpu")
+    other.set_image(image, PIXEL)
+    pd.testing.assert_frame_equal(other.segment(stack).rows, rows)
     monkeypatch.setattr(laying, "fit_lattice", never)
-    pd.testing.assert_frame_equal(segmenter.segment(stack).rows, whole.rows)
-    pd.testing.assert_frame_equal(segmenter.segment(stack, fit=fit).rows, whole.rows)
+    pd.testing.assert_frame_equal(other.segment(stack).rows, rows)
+    pd.testing.assert_frame_equal(other.segment(stack, fit=fit).rows, rows)
 
 
 def test_a_stack_that_fits_nowhere_does_no_harm(segmenter: Segmenter) -> None:
