@@ -47,3 +47,15 @@ def test_what_follows_is_there() -> None:
     reader = docking._Reader(docking._AFTERWARDS)
     reader.run()
     assert reader.error is None
+
+
+def test_the_desk_fills_the_dock_of_a_window(make_napari_viewer_proxy, qtbot, nothing_afterwards) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemprior", "Segment atoms")
+    desk = dock.opened()
+    qtbot.waitUntil(lambda: desk.height() > 0 and desk.isVisible(), timeout=60_000)
+    qtbot.wait(200)
+    assert desk.y() == 0
+    assert desk.height() == dock.height()
+    assert dock.height() > 300
+    qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=60_000)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from napari_stemprior.qt.desk import StempriorDesk
@@ -45,6 +45,8 @@ class DeskDock(QWidget):
         self.desk: StempriorDesk | None = None
         self._label = QLabel("Opening the desk …")
         self._label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        # napari fills what does not ask for all of the height with an empty stretch, above the desk
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._label)
