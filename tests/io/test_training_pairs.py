@@ -79,7 +79,7 @@ def assert_same(found: TrainingPair, pair: TrainingPair) -> None:
     provenance=st.dictionaries(
         st.text(max_size=4), st.one_of(st.text(max_size=4), st.integers(), st.booleans())
     ),
-    pixel_size=st.one_of(st.none(), st.floats(1e-3, 10)),
+    pixel_size=st.one_of(st.none(), st.floats(0.005, 2)),
 )
 def test_round_trip(tmp_path_factory, seed, n, with_prior, provenance, pixel_size):
     pair = make_pair(seed, n, PRIOR if with_prior else None, provenance=provenance)
