@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: Packages that come with what is declared, and why that is enough.
-COMES_WITH = {"dask": "abtem", "rsciio": "rosettasciio"}
+COMES_WITH = {"dask": "abtem", "rsciio": "rosettasciio", "vispy": "napari"}
 
 
 def _names(requirements: list[str]) -> set[str]:
