@@ -45,6 +45,7 @@ def test_the_dock_can_be_closed_and_opened_again(make_napari_viewer_proxy, qtbot
     rows = desk.session.editor.rows
     viewer.window.remove_dock_widget(dock)
     desk.close()
+    desk.deleteLater()  # napari lets go of it, and PySide6 frees it whenever garbage is collected
     again = StempriorDesk(viewer, fake_operations())
     viewer.window.add_dock_widget(again, area="right", name="desk")
     assert again.session.editor.rows.equals(rows)
