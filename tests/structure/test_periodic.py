@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_stemprior
-from napari_stemprior.structure.periodic import image_distance, minimum_image, nearest_distance
+from napari_stemprior.structure.periodic import (
+    image_distance,
+    minimum_image,
+    nearest_distance,
+    rotational_symmetry,
+)
 
 PACKAGE = Path(napari_stemprior.__file__).parent
 #: Reduced cells: square, rectangle, hexagon as it is drawn, and a lean one.
@@ -61,3 +66,17 @@ def test_nobody_folds_for_himself() -> None:
     )  # the abs() asks whether a number is whole
     homes = [p.name for p in sorted(PACKAGE.rglob("*.py")) if folding.search(p.read_text(encoding="utf-8"))]
     assert homes == ["periodic.py"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "angle"),
+    [
+        ([(3.0, 0.0), (0.0, 3.0)], 90.0),
+        ([(3.0, 0.0), (1.5, 2.598076)], 60.0),
+        ([(3.0, 0.0), (-1.5, 2.598076)], 60.0),
+        ([(3.0, 0.0), (0.0, 4.0)], 180.0),
+        ([(3.0, 0.2), (0.7, 4.0)], 180.0),
+    ],
+)
+def test_rotational_symmetry_of_a_lattice(cell, angle):
+    assert rotational_symmetry(np.array(cell)) == angle

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from napari_stemprior.commands.option_types import positive
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.io import FORMATS, export_atoms, find_format, read_atoms, read_micrographs
 from napari_stemprior.io.writers.exporters import check_export
@@ -33,11 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixel-size", metavar="Å", type=positive, help="Å per pixel, where the table has none"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that stemprior did not write; an input never is",
-    )
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:

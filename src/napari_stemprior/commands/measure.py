@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_stemprior.commands.option_types import finite, positive
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
 from napari_stemprior.io import read_atoms, read_micrographs
@@ -157,11 +158,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that stemprior did not write; an input never is",
-    )
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from napari_stemprior.commands.option_types import positive_count
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
 from napari_stemprior.errors import BAD_INPUT, StempriorError
 from napari_stemprior.io import FORMATS
@@ -107,11 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUTDIR", type=Path, required=True, help="folder for the results"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that stemprior did not write; an input never is",
-    )
+    add_overwrite(parser)
     parser.add_argument(
         "--resume",
         action="store_true",

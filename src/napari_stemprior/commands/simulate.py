@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemprior.commands.option_types import count, finite, positive
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import ExportError, InstrumentError, StructureError
 from napari_stemprior.io.writers.reference_tiff import REFERENCE_MARK
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preview", action="store_true", help="a coarser, faster multislice")
     add("--no-cache", action="store_true", help="simulate anew even what was simulated before")
     add("--seed", metavar="N", type=count, default=0, help="of noise and phonons (default: %(default)s)")
-    add("--overwrite", action="store_true", help="replace files that stemprior did not write")
+    add_overwrite(parser)
     add("--scheduler", metavar="ADDRESS", help="spread the work over a Dask cluster, such as tcp://host:8786")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
 
 
@@ -23,11 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--add", action="store_true", help="the named ones beside the built-in crystals, not instead of them"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that stemprior did not write; an input never is",
-    )
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:

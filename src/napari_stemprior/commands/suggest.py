@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import say_remarks
 from napari_stemprior.errors import ExportError, StempriorError
 from napari_stemprior.output_files import check_output
@@ -61,11 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", metavar="PNG", type=Path, help="draw the best one's columns on the image"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace a file that stemprior did not write; an input never is",
-    )
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:

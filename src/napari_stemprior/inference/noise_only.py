@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, uniform_filter1d
+from scipy.ndimage import uniform_filter1d
+
+from napari_stemprior.inference.bright_spots import GROUND_WIDTH, SPOT_WIDTH, BrightSpots
 
 Image = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -37,8 +39,6 @@ _INDEPENDENT, _AVERAGED = 18 / 35, 5
 _EXCESS, _PEAK, _SPOT = 4.5, 9.0, 10.5
 #: Standard deviations by which the brightest spot of few counts is higher for each unit of their skewness.
 _SKEWED = 6.0
-#: Å: standard deviations of the Gaussian of a spot, and of that of the ground that is taken from it.
-_SPOT_WIDTH, _GROUND_WIDTH = 0.4, 1.2
 #: Å on a side of the windows in which an image that shows something is looked at once more.
 _WINDOW = 25.0
 #: A window is empty where excess and spot are below the first two, while the whole image leads to expect an
@@ -110,16 +110,12 @@ def excess_power(image: Image, pixel_size: float) -> Excess:
 
 def _brightest_spot(image: Image, pixel_size: float, noise: float) -> float:
     """Return how bright the brightest spot is, in units of what `noise` (of a pixel) makes of spots."""
-    data = np.asarray(image, float)
-    narrow, wide = (width / pixel_size for width in (_SPOT_WIDTH, _GROUND_WIDTH))
-    spots = gaussian_filter(data, narrow) - gaussian_filter(data, wide)
+    narrow, wide = (width / pixel_size for width in (SPOT_WIDTH, GROUND_WIDTH))
     # the sum of the squares of the kernel: of two Gaussians and of their product
     square = 1 / narrow**2 + 1 / wide**2 - 4 / (narrow**2 + wide**2)
-    low, middle, high = np.quantile(spots, (0.1, 0.5, 0.9))
-    # Cornish and Fisher's expansion; quantiles, so that a few bright atoms are no skewness of the noise
-    skewness = 4.68 * float((high + low - 2 * middle) / max(high - low, 1e-300))
-    highest = float(spots.max()) / max(noise * float(np.sqrt(square / (4 * np.pi))), 1e-300)
-    return highest - _SKEWED * max(skewness, 0.0)
+    spots = BrightSpots.of(image, pixel_size)
+    highest = float(spots.height.max()) / max(noise * float(np.sqrt(square / (4 * np.pi))), 1e-300)
+    return highest - _SKEWED * spots.skewness
 
 
 def shows_something(image: Image, pixel_size: float) -> NDArray[np.bool_]:

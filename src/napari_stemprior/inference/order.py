@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
 
+from napari_stemprior.inference.bright_spots import SPOT_WIDTH, BrightSpots
+
 Image = NDArray[np.floating]
 Floats = NDArray[np.float64]
 
@@ -34,8 +36,6 @@ _ORDERED, _ORDERED_WINDOW, _WINDOW = 9.5, 16.0, 25.0
 _WINDOW_FROM = 0.25
 #: Å: an image smaller than this has too few modes to tell.
 _SMALLEST = 20.0
-#: Å: standard deviations of the Gaussian of a spot, and of that of the ground that is taken from it.
-_SPOT_WIDTH, _GROUND_WIDTH = 0.4, 1.2
 #: Standard deviations of all spots by which an atom stands out of an image without order, and how many more
 #: for each unit of their skewness, which few counts have. Of `benchmarks.validation.no_crystal` 0.06 spots in
 #: 10 nm² stand out, and 82 % of the atoms at three times the dose of an ideal observer; with 6 and 6 none,
@@ -119,14 +119,7 @@ def stands_out(image: Image, pixel_size: float) -> NDArray[np.bool_]:
     (H, W) array of bool
         True within 0.4 Å of such a spot.
     """
-    data = np.asarray(image, float)
-    spots = gaussian_filter(data, _SPOT_WIDTH / pixel_size) - gaussian_filter(
-        data, _GROUND_WIDTH / pixel_size
-    )
-    low, middle, high = np.quantile(spots, (0.1, 0.5, 0.9))  # a few atoms do not move them
-    spread = max(float(high - low), 1e-12)
-    # Cornish and Fisher's expansion: what the quantiles of a skewed distribution say of its skewness
-    skewness = max(4.68 * float(high + low - 2 * middle) / spread, 0.0)
-    height = (spots - middle) * (2.563 / spread)
-    reach = 2 * round(_SPOT_WIDTH / pixel_size) + 1
-    return np.asarray(maximum_filter(height, reach) > _STANDS_OUT + _SKEWED * skewness)
+    spots = BrightSpots.of(image, pixel_size)
+    height = (spots.height - spots.middle) * (2.563 / spots.spread)
+    reach = 2 * round(SPOT_WIDTH / pixel_size) + 1
+    return np.asarray(maximum_filter(height, reach) > _STANDS_OUT + _SKEWED * spots.skewness)

@@ -12,6 +12,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LEAST_ATOMS, LatticeIndices
 from napari_stemprior.structure import StructurePrior
+from napari_stemprior.structure.periodic import rotational_symmetry
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -183,21 +184,10 @@ class _Lattice:
         return zero + cell @ vectors, float(np.sqrt(design @ self.covariance @ design))
 
 
-def symmetry_of(cell: Floats) -> float:
-    """Return the smallest rotation in degrees (60, 90 or 180) that carries a lattice onto itself."""
-    inverse = np.linalg.inv(cell)
-    for angle in (60.0, 90.0):
-        t = np.deg2rad(angle)
-        turned = cell @ np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) @ inverse
-        if np.abs(turned - np.rint(turned)).max() < 0.01:
-            return angle
-    return 180.0
-
-
 def _boundary(
     first: _Lattice, second: _Lattice, parts: tuple[int, int], points: Floats, spacing: float
 ) -> Boundary:
-    symmetry = symmetry_of(first.prior.cell)
+    symmetry = rotational_symmetry(first.prior.cell)
     turned = (second.angle - first.angle + symmetry / 2) % symmetry - symmetry / 2
     error = float(np.hypot(first.angle_error, second.angle_error))
     middle = points.mean(0)

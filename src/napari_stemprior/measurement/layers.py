@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.reference_lattice import ReferenceLattice
-from napari_stemprior.structure.periodic import minimum_image
+from napari_stemprior.structure.periodic import minimum_image, rotational_symmetry
 
 Floats = NDArray[np.float64]
 
@@ -168,18 +168,7 @@ class _Layer:
         self.strain = np.array([stretch[0, 0], stretch[1, 1], stretch[0, 1]])
         self.vectors = prior.cell @ self.matrix.T
         self.ideal = prior.cell
-        self.symmetry = _symmetry(prior.cell)
-
-
-def _symmetry(cell: Floats) -> float:
-    """Return the smallest rotation in degrees (60, 90 or 180) that carries a lattice onto itself."""
-    inverse = np.linalg.inv(cell)
-    for angle in (60.0, 90.0):
-        t = np.deg2rad(angle)
-        turned = cell @ np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) @ inverse
-        if np.abs(turned - np.rint(turned)).max() < 0.01:
-            return angle
-    return 180.0
+        self.symmetry = rotational_symmetry(prior.cell)
 
 
 def _draws(

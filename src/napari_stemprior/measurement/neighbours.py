@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.structure import StructurePrior
 
@@ -143,3 +144,39 @@ def neighbour_distances(
             nan[2, own] = distance[row, nearest]
             nan[3, own] = np.sqrt(variance[row, nearest] + position_error[own] ** 2)
     return NeighbourDistances(nan[0], nan[1], nan[2], nan[3], count, expected)
+
+
+def centres_and_others(
+    indices: LatticeIndices, centre: str, other: str
+) -> list[tuple[int, int, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Find the columns of every lattice that are centres, and the columns that may be about them.
+
+    Parameters
+    ----------
+    indices : LatticeIndices
+    centre, other : str
+        Site labels or elements.
+
+    Returns
+    -------
+    list of (int, int, array of bool, array of bool)
+        Lattice and column of a centre; which columns of that lattice are others, and which are centres. Empty
+        where no lattice has both.
+
+    Raises
+    ------
+    MeasurementError
+        If the prior has no such site.
+    """
+    out = []
+    for number, prior in enumerate(indices.priors):
+        centres, others = (
+            np.array([name in (c.site, c.element) for c in prior.columns]) for name in (centre, other)
+        )
+        if others.any():
+            out += [(number, int(column), others & ~centres, centres) for column in np.flatnonzero(centres)]
+    names = dict.fromkeys(name for p in indices.priors for c in p.columns for name in (c.element, c.site))
+    missing = [name for name in (centre, other) if name not in names]
+    if missing:
+        raise MeasurementError(f"The prior has no site {missing[0]}; it has {', '.join(names)}.")
+    return out

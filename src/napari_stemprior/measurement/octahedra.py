@@ -13,7 +13,7 @@ from scipy.stats import norm
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
-from napari_stemprior.measurement.neighbours import around, shell_of
+from napari_stemprior.measurement.neighbours import around, centres_and_others, shell_of
 from napari_stemprior.measurement.polarisation import CHANCE
 
 Floats = NDArray[np.float64]
@@ -112,7 +112,7 @@ def octahedral_tilts(
     """
     xy = atoms.yx_angstrom[:, ::-1]
     found, angles, errors, frames = [], [], [], []
-    for number, column, cages, centres in _sites(indices, centre, corner):
+    for number, column, cages, centres in centres_and_others(indices, centre, corner):
         prior, first = indices.priors[number], indices.first[number]
         own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
         shell, frame = shell_of(prior, column, cages), shell_of(prior, column, centres)
@@ -177,7 +177,7 @@ def bond_angles(
     """
     xy = atoms.yx_angstrom[:, ::-1]
     found, both = [], []
-    for number, column, ends, _ in _sites(indices, middle, end):
+    for number, column, ends, _ in centres_and_others(indices, middle, end):
         first = indices.first[number]
         own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
         shell = shell_of(indices.priors[number], column, ends)
@@ -229,24 +229,6 @@ def angles_at(xy: Floats, position_error: Floats, atom: Integers, ends: Integers
         (position_error[ends[:, i]] ** 2) * (across[i] ** 2).sum(1) for i in (0, 1)
     ) + position_error[atom] ** 2 * ((across[1] - across[0]) ** 2).sum(1)
     return angle, np.asarray(np.rad2deg(np.sqrt(variance)))
-
-
-def _sites(
-    indices: LatticeIndices, centre: str, other: str
-) -> list[tuple[int, int, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Return the lattices and columns that are centres, and which columns are the others and the centres."""
-    out = []
-    for number, prior in enumerate(indices.priors):
-        centres, others = (
-            np.array([name in (c.site, c.element) for c in prior.columns]) for name in (centre, other)
-        )
-        if others.any():
-            out += [(number, int(column), others & ~centres, centres) for column in np.flatnonzero(centres)]
-    if not out:
-        names = dict.fromkeys(name for p in indices.priors for c in p.columns for name in (c.element, c.site))
-        missing = [name for name in (centre, other) if name not in names] or [centre]
-        raise MeasurementError(f"The prior has no site {missing[0]}; it has {', '.join(names)}.")
-    return out
 
 
 def _laid(xy: Floats, own: Integers, other: Integers, vector: Floats) -> Floats:

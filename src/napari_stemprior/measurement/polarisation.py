@@ -14,7 +14,7 @@ from scipy.stats import chi2, norm
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
-from napari_stemprior.measurement.neighbours import around, shell_of
+from napari_stemprior.measurement.neighbours import around, centres_and_others, shell_of
 
 Floats = NDArray[np.float64]
 
@@ -128,43 +128,37 @@ def polarisation(
     found: list[NDArray[np.int64]] = []
     cages_of: list[NDArray[np.int64]] = []
     arrows, variances = [], []
-    for number, (prior, first) in enumerate(zip(indices.priors, indices.first, strict=True)):
-        centres, cages = (
-            np.array([name in (c.site, c.element) for c in prior.columns]) for name in (centre, cage)
-        )
-        cages &= ~centres
-        if not centres.any() or not cages.any():
+    for number, column, cages, _ in centres_and_others(indices, centre, cage):
+        prior, first = indices.priors[number], indices.first[number]
+        own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
+        shell = shell_of(prior, column, cages)
+        if len(own) < 3 or not 2 <= len(shell) <= _MOST_CAGE:
             continue
-        for column in np.flatnonzero(centres):
-            own = np.flatnonzero((indices.lattice == number) & (indices.column == first + column))
-            shell = shell_of(prior, int(column), cages)
-            if len(own) < 3 or not 2 <= len(shell) <= _MOST_CAGE:
-                continue
-            other = around(indices, own, shell)
-            whole = (other >= 0).all(1)
-            own, other = own[whole], other[whole]
-            if len(own) < 3:
-                continue
-            # the ideal offset, laid on the image by the local lattice of the cage
-            ideal = -shell.vector.mean(0)
-            middle = xy[other].mean(1)
-            offset = np.zeros((len(own), 2))
-            if np.linalg.norm(ideal) > 1e-6:
-                spread = shell.vector - shell.vector.mean(0)
-                local = np.einsum("mka,kb->mab", xy[other] - middle[:, None], spread @ _inverse(spread))
-                offset = local @ ideal
-            found.append(own)
-            cages_of.append(np.pad(other, ((0, 0), (0, _MOST_CAGE - len(shell))), constant_values=-1))
-            arrows.append(xy[own] - middle - offset)
-            variances.append(position_error[own] ** 2 + (position_error[other] ** 2).sum(1) / len(shell) ** 2)
+        other = around(indices, own, shell)
+        whole = (other >= 0).all(1)
+        own, other = own[whole], other[whole]
+        if len(own) < 3:
+            continue
+        # the ideal offset, laid on the image by the local lattice of the cage
+        ideal = -shell.vector.mean(0)
+        middle = xy[other].mean(1)
+        offset = np.zeros((len(own), 2))
+        if np.linalg.norm(ideal) > 1e-6:
+            spread = shell.vector - shell.vector.mean(0)
+            local = np.einsum("mka,kb->mab", xy[other] - middle[:, None], spread @ _inverse(spread))
+            offset = local @ ideal
+        found.append(own)
+        cages_of.append(np.pad(other, ((0, 0), (0, _MOST_CAGE - len(shell))), constant_values=-1))
+        arrows.append(xy[own] - middle - offset)
+        variances.append(position_error[own] ** 2 + (position_error[other] ** 2).sum(1) / len(shell) ** 2)
     if not found:
-        _refuse(indices, centre, cage)
+        _refuse(centre, cage)
     atom, arrow = np.concatenate(found), np.concatenate(arrows)
     error = np.sqrt(np.concatenate(variances))
     known = np.isfinite(error) & (error > 0)
     atom, arrow, error = atom[known], arrow[known], error[known]
     if len(atom) < 3:
-        _refuse(indices, centre, cage)
+        _refuse(centre, cage)
     place = xy[atom]
     pairs = _pairs(place)
     shared = _shared_noise(np.concatenate(cages_of)[known], position_error, pairs) / (
@@ -198,11 +192,7 @@ def _inverse(spread: Floats) -> Floats:
     return np.asarray(np.linalg.pinv(spread.T @ spread))
 
 
-def _refuse(indices: LatticeIndices, centre: str, cage: str) -> None:
-    names = dict.fromkeys(name for p in indices.priors for c in p.columns for name in (c.element, c.site))
-    missing = [name for name in (centre, cage) if name not in names]
-    if missing:
-        raise MeasurementError(f"The prior has no site {missing[0]}; it has {', '.join(names)}.")
+def _refuse(centre: str, cage: str) -> None:
     raise MeasurementError(
         f"Fewer than three {centre} columns have all of their {cage} neighbours, so no off-centring can be "
         "measured."

@@ -67,3 +67,20 @@ def nearest_distance(delta: NDArray[np.float64], cell: NDArray[np.float64]) -> N
     images = minimum_image(delta)[..., None, :] + around
     distance: NDArray[np.float64] = np.linalg.norm(images @ cell, axis=-1).min(axis=-1)
     return distance
+
+
+def rotational_symmetry(cell: NDArray[np.float64]) -> float:
+    """Return the smallest rotation in degrees (60, 90 or 180) that carries a lattice onto itself.
+
+    Parameters
+    ----------
+    cell : (2, 2) array
+        Rows are the cell vectors, any unit.
+    """
+    inverse = np.linalg.inv(cell)
+    for angle in (60.0, 90.0):
+        t = np.deg2rad(angle)
+        turned = cell @ np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) @ inverse
+        if np.abs(turned - np.rint(turned)).max() < 0.01:
+            return angle
+    return 180.0
