@@ -63,6 +63,7 @@ class DeskDock(QWidget):
         self._reader.join()
         self._look()
         assert self.desk is not None
+        self.desk.complete()
         return self.desk
 
     def _look(self) -> None:
@@ -72,11 +73,14 @@ class DeskDock(QWidget):
         if self._reader.error is not None:
             self._label.setText(f"The desk cannot be opened: {self._reader.error}")
             raise self._reader.error
-        self.desk = import_module(_DESK).StempriorDesk(self._viewer)
+        self.desk = import_module(_DESK).StempriorDesk(self._viewer, at_once=False)
         self._label.hide()
         layout = self.layout()
         assert layout is not None
         layout.addWidget(self.desk)
+        self.desk.completed.connect(self._on_completed)
+
+    def _on_completed(self) -> None:
         _Reader(_AFTERWARDS).start()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
