@@ -103,6 +103,7 @@ class StempriorDesk(QWidget):
         self._step("4 Segment", self.segment_panel)
         yield
         self.correct_panel = CorrectPanel(self.session, self.runner)
+        self.segment_panel.beside = self.correct_panel.review.prepare
         self._step("5 Correct", self.correct_panel)
         yield
         self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)

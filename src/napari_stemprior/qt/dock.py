@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_stemprior.qt.desk import StempriorDesk
 
 _DESK = "napari_stemprior.qt.desk"
+#: Reads the built-in crystals, once.
+_LIBRARY = "napari_stemprior.workflow.prior_groups"
 #: What the first file of an electron microscope, and its preparation, would wait for.
 _AFTERWARDS = (
     "napari_stemprior.io.readers.signal_files",
@@ -104,5 +106,7 @@ class _Reader(Thread):
         try:
             for name in self._names:
                 import_module(name)
+            if _DESK in self._names:
+                import_module(_LIBRARY).prior_groups()
         except ImportError as error:
             self.error = error

@@ -29,6 +29,7 @@ class Turns(QObject):
         super().__init__(parent)
         self._pieces: Iterator[None] | None = pieces
         self._done = done
+        self._inside = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE)
@@ -42,7 +43,7 @@ class Turns(QObject):
 
     def finish(self) -> None:
         """Do all that is left now."""
-        while self._pieces is not None:
+        while self._pieces is not None and not self._inside:
             self._turn()
 
     def stop(self) -> None:
@@ -55,10 +56,11 @@ class Turns(QObject):
         if pieces is None:
             return
         self._timer.stop()
+        self._inside = True
         try:
             next(pieces)
         except StopIteration:
-            done, self._pieces, self._done = self._done, None, None
+            done, self._pieces, self._done, self._inside = self._done, None, None, False
             if done is not None:
                 done()
         except Exception:
@@ -67,6 +69,8 @@ class Turns(QObject):
         else:
             if self._pieces is not None:
                 self._timer.start()
+        finally:
+            self._inside = False
 
 
 def in_turns(parent: QObject, pieces: Iterator[None], done: Callable[[], None] | None = None) -> Turns:

@@ -13,6 +13,7 @@ from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: More empty sites than this say that the lattice does not fit, and are not drawn.
@@ -69,7 +70,7 @@ class EmptySitesLayer:
         if occupancy is None or editor is None or shape is None:
             self.index = np.empty(0, np.int64)
             if layer is not None:
-                session.viewer.layers.remove(layer)
+                remove_layer(session.viewer, layer)
             return
         sites = occupancy.sites
         inside = ((sites.yx >= 0) & (sites.yx <= np.asarray(shape) - 1)).all(axis=1)
