@@ -121,6 +121,7 @@ class StempriorDesk(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Compile what drawing needs while the person looks at the steps."""
         super().showEvent(event)
+        self._freed_buffers.watch()
         warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802

@@ -183,6 +183,11 @@ class Session(ImageSession):
 
     def show_overlay(self, visible: bool) -> None:
         """Draw the lattice of the fit over the image, or take it away."""
+        for _ in self.showing_overlay(visible):
+            pass
+
+    def showing_overlay(self, visible: bool = True) -> Iterator[None]:
+        """Draw the lattice in pieces of which none is long."""
         old, fit, image = self.overlay, self.fit, self._image
         if not visible or image is None or fit is None:
             if old is not None:
@@ -194,8 +199,12 @@ class Session(ImageSession):
             return
         active = self.viewer.layers.selection.active
         layer = overlay_layer(image, fit, size)
+        layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
+        yield
         self.activate(active)
+        yield
+        layer.visible = True
 
     # --- atoms --------------------------------------------------------------------------------
     @property
@@ -259,11 +268,17 @@ class Session(ImageSession):
             if image not in self.viewer.layers:
                 return
             self.choose_image(image)
+            fresh = self.editor is None
             editor = self.editor or self._new_editor(image, result)
+            if fresh:  # to draw a layer for the first time is a piece of work of its own
+                editor.layer.visible = False
             yield
             before = len(editor.rows)
             merged = editor.take_prediction(result.table, frame=frame, inside=inside)
             yield
+            if fresh:
+                editor.layer.visible = True
+                yield
             if beside is not None:
                 thread = Thread(target=beside, name="napari-stemprior: looking at new atoms")
                 thread.start()

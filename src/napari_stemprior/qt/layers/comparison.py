@@ -113,11 +113,15 @@ class Comparison:
                 metadata={atom_layers.KEY: {"role": "reference", "image": atom_layers.layer_id(image)}},
                 **atom_layers.placed_like(image),
             )
+            layer.visible = False  # to draw a layer for the first time is a piece of work of its own
             viewer.layers.insert(viewer.layers.index(image), layer)
+            yield
             self.session.activate(active)
             yield
             if layer not in viewer.layers or self.session.image is not image:
                 return
+            layer.visible = True
+            yield
         self._drop_difference()
         if self.mode in (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE):
             self.set_mode(ComparisonMode.BESIDE)

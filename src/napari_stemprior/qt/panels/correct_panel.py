@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from napari.utils.notifications import show_info
@@ -16,7 +15,6 @@ from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.journal_service import JournalService
-from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer
 from napari_stemprior.qt.layers.point_culling import PointCulling
@@ -322,6 +320,8 @@ class CorrectPanel(Panel):
         return (y, x) if -0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5 else None
 
     def _on_selected(self, *_: Any) -> None:
+        if self._bound is not None and self._bound.writing:
+            return  # the points are drawn anew; `refresh` follows
         self.review.look_at_selected()
         self.review_box.show_queue()
 
@@ -342,14 +342,8 @@ class CorrectPanel(Panel):
 
     def _on_quick(self, on: bool) -> None:
         self.quick.setChecked(on)
-        if on:
-            in_turns(self, self._show_sites())
-
-    def _show_sites(self) -> Iterator[None]:
-        """Show the empty sites of quick edit, a layer of their own, once the mode is on."""
-        yield
-        if self.quick_edit.active and self.empty_sites.sites is not None:
-            self.empty_sites_box.show_sites()
+        if on and self.empty_sites.sites is not None:
+            self.empty_sites_box.show_sites()  # a layer of its own, once the mode is on
 
     def _on_set_species(self) -> None:
         editor = self.session.editor

@@ -257,7 +257,7 @@ class PriorPanel(Panel):
     def _show_overlay(self, fit: LatticeFit) -> Iterator[None]:
         yield
         if self.session.fit is not None and self.session.fit.pose is fit.pose:
-            self.session.show_overlay(True)
+            yield from self.session.showing_overlay()
             self.refresh()
 
     def _on_followed(self, fit: LatticeFit) -> None:
