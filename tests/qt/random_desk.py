@@ -11,6 +11,7 @@ import numpy as np
 from desk_fakes import add_image, fake_operations
 from napari.layers import Image
 from napari.utils.notifications import NotificationSeverity, notification_manager
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.qt.desk import StempriorDesk
@@ -95,7 +96,6 @@ class RandomDesk:
         for _ in range(length):
             action = self.actions[self.rng.integers(len(self.actions))]
             self.done.append(action.__name__)
-            print(action.__name__, end=" ", flush=True)
             action()
             QApplication.processEvents()
         self.settle()
@@ -115,6 +115,7 @@ class RandomDesk:
         self.viewer.layers.clear()
         for _ in range(3):
             QApplication.processEvents()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # the closed desks
 
     @property
     def _runners(self) -> list[Any]:
@@ -150,7 +151,9 @@ class RandomDesk:
 
     def delete_layer(self) -> None:
         if len(self.viewer.layers):
-            del self.viewer.layers[int(self.rng.integers(len(self.viewer.layers)))]
+            layer = self.viewer.layers[int(self.rng.integers(len(self.viewer.layers)))]
+            self.done[-1] = f"delete {layer.name}"
+            self.viewer.layers.remove(layer)
 
     def rename(self) -> None:
         if len(self.viewer.layers):

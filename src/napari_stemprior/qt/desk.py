@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.warm_up import warm_up
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
+from napari_stemprior.qt.layers.freed_buffers import look_after_canvases
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -78,7 +78,6 @@ class StempriorDesk(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
-        self._freed_buffers = FreedBuffers(self.session.viewer, self)
         self.destroyed.connect(self.session.close)
         self._turns = in_turns(self, self._build())
         if at_once:
@@ -121,7 +120,7 @@ class StempriorDesk(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Compile what drawing needs while the person looks at the steps."""
         super().showEvent(event)
-        self._freed_buffers.watch()
+        look_after_canvases(self.session.viewer, self.window())
         warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
@@ -134,7 +133,6 @@ class StempriorDesk(QWidget):
                 self.finetune_panel.close_process()
                 self.prior_panel.manual_fit.close_mode()
                 self.reference_panel.close_views()
-            self._freed_buffers.close()
         self.session.close()
         super().closeEvent(event)
 
