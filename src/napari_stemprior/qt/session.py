@@ -197,8 +197,11 @@ class Session(ImageSession):
         if old is not None:
             fill_overlay(old, image, fit, size, self.pivot)
             return
-        active = self.viewer.layers.selection.active
         layer = overlay_layer(image, fit, size)
+        yield
+        if image not in self.viewer.layers or self.fit is not fit or self.overlay is not None:
+            return  # while the window had its turn
+        active = self.viewer.layers.selection.active
         layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
         yield
