@@ -9,7 +9,10 @@ so the most processor time of the main thread between two beats stands beside th
 from __future__ import annotations
 
 import argparse
+import cProfile
+import io
 import os
+import pstats
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +20,8 @@ from dataclasses import dataclass, field
 
 #: ms between two beats, and after the last sign of work before an action counts as over.
 BEAT, QUIET = 5, 400
+#: ms that a turn of the event loop takes where something was done in it.
+WORKED = 20
 #: ms that the window may stand still, in general and for an edit.
 GOAL, EDIT_GOAL = 100.0, 50.0
 
@@ -34,26 +39,51 @@ class Heartbeat:
     """Watches the event loop of the main thread."""
 
     longest: Gap = field(default_factory=Gap)
+    #: Whether to note what the main thread did in its longest turn, which slows it down.
+    profiles: bool = False
+    #: What it did in its longest turn.
+    profile: cProfile.Profile | None = None
     _last: tuple[float, float] = (0.0, 0.0)
+    _present: cProfile.Profile | None = None
 
     def start(self) -> None:
         """Forget what was, and beat from now on."""
-        self.longest = Gap()
-        self._last = time.perf_counter(), time.thread_time()
+        self.longest, self.profile = Gap(), None
+        self._watch()
 
     def beat(self) -> None:
         """Note that the main thread is alive."""
+        if self._present is not None:
+            self._present.disable()
         now = time.perf_counter(), time.thread_time()
         wall, processor = (1000 * (b - a) for a, b in zip(self._last, now, strict=True))
+        if processor > self.longest.processor:
+            self.profile = self._present
         self.longest = Gap(max(wall, self.longest.wall), max(processor, self.longest.processor))
-        self._last = now
+        self._watch()
+
+    def told(self, lines: int = 40) -> str:
+        """Return what the main thread did in its longest turn."""
+        if self.profile is None:
+            return ""
+        text = io.StringIO()
+        pstats.Stats(self.profile, stream=text).sort_stats("cumulative").print_stats(lines)
+        return text.getvalue()
+
+    def _watch(self) -> None:
+        self._last = time.perf_counter(), time.thread_time()
+        if self.profiles:
+            self._present = cProfile.Profile()
+            self._present.enable()
 
 
 def main() -> int:
     """Print the table; the exit status is 1 where a goal was missed in processor time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for one action at most")
-    limit = parser.parse_args().limit
+    parser.add_argument("--profile", action="store_true", help="print what each longest turn did")
+    arguments = parser.parse_args()
+    limit = arguments.limit
     os.environ.setdefault("STEMPRIOR_JOURNALS", tempfile.mkdtemp())
     import napari
     from qtpy.QtCore import QTimer
@@ -61,7 +91,7 @@ def main() -> int:
 
     viewer = napari.Viewer()
     viewer.window.resize(1366, 768)
-    heart = Heartbeat()
+    heart = Heartbeat(profiles=arguments.profile)
     timer = QTimer()
     timer.timeout.connect(heart.beat)
     timer.start(BEAT)
@@ -69,9 +99,10 @@ def main() -> int:
     def settle(busy: Callable[[], bool] = lambda: False) -> None:
         end, quiet = time.monotonic() + limit, time.monotonic()
         while time.monotonic() < end and 1000 * (time.monotonic() - quiet) < QUIET:
+            began = time.monotonic()
             QApplication.processEvents()
             time.sleep(0.001)
-            if busy():
+            if busy() or 1000 * (time.monotonic() - began) > WORKED:
                 quiet = time.monotonic()
 
     missed = []
@@ -89,20 +120,21 @@ def main() -> int:
         if gap.processor > goal:
             missed.append(name)
         print(f"| {name} | {gap.wall:.0f} | {gap.processor:.0f} | {goal:.0f} |", flush=True)
+        print(heart.told() if arguments.profile else "", end="")
 
     viewer.open_sample("napari-stemprior", "mos2")
     settle()
     held = {}
 
     def open_desk() -> None:
-        from napari_stemprior.qt.desk import StempriorDesk
+        held["dock"] = viewer.window.add_plugin_dock_widget("napari-stemprior", "Segment atoms")[1]
 
-        held["desk"] = StempriorDesk(viewer)
-        viewer.window.add_dock_widget(held["desk"], area="right", name="desk")
+    def opening() -> bool:
+        desk = held["dock"].desk
+        return desk is None or not desk.ready
 
-    measure("opening the desk", open_desk)
-    desk = held["desk"]
-    settle(lambda: desk.segment_panel._lister.busy)
+    measure("opening the desk", open_desk, opening)
+    desk = held["dock"].desk
 
     def working() -> bool:
         return bool(desk.runner.busy or desk.reference_panel.background.busy)

@@ -93,7 +93,7 @@ def test_a_stack_is_named_as_the_structure_room_reads_it(qtbot):
     assert set(load_prior(seen[1]).layer_numbers) == {0, 1}
 
 
-def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
+def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer, qtbot):
     panel = make()
     viewer.add_layer(Image(np.random.default_rng(0).random(SHAPE)))
     assert panel.session.pixel_size is None
@@ -107,7 +107,7 @@ def test_a_suggestion_is_taken_with_its_lattice_and_pixel_size(make, viewer):
     assert panel.session.prior.name == best
     assert panel.session.pixel_size == pytest.approx(PIXEL_SIZE)
     assert panel.session.known_fit.pose is POSE
-    assert panel.session.overlay in viewer.layers
+    qtbot.waitUntil(lambda: panel.session.overlay in viewer.layers, timeout=60_000)
     make.finish(panel)
     assert panel.session.fit.field is not None, "it follows strain"
     panel.session.choose_image(add_image(viewer, name="second"))

@@ -9,7 +9,7 @@ from vispy.gloo import gl
 
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.desk import StempriorDesk
-from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
+from napari_stemprior.qt.layers.freed_buffers import look_after_canvases
 
 
 class Waiting(FakeSegmenter):
@@ -69,7 +69,6 @@ def test_a_viewer_without_a_window_is_left_alone(viewer, qtbot):
 
     inside = QWidget()
     qtbot.addWidget(inside)
-    freed = FreedBuffers(viewer, inside)
-    viewer.layers.remove(add_image(viewer))
-    freed.close()
+    look_after_canvases(viewer, inside)
+    look_after_canvases(viewer, None)
     viewer.layers.remove(add_image(viewer))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.warm_up import warm_up
 from napari_stemprior.qt.jobs.workers import JobRunner
-from napari_stemprior.qt.layers.freed_buffers import FreedBuffers
+from napari_stemprior.qt.layers.freed_buffers import look_after_canvases
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -41,35 +42,28 @@ class StempriorDesk(QWidget):
         The viewer, or its model alone.
     operations : Operations, optional
         What the other rooms do; replaced in tests.
+    at_once : bool
+        Whether all steps are there when it is made; else one comes with every turn of the event loop, so
+        that the window goes on.
     """
 
-    def __init__(self, napari_viewer: ViewerModel, operations: Operations | None = None) -> None:
+    #: All steps are there.
+    completed = Signal()
+
+    def __init__(
+        self, napari_viewer: ViewerModel, operations: Operations | None = None, *, at_once: bool = True
+    ) -> None:
         super().__init__()
         self.session = Session(napari_viewer, operations)
         self.runner = JobRunner(self)
-        self.image_panel = ImagePanel(self.session, self.runner)
-        self.prior_panel = PriorPanel(self.session, self.runner)
-        self.reference_panel = ReferencePanel(self.session, self.runner)
-        self.segment_panel = SegmentPanel(self.session, self.runner)
-        self.correct_panel = CorrectPanel(self.session, self.runner)
-        self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
-        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
-        self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
-        self.finetune_panel.made.connect(self._on_made)
-        self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self.sections: dict[str, Section] = {}
-
+        self._closed = False
+        #: Whether all steps are there.
+        self.ready = False
         self._inner = inner = QWidget()
         self._steps = QVBoxLayout(inner)
         self._steps.setContentsMargins(2, 2, 2, 2)
         self._steps.setSpacing(3)
-        self._step("1 Image", self.image_panel)
-        self._step("2 Lattice prior", self.prior_panel)
-        self._step("3 Reference", self.reference_panel, expanded=False)
-        self._step("4 Segment", self.segment_panel)
-        self._step("5 Correct", self.correct_panel)
-        self._step("6 Export", self.export_panel)
-        self._step("7 Fine-tune", self.finetune_panel, expanded=False)
         self._steps.addStretch(1)
         self.scroll_area = QScrollArea()
         self.scroll_area.setWidgetResizable(True)
@@ -81,28 +75,64 @@ class StempriorDesk(QWidget):
         self._scroll_bar = bar
         inner.installEventFilter(self)
         self.wheel_guard = WheelGuard(inner)
-        self._fit_width()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
-        self._freed_buffers = FreedBuffers(self.session.viewer, self)
         self.destroyed.connect(self.session.close)
-        self._closed = False
+        self._turns = in_turns(self, self._build())
+        if at_once:
+            self.complete()
+
+    def complete(self) -> None:
+        """Make the steps that are still missing now."""
+        self._turns.finish()
+
+    def _build(self) -> Iterator[None]:
+        """Make the steps one by one."""
+        self.image_panel = ImagePanel(self.session, self.runner)
+        self._step("1 Image", self.image_panel)
+        yield
+        self.prior_panel = PriorPanel(self.session, self.runner)
+        self._step("2 Lattice prior", self.prior_panel)
+        yield
+        self.reference_panel = ReferencePanel(self.session, self.runner)
+        self._step("3 Reference", self.reference_panel, expanded=False)
+        yield
+        self.segment_panel = SegmentPanel(self.session, self.runner)
+        self._step("4 Segment", self.segment_panel)
+        yield
+        self.correct_panel = CorrectPanel(self.session, self.runner)
+        self.segment_panel.beside = self.correct_panel.review.prepare
+        self._step("5 Correct", self.correct_panel)
+        yield
+        self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
+        self._step("6 Export", self.export_panel)
+        yield
+        self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
+        self._step("7 Fine-tune", self.finetune_panel, expanded=False)
+        self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
+        self.finetune_panel.made.connect(self._on_made)
+        self.segment_panel.model.currentIndexChanged.connect(self._on_model)
+        self._fit_width()
+        self.ready = True
+        self.completed.emit()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Compile what drawing needs while the person looks at the steps."""
         super().showEvent(event)
+        look_after_canvases(self.session.viewer, self.window())
         warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
         if not self._closed:
             self._closed = True
+            self._turns.stop()
             self.runner.cancel()
-            self.finetune_panel.close_process()
-            self.prior_panel.manual_fit.close_mode()
-            self.reference_panel.close_views()
-            self._freed_buffers.close()
+            if self.ready:
+                self.finetune_panel.close_process()
+                self.prior_panel.manual_fit.close_mode()
+                self.reference_panel.close_views()
         self.session.close()
         super().closeEvent(event)
 
@@ -144,7 +174,7 @@ class StempriorDesk(QWidget):
         panel.state_changed.connect(section.set_state)
         panel.refresh()
         self.sections[title] = section
-        self._steps.addWidget(section)
+        self._steps.insertWidget(self._steps.count() - 1, section)  # above the stretch
         section.toggled.connect(partial(self._on_toggled, section))
 
     def _on_toggled(self, section: Section, expanded: bool) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_stemprior.qt.desk import StempriorDesk
 
 _DESK = "napari_stemprior.qt.desk"
+#: Reads the built-in crystals, once.
+_LIBRARY = "napari_stemprior.workflow.prior_groups"
 #: What the first file of an electron microscope, and its preparation, would wait for.
 _AFTERWARDS = (
     "napari_stemprior.io.readers.signal_files",
@@ -63,6 +65,7 @@ class DeskDock(QWidget):
         self._reader.join()
         self._look()
         assert self.desk is not None
+        self.desk.complete()
         return self.desk
 
     def _look(self) -> None:
@@ -72,11 +75,14 @@ class DeskDock(QWidget):
         if self._reader.error is not None:
             self._label.setText(f"The desk cannot be opened: {self._reader.error}")
             raise self._reader.error
-        self.desk = import_module(_DESK).StempriorDesk(self._viewer)
+        self.desk = import_module(_DESK).StempriorDesk(self._viewer, at_once=False)
         self._label.hide()
         layout = self.layout()
         assert layout is not None
         layout.addWidget(self.desk)
+        self.desk.completed.connect(self._on_completed)
+
+    def _on_completed(self) -> None:
         _Reader(_AFTERWARDS).start()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
@@ -100,5 +106,7 @@ class _Reader(Thread):
         try:
             for name in self._names:
                 import_module(name)
+            if _DESK in self._names:
+                import_module(_LIBRARY).prior_groups()
         except ImportError as error:
             self.error = error

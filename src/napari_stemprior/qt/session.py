@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from napari_stemprior.qt.layers.image_notes import (
     note_inverted,
 )
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
@@ -181,19 +183,31 @@ class Session(ImageSession):
 
     def show_overlay(self, visible: bool) -> None:
         """Draw the lattice of the fit over the image, or take it away."""
+        for _ in self.showing_overlay(visible):
+            pass
+
+    def showing_overlay(self, visible: bool = True) -> Iterator[None]:
+        """Draw the lattice in pieces of which none is long."""
         old, fit, image = self.overlay, self.fit, self._image
         if not visible or image is None or fit is None:
             if old is not None:
-                self.viewer.layers.remove(old)
+                remove_layer(self.viewer, old)
             return
         size = self.pixel_size or fit.pose.pixel_size
         if old is not None:
             fill_overlay(old, image, fit, size, self.pivot)
             return
-        active = self.viewer.layers.selection.active
         layer = overlay_layer(image, fit, size)
+        yield
+        if image not in self.viewer.layers or self.fit is not fit or self.overlay is not None:
+            return  # while the window had its turn
+        active = self.viewer.layers.selection.active
+        layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
+        yield
         self.activate(active)
+        yield
+        layer.visible = True
 
     # --- atoms --------------------------------------------------------------------------------
     @property
@@ -221,23 +235,64 @@ class Session(ImageSession):
         inside : callable, optional
             Tells for (N, 2) pixels which of them were segmented; all by default.
         """
+        for _ in self.taking(image, result, frame=frame, inside=inside):
+            pass
+
+    def taking(
+        self,
+        image: Image,
+        result: Segmentation,
+        *,
+        frame: tuple[int, ...] | None = None,
+        inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
+        beside: Callable[[], None] | None = None,
+    ) -> Iterator[None]:
+        """Take a segmentation in pieces of which none is long; the panels are told when all is there.
+
+        Parameters
+        ----------
+        image, result, frame, inside
+            As for `take_segmentation`.
+        beside : callable, optional
+            What the panels will ask for; computed in a thread once the atoms are there.
+        """
         if image not in self.viewer.layers:
             return  # it was closed while the network worked
         self.choose_image(image)
-        if result.fit is not None:
-            old = self.fit
-            if old is None or old.sites is None or not old.same_place(result.fit):
-                self.set_fit(result.fit)
-            if inside is None and self.pose is not None:
-                self.take_scale(self.pose)
-        editor = self.editor
-        if editor is None:
-            editor = self._new_editor(image, result)
-        before = len(editor.rows)
-        merged = editor.take_prediction(result.table, frame=frame, inside=inside)
         self.show_overlay(False)  # it would cover what was found; step 2 brings it back
+        yield
+        with self.atoms_changed.blocked(), self.pose_changed.blocked():
+            if result.fit is not None and self._image is image:
+                old = self.fit
+                if old is None or old.sites is None or not old.same_place(result.fit):
+                    self.set_fit(result.fit)
+                if inside is None and self.pose is not None:
+                    self.take_scale(self.pose)
+            if image not in self.viewer.layers:
+                return
+            self.choose_image(image)
+            fresh = self.editor is None
+            editor = self.editor or self._new_editor(image, result)
+            if fresh:  # to draw a layer for the first time is a piece of work of its own
+                editor.layer.visible = False
+            yield
+            before = len(editor.rows)
+            merged = editor.take_prediction(result.table, frame=frame, inside=inside)
+            yield
+            if fresh:
+                editor.layer.visible = True
+                yield
+            if beside is not None:
+                thread = Thread(target=beside, name="napari-stemprior: looking at new atoms")
+                thread.start()
+                while thread.is_alive():
+                    yield
         self.pose_changed.emit()
-        self.activate(editor.layer)
+        yield
+        self.atoms_changed.emit()
+        yield
+        if self._image is image:
+            self.activate(editor.layer)
         if before and (merged.kept or merged.held_empty):
             show_info(
                 f"{merged.new} atoms were found anew. Your edits stay: {merged.kept} atoms kept, "

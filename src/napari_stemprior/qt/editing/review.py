@@ -50,6 +50,10 @@ class Review:
         self._update()
         return None if self._here is None else self.queue.doubts[self._here]
 
+    def prepare(self) -> None:
+        """Rank anew where that is needed; in a thread, so that the window goes on."""
+        self._update()
+
     def waiting(self) -> list[int]:
         """Return the places of the queue that are neither settled nor hidden."""
         self._update()
@@ -193,16 +197,16 @@ class Review:
         now = (id(history), editor.frame, history.generation, id(fit), editor.pixel_size)
         if now == self._of:
             return
-        self._of, self._here, self.kind = now, None, ""
         shape, sites = context.shape, context.sites()
         # in a frame that nobody has touched, no site is missed: nothing was looked for
         if shape is None or editor.untouched:
-            self.queue = ReviewQueue()
+            self.queue, self._of, self._here, self.kind = ReviewQueue(), now, None, ""
             return
         bright = context.brightness(editor.yx)
         site_bright = None if sites is None else context.brightness(sites.yx)
         doubts = rank(editor.rows, shape, editor.pixel_size, sites, bright, site_bright)
         self.queue = ReviewQueue(doubts, context.occupancy())
+        self._of, self._here, self.kind = now, None, ""  # last: `prepare` does this in a thread
 
 
 def centre_on(viewer: ViewerModel, editor: AtomEditor, yx: np.ndarray) -> None:

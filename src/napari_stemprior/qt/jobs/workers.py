@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_stemprior.errors import StempriorError, out_of_memory
 from napari_stemprior.progress import Progress
+from napari_stemprior.qt.jobs.turns import Turns, in_turns
 
 #: ms for which the end of the program waits for work that was told to stop.
 _LAST_WAIT = 5000
@@ -87,6 +88,8 @@ class JobRunner(QObject):
         self._work: Generator[Progress, None, Any] | None = None
         self._done: Callable[[Any], None] | None = None
         self._cancelling = False
+        self._finished = False
+        self._arrival: Turns | None = None
 
     @property
     def busy(self) -> bool:
@@ -106,12 +109,13 @@ class JobRunner(QObject):
         work : generator of Progress
             Everything it needs from the viewer was taken before: it runs in another thread.
         done : callable
-            Gets the result, in the main thread; not called after an error or a cancel.
+            Gets the result, in the main thread; not called after an error or a cancel. One that returns an
+            iterator goes on step by step, a turn of the event loop each, and the job lasts until its end.
         """
         if self.busy:
             work.close()
             return False
-        self._work, self._done, self._cancelling = work, done, False
+        self._work, self._done, self._cancelling, self._finished = work, done, False, False
         worker = Worker(guarded, work)
         self._worker = worker
         _running.add(worker)
@@ -124,8 +128,10 @@ class JobRunner(QObject):
         return True
 
     def cancel(self) -> None:
-        """Ask the job to stop at its next yield."""
-        if self._worker is not None:
+        """Ask the job to stop at its next yield; a result that is arriving is taken to its end."""
+        if self._arrival is not None:  # the work is done: half of its result would be worse than all
+            self._arrival.finish()
+        elif self._worker is not None:
             self._cancelling = True
             self._worker.quit()
 
@@ -141,10 +147,20 @@ class JobRunner(QObject):
             error = result.error
             notification_manager.receive_error(type(error), error, error.__traceback__)
         elif done is not None and not self._cancelling:
-            done(result.value)
+            rest = done(result.value)
+            if isinstance(rest, Iterator):
+                self._arrival = in_turns(self, rest, self._on_arrived)
+
+    def _on_arrived(self) -> None:
+        if self._finished:
+            self._on_finished()
 
     def _on_finished(self, *_: Any) -> None:
         """Let go of everything: a kept worker would keep its images and tensors alive."""
+        self._finished = True
+        if self._arrival is not None and not self._arrival.over:
+            return  # `_on_arrived` comes back here
+        self._arrival = None
         work, self._work = self._work, None
         self._worker = self._done = None
         self._cancelling = False

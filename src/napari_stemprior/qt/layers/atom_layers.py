@@ -7,6 +7,7 @@ belongs to, so its data are pixels (y, x) and its world coordinates are Å.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,24 @@ def pixel_size_of(layer: Layer) -> float | None:
     """
     sizes = []
     for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
-        if dict(unit.dimensionality) != {"[length]": 1}:
+        angstrom = _in_angstrom(unit)
+        if angstrom is None:
             return None
-        sizes.append(float((abs(scale) * unit).to("angstrom").magnitude))
+        sizes.append(abs(float(scale)) * angstrom)
     if not np.isclose(sizes[0], sizes[1], rtol=5e-3):
         raise PixelSizeError(
             f"{layer.name}: the pixels are {sizes[0]:.4g} x {sizes[1]:.4g} Å; "
             "resample the image to square pixels."
         )
     return float(np.mean(sizes))
+
+
+@lru_cache(maxsize=64)
+def _in_angstrom(unit: Any) -> float | None:
+    """Return a unit in Å, or None where it is no length; it is asked at every refresh of a panel."""
+    if dict(unit.dimensionality) != {"[length]": 1}:
+        return None
+    return float((1 * unit).to("angstrom").magnitude)
 
 
 def set_pixel_size(layer: Layer, pixel_size: float) -> None:

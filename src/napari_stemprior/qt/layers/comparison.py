@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -12,6 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_stemprior.qt.layers import atom_layers
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.session import Session
 from napari_stemprior.workflow.difference import Difference
 from napari_stemprior.workflow.reference import Reference
@@ -86,6 +88,11 @@ class Comparison:
 
     def show(self, reference: Reference) -> None:
         """Show a reference of the chosen image."""
+        for _ in self.showing(reference):
+            pass
+
+    def showing(self, reference: Reference) -> Iterator[None]:
+        """Show a reference in pieces of which none is long."""
         picture, image = reference.picture, self.session.image
         if image is None:
             return
@@ -106,11 +113,19 @@ class Comparison:
                 metadata={atom_layers.KEY: {"role": "reference", "image": atom_layers.layer_id(image)}},
                 **atom_layers.placed_like(image),
             )
+            layer.visible = False  # to draw a layer for the first time is a piece of work of its own
             viewer.layers.insert(viewer.layers.index(image), layer)
+            yield
             self.session.activate(active)
+            yield
+            if layer not in viewer.layers or self.session.image is not image:
+                return
+            layer.visible = True
+            yield
         self._drop_difference()
         if self.mode in (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE):
             self.set_mode(ComparisonMode.BESIDE)
+            yield
             if old is None:
                 viewer.reset_view()  # each gets half of the width
         self.changed.emit()
@@ -175,7 +190,7 @@ class Comparison:
     def _drop_difference(self) -> None:
         layer = self.difference_layer
         if layer is not None:
-            self.session.viewer.layers.remove(layer)
+            remove_layer(self.session.viewer, layer)
 
     def _to_bottom(self, layer: Image) -> None:
         layers = self.session.viewer.layers
@@ -217,8 +232,7 @@ class Comparison:
         self.changed.emit()
 
     def _remove(self, layer: Image) -> None:
-        if layer in self.session.viewer.layers:
-            self.session.viewer.layers.remove(layer)
+        remove_layer(self.session.viewer, layer)
 
 
 def _grid(viewer: ViewerModel) -> Any:

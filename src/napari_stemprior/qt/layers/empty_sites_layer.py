@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from napari.layers import Points
@@ -13,6 +13,7 @@ from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: More empty sites than this say that the lattice does not fit, and are not drawn.
@@ -62,6 +63,11 @@ class EmptySitesLayer:
 
     def update(self) -> None:
         """Draw the empty sites of the present atoms, or take the layer away."""
+        for _ in self.updating():
+            pass
+
+    def updating(self) -> Iterator[None]:
+        """Do so in pieces of which none is long."""
         session = self.context.session
         occupancy = self.context.occupancy() if self.wanted else None
         editor, shape = session.editor, self.context.shape
@@ -69,15 +75,19 @@ class EmptySitesLayer:
         if occupancy is None or editor is None or shape is None:
             self.index = np.empty(0, np.int64)
             if layer is not None:
-                session.viewer.layers.remove(layer)
+                remove_layer(session.viewer, layer)
             return
         sites = occupancy.sites
         inside = ((sites.yx >= 0) & (sites.yx <= np.asarray(shape) - 1)).all(axis=1)
         index = np.flatnonzero(inside & (sites.reliability >= _SEEN) & empty(editor.rows, occupancy))
         self.index = index if len(index) <= LIMIT else index[:0]
-        if layer is None:
-            layer = self._make()
+        if layer is not None:
+            self._fill(layer, sites)
+            return
+        layer = self._make()
+        yield
         self._fill(layer, sites)
+        layer.visible = True
 
     def nearest(self, yx: NDArray[np.float64]) -> int | None:
         """Return the drawn site within reach of a pixel, or None."""
@@ -143,6 +153,7 @@ class EmptySitesLayer:
             metadata={KEY: {"role": _ROLE, "image": layer_id(image)}},
             **placed_like(image),
         )
+        layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         layer.editable = False  # an empty site is no atom: keys and the queue act on it
         active = session.viewer.layers.selection.active
         session.viewer.layers.insert(session.viewer.layers.index(editor.layer), layer)

@@ -320,6 +320,8 @@ class CorrectPanel(Panel):
         return (y, x) if -0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5 else None
 
     def _on_selected(self, *_: Any) -> None:
+        if self._bound is not None and self._bound.writing:
+            return  # the points are drawn anew; `refresh` follows
         self.review.look_at_selected()
         self.review_box.show_queue()
 
@@ -341,7 +343,7 @@ class CorrectPanel(Panel):
     def _on_quick(self, on: bool) -> None:
         self.quick.setChecked(on)
         if on and self.empty_sites.sites is not None:
-            self.empty_sites_box.show_sites()
+            self.empty_sites_box.show_sites()  # a layer of its own, once the mode is on
 
     def _on_set_species(self) -> None:
         editor = self.session.editor

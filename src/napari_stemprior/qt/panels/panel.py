@@ -93,13 +93,13 @@ def run_on_image(
     """
     image = session.image
 
-    def back(result: Any) -> None:
+    def back(result: Any) -> Any:
         if image is not None and image not in session.viewer.layers:
-            return
+            return None
         if image is not session.image:
             session.choose_image(image)
             session.activate(image)
-        done(result)
+        return done(result)
 
     return runner.start(work, back)
 

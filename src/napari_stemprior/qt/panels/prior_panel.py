@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from napari.utils.notifications import show_info, show_warning
@@ -10,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt import samples
 from napari_stemprior.qt.jobs.job_bar import JobBar
+from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
 from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
@@ -247,10 +249,16 @@ class PriorPanel(Panel):
             session.set_pixel_size(suggestion.pixel_size, "lattice")
         fit = LatticeFit(session.prior, (suggestion.pose,))
         session.set_fit(fit)
-        session.show_overlay(True)
-        self.refresh()
         work = follow_strain(session.operations, session.micrograph(), fit)
         self.run(work, self._on_followed)  # the ranking looked for no strain
+        if session.overlay is None:  # a new layer is a piece of work of its own
+            in_turns(self, self._show_overlay(fit))
+
+    def _show_overlay(self, fit: LatticeFit) -> Iterator[None]:
+        yield
+        if self.session.fit is not None and self.session.fit.pose is fit.pose:
+            yield from self.session.showing_overlay()
+            self.refresh()
 
     def _on_followed(self, fit: LatticeFit) -> None:
         if self.session.pose is fit.pose:

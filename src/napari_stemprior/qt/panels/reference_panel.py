@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -259,8 +260,8 @@ class ReferencePanel(Panel):
     def _on_written(self, path: Path) -> None:
         show_info(f"Saved the reference as {path}.")
 
-    def _on_preview(self, reference: Reference) -> None:
-        self._show(reference)
+    def _on_preview(self, reference: Reference) -> Iterator[None]:
+        yield from self._show(reference)
         self._to_refine = reference.settings
 
     def _on_background(self, busy: bool) -> None:
@@ -273,17 +274,17 @@ class ReferencePanel(Panel):
         if self.background.start(work, self._on_refined):
             self.job.follow()
 
-    def _on_refined(self, reference: Reference) -> None:
-        self._show(reference)
+    def _on_refined(self, reference: Reference) -> Iterator[None]:
+        yield from self._show(reference)
         show_info(f"The multislice reference of {reference.settings.name} is ready.")
 
-    def _show(self, reference: Reference) -> None:
+    def _show(self, reference: Reference) -> Iterator[None]:
         """Show a reference, counted at the dose if a person wants that."""
         image = self.session.image
         known = image is not None and layer_id(image) == self._for_image
         if not known or reference.settings.pixel_size != self.session.pixel_size:
             return  # another image was chosen, or calibrated anew, meanwhile
-        self.comparison.show(reference)
+        yield from self.comparison.showing(reference)
         self.refresh()
 
     def _count(self, *_: Any) -> None:

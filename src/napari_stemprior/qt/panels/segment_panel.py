@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
 from napari_stemprior.qt.layers.rectangle_layer import rectangle_layer
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
@@ -39,6 +41,8 @@ class SegmentPanel(Panel):
         self._said: dict[str, tuple[str, str]] = {}
         #: Why there is no network.
         self._problem = ""
+        #: What other steps want to know of new atoms, done in a thread before they are told.
+        self.beside: Callable[[], None] | None = None
         #: Lists the networks while the person is at steps 1 and 2; torch is loaded by then.
         self._lister = JobRunner(self)
         #: The network to choose when the list comes.
@@ -201,9 +205,9 @@ class SegmentPanel(Panel):
 
     def _on_segmented(
         self, result: Segmentation, image: Image, frame: tuple[int, ...], box: Box | None
-    ) -> None:
+    ) -> Iterator[None]:
         inside = None if box is None else box.contains
-        self.session.take_segmentation(image, result, frame=frame, inside=inside)
+        yield from self.session.taking(image, result, frame=frame, inside=inside, beside=self.beside)
         reservations = [] if box is not None else result.table.provenance.get("reservations", [])
         waiting = int((result.table.rows["status"] == "review").sum())
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
@@ -266,8 +270,7 @@ class SegmentPanel(Panel):
         self.part.setChecked(False)
         if layer is not None:
             layer.events.data.disconnect(self._on_drawn)
-            if layer in self.session.viewer.layers:
-                self.session.viewer.layers.remove(layer)
+            remove_layer(self.session.viewer, layer)
 
     def _fill_models(self, labels: dict[str, str]) -> None:
         chosen = self._wanted or self.chosen_model

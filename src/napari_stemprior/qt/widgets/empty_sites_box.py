@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer, hint
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.panels.section import small_label
@@ -59,7 +61,7 @@ class EmptySitesBox(QWidget):
         """Draw the empty sites, if they are not drawn already."""
         if not self.layer.wanted:
             self.shown.setChecked(True)
-            self._on_shown(True)
+            in_turns(self, self._showing(True))
 
     def refresh_note(self, *_: Any) -> None:
         """Say how many empty sites are drawn."""
@@ -68,6 +70,10 @@ class EmptySitesBox(QWidget):
         self.note.setText(hint(len(self.layer.index)) if visible else "")
 
     def _on_shown(self, on: bool) -> None:
+        for _ in self._showing(on):
+            pass
+
+    def _showing(self, on: bool) -> Iterator[None]:
         self.layer.wanted = on
-        self.layer.update()
+        yield from self.layer.updating()
         self.refresh_note()

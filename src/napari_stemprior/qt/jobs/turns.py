@@ -1,0 +1,78 @@
+"""Work of the main thread in pieces, one for each turn of the event loop, so that the window goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from qtpy.QtCore import QObject, QTimer
+
+#: ms from the end of one piece to the next, in which keys, mouse and paint events have their turn.
+_PAUSE = 1
+
+
+class Turns(QObject):
+    """Drives a generator whose every step is short.
+
+    Parameters
+    ----------
+    parent : QObject
+        Nothing goes on after it is gone.
+    pieces : iterator
+        Each step of it is one piece of work.
+    done : callable, optional
+        Called after the last piece.
+    """
+
+    def __init__(
+        self, parent: QObject, pieces: Iterator[None], done: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._pieces: Iterator[None] | None = pieces
+        self._done = done
+        self._inside = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE)
+        self._timer.timeout.connect(self._turn)
+        self._timer.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._pieces is None
+
+    def finish(self) -> None:
+        """Do all that is left now."""
+        while self._pieces is not None and not self._inside:
+            self._turn()
+
+    def stop(self) -> None:
+        """Leave out what is left, and call nobody back."""
+        self._timer.stop()
+        self._pieces = self._done = None
+
+    def _turn(self) -> None:
+        pieces = self._pieces
+        if pieces is None:
+            return
+        self._timer.stop()
+        self._inside = True
+        try:
+            next(pieces)
+        except StopIteration:
+            done, self._pieces, self._done, self._inside = self._done, None, None, False
+            if done is not None:
+                done()
+        except Exception:
+            self.stop()
+            raise
+        else:
+            if self._pieces is not None:
+                self._timer.start()
+        finally:
+            self._inside = False
+
+
+def in_turns(parent: QObject, pieces: Iterator[None], done: Callable[[], None] | None = None) -> Turns:
+    """Start such work; see `Turns`."""
+    return Turns(parent, pieces, done)
