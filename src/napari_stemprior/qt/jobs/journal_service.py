@@ -158,7 +158,7 @@ class JournalService(QObject):
         session, image = self.session, self.session.image
         if image is None:
             return
-        key, fit = layer_id(image), session.fit
+        key, fit = layer_id(image), session.last_fit
         context = EditContext(
             session.pixel_size,
             session.pixel_size_from,
