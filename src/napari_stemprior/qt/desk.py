@@ -17,6 +17,7 @@ from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.panels.image_panel import ImagePanel
+from napari_stemprior.qt.panels.images_panel import ImagesPanel
 from napari_stemprior.qt.panels.panel import Panel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
@@ -54,6 +55,8 @@ class StempriorDesk(QWidget):
         self.correct_panel = CorrectPanel(self.session, self.runner)
         self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
+        self.images_panel = ImagesPanel(self.session, self.runner, lambda: self.segment_panel.settings)
+        self.images_panel.pairs_saved.connect(self.finetune_panel.take_folder)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
@@ -70,6 +73,7 @@ class StempriorDesk(QWidget):
         self._step("5 Correct", self.correct_panel)
         self._step("6 Export", self.export_panel)
         self._step("7 Fine-tune", self.finetune_panel, expanded=False)
+        self._step("All images", self.images_panel, expanded=False)
         self._steps.addStretch(1)
         self.scroll_area = QScrollArea()
         self.scroll_area.setWidgetResizable(True)
@@ -102,6 +106,7 @@ class StempriorDesk(QWidget):
             self.finetune_panel.close_process()
             self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
+            self.images_panel.close_list()
             self._freed_buffers.close()
         self.session.close()
         super().closeEvent(event)

@@ -58,6 +58,18 @@ class FileFrames:
         return frames[index]
 
 
+def read_frames(path: Path) -> Generator[Progress, None, list[Micrograph]]:
+    """Read every frame of a file that is to be opened.
+
+    Raises
+    ------
+    MicrographError
+        If it is no micrograph.
+    """
+    yield Progress(0, 0, f"Reading {path.name}")
+    return read_micrographs(path)
+
+
 @dataclass(frozen=True, eq=False)
 class FileContent:
     """What a look into a file tells.
