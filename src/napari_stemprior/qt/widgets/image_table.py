@@ -24,6 +24,8 @@ HEADERS = (
 )
 _FITS = {"clean": "✓", "reservation": "?", "none": "✗"}
 _FIT_WORDS = {"clean": "The lattice fits.", "none": "The lattice does not fit this image."}
+#: What the columns have room for; a longer name of a prior is told by its tooltip.
+_WIDTHS = {PRIOR: "SrTiO3", FIT: "Fit", ATOMS: "Atoms", DOUBTS: "Doubts ", REVIEWED: "✓✓"}
 #: Rows that are seen without scrolling.
 _ROWS_SHOWN = 6
 _SORT = Qt.ItemDataRole.UserRole
@@ -151,6 +153,8 @@ class ImageTableModel(QAbstractTableModel):
             return image.problem
         if column == FIT:
             return summary.reservations or _FIT_WORDS.get(summary.fit, "Not segmented yet.")
+        if column == PRIOR and summary.prior:
+            return summary.prior
         if column == NAME:
             return str(image.path) if image.path is not None else image.name
         return HEADERS[column][1]
@@ -222,6 +226,7 @@ class ImageTable(QTableView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # frames differ at the end of their names
         self.setSortingEnabled(True)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
         header, rows = self.horizontalHeader(), self.verticalHeader()
@@ -229,11 +234,11 @@ class ImageTable(QTableView):
         assert rows is not None
         rows.setVisible(False)
         rows.setDefaultSectionSize(THUMBNAIL + 4)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setMinimumSectionSize(20)
+        header.setStyleSheet("QHeaderView::section { padding: 2px; }")
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(PRIOR, QHeaderView.ResizeMode.Interactive)
-        header.setMinimumSectionSize(24)
-        self.setColumnWidth(PRIOR, 58)
+        for column, letters in _WIDTHS.items():  # the name takes what is left
+            header.resizeSection(column, self.fontMetrics().horizontalAdvance(letters) + 8)
         self.setFixedHeight((_ROWS_SHOWN) * (THUMBNAIL + 4) + header.sizeHint().height() + 4)
         self.clicked.connect(self._on_row)
         self.activated.connect(self._on_row)
