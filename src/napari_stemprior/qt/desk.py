@@ -18,6 +18,7 @@ from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.panels.image_panel import ImagePanel
+from napari_stemprior.qt.panels.images_panel import ImagesPanel
 from napari_stemprior.qt.panels.panel import Panel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
@@ -110,6 +111,10 @@ class StempriorDesk(QWidget):
         yield
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self._step("7 Fine-tune", self.finetune_panel, expanded=False)
+        yield
+        self.images_panel = ImagesPanel(self.session, self.runner, lambda: self.segment_panel.settings)
+        self._step("All images", self.images_panel, expanded=False)
+        self.images_panel.pairs_saved.connect(self.finetune_panel.take_folder)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
@@ -133,6 +138,7 @@ class StempriorDesk(QWidget):
                 self.finetune_panel.close_process()
                 self.prior_panel.manual_fit.close_mode()
                 self.reference_panel.close_views()
+                self.images_panel.close_list()
         self.session.close()
         super().closeEvent(event)
 

@@ -39,6 +39,8 @@ class ImageSession:
         self._image: Image | None = None
         #: The chosen image as it is analysed, until its layer changes.
         self._micrograph: Micrograph | None = None
+        #: Whether layers come and are selected without a person having asked for another image.
+        self._quiet = False
 
     def listen(self) -> None:
         """Follow the layers, the selection and the frames of the viewer, and choose the topmost image."""
@@ -108,9 +110,11 @@ class ImageSession:
         PixelSizeError
             If the value is not a positive number.
         """
-        image = self._image
-        if image is None:
-            return
+        if self._image is not None:
+            self.calibrate(self._image, value, source)
+
+    def calibrate(self, image: Image, value: float, source: str = "given") -> None:
+        """Give any image of the viewer its pixel size; see `set_pixel_size`."""
         with same_view(self.viewer, image):
             atom_layers.set_pixel_size(image, value)
             note_pixel_size_from(image, source)
@@ -156,9 +160,13 @@ class ImageSession:
     @property
     def frame(self) -> tuple[int, ...]:
         """Where a stack stands; () for a single image."""
-        if self._image is None or self._image.rgb or self._image.ndim <= 2:
+        return () if self._image is None else self.frame_of(self._image)
+
+    def frame_of(self, image: Image) -> tuple[int, ...]:
+        """Where a stack of the viewer stands; () for a single image."""
+        if image.rgb or image.ndim <= 2:
             return ()
-        return tuple(int(i) for i in self.viewer.dims.current_step[: self._image.ndim - 2])
+        return tuple(int(i) for i in self.viewer.dims.current_step[: image.ndim - 2])
 
     def activate(self, layer: Layer | None) -> None:
         """Make a layer the active one, so that its keys and its mouse work."""
@@ -184,7 +192,7 @@ class ImageSession:
     def _on_active(self, event: Any = None) -> None:
         """Work on the image that a person selects, or on the one that a selected layer of ours belongs to."""
         layer = self.viewer.layers.selection.active
-        if layer is None or layer is self._image:
+        if self._quiet or layer is None or layer is self._image:
             return
         images = self.images
         chosen = next(

@@ -16,11 +16,9 @@ from typing import Any
 
 import psutil
 
-from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph, export_atoms, read_micrographs
 from napari_stemprior.io.writers.exporters import check_export
-from napari_stemprior.io.writers.formats.tables import prior_fit
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.batch_settings import BatchSettings, BatchSummary, Listener
@@ -28,7 +26,7 @@ from napari_stemprior.workflow.batch_workers import ClusterWorkers, HereWorker, 
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.output_names import OutputNames
 from napari_stemprior.workflow.pixel_sizes import PixelSizes
-from napari_stemprior.workflow.results_table import TABLE, ImageRow, Journal, stamp
+from napari_stemprior.workflow.results_table import TABLE, ImageRow, Journal, filled, stamp
 from napari_stemprior.workflow.segment_frame import FrameJob, FrameResult, named
 from napari_stemprior.workflow.worker_processes import WorkerProcesses
 
@@ -312,7 +310,7 @@ class _Batch:
             seconds=round(result.seconds, 3), error=error,
         )  # fmt: skip
         if table is not None:
-            row = _filled(row, table)
+            row = filled(row, table)
             try:
                 with telling_out_of_memory():
                     export_atoms(
@@ -360,21 +358,6 @@ class _Batch:
         self.journal = Journal(
             self.folder, about, resume=settings.resume, overwrite=settings.overwrite, inputs=self.inputs
         )
-
-
-def _filled(row: ImageRow, table: AtomTable) -> ImageRow:
-    """Return a row with what a table of atoms says."""
-    about = table.provenance
-    return replace(
-        row,
-        prior_fit=prior_fit(about),
-        reservations=" ".join(map(str, about.get("reservations") or ())),
-        atoms=len(table.atoms),
-        doubts=int((table.rows["status"] == "review").sum()),
-        vacancies=about.get("empty_sites"),
-        pixel_size_angstrom=float(table.pixel_size),
-        pixel_size_from=str(about.get("pixel_size_from", "")),
-    )
 
 
 def _file_stamp(inputs: Sequence[str | os.PathLike[str] | None]) -> list[Any]:

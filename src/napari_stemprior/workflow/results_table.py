@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from napari_stemprior.atomic_write import replaced
+from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import ExportError
 from napari_stemprior.io.json_values import plain, printable
-from napari_stemprior.io.writers.formats.tables import inert
+from napari_stemprior.io.writers.formats.tables import inert, prior_fit
 from napari_stemprior.output_files import check_output
 from napari_stemprior.workflow.image_sources import natural_order
 
@@ -89,6 +90,27 @@ def stamp(path: Path) -> list[Any]:
     except OSError:
         return [printable(os.path.abspath(path)), -1, -1]
     return [printable(os.path.abspath(path)), status.st_size, status.st_mtime_ns]
+
+
+def filled(row: ImageRow, table: AtomTable) -> ImageRow:
+    """Return a row with what a table of atoms says.
+
+    Parameters
+    ----------
+    row : ImageRow
+    table : AtomTable
+    """
+    about = table.provenance
+    return replace(
+        row,
+        prior_fit=prior_fit(about),
+        reservations=" ".join(map(str, about.get("reservations") or ())),
+        atoms=len(table.atoms),
+        doubts=int((table.rows["status"] == "review").sum()),
+        vacancies=about.get("empty_sites"),
+        pixel_size_angstrom=float(table.pixel_size),
+        pixel_size_from=str(about.get("pixel_size_from", "")),
+    )
 
 
 class Journal:

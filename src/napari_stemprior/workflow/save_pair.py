@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import ModelError
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
@@ -28,3 +29,19 @@ def save_pair(
     yield Progress(0, 0, "Saving the training pair")
     pair = TrainingPair(micrograph, table, reviewed, prior, provenance)
     return str(TrainingPairDataset(folder).save(pair))
+
+
+def network_file(table: AtomTable) -> Path | None:
+    """Find the weights that found the atoms, if they are still there.
+
+    Parameters
+    ----------
+    table : AtomTable
+        Its provenance names the network.
+    """
+    from napari_stemprior.inference.models import model_path
+
+    try:
+        return model_path(table.provenance["model"]) if table.provenance.get("model") else None
+    except ModelError:
+        return None

@@ -18,6 +18,7 @@ from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import remarks
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
@@ -83,6 +84,8 @@ class FrameResult:
         By the clock.
     error : str
         Why it failed, in a sentence that names it; empty where it did not.
+    fit : LatticeFit, optional
+        Where the lattice lies; None where no prior was used or it does not fit.
     """
 
     number: int
@@ -90,6 +93,7 @@ class FrameResult:
     sentences: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    fit: LatticeFit | None = None
 
 
 def segment_frame(operations: Operations, job: FrameJob) -> Generator[Progress, None, FrameResult]:
@@ -109,15 +113,15 @@ def segment_frame(operations: Operations, job: FrameJob) -> Generator[Progress, 
     yield Progress(0, 0, "Loading the network")
     operations.segmenter(job.settings.model, job.settings.device, job.settings.precision)
     start, said = time.perf_counter(), list[str]()
-    table, error = None, ""
+    table, fit, error = None, None, ""
     try:
         with telling_out_of_memory():
-            table = yield from _segmented(operations, job, said)
+            table, fit = yield from _segmented(operations, job, said)
     except StempriorError as problem:
         error = named(problem, job.recorded.name)
     except Exception as problem:  # a fault of this program ends no other image
         error = f"{job.recorded.name}: {_fault(problem)}"
-    return FrameResult(job.number, table, tuple(said), time.perf_counter() - start, error)
+    return FrameResult(job.number, table, tuple(said), time.perf_counter() - start, error, fit)
 
 
 def named(error: Exception, image: object) -> str:
@@ -138,16 +142,16 @@ def _fault(problem: Exception) -> str:
 
 def _segmented(
     operations: Operations, job: FrameJob, said: list[str]
-) -> Generator[Progress, None, AtomTable]:
+) -> Generator[Progress, None, tuple[AtomTable, LatticeFit | None]]:
     frame = job.analysed
     size = job.sizes.of(frame, job.subject or frame.name)
     said += job.sizes.remarks
     job.sizes.remarks.clear()
     micrograph = replace(frame, pixel_size=size.value)
     result = yield from segment(operations, micrograph, job.prior, None, job.settings)
-    assert result.prepared is not None
     how = "leave out --invert" if job.invert else "give --invert"
-    said += [f"{frame.name}: {sentence}" for sentence in remarks(result.prepared, how)]
+    if result.prepared is not None:
+        said += [f"{frame.name}: {sentence}" for sentence in remarks(result.prepared, how)]
     table = result.table
     table.provenance["pixel_size_from"] = size.source
     said += _about_fit(table, frame, size, job)
@@ -158,7 +162,7 @@ def _segmented(
         if not job.keep_inferred:
             table.provenance["inferred_dropped"] = True
             table = table.where(~inferred(table.rows))
-    return table
+    return table, result.fit
 
 
 def _about_fit(table: AtomTable, frame: Micrograph, size: PixelSize, job: FrameJob) -> list[str]:

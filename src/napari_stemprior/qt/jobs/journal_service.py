@@ -20,7 +20,7 @@ from napari_stemprior.atoms.journal_replay import Recovered, count_edits, read_h
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.errors import JournalError
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
-from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer
+from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer, path_of
 from napari_stemprior.qt.session import Session
 from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.workflow.edit_context import EditContext
@@ -158,7 +158,7 @@ class JournalService(QObject):
         session, image = self.session, self.session.image
         if image is None:
             return
-        key, fit = layer_id(image), session.fit
+        key, fit = layer_id(image), session.last_fit
         context = EditContext(
             session.pixel_size,
             session.pixel_size_from,
@@ -263,12 +263,11 @@ def _in_words(offers: list[Path]) -> str:
 
 def stems(image: Image) -> list[Path]:
     """Return where the journal of an image may lie, best first: beside it, then in the user's folder."""
-    source = image.source.path
+    beside = path_of(image)
     own = os.environ.get(FOLDER_VARIABLE)
     folder = Path(own) if own else Path(platformdirs.user_state_dir("napari-stemprior")) / "journals"
     name = re.sub(r"[^\w.-]+", "_", image.name)[:60] or "image"
     spare = folder / f"{name}-{describe(image)['sha256'][:12]}"
-    beside = Path(source) if source else None
     return [spare] if beside is None or not beside.is_file() else [beside, spare]
 
 
@@ -286,7 +285,7 @@ def describe(image: Image) -> dict[str, Any]:
             if is_stored(part):  # and of an image that is not in memory a few rows
                 part = np.concatenate([part[n : n + 8] for n in (0, part.shape[0] // 2, part.shape[0] - 8)])
             digest.update(np.ascontiguousarray(part).tobytes())
-        path = image.source.path
+        path = path_of(image)
         _described.update(
             key=key,
             image={

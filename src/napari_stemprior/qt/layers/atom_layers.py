@@ -46,6 +46,12 @@ def owner_of(layer: Layer) -> str:
     return str(layer.metadata.get(KEY, {}).get("image", ""))
 
 
+def path_of(layer: Layer) -> Path | None:
+    """Return the file that a layer was read from, by napari or by the desk; None where there is none."""
+    path = layer.source.path or layer.metadata.get(KEY, {}).get("path")
+    return Path(path) if path else None
+
+
 def layer_id(layer: Layer) -> str:
     """Return an id of a layer that outlives a new name."""
     return str(layer.unique_id)
@@ -109,12 +115,11 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
     if data.ndim > 2:
         leading = [min(max(int(i), 0), n - 1) for i, n in zip(step, data.shape[:-2], strict=False)]
         data = data[tuple(leading)] if len(leading) == data.ndim - 2 else data[(0,) * (data.ndim - 2)]
-    path = layer.source.path
     return Micrograph(
         data if is_stored(data) else np.asarray(data),
         pixel_size_of(layer),
         name=layer.name,
-        source=Path(path) if path else None,
+        source=path_of(layer),
         metadata=dict(layer.metadata.get(KEY, {}).get("source", {})),
     )
 

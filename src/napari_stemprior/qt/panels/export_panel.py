@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPush
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.history import user_name
-from napari_stemprior.errors import ModelError, StempriorError
+from napari_stemprior.errors import StempriorError
 from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_provenance
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
@@ -28,7 +28,7 @@ from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.reviewed_box import ReviewedBox
 from napari_stemprior.structure import Prior
-from napari_stemprior.workflow.save_pair import save_pair
+from napari_stemprior.workflow.save_pair import network_file, save_pair
 
 
 class ExportPanel(Panel):
@@ -209,16 +209,6 @@ def _saving(
     """Save a training pair that says where it comes from."""
     yield Progress(0, 0, "Saving the training pair")
     provenance = pair_provenance(
-        table.provenance, prior, network_file=_network_file(table), editor=user_name()
+        table.provenance, prior, network_file=network_file(table), editor=user_name()
     )
     return (yield from save_pair(folder, micrograph, table, reviewed, prior, provenance))
-
-
-def _network_file(table: AtomTable) -> Path | None:
-    """Find the weights that found the atoms, if they are still there."""
-    from napari_stemprior.inference.models import model_path
-
-    try:
-        return model_path(table.provenance["model"]) if table.provenance.get("model") else None
-    except ModelError:
-        return None

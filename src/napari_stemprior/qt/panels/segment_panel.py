@@ -110,6 +110,16 @@ class SegmentPanel(Panel):
         """The name of the chosen network."""
         return str(self.model.currentData() or "")
 
+    @property
+    def settings(self) -> SegmentSettings:
+        """How a person wants images to be segmented."""
+        return SegmentSettings(
+            self.chosen_model,
+            self.device.currentText(),
+            self.trust.value(),
+            not self.alone.isChecked(),
+        )
+
     def list_models(self, choose: str = "") -> None:
         """List the networks anew and choose one of them."""
         self._wanted = choose
@@ -176,12 +186,7 @@ class SegmentPanel(Panel):
 
     def _start(self, corners: ArrayLike | None) -> None:
         session = self.session
-        settings = SegmentSettings(
-            self.chosen_model,
-            self.device.currentText(),
-            self.trust.value(),
-            not self.alone.isChecked(),
-        )
+        settings = self.settings
         prior = session.prior if settings.with_prior else None
         fit = session.known_fit if settings.with_prior else None
         box = None

@@ -1,0 +1,139 @@
+"""The atoms of all images of a desk: one table of results as the command line writes it, one training set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.atoms.history import user_name
+from napari_stemprior.io import Micrograph, export_atoms, pair_provenance
+from napari_stemprior.io.writers.exporters import check_export
+from napari_stemprior.output_files import output_folder
+from napari_stemprior.progress import Progress
+from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.output_names import OutputNames
+from napari_stemprior.workflow.results_table import JOURNAL, TABLE, ImageRow, Journal, filled, stamp
+from napari_stemprior.workflow.save_pair import network_file, save_pair
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedImage:
+    """An image, or a frame of a stack, with its atoms.
+
+    Parameters
+    ----------
+    name : str
+    file : pathlib.Path
+        Where it was read; of an image without a file a path of its name alone.
+    frame, frames : int
+        Which of how many in that file, counted from 0.
+    load : callable
+        Returns the image as it was recorded.
+    table : AtomTable or None
+        Corrections and marked vacancies included; None where it failed.
+    prior : StructurePrior, Stack or None
+    error : str
+        Why it failed, in a sentence.
+    """
+
+    name: str
+    file: Path
+    frame: int
+    frames: int
+    load: Callable[[], Micrograph]
+    table: AtomTable | None
+    prior: Prior | None = None
+    error: str = ""
+
+
+def save_results(
+    images: Sequence[FinishedImage], folder: Path, *, overwrite: bool = False
+) -> Generator[Progress, None, Path]:
+    """Write the atoms of each image and the table of all, in the form of ``stemprior segment``.
+
+    Parameters
+    ----------
+    images : sequence of FinishedImage
+    folder : pathlib.Path
+        Is made where it is not there.
+    overwrite : bool
+        Replace files that this program did not write; an image never is.
+
+    Returns
+    -------
+    pathlib.Path
+        The table.
+
+    Raises
+    ------
+    ExportError
+        If something cannot be written, or another program's file is in the way.
+    """
+    inputs = list(dict.fromkeys(image.file for image in images))
+    with output_folder(folder):
+        names = OutputNames(inputs, ".csv", [TABLE])
+        outputs = [
+            folder / names.claim(image.file, f"_{image.frame:03d}" if image.frames > 1 else "")[0]
+            for image in images
+        ]
+        for output in outputs:
+            check_export(output, inputs, overwrite=overwrite)
+        journal = Journal(folder, {"prior": None}, overwrite=overwrite, inputs=inputs)
+        try:
+            for count, (image, output) in enumerate(zip(images, outputs, strict=True)):
+                yield Progress(count, len(images), f"Writing {output.name}")
+                row = ImageRow(
+                    image.name, str(image.file), image.frame, prior=image.prior.name if image.prior else "",
+                    error=image.error,
+                )  # fmt: skip
+                if image.table is not None:
+                    export_atoms(
+                        image.table, output, name=image.name, key="csv", inputs=inputs, overwrite=overwrite
+                    )
+                    row = replace(filled(row, image.table), output=output.name)
+                journal.add(stamp(image.file), image.frames, row)
+        finally:
+            journal.close()
+            # its settings are those of several runs, so the command line cannot go on with it
+            (folder / JOURNAL).unlink(missing_ok=True)
+    return folder / TABLE
+
+
+def save_pairs(images: Sequence[FinishedImage], folder: Path) -> Generator[Progress, None, int]:
+    """Add images that a person has checked to a folder of training pairs; nothing there is overwritten.
+
+    Parameters
+    ----------
+    images : sequence of FinishedImage
+        Each counts as reviewed as a whole; one without atoms is left out.
+    folder : pathlib.Path
+
+    Returns
+    -------
+    int
+        How many were saved.
+
+    Raises
+    ------
+    ExportError, DatasetError
+        If the folder cannot be written, or holds something else.
+    """
+    saved = 0
+    for count, image in enumerate(images):
+        yield Progress(count, len(images), f"{image.name}: saving the training pair")
+        if image.table is None:
+            continue
+        recorded = replace(image.load(), name=image.name, pixel_size=image.table.pixel_size)
+        if bool(image.table.provenance.get("inverted")) != recorded.is_inverted:
+            recorded = recorded.inverted()  # the network learns bright columns
+        provenance = pair_provenance(
+            image.table.provenance, image.prior, network_file=network_file(image.table), editor=user_name()
+        )
+        reviewed = np.ones(recorded.image.shape, bool)
+        yield from save_pair(folder, recorded, image.table, reviewed, image.prior, provenance)
+        saved += 1
+    return saved
