@@ -17,9 +17,7 @@ from psygnal import Signal
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_session import ImageSession
 from napari_stemprior.qt.layers import atom_layers
-from napari_stemprior.qt.layers.image_notes import (
-    note_inverted,
-)
+from napari_stemprior.qt.layers.image_notes import note_inverted
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.registration import LatticeFit, Pose
@@ -247,15 +245,7 @@ class Session(ImageSession):
         inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
         beside: Callable[[], None] | None = None,
     ) -> Iterator[None]:
-        """Take a segmentation in pieces of which none is long; the panels are told when all is there.
-
-        Parameters
-        ----------
-        image, result, frame, inside
-            As for `take_segmentation`.
-        beside : callable, optional
-            What the panels will ask for; computed in a thread once the atoms are there.
-        """
+        """Do so in pieces of which none is long; `beside` is done in a thread before the panels are told."""
         if image not in self.viewer.layers:
             return  # it was closed while the network worked
         self.choose_image(image)
