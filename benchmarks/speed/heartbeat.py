@@ -3,7 +3,8 @@
 A timer beats every 5 ms in the main thread of a real window; the longest time between two beats during an
 action is how long a person can neither move nor click. The table gives it for what a person does with the
 MoS2 sample. The goals are 100 ms, and 50 ms for an edit; other work on the computer lengthens the numbers,
-so the most processor time of the main thread between two beats stands beside them.
+so the most processor time of the main thread between two beats stands beside them, and is what is judged.
+What napari takes for a layer by itself, drawn in software, stands above: every new layer costs as much.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def main() -> int:
     limit = arguments.limit
     os.environ.setdefault("STEMPRIOR_JOURNALS", tempfile.mkdtemp())
     import napari
+    import numpy as np
     from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
@@ -117,7 +119,7 @@ def main() -> int:
         heart.beat()
         settle(busy)
         gap = heart.longest
-        if gap.processor > goal:
+        if gap.processor > goal and not name.startswith("napari"):
             missed.append(name)
         print(f"| {name} | {gap.wall:.0f} | {gap.processor:.0f} | {goal:.0f} |", flush=True)
         print(heart.told() if arguments.profile else "", end="")
@@ -125,6 +127,10 @@ def main() -> int:
     viewer.open_sample("napari-stemprior", "mos2")
     settle()
     held = {}
+    measure(
+        "napari alone: adding 4,000 points", lambda: viewer.add_points(np.ones((4000, 2)) * 9, name="own")
+    )
+    measure("napari alone: removing them", lambda: viewer.layers.remove("own"))
 
     def open_desk() -> None:
         held["dock"] = viewer.window.add_plugin_dock_widget("napari-stemprior", "Segment atoms")[1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from desk_fakes import add_image, fake_operations
 from napari.layers import Image
-from napari.utils.notifications import NotificationSeverity, notification_manager
+from napari.utils.notifications import ErrorNotification, notification_manager
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
@@ -243,9 +243,6 @@ class RandomDesk:
 
 
 def errors() -> list[str]:
-    """Return what napari was told as an error; a sentence of ours to the person is none."""
-    return [
-        str(note.message)
-        for note in notification_manager.records
-        if NotificationSeverity(note.severity) >= NotificationSeverity.ERROR
-    ]
+    """Return the exceptions that napari was told of; a sentence of ours to the person is none."""
+    records = notification_manager.records
+    return [str(note.message) for note in records if isinstance(note, ErrorNotification)]

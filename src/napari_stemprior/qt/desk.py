@@ -59,6 +59,7 @@ class StempriorDesk(QWidget):
         self.runner = JobRunner(self)
         self.sections: dict[str, Section] = {}
         self._closed = False
+        self._has_scale_bar = False
         #: Whether all steps are there.
         self.ready = False
         self._inner = inner = QWidget()
@@ -119,6 +120,8 @@ class StempriorDesk(QWidget):
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self._fit_width()
+        self.session.image_changed.connect(self._show_scale_bar)
+        self._show_scale_bar()
         self.ready = True
         self.completed.emit()
 
@@ -166,6 +169,14 @@ class StempriorDesk(QWidget):
                 self._scroll_bar.setValue(section.y())
 
         return scroll
+
+    def _show_scale_bar(self) -> None:
+        """Show the scale bar with the first image of known scale; a person may hide it again."""
+        if self.session.pixel_size is not None and not self._has_scale_bar:
+            self._has_scale_bar = True
+            viewer = self.session.viewer
+            overlays = viewer.canvas.overlays if hasattr(viewer, "canvas") else viewer
+            overlays.scale_bar.visible = True
 
     def _on_model(self, *_: object) -> None:
         self.finetune_panel.take_parent(self.segment_panel.chosen_model)

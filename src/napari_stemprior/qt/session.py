@@ -95,15 +95,7 @@ class Session(PlacedSession):
         inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
         beside: Callable[[], None] | None = None,
     ) -> Iterator[None]:
-        """Take a segmentation in pieces of which none is long; the panels are told when all is there.
-
-        Parameters
-        ----------
-        image, result, frame, inside
-            As for `take_segmentation`.
-        beside : callable, optional
-            What the panels will ask for; computed in a thread once the atoms are there.
-        """
+        """Do so in pieces of which none is long; `beside` is done in a thread before the panels are told."""
         if image not in self.viewer.layers:
             return  # it was closed while the network worked
         self.choose_image(image)

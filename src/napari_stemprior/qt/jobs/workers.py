@@ -86,7 +86,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         self._worker: Worker | None = None
         self._work: Generator[Progress, None, Any] | None = None
-        self._done: Callable[[Any], None] | None = None
+        self._done: Callable[[Any], Any] | None = None
         self._cancelling = False
         self._finished = False
         self._arrival: Turns | None = None
@@ -101,7 +101,7 @@ class JobRunner(QObject):
         """Whether the job was asked to stop and has not yet come to its next yield."""
         return self._cancelling
 
-    def start(self, work: Generator[Progress, None, Any], done: Callable[[Any], None]) -> bool:
+    def start(self, work: Generator[Progress, None, Any], done: Callable[[Any], Any]) -> bool:
         """Start a job unless one runs, and say whether it was started.
 
         Parameters

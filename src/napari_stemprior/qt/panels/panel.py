@@ -57,7 +57,7 @@ class Panel(QWidget):
         else:
             self.rows.addWidget(item)
 
-    def run(self, work: Generator[Progress, None, Any], done: Callable[[Any], None]) -> bool:
+    def run(self, work: Generator[Progress, None, Any], done: Callable[[Any], Any]) -> bool:
         """Start work on the chosen image; see `run_on_image`."""
         return run_on_image(self.session, self.runner, work, done)
 
@@ -74,7 +74,7 @@ def allow(widget: QWidget, tooltip: str, *obstacles: str) -> None:
 
 
 def run_on_image(
-    session: Session, runner: JobRunner, work: Generator[Progress, None, Any], done: Callable[[Any], None]
+    session: Session, runner: JobRunner, work: Generator[Progress, None, Any], done: Callable[[Any], Any]
 ) -> bool:
     """Start work on the chosen image; its result comes to that image, whichever is chosen by then.
 

@@ -188,7 +188,7 @@ class PriorPanel(Panel):
             prior = self.session.operations.load_prior(name, "")
         except StempriorError as error:
             tell(error)
-            self._show_prior()
+            self.names.keep_text(name)  # a slip of the finger is mended, not typed anew
             return
         self.file.forget()
         self._take(prior)

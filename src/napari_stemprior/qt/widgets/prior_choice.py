@@ -70,6 +70,11 @@ class PriorCombo(QSearchableComboBox):
         self.setCurrentIndex(self.findText(name))
         self._line.setCursorPosition(0)  # of a long name the beginning says most
 
+    def keep_text(self, text: str) -> None:
+        """Show a text that is no name, to be mended; nothing is chosen by it."""
+        self.setCurrentIndex(-1)
+        self._line.setText(text)
+
     def _theme_popup(self, _: str) -> None:
         """Give the list of hits the theme of the window, which it does not inherit."""
         popup, window = self._completer.popup(), self.window()
