@@ -1,4 +1,4 @@
-"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a fine-tuned network."""
+"""The desk: one dock with the steps from a micrograph to corrected atoms, a better network, and numbers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.panels.image_panel import ImagePanel
+from napari_stemprior.qt.panels.measure_panel import MeasurePanel
 from napari_stemprior.qt.panels.panel import Panel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
@@ -54,6 +55,7 @@ class StempriorDesk(QWidget):
         self.correct_panel = CorrectPanel(self.session, self.runner)
         self.export_panel = ExportPanel(self.session, self.runner, self.correct_panel.review)
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
+        self.measure_panel = MeasurePanel(self.session, self.runner)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
@@ -70,6 +72,7 @@ class StempriorDesk(QWidget):
         self._step("5 Correct", self.correct_panel)
         self._step("6 Export", self.export_panel)
         self._step("7 Fine-tune", self.finetune_panel, expanded=False)
+        self._step("8 Measure", self.measure_panel, expanded=False)
         self._steps.addStretch(1)
         self.scroll_area = QScrollArea()
         self.scroll_area.setWidgetResizable(True)
@@ -102,6 +105,7 @@ class StempriorDesk(QWidget):
             self.finetune_panel.close_process()
             self.prior_panel.manual_fit.close_mode()
             self.reference_panel.close_views()
+            self.measure_panel.close_views()
             self._freed_buffers.close()
         self.session.close()
         super().closeEvent(event)

@@ -50,6 +50,8 @@ class MeasureSettings:
     region : tuple of (float, float) or None
         Corners of the reference region, pixels (y, x); two are those of a rectangle. None takes the mean
         lattice.
+    part : int
+        Connected part (grain) whose mean lattice that is; 0 is the largest.
     axis : float
         Direction of the first axis of strain: degrees from the image's x towards its y.
     power, false_alarms : float
@@ -66,6 +68,7 @@ class MeasureSettings:
     polarisation: tuple[str, str] | None = None
     remove_scan_errors: bool = False
     region: tuple[tuple[float, float], ...] | None = None
+    part: int = 0
     axis: float = 0.0
     power: float = 1.0
     false_alarms: float = 0.0
@@ -129,7 +132,7 @@ def measure(
         )
     yield Progress(1, 6, "Counting cells")
     indices = index_atoms(atoms, fit)
-    reference = reference_lattice(atoms, indices, settings.region)
+    reference = reference_lattice(atoms, indices, settings.region, settings.part)
     yield Progress(2, 6, "Fitting columns")
     prepared = operations.prepare(micrograph.image)
     columns, cells = _columns(prepared, atoms) if settings.intensities else (None, None)
