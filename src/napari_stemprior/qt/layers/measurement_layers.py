@@ -192,5 +192,7 @@ def legend(view: PlaceView) -> str:
     parts = []
     for name, colour in zip(found, colours, strict=True):
         hexed = "#" + "".join(f"{round(255 * c):02x}" for c in colour[:3])
-        parts.append(f'<span style="color:{hexed}">■</span> {name} ({int((values == name).sum())})')
-    return " &nbsp; ".join(parts)
+        count = int((values == name).sum())
+        words = f"{name} ({count})".replace(" ", "&nbsp;")
+        parts.append(f'<span style="color:{hexed}">■</span>&nbsp;{words}')
+    return " &nbsp;".join(parts)

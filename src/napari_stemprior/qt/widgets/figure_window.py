@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QImage, QPixmap, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_stemprior.qt.jobs.measuring import DrawnFigure
 
 _FILES = "PNG (*.png);;SVG (*.svg);;PDF (*.pdf)"
-#: px of the window; a larger figure is scrolled.
+#: px of the window at first; the figure fills it.
 _SIZE = (900, 640)
 
 
@@ -49,15 +49,15 @@ class FigureWindow(QDialog):
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.caption.setWordWrap(True)
         self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        area = QScrollArea()
-        area.setWidget(self.picture)
-        area.setWidgetResizable(True)
+        self._pixels = QPixmap()
+        self.picture.setMinimumSize(1, 1)
+        self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         row = QHBoxLayout()
         row.addWidget(self.names, 1)
         row.addWidget(self.save_button)
         rows = QVBoxLayout(self)
         rows.addLayout(row)
-        rows.addWidget(area, 1)
+        rows.addWidget(self.picture, 1)
         rows.addWidget(self.caption)
         self.resize(*_SIZE)
         self.names.currentIndexChanged.connect(self._on_name)
@@ -89,8 +89,25 @@ class FigureWindow(QDialog):
             return
         height, width = shown.pixels.shape[:2]
         image = QImage(shown.pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
-        self.picture.setPixmap(QPixmap.fromImage(image))
+        self._pixels = QPixmap.fromImage(image)
         self.caption.setText(shown.caption)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Fit the figure into the window."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Fit the figure once the window has its size."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self._fit)
+
+    def _fit(self) -> None:
+        if self._pixels.isNull():
+            return
+        ratio, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        self.picture.setPixmap(self._pixels.scaled(self.picture.size(), ratio, smooth))
 
     def _ask_file(self, *_: Any) -> None:
         shown = self.shown

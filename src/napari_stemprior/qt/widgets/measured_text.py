@@ -63,7 +63,8 @@ def measured_text(found: Measurements) -> str:
     text = "<br>".join(lines)
     if found.reasons:
         text += "<br>" + "<br>".join(
-            f"<b>Not measured: {escape(name)}.</b> {escape(reason)}" for name, reason in found.reasons.items()
+            f"<b>Not measured: {escape(name.replace('_', ' '))}.</b> {escape(reason)}"
+            for name, reason in found.reasons.items()
         )
     return text
 
