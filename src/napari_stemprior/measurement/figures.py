@@ -280,7 +280,7 @@ def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Fig
         f"direction; standard error of a component {np.median(polar.error):.3f} Å (median). The field is "
         f"{polar.state}: "
         f"χ² per degree of freedom {polar.excess:.3g}, agreement of neighbours {polar.agreement:.2f} "
-        f"(chance {polar.chance_of_agreement:.2g})."
+        f"(chance {polar.chance_of_agreement:.2g}).{polar.about_rows}"
     )
     return figure, caption
 

@@ -124,7 +124,7 @@ def _off_centring(found: Measurements) -> Iterator[View]:
     yield _arrows(
         found, f"off-centring of {polar.centre}", yx, polar.xy, error, True,
         f"In the cage of {polar.cage}, coloured by direction; standard error of a component {error:.3f} Å. "
-        f"The field is {polar.state}.",
+        f"The field is {polar.state}.{polar.about_rows}",
     )  # fmt: skip
     if (polar.domain >= 0).any():
         names = np.array([f"domain {one}" if one >= 0 else "none" for one in polar.domain], object)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
@@ -46,7 +47,7 @@ class MeasureSettings:
     polarisation : (str, str) or None
         Centre and cage: site labels or elements.
     remove_scan_errors : bool
-        Take the shifts of rows out of displacements and strain.
+        Take the shifts of rows out of displacements, strain and off-centring.
     region : tuple of (float, float) or None
         Corners of the reference region, pixels (y, x); two are those of a rectangle. None takes the mean
         lattice.
@@ -141,15 +142,17 @@ def measure(
     reasons: dict[str, str] = {}
     yield Progress(3, 6, "Measuring strain")
     scan: ScanErrors | None = None
+    placed = atoms
     if settings.scan_errors or settings.remove_scan_errors:
         scan = tried("scan_errors", reasons, scan_errors, atoms, indices, moved)
         if scan is not None and settings.remove_scan_errors:
-            moved = without_scan_errors(atoms, indices, moved, scan, sigma)
+            raw, moved = moved, without_scan_errors(atoms, indices, moved, scan, sigma)
+            placed = _moved(atoms, moved.xy - raw.xy)
     strain = local_strain(indices, moved, axis=settings.axis) if settings.strain else None
     polar: Polarisation | None = None
     if settings.polarisation is not None:
         centre, cage = settings.polarisation
-        polar = polarisation(atoms, indices, moved.position_error, centre=centre, cage=cage)
+        polar = polarisation(placed, indices, moved.position_error, centre=centre, cage=cage)
     fringes = strain_of_field(fit, size, settings.axis) if settings.strain else None
     yield Progress(4, 6, "Looking for defects")
     found, arrangement = _defects(atoms, fit, micrograph, cells, settings, reasons)
@@ -173,6 +176,13 @@ def measure(
     if settings.questions.statistics_in is not None:
         statistics = tried("statistics", reasons, region_statistics, rows, settings.questions.statistics_in)
     return replace(found_all, columns=rows, statistics=statistics)
+
+
+def _moved(atoms: AtomTable, shift: NDArray[np.float64]) -> AtomTable:
+    """Return the atoms at other places, by (N, 2) Å (x, y); those whose shift is not known stay."""
+    steps = np.nan_to_num(shift) / atoms.pixel_size
+    rows = atoms.rows.assign(x_px=atoms.rows["x_px"] + steps[:, 0], y_px=atoms.rows["y_px"] + steps[:, 1])
+    return AtomTable(rows, atoms.pixel_size, atoms.provenance)
 
 
 def _columns(prepared: PreparedImage, atoms: AtomTable) -> tuple[ColumnFit, CellIntensities]:
