@@ -93,3 +93,9 @@ def test_points_in_a_polygon():
     square = polygon([(0, 0), (10, 20)])
     yx = np.array([(5, 5), (5, 19), (11, 5), (-1, 5), (9, 21)], float)
     assert in_polygon(yx, square).tolist() == [True, True, False, False, False]
+
+
+def test_a_part_that_is_not_there_is_named(sto):
+    indices = index_atoms(sto.atoms, sto.fit)
+    with pytest.raises(MeasurementError, match="no part 3 of the lattice"):
+        reference_lattice(sto.atoms, indices, part=3)

@@ -68,3 +68,37 @@ def test_an_ideal_offset_turns_with_the_crystal():
     # oxygen O1 lies off the middle of its two titanium neighbours nowhere, Ti off Sr2 never: use MoS2
     found = measured(crystal("MoS2", angle=73, noise=0.003), "S", "Mo")
     np.testing.assert_allclose(found.mean, 0, atol=0.002)
+
+
+def jittered(polar, seed, uniform=0.0):
+    """A crystal along the scan, whose rows the scan has shifted by 0.04 Å each."""
+    shift = np.repeat(np.random.default_rng(seed).normal(size=(200, 2)) * 0.04, 10, axis=0)
+
+    def move(column, xy):
+        arrow = np.where(xy[:, :1] > 60, (polar, uniform), (-polar, uniform))
+        own = np.where((column == 1)[:, None], arrow, 0.0)
+        return own + shift[np.clip((xy[:, 1] * 10).astype(int) + 200, 0, 1999)]
+
+    return crystal(side=120, angle=1, noise=0.02, move=move, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_the_scan_shifts_are_no_polarisation(seed):
+    found = measured(jittered(0.0, seed))
+    assert found.chance_of_agreement < 1e-3, "arrows along a row agree"
+    assert found.chance_of_rows < 1e-9
+    assert found.row_shift == pytest.approx(0.04, abs=0.02)
+    assert found.state == "disordered"
+    assert np.abs(found.mean).max() < 4 * found.mean_error
+
+
+def test_domains_show_through_shifted_rows():
+    assert measured(jittered(0.1, 1)).state == "ordered"
+
+
+def test_a_uniform_offset_is_named_as_such():
+    offset = np.array((0.04, -0.02))
+    found = measured(crystal(side=120, move=lambda c, xy: np.where((c == 1)[:, None], offset, 0.0)))
+    assert found.state == "uniform"
+    assert found.domain.max() == -1
+    np.testing.assert_allclose(found.mean, offset, atol=4 * found.mean_error)

@@ -127,6 +127,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="corners of the reference region, px; two are those of a rectangle (default: the mean lattice)",
     )
     parser.add_argument(
+        "--part",
+        metavar="N",
+        type=_whole,
+        default=0,
+        help="connected part (grain, as in the table) whose mean lattice is the reference (default 0, the "
+        "largest)",
+    )
+    parser.add_argument(
         "--axis",
         metavar="°",
         type=finite,
@@ -204,7 +212,7 @@ def run(options: argparse.Namespace) -> int:
         wanted["intensities"] = True
     settings = MeasureSettings(
         **wanted, polarisation=options.polarisation, remove_scan_errors=options.remove_scan_errors,
-        region=options.region, axis=options.axis, power=options.power, questions=questions,
+        region=options.region, part=options.part, axis=options.axis, power=options.power, questions=questions,
     )  # fmt: skip
     stem = options.image.stem + (f"_{options.frame:03d}" if len(frames) > 1 else "")
     with output_folder(options.output) as folder, telling_out_of_memory():
@@ -296,12 +304,16 @@ def _ids(text: str) -> tuple[int, ...]:
 
 
 def _positive_whole(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int = 0) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
     return value
 
 

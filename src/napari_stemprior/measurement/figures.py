@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import MissingPackageError
+from napari_stemprior.measurement.arrow_gain import spread_arrows
+from napari_stemprior.measurement.filled_map import HOLE, about_zero, range_about_zero, well_seen
 from napari_stemprior.measurement.measurements import Measurements
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ Floats = NDArray[np.float64]
 
 #: Inches: width of one panel.
 _PANEL = 3.6
-#: Triangles between atoms farther apart than so many times the usual are holes.
-_HOLE = 2.2
-#: A sublattice whose strain has an error larger by this factor than that of the best is left out of maps.
-_FAINT = 2.0
 #: Arrows that are drawn at most; of more, every second, third and so on.
 _ARROWS = 2500
 _DEFECT_MARKS = {
@@ -150,19 +147,10 @@ def _map(axes: Axes, xy: Floats, values: Floats, limit: tuple[float, float], cma
     triangles = Triangulation(*xy[known].T)
     corners = xy[known][triangles.triangles]
     sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1).max(1)
-    triangles.set_mask(sides > _HOLE * np.median(sides))
+    triangles.set_mask(sides > HOLE * np.median(sides))
     return axes.tripcolor(
         triangles, values[known], shading="gouraud", cmap=cmap, vmin=limit[0], vmax=limit[1]
     )
-
-
-def _limit(least: float, *values: Floats) -> tuple[float, float]:
-    """Return a range about 0 that holds 98 % of the values, so wide that noise alone stays pale."""
-    known = np.concatenate([v[np.isfinite(v)].ravel() for v in values])
-    if not len(known):
-        return (-1.0, 1.0)
-    reach = max(float(np.quantile(np.abs(known), 0.98)), least if np.isfinite(least) else 0.0, 1e-12)
-    return (-reach, reach)
 
 
 def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
@@ -171,7 +159,7 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
     size, shape = found.atoms.pixel_size, image.shape
     figure, axes = panels(4, 1 if field is None else 2)
     xy = found.atoms.yx_angstrom[:, ::-1]
-    shown = _well_seen(found.indices.sublattice, strain.xx_error)
+    shown = well_seen(found.indices.sublattice, strain.xx_error)
     names = (
         ("xx", "εxx (%)", 100.0),
         ("yy", "εyy (%)", 100.0),
@@ -180,9 +168,9 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
     )
     for number, (name, label, scale) in enumerate(names):
         values = np.where(shown, getattr(strain, name) * scale, np.nan)
-        other = np.zeros(0) if field is None else _about_zero(getattr(field, name) * scale)
+        other = np.zeros(0) if field is None else about_zero(getattr(field, name) * scale)
         error = _usual(getattr(strain, f"{name}_error")[shown]) * scale
-        limit = _limit(2 * error, values, other)
+        limit = range_about_zero(2 * error, values, other)
         drawn = _map(axes[number], xy, values, limit, "RdBu_r")
         axes[number].set_title(f"{label}, error {error:.2g}", fontsize=9)
         _frame(axes[number], shape, size)
@@ -216,23 +204,9 @@ def _strain(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, s
     return figure, caption
 
 
-def _well_seen(sublattice: NDArray[np.int64], error: Floats) -> NDArray[np.bool_]:
-    """Tell which atoms are of a sublattice whose strain is known almost as well as that of the best."""
-    known = (sublattice >= 0) & np.isfinite(error)
-    usual = {
-        one: float(np.median(error[known & (sublattice == one)])) for one in np.unique(sublattice[known])
-    }
-    best = min(usual.values(), default=np.inf)
-    return np.isin(sublattice, [one for one, value in usual.items() if value <= _FAINT * best])
-
-
 def _usual(values: Floats) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else float("nan")
-
-
-def _about_zero(values: Floats) -> Floats:
-    return values - np.nanmedian(values) if np.isfinite(values).any() else values
 
 
 def _backdrop(axes: Axes) -> None:
@@ -252,26 +226,20 @@ def _arrows(axes: Axes, xy: Floats, arrow: Floats, error: float, colour: Any, **
         colour = np.asarray(colour)[known]
     if len(xy) < 2:
         return 1.0
-    spacing = float(np.median(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]))
-    step = max(1, int(np.ceil(len(xy) / _ARROWS)))
-    large = max(float(np.quantile(np.linalg.norm(arrow, axis=1), 0.95)), 2 * error, 1e-9)
-    gain = spacing * np.sqrt(step) / large
-    rounded = 10.0 ** np.floor(np.log10(gain)) * max(
-        s for s in (1, 2, 5) if s * 10.0 ** np.floor(np.log10(gain)) <= gain * 1.0001
-    )
+    step, gain, large = spread_arrows(xy, arrow, error, _ARROWS)
     some = slice(None, None, step)
-    options = {"angles": "xy", "scale_units": "xy", "scale": 1 / rounded, "width": 0.004, **more}
+    options = {"angles": "xy", "scale_units": "xy", "scale": 1 / gain, "width": 0.004, **more}
     if isinstance(colour, str):
         quiver = axes.quiver(*xy[some].T, *arrow[some].T, color=colour, **options)
     else:
         quiver = axes.quiver(*xy[some].T, *arrow[some].T, colour[some], **options)
     key = float(f"{large:.1g}")
     axes.quiverkey(
-        quiver, 0.72, 0.04, key, f"{key:g} Å (× {rounded:g})", labelpos="E", labelcolor="white",
+        quiver, 0.72, 0.04, key, f"{key:g} Å (× {gain:g})", labelpos="E", labelcolor="white",
         color="white", fontproperties={"size": 8}, zorder=5,
     )  # fmt: skip
     _backdrop(axes)
-    return float(rounded)
+    return gain
 
 
 def _displacements(found: Measurements, image: NDArray[np.floating]) -> tuple[Figure, str]:
@@ -312,7 +280,7 @@ def _polarisation(found: Measurements, image: NDArray[np.floating]) -> tuple[Fig
         f"direction; standard error of a component {np.median(polar.error):.3f} Å (median). The field is "
         f"{polar.state}: "
         f"χ² per degree of freedom {polar.excess:.3g}, agreement of neighbours {polar.agreement:.2f} "
-        f"(chance {polar.chance_of_agreement:.2g})."
+        f"(chance {polar.chance_of_agreement:.2g}).{polar.about_rows}"
     )
     return figure, caption
 

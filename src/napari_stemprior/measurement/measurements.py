@@ -144,6 +144,7 @@ class Measurements:
                 "median_magnitude_angstrom": _median(p.magnitude), "median_error_angstrom": _median(p.error),
                 "excess": p.excess, "chance_of_excess": p.chance_of_excess, "agreement": p.agreement,
                 "chance_of_agreement": p.chance_of_agreement, "domains": int(p.domain.max(initial=-1)) + 1,
+                "row_shift_angstrom": p.row_shift, "chance_of_rows": p.chance_of_rows,
             }  # fmt: skip
         if self.defects is not None:
             found["defects"] = {

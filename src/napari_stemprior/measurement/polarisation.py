@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, norm, ttest_1samp
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.measurement.neighbours import around, centres_and_others, shell_of
+from napari_stemprior.measurement.row_shifts import row_shifts
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +32,11 @@ _ELSEWHERE = 0.34
 _MOST_CAGE = 12
 #: Least centres in a domain.
 _LEAST_DOMAIN = 4
+#: Rows of the scan from which on agreement from row to row can be told.
+_LEAST_ROWS = 6
+#: Covariance of the arrows of next rows over their variance where every row is shifted on its own: half of a
+#: square cage lies above and half below, so (1/2)² over 1 + 2 (1/2)².
+_SHARED_ROW = 1 / 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +64,16 @@ class Polarisation:
     chance_of_agreement : float
         How often arrows without order reach it.
     state : str
-        ``"ordered"``: neighbours agree, domains are told apart. ``"disordered"``: the field is at its noise
-        floor, or larger but without order; there are no domains.
+        ``"ordered"``: neighbours agree, also from row to row of the scan, and after the mean and what rows
+        have in common are taken off; domains are told apart. ``"uniform"``: only a mean is left, which a
+        mistilt of the specimen makes as well as a single domain. ``"disordered"``: the field is at its noise
+        floor, or larger but without order. The last two have no domains.
     centre, cage : str
         What was measured.
+    row_shift : float
+        Å along one axis, root mean square of what rows of the scan have in common and next rows do not.
+    chance_of_rows : float
+        How often errors alone make such shifts; from 0.001 on they are left in.
     """
 
     atom: NDArray[np.int64]
@@ -77,6 +89,8 @@ class Polarisation:
     state: str
     centre: str
     cage: str
+    row_shift: float = 0.0
+    chance_of_rows: float = float("nan")
 
     @property
     def magnitude(self) -> Floats:
@@ -87,6 +101,16 @@ class Polarisation:
     def angle(self) -> Floats:
         """(M,) degrees from the image's x towards its y (clockwise on screen), in [0, 360)."""
         return np.asarray(np.rad2deg(np.arctan2(self.xy[:, 1], self.xy[:, 0])) % 360)
+
+    @property
+    def about_rows(self) -> str:
+        """What the scan does to the arrows, as a sentence after others; empty where it does nothing."""
+        if not self.chance_of_rows < CHANCE:
+            return ""
+        return (
+            f" Rows of the scan are shifted against each other by {self.row_shift:.3f} Å, so that arrows "
+            "along a row agree without being the crystal's."
+        )
 
     def histogram(self, bins: int = 36) -> tuple[Floats, NDArray[np.int64]]:
         """Return the edges in degrees and the counts of the directions."""
@@ -209,10 +233,75 @@ def _judged(
     centre: str,
     cage: str,
 ) -> Polarisation:
-    n = len(atom)
-    total = float(((arrow / error[:, None]) ** 2).sum())
     weight = 1 / error**2
     mean = (arrow * weight[:, None]).sum(0) / weight.sum()
+    rows = row_shifts(place[:, 1], arrow, error)
+    by_rows = rows.chance < CHANCE
+    left = arrow - rows.shift if by_rows else arrow
+    spent = rows.spent if by_rows else 0.0
+    whole = _order(left, error, pairs, shared, spent)
+    excess, chance_of_excess, agreement, chance = whole
+    centred = arrow - mean
+    varied = _order(left - mean, error, pairs, shared, spent + 2)
+    # arrows of a row are not independent where the scan jitters: rows tell how well the mean is known
+    row, _ = _rows_of(place, pairs)
+    count = np.bincount(row)
+    sums = np.stack([np.bincount(row, centred[:, axis]) for axis in (0, 1)], axis=1)[count > 0]
+    means = sums / count[count > 0, None]
+    by_row = float(means.std() / np.sqrt(len(means) - 1)) if len(means) >= _LEAST_ROWS else 0.0
+    mean_error = max(float(weight.sum() ** -0.5), by_row)
+    across = _across_rows(place, centred / error[:, None], pairs, shared)
+    if np.isnan(across):
+        across = 1.0 if by_rows else 0.0
+    state = "disordered"
+    if max(varied[1], varied[3], chance_of_excess, across) < CHANCE:
+        state = "ordered"
+    elif chi2.sf(float((mean**2).sum()) / mean_error**2, 2) < CHANCE:
+        state = "uniform"
+    domain = np.full(len(atom), -1, np.int64)
+    if state == "ordered":
+        domain = _domains(place, left, error)
+    return Polarisation(
+        atom, arrow, error, domain, mean, mean_error, excess, chance_of_excess, agreement, chance, state,
+        centre, cage, rows.rms, rows.chance,
+    )  # fmt: skip
+
+
+def _across_rows(place: Floats, scaled: Floats, pairs: NDArray[np.int64], shared: Floats) -> float:
+    """Return how often arrows that agree along the rows of the scan alone agree as well from row to row.
+
+    The scan moves what it passes in one go, so that arrows along a row are not independent: the products of
+    neighbours in different rows are averaged by row, and these means are compared with 0 (t test). NaN where
+    there are too few rows.
+    """
+    row, other = _rows_of(place, pairs)
+    product = (scaled[pairs[:, 0]] * scaled[pairs[:, 1]]).sum(1) - 2 * shared
+    # jitter alone makes next rows alike by this share, for their cages have a row in common
+    product = product[other] - _SHARED_ROW * max(
+        float(product[~other].mean()) if (~other).any() else 0.0, 0.0
+    )
+    upper = row[pairs[other]].min(1)
+    count = np.bincount(upper, minlength=1)
+    means = np.bincount(upper, product, len(count))[count > 0] / count[count > 0]
+    if len(means) < _LEAST_ROWS:
+        return float("nan")
+    return float(ttest_1samp(means, 0.0, alternative="greater").pvalue)
+
+
+def _rows_of(place: Floats, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the row of centres in which each lies, and which pairs are of two rows."""
+    step = np.abs(place[pairs[:, 0]] - place[pairs[:, 1]])
+    other = np.asarray(step[:, 1] > step[:, 0])
+    height = float(np.median(step[other, 1])) if other.any() else 1.0
+    return np.floor((place[:, 1] - place[:, 1].min()) / max(height, 1e-9)).astype(np.int64), other
+
+
+def _order(
+    arrow: Floats, error: Floats, pairs: NDArray[np.int64], shared: Floats, spent: float
+) -> tuple[float, float, float, float]:
+    """Return χ² per freedom and its chance, the agreement of neighbours and its chance."""
+    freedom = max(2 * len(arrow) - spent, 1.0)
+    total = float(((arrow / error[:, None]) ** 2).sum())
     scaled = arrow / error[:, None]
     # the noise of shared cage atoms makes neighbours agree; it is taken off
     product = (scaled[pairs[:, 0]] * scaled[pairs[:, 1]]).sum(1) - 2 * shared
@@ -220,14 +309,7 @@ def _judged(
     agreement = float(product.mean() / square)
     # of arrows without order the product has the mean 0 and the variance square² / 2
     chance = float(norm.sf(float(product.mean()) / (square / np.sqrt(2 * len(pairs)))))
-    excess = total / (2 * n)
-    chance_of_excess = float(chi2.sf(total, 2 * n))
-    ordered = chance < CHANCE and chance_of_excess < CHANCE
-    domain = _domains(place, arrow, error) if ordered else np.full(n, -1, np.int64)
-    return Polarisation(
-        atom, arrow, error, domain, mean, float(weight.sum() ** -0.5), excess, chance_of_excess, agreement,
-        chance, "ordered" if ordered else "disordered", centre, cage,
-    )  # fmt: skip
+    return total / freedom, float(chi2.sf(total, freedom)), agreement, chance
 
 
 def _domains(place: Floats, arrow: Floats, error: Floats) -> NDArray[np.int64]:

@@ -65,9 +65,9 @@ class ReferenceLattice:
 
 
 def reference_lattice(
-    atoms: AtomTable, indices: LatticeIndices, region: ArrayLike | None = None
+    atoms: AtomTable, indices: LatticeIndices, region: ArrayLike | None = None, part: int = 0
 ) -> ReferenceLattice:
-    """Fit the reference: the mean lattice of the largest connected part, or that inside a region.
+    """Fit the reference: the mean lattice of a connected part, of the largest by default, or of a region.
 
     Least squares of an affine map from the prior to the atoms; atoms far off are left out.
 
@@ -77,6 +77,8 @@ def reference_lattice(
     indices : LatticeIndices
     region : (V, 2) array-like, optional
         Corners of a polygon, pixels (y, x). Two corners are those of a rectangle.
+    part : int
+        Number of the connected part (a grain), where no region is given.
 
     Returns
     -------
@@ -85,11 +87,16 @@ def reference_lattice(
     Raises
     ------
     MeasurementError
-        If the region is no polygon or holds too few atoms of a lattice.
+        If the region is no polygon, there is no such part, or it holds too few atoms of a lattice.
     """
     xy = atoms.yx_angstrom[:, ::-1]
-    inside = indices.part == 0
-    description = "mean lattice"
+    inside = indices.part == part
+    description = f"mean lattice of part {part}" if part else "mean lattice"
+    if region is None and not inside.any():
+        raise MeasurementError(
+            f"There is no part {part} of the lattice; the parts that are connected have the numbers 0 to "
+            f"{indices.part.max(initial=0)}."
+        )
     if region is not None:
         inside = indices.known & in_polygon(atoms.yx, polygon(region))
         description = "reference region"

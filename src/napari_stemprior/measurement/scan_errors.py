@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 #: Å: what changes over more rows than this may be strain or drift and is never taken out.
 SMOOTH = 10.0
 #: Å: height of a band of rows. A column shows over some 1 Å of rows, so finer jitter averages out in it.
-_BAND = 1.0
+BAND = 1.0
 #: Atoms that say something about a band.
 _LEAST = 3
 _LEAST_BANDS = 8
@@ -95,8 +95,8 @@ def scan_errors(
     """
     along = atoms.yx_angstrom[:, 0 if by == "row" else 1]
     known = np.isfinite(moved.xy).all(1) & np.isfinite(moved.position_error) & (moved.position_error > 0)
-    bands = int(np.ceil(along.max(initial=0.0) / _BAND)) + 1 if known.any() else 0
-    band = np.minimum((along / _BAND).astype(int), max(bands - 1, 0))
+    bands = int(np.ceil(along.max(initial=0.0) / BAND)) + 1 if known.any() else 0
+    band = np.minimum((along / BAND).astype(int), max(bands - 1, 0))
     count = np.bincount(band[known], minlength=bands)
     if np.count_nonzero(count >= _LEAST) < _LEAST_BANDS:
         raise MeasurementError(
@@ -117,13 +117,13 @@ def scan_errors(
     slow = _slow(mean, np.where(good, total, 0.0))
     shift = mean - slow
     # the slow part takes the noise of its window with it
-    left = 1 - _BAND / (SMOOTH * np.sqrt(4 * np.pi) / 2)
+    left = 1 - BAND / (SMOOTH * np.sqrt(4 * np.pi) / 2)
     squared = (shift[good] / error[good, None]) ** 2
     chance = chi2.sf(squared.sum(0) / left, good.sum())
     noise = float((error[good] ** 2).mean()) * left
     jitter = np.sqrt(np.maximum((shift[good] ** 2).mean(0) - noise, 0.0))
     period, period_chance = _oscillation(shift[:, 0 if by == "row" else 1], error, good)
-    position = np.asarray((np.arange(bands) + 0.5) * _BAND, float)
+    position = np.asarray((np.arange(bands) + 0.5) * BAND, float)
     return ScanErrors(position, shift, error, slow, jitter, np.asarray(chance), period, period_chance, by)
 
 
@@ -153,7 +153,7 @@ def _smooth_field(moved: Displacements, sublattice: NDArray[np.int64]) -> Floats
 
 def _slow(mean: Floats, weight: Floats) -> Floats:
     """Smooth a profile by a Gaussian, weighted, over 10 Å."""
-    sigma = SMOOTH / 2 / _BAND
+    sigma = SMOOTH / 2 / BAND
     total = gaussian_filter1d(weight, sigma, mode="constant")
     filled = np.where(np.isfinite(mean), mean, 0.0)
     summed = gaussian_filter1d(filled * weight[:, None], sigma, axis=0, mode="constant")
@@ -166,7 +166,7 @@ def _oscillation(shift: Floats, error: Floats, good: NDArray[np.bool_]) -> tuple
     values = values - values[good].mean() * good
     power = np.abs(np.fft.rfft(values)) ** 2 / max(float((values**2).sum()), 1e-30)
     power[0] = 0.0
-    first = max(1, int(len(values) * _BAND / (2 * SMOOTH)))
+    first = max(1, int(len(values) * BAND / (2 * SMOOTH)))
     power[:first] = 0.0
     best = int(np.argmax(power))
     if best == 0:
@@ -175,7 +175,7 @@ def _oscillation(shift: Floats, error: Floats, good: NDArray[np.bool_]) -> tuple
     # Fisher's test in its exponential form: the strongest of so many independent frequencies
     single = np.exp(-float(power[best]))
     chance = 1 - (1 - min(single, 1.0)) ** tested
-    return len(values) * _BAND / best, float(chance)
+    return len(values) * BAND / best, float(chance)
 
 
 def without_scan_errors(
@@ -205,7 +205,7 @@ def without_scan_errors(
         With errors that are measured anew.
     """
     along = atoms.yx_angstrom[:, 0 if found.by == "row" else 1]
-    band = np.clip((along / _BAND).astype(int), 0, len(found.position) - 1)
+    band = np.clip((along / BAND).astype(int), 0, len(found.position) - 1)
     true = np.where(found.chance < _CHANCE, found.jitter**2, 0.0)
     noise = np.where(np.isfinite(found.error), found.error, 1e9)[:, None] ** 2
     taken = np.where(np.isfinite(found.shift), found.shift, 0.0) * true / np.maximum(true + noise, 1e-30)

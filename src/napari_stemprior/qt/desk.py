@@ -1,4 +1,4 @@
-"""The desk: one dock with the steps from a micrograph to corrected atoms, and to a fine-tuned network."""
+"""The desk: one dock with the steps from a micrograph to corrected atoms, a better network, and numbers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
 from napari_stemprior.qt.panels.image_panel import ImagePanel
 from napari_stemprior.qt.panels.images_panel import ImagesPanel
+from napari_stemprior.qt.panels.measure_panel import MeasurePanel
 from napari_stemprior.qt.panels.panel import Panel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
@@ -113,6 +114,9 @@ class StempriorDesk(QWidget):
         self.finetune_panel = FinetunePanel(self.session, self.runner, self.correct_panel.context)
         self._step("7 Fine-tune", self.finetune_panel, expanded=False)
         yield
+        self.measure_panel = MeasurePanel(self.session, self.runner)
+        self._step("8 Measure", self.measure_panel, expanded=False)
+        yield
         self.images_panel = ImagesPanel(self.session, self.runner, lambda: self.segment_panel.settings)
         self._step("All images", self.images_panel, expanded=False)
         self.images_panel.pairs_saved.connect(self.finetune_panel.take_folder)
@@ -141,6 +145,7 @@ class StempriorDesk(QWidget):
                 self.finetune_panel.close_process()
                 self.prior_panel.manual_fit.close_mode()
                 self.reference_panel.close_views()
+                self.measure_panel.close_views()
                 self.images_panel.close_list()
         self.session.close()
         super().closeEvent(event)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
@@ -46,10 +47,12 @@ class MeasureSettings:
     polarisation : (str, str) or None
         Centre and cage: site labels or elements.
     remove_scan_errors : bool
-        Take the shifts of rows out of displacements and strain.
+        Take the shifts of rows out of displacements, strain and off-centring.
     region : tuple of (float, float) or None
         Corners of the reference region, pixels (y, x); two are those of a rectangle. None takes the mean
         lattice.
+    part : int
+        Connected part (grain) whose mean lattice that is; 0 is the largest.
     axis : float
         Direction of the first axis of strain: degrees from the image's x towards its y.
     power, false_alarms : float
@@ -66,6 +69,7 @@ class MeasureSettings:
     polarisation: tuple[str, str] | None = None
     remove_scan_errors: bool = False
     region: tuple[tuple[float, float], ...] | None = None
+    part: int = 0
     axis: float = 0.0
     power: float = 1.0
     false_alarms: float = 0.0
@@ -129,7 +133,7 @@ def measure(
         )
     yield Progress(1, 6, "Counting cells")
     indices = index_atoms(atoms, fit)
-    reference = reference_lattice(atoms, indices, settings.region)
+    reference = reference_lattice(atoms, indices, settings.region, settings.part)
     yield Progress(2, 6, "Fitting columns")
     prepared = operations.prepare(micrograph.image)
     columns, cells = _columns(prepared, atoms) if settings.intensities else (None, None)
@@ -138,15 +142,17 @@ def measure(
     reasons: dict[str, str] = {}
     yield Progress(3, 6, "Measuring strain")
     scan: ScanErrors | None = None
+    placed = atoms
     if settings.scan_errors or settings.remove_scan_errors:
         scan = tried("scan_errors", reasons, scan_errors, atoms, indices, moved)
         if scan is not None and settings.remove_scan_errors:
-            moved = without_scan_errors(atoms, indices, moved, scan, sigma)
+            raw, moved = moved, without_scan_errors(atoms, indices, moved, scan, sigma)
+            placed = _moved(atoms, moved.xy - raw.xy)
     strain = local_strain(indices, moved, axis=settings.axis) if settings.strain else None
     polar: Polarisation | None = None
     if settings.polarisation is not None:
         centre, cage = settings.polarisation
-        polar = polarisation(atoms, indices, moved.position_error, centre=centre, cage=cage)
+        polar = polarisation(placed, indices, moved.position_error, centre=centre, cage=cage)
     fringes = strain_of_field(fit, size, settings.axis) if settings.strain else None
     yield Progress(4, 6, "Looking for defects")
     found, arrangement = _defects(atoms, fit, micrograph, cells, settings, reasons)
@@ -170,6 +176,13 @@ def measure(
     if settings.questions.statistics_in is not None:
         statistics = tried("statistics", reasons, region_statistics, rows, settings.questions.statistics_in)
     return replace(found_all, columns=rows, statistics=statistics)
+
+
+def _moved(atoms: AtomTable, shift: NDArray[np.float64]) -> AtomTable:
+    """Return the atoms at other places, by (N, 2) Å (x, y); those whose shift is not known stay."""
+    steps = np.nan_to_num(shift) / atoms.pixel_size
+    rows = atoms.rows.assign(x_px=atoms.rows["x_px"] + steps[:, 0], y_px=atoms.rows["y_px"] + steps[:, 1])
+    return AtomTable(rows, atoms.pixel_size, atoms.provenance)
 
 
 def _columns(prepared: PreparedImage, atoms: AtomTable) -> tuple[ColumnFit, CellIntensities]:

@@ -173,9 +173,10 @@ def placed_like(image: Image) -> dict[str, Any]:
 
 def follow(layer: Layer, image: Image) -> None:
     """Lay one of our layers on its image again, after the image got another pixel size."""
+    step = int(layer.metadata.get(KEY, {}).get("step", 1))  # of a map with larger pixels
     layer.units = tuple(image.units[-2:])
-    layer.scale = np.array(image.scale[-2:])
-    layer.translate = tuple(image.translate[-2:])
+    layer.scale = np.array(image.scale[-2:]) * step
+    layer.translate = tuple(np.array(image.translate[-2:]) + (step - 1) / 2 * np.array(image.scale[-2:]))
 
 
 def new_atoms_layer(image: Image, pixel_size: float, diameter: float) -> Points:
