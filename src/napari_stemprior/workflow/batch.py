@@ -360,6 +360,8 @@ class _Batch:
         self.journal = Journal(
             self.folder, about, resume=settings.resume, overwrite=settings.overwrite, inputs=self.inputs
         )
+        for remark in self.journal.remarks:
+            self.listener.said(remark)
 
 
 def _filled(row: ImageRow, table: AtomTable) -> ImageRow:
