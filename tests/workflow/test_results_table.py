@@ -97,3 +97,26 @@ def test_a_pipe_in_the_place_of_a_result_is_refused_and_stays(folder):
         with pytest.raises(ExportError, match="pipe or a device"):
             Journal(folder, SETTINGS, **more)
     assert (folder / JOURNAL).is_fifo()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_utf_8_is_gone_on_with_and_written(tmp_path):
+    name = os.fsdecode(b"caf\xe9.csv")
+    (tmp_path / name).touch()
+    journal = Journal(tmp_path, SETTINGS)
+    journal.add(source(0), 1, ImageRow(os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe9.tif"), 0, name))
+    journal.close()
+    assert "caf\\xe9.csv" in (tmp_path / TABLE).read_text("utf-8")
+    again = Journal(tmp_path, SETTINGS, resume=True)
+    assert not again.remarks
+    assert again.has(source(0), 0)
+    assert again.outputs == [name]
+    again.close()
+
+
+def test_no_cell_of_the_table_is_live_in_a_spreadsheet(tmp_path):
+    journal = Journal(tmp_path, SETTINGS)
+    journal.add(source(0), 1, ImageRow("=cmd|' /C calc'!A0", "@sum.tif", 0, "+a.csv", "-b", error=""))
+    journal.close()
+    cells = (tmp_path / TABLE).read_text().splitlines()[1].split(",")
+    assert cells[:5] == ["'=cmd|' /C calc'!A0", "'@sum.tif", "0", "'+a.csv", "'-b"]

@@ -190,7 +190,7 @@ class Journal:
         row : ImageRow
         """
         self._keep(source, frames, row)
-        self._file.write(_line({"source": source, "frames": frames, "row": plain(asdict(row))}))
+        self._file.write(_line({"source": source, "frames": frames, "row": _stored(row)}))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -209,7 +209,7 @@ class Journal:
 
     def _write_table(self) -> None:
         names = [field.name for field in fields(ImageRow)]
-        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=names)
+        frame = pd.DataFrame([plain(asdict(row)) for row in self.rows], columns=names)
         for name in names:
             frame[name] = frame[name].astype("Int64" if name in _WHOLE else frame[name].dtype)
         with replaced(self._table) as beside:
@@ -297,11 +297,16 @@ def _checked(entry: dict[str, Any]) -> tuple[list[Any], int, ImageRow]:
         if name in _WHOLE and not 0 <= value < 2**62:
             raise ValueError(f"{name} is none")
     name = row.output
-    if name != name.replace("\\", "/").rpartition("/")[2] or name in (".", "..") or "\0" in name:
+    if name != os.path.basename(name) or name in (".", "..") or "\0" in name:
         raise ValueError("the output is no name")
     if bool(name) == bool(row.error) or (row.frame or 0) >= max(1, frames):
         raise ValueError("neither done nor failed")
     return [place, size, time], frames, row
+
+
+def _stored(row: ImageRow) -> dict[str, Any]:
+    """Return a row as JSON can hold it; names stay what they are, also those that are no UTF-8."""
+    return {name: value if isinstance(value, str) else plain(value) for name, value in asdict(row).items()}
 
 
 def _line(entry: dict[str, Any]) -> str:

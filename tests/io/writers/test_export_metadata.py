@@ -156,8 +156,8 @@ def from_heatmap(path):
     heat = tifffile.imread(path)
     assert heat.shape == SHAPE
     places = [np.round(YX[row]).astype(int) for row in range(4)]
-    assert all(heat[tuple(place)] >= heat[place[0] - 1 : place[0] + 2, place[1] - 1 : place[1] + 2].max() - 1e-6
-               for place in places)  # fmt: skip
+    for y, x in places:
+        assert heat[y, x] == heat[y - 1 : y + 2, x - 1 : x + 2].max()
     return [(None, *(place * size), None) for place in places]
 
 
