@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_stemprior.errors import ExportError
+from napari_stemprior.regular_files import refuse_pipe
 
 
 def check_output(
@@ -35,7 +36,8 @@ def check_output(
     Raises
     ------
     ExportError
-        If `path` is one of the inputs, also through a link, or holds a file of somebody else.
+        If `path` is one of the inputs, also through a link, holds a file of somebody else, or is a pipe or a
+        device.
     """
     path = Path(path)
     for given in inputs:
@@ -43,6 +45,12 @@ def check_output(
             raise ExportError(
                 f"{path}: this file is an input ({given}) and is never replaced; choose another name."
             )
+    try:
+        refuse_pipe(path)
+    except OSError as error:
+        raise ExportError(
+            f"{path}: this is a pipe or a device and is never replaced; choose another name."
+        ) from error
     if overwrite or not path.is_file() or holds_mark(path, own_marks):
         return
     raise ExportError(

@@ -23,6 +23,7 @@ from napari_stemprior.atoms.table import STATUSES
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.io import Micrograph, TrainingPair, TrainingPairDataset, export_atoms, read_atoms
 from napari_stemprior.io.pair_dataset_tools import validate
+from napari_stemprior.io.writers.exporters import find_format
 from napari_stemprior.structure import built_in
 
 IMAGE = np.random.default_rng(0).normal(100, 9, (40, 48)).astype(np.float32)
@@ -303,9 +304,7 @@ def judge_results(path: Path, seed: Seed, change: Change) -> str:
         return "a foreign file was deleted"
     fresh = path.with_name(f"fresh{''.join(path.suffixes[-2:])}")
     if path.is_file() and path.suffix != ".hspy":  # HDF5 notes the time
-        export_atoms(
-            atoms(), fresh, image=IMAGE, key="heatmap" if path.suffix == ".tif" else None, name="micrograph"
-        )
+        export_atoms(atoms(), fresh, image=IMAGE, key=find_format(path).key, name="micrograph")
         if path.read_bytes() != fresh.read_bytes():
             return "not what was exported"
     leftovers = [p.name for p in path.parent.iterdir() if "stemprior-" in p.name]

@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 import torch
 import zarr
+from batch_writer import images_done, segmented
 from test_augmentation import make_view
 
 from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner
@@ -380,4 +381,5 @@ WRITERS: list[KillWriter] = [
         _bank,
     ),
     KillWriter("measure", partial(_each, _measure), _results),
+    KillWriter("batch", partial(_each, lambda f, v: segmented(f, v, atoms(v))), images_done, grows=True),
 ]

@@ -29,3 +29,12 @@ def test_nothing_is_forgotten_of_a_log_that_ends_earlier_or_is_missing(tmp_path:
     before = path.read_bytes()
     forget_after(path, 20)
     assert path.read_bytes() == before
+
+
+def test_a_quote_in_a_damaged_line_swallows_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for step in (20, 40, 60):
+        append_losses(path, step, 16 * step, float(step), 1e-3, {"total": 1 / step})
+    path.write_bytes(path.read_bytes().replace(b"learning_rate", b'"'))
+    forget_after(path, 50)
+    assert [line.split(b",")[0] for line in path.read_bytes().splitlines()] == [b"step", b"20", b"40"]

@@ -145,6 +145,8 @@ def test_a_part_that_is_left_out_has_no_weights() -> None:
         ("[losses]\nheat = inf", "finite"),
         ("[prompts]\nmatched = -1", "odds"),
         ("steps = = 3", "not a TOML file"),
+        (f"steps = {'1' * 5000}", "not a TOML file"),
+        (f"steps = {'[' * 100_000}", "not a TOML file"),
     ],
 )
 def test_a_bad_configuration_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:

@@ -73,3 +73,16 @@ def test_names_are_numbered_where_they_are_taken():
         ("results-2.csv", False),
     ]
     assert names.claim(Path("mask.png")) == ("mask.csv", True)
+
+
+def test_a_zarr_folder_is_an_image_and_an_export_beside_it_is_none(folder):
+    import zarr
+
+    zarr.create_array(folder / "flake.zarr", shape=(32, 32), dtype="u2")
+    table = AtomTable.from_positions([(10.0, 12.0)], 0.1)
+    export_atoms(table, folder / "atoms.ome.zarr", image=np.eye(32, dtype=np.float32))
+    assert image_files([folder / "flake.zarr"]) == [folder / "flake.zarr"]
+    names = [path.name for path in image_files([folder], folder)]
+    assert "flake.zarr" in names
+    assert "atoms.ome.zarr" not in names
+    assert image_files([folder / "fl*"]) == [folder / "flake.zarr"]

@@ -90,7 +90,7 @@ def model_label(model: str) -> str:
         before, after = float(tuned["before"]["f1"]), float(tuned["after"]["f1"])
         worse = " (WORSE)" if tuned.get("worse") else ""
         return f"{model}: F1 {before:.3f} → {after:.3f}{worse}"
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return model
 
 
@@ -98,7 +98,7 @@ def _notes(model: str) -> dict[str, Any]:
     try:
         with safe_open(model_path(model), framework="numpy") as file:
             notes = json.loads((file.metadata() or {}).get("notes", "{}"))
-    except (ModelError, SafetensorError, OSError, ValueError):
+    except (ModelError, SafetensorError, OSError, ValueError, RecursionError):
         return {}
     return notes if isinstance(notes, dict) else {}
 

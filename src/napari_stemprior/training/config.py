@@ -144,8 +144,8 @@ def read_config(name_or_file: str | Path) -> TrainingConfig:
             f"{path}: cannot be read as a training configuration ({error.strerror or error}); "
             f"give a TOML file or one of: {names}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: not a TOML file ({error}).") from error
+    except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5000 digits
+        raise TrainingError(f"{path}: not a TOML file ({str(error).partition(';')[0]}).") from error
     parts: dict[str, Any] = {}
     for section, kind in (("network", NetworkConfig), ("losses", LossWeights), ("prompts", PromptOdds)):
         parts[section] = _made(kind, data.pop(section, {}), path, section)

@@ -267,5 +267,5 @@ def _steps_of(weights: Path) -> int:
     """Return the steps after which weights were saved; -1 where there are none that can be read."""
     try:
         return int(json.loads(load_tensors(weights)[1]["notes"])["steps"])
-    except (ModelError, KeyError, ValueError, TypeError):
+    except (ModelError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return -1

@@ -358,6 +358,8 @@ class _Batch:
         self.journal = Journal(
             self.folder, about, resume=settings.resume, overwrite=settings.overwrite, inputs=self.inputs
         )
+        for remark in self.journal.remarks:
+            self.listener.said(remark)
 
 
 def _file_stamp(inputs: Sequence[str | os.PathLike[str] | None]) -> list[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import FORMATS, SUFFIXES
+from napari_stemprior.io.writers.formats.ome_zarr_files import foreign_file
 from napari_stemprior.output_files import holds_mark, is_same_file
 
 
@@ -17,7 +18,8 @@ def image_files(named: Iterable[Path], output: Path | None = None) -> list[Path]
     """Return the image files that paths, folders and patterns stand for, each once.
 
     A file that is named is taken whatever it is called. Of a folder all files count whose suffix is that of a
-    micrograph, in natural order (``frame2`` before ``frame10``), not those of folders in it. A path that is
+    micrograph, in natural order (``frame2`` before ``frame10``), not those of folders in it. A folder that
+    ends in ``.zarr`` is itself an image. A path that is
     not there and holds ``*``, ``?`` or ``[`` is a pattern; ``**`` stands for folders at any depth. What lies
     in the folder of the results and was written by this program is no image.
 
@@ -51,11 +53,15 @@ def natural_order(path: str | os.PathLike[str]) -> list[tuple[int, int, str]]:
 
 
 def _meant(path: Path, output: Path | None) -> list[Path]:
-    if path.is_dir():
-        files = [file for file in path.iterdir() if file.is_file()]
+    if path.is_dir() and not _is_zarr(path):
+        try:
+            files = [file for file in path.iterdir() if file.is_file() or _is_zarr(file)]
+        except OSError as error:
+            raise MicrographError(f"{path}: the folder cannot be read ({error.strerror}).") from error
         missing = f"{path}: the folder holds no image; give one with files that end in {', '.join(SUFFIXES)}."
     elif not os.path.lexists(path) and glob.has_magic(str(path)):
-        files = [file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file()]
+        found = map(Path, glob.glob(str(path), recursive=True))
+        files = [file for file in found if file.is_file() or _is_zarr(file)]
         missing = f"{path}: no image is called like this; check the pattern."
     else:
         return [path]
@@ -76,6 +82,10 @@ def _images(files: list[Path], output: Path | None) -> Iterator[Path]:
             continue
         if output is not None and is_same_file(file.parent, output):
             marks = [form.mark for form in FORMATS if form.mark and form.matches(file)]
-            if holds_mark(file, marks):
+            if not foreign_file(file) if file.is_dir() else holds_mark(file, marks):
                 continue
         yield file
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr" and path.is_dir()

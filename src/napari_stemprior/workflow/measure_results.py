@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_stemprior import __version__
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.io.json_values import plain, printable
+from napari_stemprior.io.writers.formats.tables import inert
 from napari_stemprior.measurement.column_table import MEANINGS
 from napari_stemprior.measurement.figures import check_matplotlib, draw_figures
 from napari_stemprior.measurement.measurements import Measurements
@@ -110,11 +111,11 @@ def write_results(
 
     yield Progress(0, 3, "Writing the table")
     with replaced(place("columns.csv")) as path:
-        found.columns.to_csv(path, index=False, lineterminator="\n")
+        inert(found.columns).to_csv(path, index=False, lineterminator="\n")
     _write_parquet(found, place("columns.parquet"), about)
     if found.defects is not None:
         with replaced(place("defects.csv")) as path:
-            found.defects.table.to_csv(path, index=False, lineterminator="\n")
+            inert(found.defects.table).to_csv(path, index=False, lineterminator="\n")
     results = {**about, "units": MEANINGS, **found.summary()}
     with replaced(place("results.json")) as path:
         path.write_text(json.dumps(plain(results), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

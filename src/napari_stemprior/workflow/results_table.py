@@ -1,19 +1,23 @@
 """What became of every image of a batch: a journal that survives a kill, and the table made from it.
 
 The journal ``results.jsonl`` has a line for each image that is done, written after its atoms are in place; a
-line that was cut off counts as not there. ``results.csv`` is made from it.
+line that was cut off or is damaged counts as not there, and its image is done anew. ``results.csv`` is made
+from it. One process at a time writes them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.atoms import AtomTable
@@ -26,6 +30,8 @@ from napari_stemprior.workflow.image_sources import natural_order
 #: Names of the two files in the folder of the results.
 JOURNAL, TABLE = "results.jsonl", "results.csv"
 _FORMAT = "stemprior batch 1"
+#: Held by the process that writes them.
+_LOCK = ".results.lock"
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class ImageRow:
 #: The first columns of a table: no other program's file begins like this.
 _MARK = b"image,file,frame,output,prior,prior_fit,"
 _WHOLE = {"frame", "atoms", "doubts", "vacancies"}
+_REAL = {"pixel_size_angstrom", "seconds"}
 
 
 def stamp(path: Path) -> list[Any]:
@@ -131,7 +138,8 @@ class Journal:
     Raises
     ------
     ExportError
-        If another file is in the way, or the folder holds results of other settings.
+        If another file is in the way, another process writes results there, or the folder holds results of
+        other settings.
     """
 
     def __init__(
@@ -153,13 +161,20 @@ class Journal:
         self._frames: dict[tuple[Any, ...], int] = {}
         self._sources: dict[str, list[Any]] = {}
         self._outputs: dict[tuple[str, int], str] = {}
-        found = self._read() if resume else []
+        #: What a person should know of the journal that was there.
+        self.remarks: list[str] = []
+        self._lock = _locked(folder)
         try:
+            found = self._read() if resume else []
             with replaced(self._path) as beside:
                 beside.write_text("".join(_line(entry) for entry in (self._head, *found)), "utf-8")
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
+            self._lock.release()
             raise ExportError(f"{self._path}: this cannot be written ({error.strerror}).") from error
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def rows(self) -> list[ImageRow]:
@@ -197,18 +212,26 @@ class Journal:
         row : ImageRow
         """
         self._keep(source, frames, row)
-        self._file.write(_line({"source": source, "frames": frames, "row": plain(asdict(row))}))
+        self._file.write(_line({"source": source, "frames": frames, "row": _stored(row)}))
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write the table and close the journal; where nothing was done, there is neither."""
-        self._file.close()
-        if not self._rows:
-            self._path.unlink(missing_ok=True)
-            return
+        try:
+            self._file.close()
+            if self._rows:
+                self._write_table()
+            else:
+                self._path.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):  # Windows deletes no file that is open
+                (self._folder / _LOCK).unlink()
+            self._lock.release()
+
+    def _write_table(self) -> None:
         names = [field.name for field in fields(ImageRow)]
-        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=names)
+        frame = pd.DataFrame([plain(asdict(row)) for row in self.rows], columns=names)
         for name in names:
             frame[name] = frame[name].astype("Int64" if name in _WHOLE else frame[name].dtype)
         with replaced(self._table) as beside:
@@ -228,29 +251,84 @@ class Journal:
     def _read(self) -> list[dict[str, Any]]:
         """Return the good lines below the first."""
         try:
-            lines = self._path.read_text("utf-8", errors="replace").splitlines()
+            lines = self._path.read_text("utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return []
         except OSError as error:
             raise ExportError(f"{self._path}: this cannot be read ({error.strerror}).") from error
-        entries = [entry for entry in map(_entry, lines) if entry is not None]
-        if not entries:
+        if lines == [""]:
             return []
-        head = entries.pop(0)
+        head = _entry(lines[0]) or {}
         other = _difference(head.get("settings"), self._head["settings"])
         if other:
             raise ExportError(
                 f"{self._path}: these results were made with {other}; give the same options, leave out "
                 "--resume to begin anew, or choose another folder."
             )
-        good = []
-        for entry in entries:
+        good, damaged = [], 0
+        for number, line in enumerate(
+            lines[1:], 2
+        ):  # what follows the last line break was cut off, or is nothing
+            entry = _entry(line)
             try:
-                self._keep(list(entry["source"]), int(entry["frames"]), ImageRow(**entry["row"]))
+                source, frames, row = _checked(entry or {})
             except (KeyError, TypeError, ValueError):
+                damaged += number < len(lines) and bool(line.strip())
                 continue
-            good.append(entry)
+            self._keep(source, frames, row)
+            good.append(entry or {})
+        if damaged:
+            lines_are = "line is" if damaged == 1 else "lines are"
+            self.remarks.append(f"{self._path}: {damaged} {lines_are} damaged; those images are done anew.")
         return good
+
+
+def _locked(folder: Path) -> FileLock:
+    """Return the lock of a folder of results, which is free again when its process ends."""
+    lock = FileLock(folder / _LOCK, fallback_to_soft=False, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise ExportError(
+            f"{folder}: another stemprior is writing results there; wait until it is done, or choose another "
+            "folder."
+        ) from error
+    except OSError:  # a drive without locks; what cannot be written is told by the journal
+        pass
+    return lock
+
+
+def _checked(entry: dict[str, Any]) -> tuple[list[Any], int, ImageRow]:
+    """Return the source, the frames and the row of a line.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a value is missing, unknown or of another kind, or the output is not the plain name of a file.
+    """
+    place, size, time = entry["source"]
+    row, frames = ImageRow(**entry["row"]), entry["frames"]
+    if not isinstance(place, str) or not all(type(n) is int for n in (size, time, frames)):
+        raise TypeError("the source or its frames are none")
+    for name, value in asdict(row).items():
+        kinds = (int,) if name in _WHOLE else (int, float) if name in _REAL else (str,)
+        if value is None and (name in _WHOLE or name == "pixel_size_angstrom"):
+            continue
+        if type(value) not in kinds or (name in _REAL and not math.isfinite(value)):
+            raise TypeError(f"{name} is none")
+        if name in _WHOLE and not 0 <= value < 2**62:
+            raise ValueError(f"{name} is none")
+    name = row.output
+    if name != os.path.basename(name) or name in (".", "..") or "\0" in name:
+        raise ValueError("the output is no name")
+    if bool(name) == bool(row.error) or (row.frame or 0) >= max(1, frames):
+        raise ValueError("neither done nor failed")
+    return [place, size, time], frames, row
+
+
+def _stored(row: ImageRow) -> dict[str, Any]:
+    """Return a row as JSON can hold it; names stay what they are, also those that are no UTF-8."""
+    return {name: value if isinstance(value, str) else plain(value) for name, value in asdict(row).items()}
 
 
 def _line(entry: dict[str, Any]) -> str:
@@ -261,7 +339,7 @@ def _entry(line: str) -> dict[str, Any] | None:
     """Return what a line holds; None of one that was cut off."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -44,7 +44,7 @@ def check_decoded_size(path: Path, size: int, *, compressed: bool = True) -> Non
         )
 
 
-def check_compression(path: Path, size: int) -> None:
+def check_compression(path: Path, size: int, on_disk: int | None = None) -> None:
     """See that a compression can have made so little of the decoded size, whether it is ever read or not.
 
     Parameters
@@ -52,13 +52,15 @@ def check_compression(path: Path, size: int) -> None:
     path : pathlib.Path
     size : int
         Bytes once decoded, by the header.
+    on_disk : int, optional
+        Bytes that there are, where the path is no single file.
 
     Raises
     ------
     MicrographError
         If no compression can.
     """
-    on_disk = path.stat().st_size
+    on_disk = path.stat().st_size if on_disk is None else on_disk
     if size > max(_HARMLESS, _LARGEST_RATIO * on_disk):
         raise MicrographError(
             f"{path.name}: the header speaks of {readable_size(size)} of pixels and the file has "

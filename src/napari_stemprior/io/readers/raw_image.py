@@ -76,7 +76,7 @@ def described_values(text: object) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(values, dict):
         return {}

@@ -193,7 +193,8 @@ def _micrographs(
         for index, frame in enumerate(raw.frames):
             frame_name = f"{name} [{index}]" if raw.stacked else name
             try:
-                metadata = {**raw.metadata, **({"remarks": remarks} if remarks else {})}
+                remarked = [*raw.metadata.get("remarks", ()), *remarks]
+                metadata = {**raw.metadata, **({"remarks": remarked} if remarked else {})}
                 good.append(Micrograph(_plain(frame), size, frame_name, path, metadata))
             except MicrographError as error:
                 bad.append(error)

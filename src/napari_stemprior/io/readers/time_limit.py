@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from napari_stemprior.io.readers.folder_entries import stored_bytes
+
 #: Seconds for any file, and bytes a second beyond that. They count by the clock and by the work of the
 #: processor, so that neither a slow drive nor a busy computer is taken for a loop without end.
 _LEAST, _RATE = 15.0, 5e6
@@ -37,7 +39,7 @@ def time_limit(path: Path) -> Iterator[None]:
     """
     reading = threading.get_ident()
     lock, done = threading.Lock(), threading.Event()
-    limit, clock, work = _LEAST + path.stat().st_size / _RATE, time.monotonic(), time.process_time()
+    limit, clock, work = _LEAST + stored_bytes(path) / _RATE, time.monotonic(), time.process_time()
 
     def watch() -> None:
         while min(time.monotonic() - clock, time.process_time() - work) < limit:

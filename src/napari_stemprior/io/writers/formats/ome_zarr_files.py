@@ -25,7 +25,7 @@ def foreign_file(folder: Path) -> str:
     try:
         refuse_pipe(folder / ".zattrs")
         own = "stemprior" in json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         own = False
     if not own and any(folder.iterdir()):
         return folder.name

@@ -194,7 +194,7 @@ def inert(frame: pd.DataFrame) -> pd.DataFrame:
     """
     frame = frame.copy()
     for name in frame:
-        if frame[name].dtype == object:
+        if not pd.api.types.is_numeric_dtype(frame[name].dtype):  # objects, or the texts of pandas 3
             texts = [f"'{text}" if _LIVE.match(str(text)) else text for text in frame[name]]
             frame[name] = pd.Series(texts, index=frame.index, dtype=object)
     return frame
