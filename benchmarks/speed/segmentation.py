@@ -111,10 +111,12 @@ def measured(file: Path, device: str, precision: str) -> dict[str, Any]:
     from scipy.spatial import cKDTree
 
     from napari_stemprior.inference import Segmenter
+    from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.recording import prepare
     from napari_stemprior.registration import fit_lattice
     from napari_stemprior.structure import built_in
 
+    keep_freed_memory()  # as the command does
     with np.load(file) as data:
         image, true = data["image"], data["yx"]
     segmenter, prior = Segmenter(device=device, precision=precision), built_in(_SPECIMEN)

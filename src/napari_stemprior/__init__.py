@@ -9,7 +9,6 @@ nor napari.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from napari_stemprior.structure import load_prior as load_prior
     from napari_stemprior.workflow.notebook import fit_lattice as fit_lattice
 
-try:
-    __version__ = version("napari-stemprior")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__: str
 
 __all__ = ["AtomTable", "Segmenter", "__version__", "fit_lattice", "load_prior", "read_micrograph"]
 
@@ -37,12 +33,25 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "__version__"})
+
+
+def _version() -> str:
+    """Return the version of the installed package; to look it up takes as long as the rest of the import."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("napari-stemprior")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

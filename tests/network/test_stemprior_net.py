@@ -120,6 +120,36 @@ def test_prediction_is_the_network_itself(
         assert_close(answer.features, trained.features, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("absent", [False, True])
+def test_the_maps_are_what_the_heads_say(
+    network: StructurePromptedNet, image: torch.Tensor, absent: bool
+) -> None:
+    asked = StructurePrompt.absent() if absent else prompt()
+    with torch.inference_mode():
+        said = network(image, asked)
+        maps, column = network.maps(network.image_features(normalised(image), asked), asked)
+    expected = torch.cat([said.heat.sigmoid(), said.offset, said.log_variance.exp()], dim=1)
+    assert_close(maps, expected, atol=1e-6, rtol=1e-5)
+    assert (column is None) is absent
+    if column is not None:
+        likely = said.tokens @ said.features.flatten(2)
+        chosen = likely.gather(1, column.long().flatten(1)[:, None])[:, 0]
+        assert_close(chosen, likely.amax(dim=1), atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_folded_is_kept_until_a_weight_changes() -> None:
+    network = StructurePromptedNet(NetworkConfig(widths=(8, 16, 16, 32), token_width=32))
+    first = network.folded()
+    assert network.folded() is first
+    assert network.folded(torch.bfloat16) is not first
+    again = network.folded()
+    with torch.no_grad():
+        network.head.weight.mul_(2)
+    other = network.folded()
+    assert other is not again
+    assert_close(other.head.weight, network.head.weight)
+
+
 def test_the_image_is_seen_before_the_structure(network: StructurePromptedNet, image: torch.Tensor) -> None:
     assert network.sees_image_first
     with torch.inference_mode():

@@ -27,6 +27,15 @@ def test_dark_columns(electrons, spacing):
     assert columns_are_dark(image, VALID)
 
 
+@pytest.mark.parametrize("spacing", [14.0, 24.0, 60.0])
+def test_of_a_large_image_some_pixels_tell(spacing):
+    ideal = crystal((1100, 1000), 17.0, spacing)
+    valid = np.ones(ideal.shape, bool)
+    valid[:90] = False
+    assert columns_are_dark(counts(1.1 - ideal, 30.0), valid)
+    assert not columns_are_dark(counts(ideal, 30.0), valid)
+
+
 @pytest.mark.parametrize("honeycomb", [False, True])
 @pytest.mark.parametrize("percent", [80, 92, 99])
 def test_bright_columns_that_are_clipped(honeycomb, percent):

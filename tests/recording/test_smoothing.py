@@ -13,3 +13,11 @@ def test_it_is_the_gaussian_filter(shape: tuple[int, int], sigma: float) -> None
     image = np.random.default_rng(0).normal(3.0, 1.0, shape).astype(np.float32)
     expected = gaussian_filter(image.astype(float), sigma)
     np.testing.assert_allclose(gaussian_smoothed(image, sigma), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+@pytest.mark.parametrize("shape", [(300, 211), (64, 65), (9, 200)])
+def test_some_of_it_is_the_same(shape: tuple[int, int], every: int) -> None:
+    image = np.random.default_rng(0).normal(3.0, 1.0, shape).astype(np.float32)
+    whole = gaussian_smoothed(image, 2.5)
+    np.testing.assert_allclose(gaussian_smoothed(image, 2.5, every), whole[::every, ::every], atol=1e-5)

@@ -132,12 +132,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
+    from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.workflow.batch import segment_images
     from napari_stemprior.workflow.batch_settings import BatchSettings
     from napari_stemprior.workflow.image_sources import image_files
     from napari_stemprior.workflow.operations import Operations
     from napari_stemprior.workflow.segment import SegmentSettings
 
+    keep_freed_memory()
     prior = _load_prior(options)
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     files = image_files(options.images, options.output)

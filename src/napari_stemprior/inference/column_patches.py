@@ -28,6 +28,8 @@ _REACH, _DRAWN = 1.1, 1.7
 _TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
 #: Classes of signal in which the noise is estimated, and the bins that these are made of.
 _CLASSES, _BINS = 8, 4096
+#: Indices of pixels that are kept from one round to the next; more are made anew each time.
+_KEPT = 2**24
 #: Seconds of work after which progress is told.
 _PATIENCE = 0.05
 
@@ -109,9 +111,14 @@ class ColumnPatches:
         self._products, self._rows, self._columns = four[:, rows] * four[:, columns], rows, columns
         together = _TOGETHER_ON_CPU if device.type == "cpu" else _TOGETHER_ON_GPU
         self._block = max(1, together // len(window))
+        keep = len(yx) * (len(window) + near) <= _KEPT
+        self._indices: dict[tuple[int, bool], Tensor] | None = {} if keep else None
         self._inside = torch.empty(len(yx), near, dtype=torch.bool, device=device)
+        self._values, self._signal, self._bells = torch.empty(3, len(yx), near, device=device)
         for block in self._blocks():
-            self._inside[block] = _taken(counts, self._flat(block))
+            flat = self._flat(block)
+            self._inside[block] = _taken(counts, flat)
+            self._values[block] = _taken(self._image, flat)
         self._last = time.monotonic()
 
     def local(self, yx: Floats) -> Tensor:
@@ -129,7 +136,7 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield Progress(0, 1, stage)
-            values, inside = _taken(self._image, self._flat(block)), self._inside[block]
+            values, inside = self._values[block], self._inside[block]
             low[block] = _fifth(values, inside)
             core = inside[:, :9].float()
             mean = (values[:, :9] * core).sum(1) / core.sum(1).clamp(min=1)
@@ -157,8 +164,10 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            bells = height[block] * (exponent[block] @ self._quadric).exp_()
-            drawn.scatter_add_(0, self._flat(block, len(self._offset)).reshape(-1), bells.reshape(-1))
+            bells = (exponent[block] @ self._quadric).exp_()
+            self._bells[block] = bells[:, : self._near]
+            bells *= height[block]
+            drawn.scatter_add_(0, self._flat(block, drawn=True).reshape(-1), bells.reshape(-1))
         line = yield from self._noise(drawn, level, progress)
         n = len(place)
         products = torch.empty(n, 10, dtype=self.dtype, device=self.device)
@@ -167,9 +176,10 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            signal, residual = self._fitted(drawn, level, block)
+            signal = self._signal[block]
+            residual = self._values[block] - signal
             weight = self._inside[block] / (line[0] + line[1] * signal).clamp(min=line[2])
-            bell = (exponent[block] @ self._quadric[:, : self._near]).exp_()
+            bell = self._bells[block]
             weighted = weight * bell
             residual *= weight
             products[block] = (weighted * bell @ self._products).to(self.dtype)
@@ -185,18 +195,13 @@ class ColumnPatches:
         square = (place**2).sum(1, keepdim=True)
         return (torch.cat([-torch.ones_like(square), 2 * place, -square], 1) / (2 * width**2)).float()
 
-    def _fitted(self, drawn: Tensor, level: Tensor, which: slice) -> tuple[Tensor, Tensor]:
-        """Return (B, P) signal as fitted, and what is left over."""
-        flat = self._flat(which)
-        signal = _taken(drawn, flat) + level[which]
-        return signal, _taken(self._image, flat) - signal
-
     def _noise(
         self, drawn: Tensor, level: Tensor, progress: Progress
     ) -> Generator[Progress, None, tuple[float, float, float]]:
         """Estimate the variance of a pixel: offset and slope in the signal, and the least it is taken for.
 
-        From what is left over in classes of signal with equally many pixels.
+        From what is left over in classes of signal with equally many pixels. The signal as it is fitted, of
+        drawn columns and level, is kept for each column's pixels.
         """
         low = level.min()
         scale = (_BINS - 1) / (level.max() + drawn.max() - low).clamp(min=1e-30)
@@ -204,11 +209,12 @@ class ColumnPatches:
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            signal, residual = self._fitted(drawn, level, block)
+            signal = torch.add(_taken(drawn, self._flat(block)), level[block], out=self._signal[block])
+            residual = self._values[block] - signal
             inside = self._inside[block].float()
             index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
-            count += torch.bincount(index, inside.reshape(-1), _BINS)
-            error += torch.bincount(index, (residual**2 * inside).reshape(-1), _BINS)
+            count.scatter_add_(0, index, inside.reshape(-1))
+            error.scatter_add_(0, index, residual.square_().mul_(inside).reshape(-1))
         counts, errors = count.cpu().numpy().astype(float), error.cpu().numpy().astype(float)
         signals = (np.arange(_BINS) + 0.5) / float(scale) + float(low)
         mean = max(errors.sum() / max(counts.sum(), 1.0), 1e-30)
@@ -222,9 +228,14 @@ class ColumnPatches:
         slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
         return float(y.mean() - slope * x.mean()), slope, 0.1 * mean
 
-    def _flat(self, which: slice, count: int | None = None) -> Tensor:
-        """Return (B, P) indices into the padded image; without `count` of the pixels that are fitted."""
-        return self._base[which, None] + self._offset[: count or self._near]
+    def _flat(self, which: slice, *, drawn: bool = False) -> Tensor:
+        """Return (B, P) indices into the padded image: of fitted pixels, or of all `drawn` ones."""
+        known = None if self._indices is None else self._indices.get((which.start, drawn))
+        if known is None:
+            known = self._base[which, None] + (self._offset if drawn else self._offset[: self._near])
+            if self._indices is not None:
+                self._indices[which.start, drawn] = known
+        return known
 
     def _blocks(self) -> Iterator[slice]:
         for first in range(0, len(self._base), self._block):

@@ -29,7 +29,7 @@ HERE = Progress(0, 1, "asking the sites")
 
 def site_patches(
     yx: Floats, shape: tuple[int, ...], valid: NDArray[np.bool_] | None
-) -> Generator[Progress, None, tuple[Integers, Floats]]:
+) -> Generator[Progress, None, tuple[Integers, NDArray[np.float32]]]:
     """Find the pixels around every site, step by step.
 
     Parameters
@@ -45,32 +45,36 @@ def site_patches(
     -------
     pixels : (N, P) array of int
         Into the flat image.
-    distance2 : (N, P) array
+    distance2 : (N, P) array of float32
         Å² from the site; infinite where a pixel does not count.
     """
     radius = int(np.ceil(_REACH / CANONICAL_PIXEL_SIZE))
     step = np.arange(-radius, radius + 1)
     window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
     window = window[(window**2).sum(1) <= radius**2]
-    size = np.array(shape)
     flat = np.empty((len(yx), len(window)), np.int64)
-    squared = np.empty((len(yx), len(window)))
+    squared = np.empty((len(yx), len(window)), np.float32)
     for first in range(0, len(yx), BLOCK):
         yield HERE
         here = slice(first, first + BLOCK)
-        pixels = np.floor(yx[here] + 0.5).astype(np.int64)[:, None] + window
-        inside = ((pixels >= 0) & (pixels < size)).all(-1)
-        distance2 = ((pixels - yx[here, None]) ** 2).sum(-1) * CANONICAL_PIXEL_SIZE**2
-        clipped = np.clip(pixels, 0, size - 1)
-        flat[here] = clipped[..., 0] * shape[1] + clipped[..., 1]
+        centre = np.floor(yx[here] + 0.5).astype(np.int64)
+        row, column = (centre[:, axis, None] + window[:, axis] for axis in (0, 1))
+        off = yx[here, :, None] - centre[:, :, None]
+        distance2 = (window[:, 0] - off[:, 0]) ** 2 + (window[:, 1] - off[:, 1]) ** 2
+        squared[here] = distance2 * CANONICAL_PIXEL_SIZE**2
+        whole = (centre >= radius).all() and (centre < np.array(shape) - radius).all()
+        if not whole:
+            outside = (row < 0) | (row >= shape[0]) | (column < 0) | (column >= shape[1])
+            squared[here][outside] = np.inf
+            row, column = np.clip(row, 0, shape[0] - 1), np.clip(column, 0, shape[1] - 1)
+        np.add(row * shape[1], column, out=flat[here])
         if valid is not None:
-            inside &= valid.ravel()[flat[here]]
-        squared[here] = np.where(inside, distance2, np.inf)
+            squared[here][~valid.ravel()[flat[here]]] = np.inf
     return flat, squared
 
 
 def mean_profiles(
-    data: Floats, pixels: Integers, distance2: Floats, index: Integers, kinds: int
+    data: Floats, pixels: Integers, distance2: NDArray[np.float32], index: Integers, kinds: int
 ) -> Generator[Progress, None, tuple[Floats, float]]:
     """Learn the mean profile of each kind, step by step.
 
@@ -101,16 +105,13 @@ def mean_profiles(
         yield HERE
         strip = data.ravel()[low : low + _STRIP].astype(np.float32)
         near = np.flatnonzero((first < low + len(strip)) & (last >= low))
-        place = pixels[near] - low
-        here = np.isfinite(distance2[near]) & (place >= 0) & (place < len(strip))
-        place, square = place[here], distance2[near][here]
-        kind = np.broadcast_to(index[near, None], here.shape)[here]
+        place, square = pixels[near] - low, distance2[near]
+        place[(place < 0) | (place >= len(strip))] = len(strip)  # into a column that does not count
+        number_of = (index[near, None] * (len(strip) + 1) + place).ravel()
         basis = np.ones((size, len(strip)), np.float32)
         for number, w in enumerate(widths):
-            drawn = np.bincount(
-                kind * len(strip) + place, np.exp(-square / (2 * w**2)), kinds * len(strip)
-            ).reshape(kinds, -1)
-            basis[number : size - 1 : len(widths)] = drawn
+            drawn = np.bincount(number_of, _bell(square, w).ravel(), kinds * (len(strip) + 1))
+            basis[number : size - 1 : len(widths)] = drawn.reshape(kinds, -1)[:, :-1]
         normal += basis @ basis.T
         right += basis @ strip
     normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
@@ -121,5 +122,10 @@ def mean_profiles(
         yield HERE
         mine = slice(start, start + BLOCK)
         for number, w in enumerate(widths):
-            profile[mine] += parts[index[mine], number][:, None] * np.exp(-distance2[mine] / (2 * w**2))
+            profile[mine] += parts[index[mine], number][:, None] * _bell(distance2[mine], w)
     return np.maximum(profile, 0.0, out=profile), float(weights[-1])
+
+
+def _bell(distance2: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Return a Gaussian of height 1 at squared distances; 0 at infinite ones."""
+    return np.asarray(np.exp(distance2 * np.float32(-0.5 / width**2)))

@@ -16,7 +16,7 @@ from napari_stemprior.scratch_arrays import free_disk, scratch_place
 #: by ``python -m benchmarks.speed.large_images``.
 _PREPARED, _FITTED, _BLENDED, _ATOMS = 70, 40, 200, 150
 #: Rows of tiles in memory, and bytes for what does not depend on the image.
-_TILES, _ALWAYS = 512, 2**29
+_TILES, _ALWAYS = 640, 2**29
 
 
 def check_room(shape: tuple[int, int], pixel_size: float, name: str = "") -> None:

@@ -18,8 +18,9 @@ from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 
-#: Canonical pixels on a side of the largest tile, and how many of them neighbours share.
-TILE = 384
+#: Canonical pixels on a side of the largest tile, and how many of them neighbours share. What they share is
+#: asked twice, and a tile sees nothing beyond its edges: the fewer the better.
+TILE = 512
 OVERLAP = 64
 #: Tiles that are asked at once: a CPU is fastest with one, which its cache holds.
 _ON_CPU, _ON_GPU = 1, 32
@@ -146,6 +147,12 @@ def predict_normalised(
             weight = fading(rows, y > 0, y + rows < height)[:, None] * fading(
                 columns, x > 0, x + columns < width
             )
+            if len(places) == 1:  # nothing to be blended
+                sums = [maps[0] for maps, _ in answers]
+                site = [
+                    old if here is None else here[0] for old, (_, here) in zip(site, answers, strict=True)
+                ]
+                break
             weight = weight.to(device)
             area = (slice(y, y + rows), slice(x, x + columns))
             better = weight > best[area]
@@ -158,7 +165,8 @@ def predict_normalised(
     yield Progress(len(places), len(places), stage)
     found = []
     for one, named in zip(sums, site, strict=True):
-        one /= total
+        if len(places) > 1:
+            one /= total
         maps = one[:, : shape[0], : shape[1]].cpu()
         found.append(Answer(maps[:2], maps[2:4], maps[4], named[: shape[0], : shape[1]].cpu()))
     return found
@@ -196,15 +204,7 @@ def _ask(
         cropped = cropped.to(tiles.device)
         if features is None or not network.sees_image_first:
             features = network.image_features(tiles, cropped)
-        output = network.fused(features, cropped)
-        maps = torch.cat([output.heat.sigmoid(), output.offset, output.log_variance.exp()], dim=1)
-        here = None
-        if bool(prompt.present.any()):
-            pixels = output.features.float().flatten(2)
-            # of many tokens `max` finds the largest in a tenth of the time of `argmax`
-            here = (output.tokens.float() @ pixels).max(dim=1).indices.to(torch.int32)
-            here = here.reshape(maps[:, 0].shape)
-        answers.append((maps, here))
+        answers.append(network.maps(features, cropped))
     return answers
 
 

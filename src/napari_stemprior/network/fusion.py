@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 
-#: Blocks per side of a group, and how many sites near its middle are candidates for the nearest of a block.
-_GROUP, _CANDIDATES = 8, 96
+#: Blocks per side of a group, and how many sites near its middle are candidates for the nearest of a block;
+#: where the fewer do not suffice, more.
+_GROUP, _CANDIDATES = 8, (48, 96)
+#: Pairs of a pixel and a site that are worked on together on a CPU.
+_TOGETHER = 2**15
 
 
 class CellAttention(nn.Module):
@@ -91,83 +96,144 @@ class SiteAttention(nn.Module):
         """
         batch, width, height, columns = x.shape
         h, w = nearest.shape[2:]
-        size = (batch, h, height // h, w, columns // w, width)
-        pixels = x.permute(0, 2, 3, 1).reshape(size).transpose(2, 3).reshape(batch * h * w, -1, width)
+        rows, across = height // h, columns // w
         k = min(self.neighbours, nearest.shape[1])
-        index = nearest[:, :k].permute(0, 2, 3, 1).reshape(batch, -1)
-        seen = valid[:, :k].permute(0, 2, 3, 1).reshape(-1, 1, k)
-        first = torch.arange(batch, device=x.device)[:, None] * site_tokens.shape[1]
-        index = (index + first).reshape(-1)
+        pixels = x.permute(0, 2, 3, 1).reshape(batch * h, rows, w, across, width)
+        first = torch.arange(batch, device=x.device)[:, None, None, None] * site_tokens.shape[1]
+        index = (nearest[:, :k].permute(0, 2, 3, 1) + first).flatten(0, 1)
+        seen = valid[:, :k].permute(0, 2, 3, 1).flatten(0, 1)
+        tables = self._tables(site_tokens, sites)
+        y = _middles(height, step, sites).reshape(h, rows).repeat(batch, 1)
+        across_x = _middles(columns, step, sites).reshape(w, across)
+        # while predicting on a CPU some rows of blocks at a time, which its cache holds
+        whole = x.device.type != "cpu" or torch.is_grad_enabled()
+        together = len(pixels) if whole else max(1, _TOGETHER // (k * columns * rows))
+        parts = []
+        for begin in range(0, len(pixels), together):
+            part = slice(begin, begin + together)
+            mine = pixels[part].transpose(1, 2)
+            fused = self._of_blocks(
+                mine.reshape(mine.shape[0] * w, rows * across, width),
+                index[part].reshape(-1, k),
+                seen[part].reshape(-1, k),
+                y[part, None, :, None].expand(mine.shape[:-1]).reshape(-1),
+                across_x[None, :, None].expand(mine.shape[:-1]).reshape(-1),
+                tables,
+            )
+            parts.append(fused.reshape(mine.shape).transpose(1, 2))
+        return torch.cat(parts).reshape(batch, height, columns, width).permute(0, 3, 1, 2)
+
+    def _tables(self, site_tokens: Tensor, sites: Tensor) -> _SiteTables:
+        """Look up once what all pixels ask of (B, M, token_width) sites at (B, M, 2) places.
+
+        A query is linear in its pixel, so its products with the keys are products of the pixel with keys that
+        hold the query's weights already.
+        """
+        weight, bias = self.query.weight[:, :, 0, 0], self.query.bias
+        assert bias is not None
+        key = self.key_token(site_tokens).flatten(0, 1)
+        common = torch.cat([self.key_place.weight.t(), self.no_match_key[None]])
+        return _SiteTables(
+            sites.flatten(0, 1),
+            key @ weight,
+            key @ bias,
+            self.value_token(site_tokens).flatten(0, 1),
+            common @ weight,
+            common @ bias,
+        )
+
+    def _of_blocks(
+        self, pixels: Tensor, index: Tensor, seen: Tensor, y: Tensor, x: Tensor, tables: _SiteTables
+    ) -> Tensor:
+        """Fuse blocks of pixels with the columns that each block looks at.
+
+        Parameters
+        ----------
+        pixels : Tensor (b, P, C)
+            P pixels of each of b blocks.
+        index, seen : Tensor (b, K)
+            The sites of each block, and whether they are any.
+        y, x : Tensor (b * P,)
+            Middles of the pixels, canonical pixels.
+        tables : _SiteTables
+
+        Returns
+        -------
+        Tensor (b, P, C)
+        """
+        (blocks, many, width), k = pixels.shape, index.shape[1]
+        flat, index = pixels.flatten(0, 1), index.reshape(-1)
 
         def of_sites(table: Tensor) -> Tensor:
-            return table.flatten(0, 1).index_select(0, index).reshape(batch * h * w, k, -1)
+            return table.index_select(0, index).reshape(blocks, k, *table.shape[1:])
 
         # what there is of a pixel and a site lies as (K, pixels): long rows, which a CPU works on at once
-        place = self._place(of_sites(sites), (h, w), size[2], size[4], step, batch).to(x.dtype)
-        query = self._linear(self.query, pixels)
+        at = of_sites(tables.sites).permute(2, 1, 0)[..., None]
+        offset_y, offset_x = (
+            ((of - own.reshape(blocks, many)) * CANONICAL_PIXEL_SIZE).flatten(1)
+            for of, own in zip(at, (y, x), strict=True)
+        )
+        place = self._place(offset_y, offset_x).to(pixels.dtype)
+        common = F.linear(flat, tables.common, tables.common_bias).t()
         # the key is the sum of the site's and of the place's, and so is its product with the query
-        logits = (of_sites(self.key_token(site_tokens)) @ query.transpose(1, 2)).transpose(0, 1)
-        flat = query.flatten(0, 1)
-        logits = logits.reshape(k, -1) + (place * (self.key_place.weight.t() @ flat.t())[:, None]).sum(0)
-        logits = logits.reshape(k, len(pixels), -1).masked_fill(~seen.reshape(-1, k).t()[..., None], -1e4)
-        logits = torch.cat([(flat @ self.no_match_key)[None], logits.flatten(1)]).float() / width**0.5
-        weight = torch.softmax(logits, dim=0)[1:].to(x.dtype)
+        logits = of_sites(tables.key) @ pixels.transpose(1, 2) + of_sites(tables.key_bias)[..., None]
+        logits = logits.masked_fill(~seen[..., None], -1e4).transpose(0, 1).reshape(k, -1)
+        logits = logits + (place * common[:-1, None]).sum(0)
+        logits = torch.cat([common[-1:], logits]).float() / width**0.5
+        weight = torch.softmax(logits, dim=0)[1:].to(pixels.dtype)
         # a token is only worth something near its site: its value is carried by the radial functions
-        value = of_sites(self.value_token(site_tokens))
+        value = of_sites(tables.value)
         answer = torch.zeros_like(pixels)
         for number in range(k):
             carried = self.value_place((weight[number] * place[:, number]).t())
             answer = torch.addcmul(answer, carried.reshape(pixels.shape), value[:, number, None])
-        gate = torch.sigmoid(self._linear(self.gate, torch.cat([pixels, answer], dim=-1)))
-        fused = torch.addcmul(pixels, gate, self._linear(self.out, answer))
-        fused = fused.reshape(batch, h, w, size[2], size[4], width).transpose(2, 3)
-        return fused.reshape(batch, height, columns, width).permute(0, 3, 1, 2)
+        mine, of_answer = self.gate.weight[:, :, 0, 0].chunk(2, dim=1)
+        gate = torch.sigmoid(F.linear(pixels, mine, self.gate.bias) + F.linear(answer, of_answer))
+        return torch.addcmul(pixels, gate, F.linear(answer, self.out.weight[:, :, 0, 0], self.out.bias))
 
     def without_sites(self, x: Tensor) -> Tensor:
         """Return what `forward` does where no site is valid: the answer of "no match" is zero."""
         assert self.out.bias is not None
         width = x.shape[1]
-        gate = F.linear(x.permute(0, 2, 3, 1), self.gate.weight[:, :width, 0, 0], self.gate.bias)
-        return x + (torch.sigmoid(gate) * self.out.bias).permute(0, 3, 1, 2)
+        pixels = x.permute(0, 2, 3, 1)
+        gate = torch.sigmoid(F.linear(pixels, self.gate.weight[:, :width, 0, 0], self.gate.bias))
+        return torch.addcmul(pixels, gate, self.out.bias).permute(0, 3, 1, 2)
 
-    @staticmethod
-    def _linear(layer: nn.Conv2d, x: Tensor) -> Tensor:
-        """Apply a 1 x 1 convolution to (..., C)."""
-        return F.linear(x, layer.weight[:, :, 0, 0], layer.bias)
-
-    def _place(
-        self, sites: Tensor, blocks: tuple[int, int], rows: int, columns: int, step: int, batch: int
-    ) -> Tensor:
-        """Describe where sites lie from the pixels of their blocks.
-
-        Parameters
-        ----------
-        sites : Tensor (B * h * w, K, 2)
-            Canonical pixels.
-        blocks : (int, int)
-            h, w.
-        rows, columns : int
-            Pixels of a block.
-        step : int
-            Canonical pixels per pixel.
-        batch : int
-
-        Returns
-        -------
-        Tensor (6, K, B * h * w * rows * columns)
-            Four radial functions, and the direction under the third.
-        """
-        y = (torch.arange(blocks[0] * rows, device=sites.device) * step + (step - 1) / 2).to(sites)
-        x = (torch.arange(blocks[1] * columns, device=sites.device) * step + (step - 1) / 2).to(sites)
-        grid = (batch, blocks[0], blocks[1], rows, columns)
-        y = y.reshape(1, blocks[0], 1, rows, 1).expand(grid).reshape(len(sites), -1)
-        x = x.reshape(1, 1, blocks[1], 1, columns).expand(grid).reshape(len(sites), -1)
-        of_y, of_x = sites.permute(2, 1, 0)[..., None]
-        offset_y = ((of_y - y) * CANONICAL_PIXEL_SIZE).flatten(1)
-        offset_x = ((of_x - x) * CANONICAL_PIXEL_SIZE).flatten(1)
-        distance2 = offset_y**2 + offset_x**2
+    def _place(self, y: Tensor, x: Tensor) -> Tensor:
+        """Describe (K, n) offsets in Å to sites: (6, K, n), four radial functions and a direction."""
+        distance2 = y**2 + x**2
         near = [torch.exp(distance2 * (-0.5 / width**2)) for width in self._WIDTHS]
-        return torch.stack([*near, 2 * offset_y * near[2], 2 * offset_x * near[2]])
+        return torch.stack([*near, 2 * y * near[2], 2 * x * near[2]])
+
+
+@dataclass(frozen=True, eq=False)
+class _SiteTables:
+    """What the registered columns of a batch, S of them, tell every pixel that looks at them.
+
+    Parameters
+    ----------
+    sites : Tensor (S, 2)
+        Canonical pixels.
+    key : Tensor (S, C)
+        Times a pixel, and with `key_bias` (S,) added, the product of the pixel's query with the site's key.
+    key_bias : Tensor (S,)
+    value : Tensor (S, C)
+    common : Tensor (7, C)
+        The same for the six functions of the place, and for "no match"; `common_bias` (7,) is added.
+    common_bias : Tensor (7,)
+    """
+
+    sites: Tensor
+    key: Tensor
+    key_bias: Tensor
+    value: Tensor
+    common: Tensor
+    common_bias: Tensor
+
+
+def _middles(size: int, step: int, like: Tensor) -> Tensor:
+    """Return where the middles of pixels lie along an axis, canonical pixels."""
+    return (torch.arange(size, device=like.device) * step + (step - 1) / 2).to(like)
 
 
 def nearest_sites(
@@ -197,8 +263,9 @@ def nearest_sites(
     k = min(neighbours, sites.shape[1])
     size = (sites.shape[0], height, width, k)
     found = None
-    if sites.shape[1] > 2 * _CANDIDATES and not height % _GROUP and not width % _GROUP:
-        found = _nearest_in_groups(sites, mask, centre, k)
+    for candidates in _CANDIDATES:
+        if found is None and sites.shape[1] > 2 * candidates and not height % _GROUP and not width % _GROUP:
+            found = _nearest_in_groups(sites, mask, centre, k, candidates)
     if found is None:
         distance2 = _squared_distances(centre.reshape(1, -1, 2), sites, mask)
         found = distance2.topk(k, dim=-1, largest=False)
@@ -218,7 +285,9 @@ def _squared_distances(places: Tensor, sites: Tensor, mask: Tensor) -> Tensor:
     return distance2.masked_fill(~mask[:, None], torch.inf)
 
 
-def _nearest_in_groups(sites: Tensor, mask: Tensor, centre: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
+def _nearest_in_groups(
+    sites: Tensor, mask: Tensor, centre: Tensor, k: int, candidates: int
+) -> tuple[Tensor, Tensor] | None:
     """Look for the nearest sites of (h, w, 2) places among those nearest to the middle of their group.
 
     Returns
@@ -231,9 +300,9 @@ def _nearest_in_groups(sites: Tensor, mask: Tensor, centre: Tensor, k: int) -> t
     groups = centre.reshape(rows, _GROUP, columns, _GROUP, 2).transpose(1, 2)
     groups = groups.reshape(1, rows * columns, _GROUP**2, 2)
     middle = groups.mean(dim=2)
-    far, index = _squared_distances(middle, sites, mask).topk(_CANDIDATES, dim=-1, largest=False)
+    far, index = _squared_distances(middle, sites, mask).topk(candidates, dim=-1, largest=False)
     near = sites.gather(1, index.reshape(batch, -1, 1).expand(-1, -1, 2))
-    near = near.reshape(batch, rows * columns, 1, _CANDIDATES, 2)
+    near = near.reshape(batch, rows * columns, 1, candidates, 2)
     distance2 = (near[..., 0] - groups[..., None, 0]) ** 2 + (near[..., 1] - groups[..., None, 1]) ** 2
     distance2 = distance2.masked_fill(torch.isinf(far)[:, :, None], torch.inf)
     found, place = distance2.topk(k, dim=-1, largest=False)

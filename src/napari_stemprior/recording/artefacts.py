@@ -6,11 +6,15 @@ far brighter (or darker) than both is no column.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, maximum_filter1d, uniform_filter1d
+
+from napari_stemprior.recording.smoothing import gaussian_smoothed
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -155,32 +159,40 @@ def flashes(image: Floats, valid: Mask) -> Mask:
     rows = np.flatnonzero(maximum_filter1d(_may_flash(image), 2 * _AROUND + 1))
     if len(rows) == 0:
         return mask
-    noise = Noise.of(image, valid)
-    electron = max(noise.slope, _electron(image, valid))
+
+    @cache
+    def noise() -> tuple[Noise, float]:
+        found = Noise.of(image, valid)
+        return found, max(found.slope, _electron(image, valid))
+
     for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         part = slice(int(group[0]), int(group[-1]) + 1)
         if valid[part].any():
-            mask[part] = _flashes(image[part], valid[part], noise, electron)
+            mask[part] = _flashes(image[part], valid[part], noise)
     return mask
 
 
-def _flashes(image: Floats, valid: Mask, noise: Noise, electron: float) -> Mask:
+def _flashes(image: Floats, valid: Mask, noise: Callable[[], tuple[Noise, float]]) -> Mask:
+    """Find flashes in some rows; noise and the signal of an electron are asked for where needed."""
     mask = np.zeros(image.shape, bool)
-    above = image - gaussian_filter(image, 8.0)
+    above = image - gaussian_smoothed(image, 8.0)
     spread = float(np.std(above[valid])) + 1e-30
-    variance = noise.variance(gaussian_filter(image, 1.5))
-    short = uniform_filter1d(above, 5, axis=1, mode="reflect")
-    alone = (short > spread) & (_beside(short) < _FLASH_ALONE * short)
     for length in _FLASH_LENGTHS:
         if length > image.shape[1] // 2:
             break
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         beside = _beside(smooth)
+        hit = (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        if not hit.any():
+            continue
+        known, electron = noise()
+        variance = known.variance(gaussian_smoothed(image, 1.5))
         error = np.sqrt(1.5 * uniform_filter1d(variance, length, axis=1, mode="reflect") / length)
         more = smooth - beside
-        hit = (more > _FLASH_DEVIATIONS * error) & (more * length > 2 * _ELECTRONS * electron)
-        hit &= (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        hit &= (more > _FLASH_DEVIATIONS * error) & (more * length > 2 * _ELECTRONS * electron)
         if hit.any():  # the mean over a length is high around the flash as well: there the short one decides
+            short = uniform_filter1d(above, 5, axis=1, mode="reflect")
+            alone = (short > spread) & (_beside(short) < _FLASH_ALONE * short)
             mask |= maximum_filter1d(hit, length, axis=1) & alone
     return np.asarray((maximum_filter1d(mask, 5, axis=1) & valid) if mask.any() else mask)
 

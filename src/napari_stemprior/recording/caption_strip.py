@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.recording.flat_runs import JPEG_DIGITS, Image, Mask, Runs, equal_pairs, is_eight_bit
+from napari_stemprior.recording.flat_runs import (
+    JPEG_DIGITS,
+    Image,
+    Mask,
+    Runs,
+    ends_of_rows,
+    equal_pairs,
+    is_eight_bit,
+)
 
 #: A row of a strip has a run of one value at least this long, as a share of the row and in pixels. Captions
 #: have margins and gaps between words; rows of a micrograph have neither.
@@ -80,8 +88,7 @@ def _flat(
 
 def _two_values(image: Image, valid: Mask) -> NDArray[np.bool_]:
     """Tell which rows have no more than two values: their least and their greatest."""
-    low = np.where(valid, image, np.inf).min(axis=1)[:, None]
-    high = np.where(valid, image, -np.inf).max(axis=1)[:, None]
+    low, high = (end[:, None] for end in ends_of_rows(image, valid))
     return np.asarray(((image == low) | (image == high) | ~valid).all(axis=1))
 
 

@@ -12,6 +12,8 @@ from napari_stemprior.recording.smoothing import gaussian_smoothed
 #: away.
 _FINE = (1.5, 2.5, 4.0, 6.0)
 _COARSE = 2.5
+#: Pixels of a large image that are looked at, some for each width: they tell as much as all.
+_LOOKED_AT = 2**16
 #: Noise power that such a band lets through, times the square of its width: that of two Gaussians and their
 #: product.
 _NOISE = (1 + _COARSE**-2 - 4 / (1 + _COARSE**2)) / (4 * np.pi)
@@ -46,11 +48,13 @@ def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bo
     if cut > _CLIPPED:
         image = np.maximum(image, np.quantile(shown, cut))
     best, skew, error = 0.0, 0.0, 1.0
+    if shown.size < 1000:
+        return False
+    most = max(1, int(np.sqrt(shown.size / _LOOKED_AT)))
     for width in _FINE:
-        band = gaussian_smoothed(image, width) - gaussian_smoothed(image, _COARSE * width)
-        values = (band.ravel() if whole else band[valid]).astype(np.float64)
-        if values.size < 1000:
-            continue
+        every = min(round(width), most)
+        band = gaussian_smoothed(image, width, every) - gaussian_smoothed(image, _COARSE * width, every)
+        values = (band.ravel() if whole else band[valid[::every, ::every]]).astype(np.float64)
         variance = float(values.var())
         if variance == 0:
             continue
@@ -61,7 +65,7 @@ def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bo
             np.clip(values, low, high, out=values)
             values -= values.mean()
             cubed = float((values * values * values).mean())
-            independent = values.size / (4 * np.pi * width**2)
+            independent = shown.size / (4 * np.pi * width**2)
             best, skew = contrast, cubed / max(float(values.std()), 1e-30) ** 3
             error = float(np.sqrt(6 / max(independent, 1.0)))
     return skew < _DARK and skew < -_CERTAIN * error
@@ -69,7 +73,9 @@ def columns_are_dark(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> bo
 
 def _noise(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
     """Return the variance of the noise, from the mixed second differences of neighbours."""
-    mixed = image[1:, 1:] - image[1:, :-1] - image[:-1, 1:] + image[:-1, :-1]
+    mixed = np.diff(image[1:] - image[:-1], axis=1)
+    if valid.all():
+        return float(np.mean(np.square(mixed, out=mixed), dtype=np.float64)) / 4
     good = valid[1:, 1:] & valid[1:, :-1] & valid[:-1, 1:] & valid[:-1, :-1]
     return float(np.mean(mixed[good].astype(np.float64) ** 2)) / 4 if good.any() else 0.0
 

@@ -16,6 +16,7 @@ from napari_stemprior.recording.flat_runs import (
     JPEG_DIGITS,
     Image,
     Mask,
+    ends_of_rows,
     is_eight_bit,
     longest_chance_run,
 )
@@ -25,6 +26,8 @@ _EDGE_SHARE = 0.03
 #: An empty corner is this many times as deep as what the fill's value makes inside the picture. Clipped
 #: blacks between columns reach the edge cut in half at most: there the ratio is 1, and 2 with luck.
 _DEEPER = 2.5
+#: Pixels of the smallest corner.
+_FEWEST = 16.0
 #: So much of an image that is mostly empty is of the value: at 10³ e/Å² 0.84 of a turned one.
 _MOSTLY = 0.7
 #: A corner of it is larger than chance leaves beside the hull by this factor:
@@ -44,8 +47,7 @@ _BLENDED = 0.75
 
 def constant_lines(values: Image, valid: Mask) -> Mask:
     """Tell which rows hold one value only; a row without valid pixels counts as such."""
-    low = np.where(valid, values, np.inf).min(axis=1)
-    high = np.where(valid, values, -np.inf).max(axis=1)
+    low, high = ends_of_rows(values, valid)
     return np.asarray(low >= high)
 
 
@@ -163,17 +165,19 @@ def _outside_hull(same: Mask, valid: Mask, in_empty: bool) -> Mask:
     if inside is None:
         return nothing
     outside = same & ~inside
-    if not outside.any():
+    if int(outside.sum()) < _FEWEST:
+        return nothing
+    share = float(same[inside].mean())
+    fewest = max(_FEWEST, np.log(CHANCE / same.size) / np.log(share)) if 0 < share < 1 else _FEWEST
+    areas, _ = label(outside)
+    if np.bincount(areas.ravel())[1:].max() < fewest:
         return nothing
     # depths are measured from what is not of the value, and not from the edge of the image
     depth = distance_transform_cdt(same | ~valid, "chessboard")
     usual = int(depth[inside & same].max(initial=0))
-    share = float(same[inside].mean())
-    fewest = max(16.0, np.log(CHANCE / same.size) / np.log(share)) if 0 < share < 1 else 16.0
     # where noise makes the value all over the picture, gaps are deep, and the area tells
     noise = in_empty and share >= _MOSTLY and _memory(same, inside) < _FORGOTTEN
     least = _LARGER * fewest if noise else np.inf
-    areas, _ = label(outside)
     keep = nothing
     for number, box in enumerate(find_objects(areas), start=1):
         area = areas[box] == number

@@ -54,6 +54,13 @@ class Runs:
         return Runs(self.row[chosen], self.start[chosen], self.length[chosen], self.value[chosen])
 
 
+def ends_of_rows(image: Image, valid: Mask) -> tuple[Image, Image]:
+    """Return the least and the greatest valid value of each row; infinities where there is none."""
+    if valid.all():
+        return image.min(axis=1), image.max(axis=1)
+    return np.where(valid, image, np.inf).min(axis=1), np.where(valid, image, -np.inf).max(axis=1)
+
+
 def equal_pairs(image: Image, valid: Mask, tolerance: float = 0.0) -> Mask:
     """Tell which pixels equal their right neighbour, (H, W - 1)."""
     same = np.abs(np.diff(image, axis=1)) <= tolerance if tolerance else image[:, 1:] == image[:, :-1]
@@ -106,9 +113,8 @@ _VALUES = 16
 
 def is_eight_bit(image: Image, valid: Mask) -> bool:
     """Tell whether an image has whole values from 0 to 255, and many of them."""
-    values = image[valid]
+    values = image.ravel() if valid.all() else image[valid]
     some = values[:: max(1, values.size // 4096)]
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 255 or not (some == np.round(some)).all():
+    if not (some == np.round(some)).all() or values.min() < 0 or values.max() > 255:
         return False
     return float(np.ptp(np.percentile(some, (1, 99)))) >= _PICTURE and len(np.unique(some)) >= _VALUES

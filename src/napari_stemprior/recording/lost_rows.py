@@ -12,6 +12,7 @@ from napari_stemprior.recording.flat_runs import (
     Mask,
     Runs,
     chance_run,
+    ends_of_rows,
     is_eight_bit,
     longest_chance_run,
 )
@@ -59,8 +60,7 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
     held = count >= 16
     if not held.any():
         return np.zeros(image.shape, bool)
-    low = np.where(valid, image, np.inf).min(axis=1)
-    high = np.where(valid, image, -np.inf).max(axis=1)
+    low, high = ends_of_rows(image, valid)
     share, value = np.zeros(height), low.copy()
     for end in (low, high):
         same = ((image == end[:, None]) & valid).sum(axis=1) / np.maximum(count, 1)

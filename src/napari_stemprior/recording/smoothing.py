@@ -13,7 +13,7 @@ _BLOCK = 64
 _ENDS = 4.0
 
 
-def gaussian_smoothed(image: NDArray[np.floating], sigma: float) -> NDArray[np.float32]:
+def gaussian_smoothed(image: NDArray[np.floating], sigma: float, every: int = 1) -> NDArray[np.float32]:
     """Return an image smoothed by a Gaussian, mirrored at its edges.
 
     The same as ``scipy.ndimage.gaussian_filter`` to the rounding of float32, for wide Gaussians in a fraction
@@ -25,15 +25,20 @@ def gaussian_smoothed(image: NDArray[np.floating], sigma: float) -> NDArray[np.f
         Computed in float32.
     sigma : float
         Pixels.
+    every : int
+        Return the first of every so many rows and columns.
     """
     data = np.asarray(image, np.float32)
     radius = int(_ENDS * sigma + 0.5)
-    down = np.empty(data.shape, np.float32)
+    height, width = (-(-size // every) for size in data.shape)
+    down = np.empty((height, data.shape[1]), np.float32)
     for first, last, low, high, matrix in _blocks(data.shape[0], radius, sigma):
-        np.matmul(matrix, data[low:high], out=down[first:last])
-    smooth = np.empty(data.shape, np.float32)
+        kept = slice(-first % every, None, every)
+        np.matmul(matrix[kept], data[low:high], out=down[-(-first // every) : -(-last // every)])
+    smooth = np.empty((height, width), np.float32)
     for first, last, low, high, matrix in _blocks(data.shape[1], radius, sigma):
-        smooth[:, first:last] = down[:, low:high] @ matrix.T
+        kept = slice(-first % every, None, every)
+        smooth[:, -(-first // every) : -(-last // every)] = down[:, low:high] @ matrix[kept].T
     return smooth
 
 

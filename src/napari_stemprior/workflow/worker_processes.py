@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from napari_stemprior.errors import DeviceError, StempriorError
+from napari_stemprior.kept_memory import keep_freed_memory
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.workflow.batch_workers import killed
 from napari_stemprior.workflow.operations import Operations
@@ -184,6 +185,7 @@ def _no_interrupt() -> Iterator[None]:
 def _work(connection: Connection) -> None:
     """Segment the frames that come until none does: the life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     operations = Operations()
