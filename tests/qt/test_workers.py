@@ -133,3 +133,39 @@ def test_nothing_is_held_after_a_job(qtbot, runner):
         return held() is None
 
     qtbot.waitUntil(gone, timeout=60_000)
+
+
+def test_a_result_that_arrives_in_pieces_lasts_until_its_end(qtbot):
+    runner, pieces = JobRunner(), []
+
+    def work():
+        yield Progress(0, 1, "working")
+        return 3
+
+    def arrive(result):
+        for number in range(result):
+            pieces.append((number, runner.busy))
+            yield
+
+    runner.start(work(), arrive)
+    qtbot.waitUntil(lambda: not runner.busy, timeout=60_000)
+    assert pieces == [(0, True), (1, True), (2, True)]
+
+
+def test_a_cancel_takes_an_arriving_result_to_its_end(qtbot):
+    runner, pieces = JobRunner(), []
+
+    def work():
+        yield Progress(0, 1, "working")
+        return 3
+
+    def arrive(result):
+        for number in range(result):
+            pieces.append(number)
+            yield
+
+    runner.start(work(), arrive)
+    qtbot.waitUntil(lambda: bool(pieces), timeout=60_000)
+    runner.cancel()
+    assert pieces == [0, 1, 2]
+    qtbot.waitUntil(lambda: not runner.busy, timeout=60_000)

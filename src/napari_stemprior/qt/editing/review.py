@@ -17,8 +17,6 @@ Floats = NDArray[np.float64]
 
 #: Screen pixels for 1 Å at which a single atom can be judged.
 _USEFUL_ZOOM = 28.0
-#: So much of the view at least is image, where the image is larger than that.
-_INSIDE = 0.8
 
 
 class Review:
@@ -155,11 +153,11 @@ class Review:
             viewer.reset_view()
             editor.layer.selected_data = set()
         elif doubt.site >= 0 and self.queue.occupancy is not None:
-            centre_on(viewer, editor, self.queue.occupancy.sites.yx[doubt.site], self.context.shape)
+            centre_on(viewer, editor, self.queue.occupancy.sites.yx[doubt.site])
             editor.layer.selected_data = set()
         else:
             row = int(editor.history.rows_of(np.array([doubt.atom_id]))[0])
-            centre_on(viewer, editor, editor.yx[row], self.context.shape)
+            centre_on(viewer, editor, editor.yx[row])
             if editor.choose_window is not None:
                 editor.set_window(editor.choose_window())
             editor.select([row])
@@ -211,22 +209,10 @@ class Review:
         self._of, self._here, self.kind = now, None, ""  # last: `prepare` does this in a thread
 
 
-def centre_on(
-    viewer: ViewerModel, editor: AtomEditor, yx: np.ndarray, shape: tuple[int, int] | None = None
-) -> None:
-    """Bring a pixel to the centre, near enough to judge an atom.
-
-    At the edge of an image that is larger than the view it stays off the centre, so that half of the view is
-    not empty.
-    """
+def centre_on(viewer: ViewerModel, editor: AtomEditor, yx: np.ndarray) -> None:
+    """Bring a pixel to the centre, near enough to judge an atom."""
+    y, x = editor.layer.data_to_world(np.asarray(yx, float))[-2:]
     camera = viewer.scene.camera  # napari 0.9 moved the camera into the scene
-    camera.zoom = max(camera.zoom, _USEFUL_ZOOM)
-    place = np.array(editor.layer.data_to_world(np.asarray(yx, float))[-2:])
-    image = None if shape is None else np.array(shape) - 1.0
-    if image is not None:
-        corners = (editor.layer.data_to_world(corner)[-2:] for corner in (np.zeros(2), image))
-        low, high = np.sort(np.stack(list(corners)), axis=0)
-        half = _INSIDE * np.asarray(viewer.canvas.size, float) / 2 / camera.zoom
-        fits = low + half < high - half
-        place = np.where(fits, np.clip(place, low + half, high - half), place)
-    camera.center = (0.0, float(place[0]), float(place[1]))
+    camera.center = (0.0, float(y), float(x))
+    if camera.zoom < _USEFUL_ZOOM:
+        camera.zoom = _USEFUL_ZOOM
