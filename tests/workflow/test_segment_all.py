@@ -125,6 +125,26 @@ def test_the_results_have_the_form_of_the_command_line(tmp_path):
     assert (tmp_path / "out" / "series_001.csv").read_text() == "mine"
 
 
+def test_atoms_of_a_stack_keep_their_numbers_in_a_table_of_tracks(tmp_path):
+    places = np.stack(np.meshgrid(np.arange(8, 36, 6.0), np.arange(8, 44, 6.0), indexing="ij"), -1).reshape(
+        -1, 2
+    )
+    images = []
+    for number in range(3):
+        recorded = Micrograph(np.random.default_rng(number).random((40, 50)), 0.4, "x")
+        moved = AtomTable.from_positions(places + number * np.array([1.0, 0.5]), 0.4)
+        images.append(
+            FinishedImage(f"s [{number}]", tmp_path / "s.tif", number, 3, lambda r=recorded: r, moved)
+        )
+    rows = pd.read_csv(drain(save_results(images, tmp_path / "out")))
+    np.testing.assert_allclose(rows["drift_y_angstrom"], [0, 0.4, 0.8], atol=1e-6)
+    np.testing.assert_allclose(rows["drift_x_angstrom"], [0, 0.2, 0.4], atol=1e-6)
+    tracks = pd.read_csv(tmp_path / "out" / "s_tracks.csv")
+    assert tracks["track"].nunique() == len(places)
+    still = tracks.groupby("track")[["still_x_angstrom", "still_y_angstrom"]].std()
+    np.testing.assert_allclose(still, 0, atol=1e-6)
+
+
 def test_the_training_set_holds_every_image(tmp_path):
     count = drain(save_pairs([finished(tmp_path, i) for i in range(2)], tmp_path / "pairs"))
     assert count == 2

@@ -66,6 +66,8 @@ class ImageRow:
         That it took, by the clock.
     error : str
         Why it failed, in a sentence.
+    drift_x_angstrom, drift_y_angstrom : float or None
+        By how far the specimen lies away from the first frame of its stack, where atoms were followed.
     """
 
     image: str
@@ -82,6 +84,8 @@ class ImageRow:
     pixel_size_from: str = ""
     seconds: float = 0.0
     error: str = ""
+    drift_x_angstrom: float | None = None
+    drift_y_angstrom: float | None = None
 
 
 #: The first columns of a table: no other program's file begins like this.

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_stemprior.atomic_write import replaced
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.history import user_name
+from napari_stemprior.errors import MeasurementError
 from napari_stemprior.io import Micrograph, export_atoms, pair_provenance
 from napari_stemprior.io.writers.exporters import check_export
-from napari_stemprior.output_files import output_folder
+from napari_stemprior.io.writers.formats.tables import inert
+from napari_stemprior.measurement.tracking import AtomTracker, FrameTracks, track_table
+from napari_stemprior.output_files import check_output, output_folder
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.output_names import OutputNames
@@ -55,6 +59,9 @@ def save_results(
 ) -> Generator[Progress, None, Path]:
     """Write the atoms of each image and the table of all, in the form of ``stemprior segment``.
 
+    Atoms of a stack are followed over its frames (`AtomTracker`): ``<stem>_tracks.csv`` has a row for each
+    atom of each frame, with the number that stays with it, and the table has the drift of each frame.
+
     Parameters
     ----------
     images : sequence of FinishedImage
@@ -82,6 +89,11 @@ def save_results(
         ]
         for output in outputs:
             check_export(output, inputs, overwrite=overwrite)
+        tracked: dict[int, FrameTracks] = {}
+        for stack in _stacks(images):
+            path = folder / names.claim(stack[0].file, "_tracks")[0]
+            check_output(path, inputs, own_marks=[_TRACKS], overwrite=overwrite)
+            tracked |= yield from _followed(stack, path)
         journal = Journal(folder, {"prior": None}, overwrite=overwrite, inputs=inputs)
         try:
             for count, (image, output) in enumerate(zip(images, outputs, strict=True)):
@@ -95,12 +107,49 @@ def save_results(
                         image.table, output, name=image.name, key="csv", inputs=inputs, overwrite=overwrite
                     )
                     row = replace(filled(row, image.table), output=output.name)
+                if id(image) in tracked and image.table is not None:
+                    y, x = tracked[id(image)].drift * image.table.pixel_size
+                    row = replace(row, drift_x_angstrom=float(x), drift_y_angstrom=float(y))
                 journal.add(stamp(image.file), image.frames, row)
         finally:
             journal.close()
             # its settings are those of several runs, so the command line cannot go on with it
             (folder / JOURNAL).unlink(missing_ok=True)
     return folder / TABLE
+
+
+#: The first columns of a table of tracks: no other program's file begins like this.
+_TRACKS = b"frame,track,atom_id,element,site,layer,"
+
+
+def _stacks(images: Sequence[FinishedImage]) -> list[list[FinishedImage]]:
+    """Return the stacks of which two frames or more have atoms, in the order of their frames."""
+    found: dict[Path, list[FinishedImage]] = {}
+    for image in images:
+        if image.frames > 1 and image.table is not None:
+            found.setdefault(image.file, []).append(image)
+    return [sorted(stack, key=lambda one: one.frame) for stack in found.values() if len(stack) > 1]
+
+
+def _followed(stack: list[FinishedImage], path: Path) -> Generator[Progress, None, dict[int, FrameTracks]]:
+    """Follow the atoms of a stack and write their table; a stack of several pixel sizes has none."""
+    tracker, frames, found = AtomTracker(), [], {}
+    for count, image in enumerate(stack):
+        yield Progress(count, len(stack), f"{image.name}: following its atoms")
+        assert image.table is not None
+        atoms = image.table.atoms
+        try:
+            tracks = tracker.add(atoms, image.load().image)
+        except MeasurementError:
+            return {}
+        frames.append((atoms, tracks))
+        found[id(image)] = tracks
+    table = track_table(frames)
+    numbers = {place: image.frame for place, image in enumerate(stack)}
+    table["frame"] = table["frame"].map(numbers)
+    with replaced(path) as beside:
+        inert(table).to_csv(beside, index=False, lineterminator="\n", float_format="%.6g")
+    return found
 
 
 def save_pairs(images: Sequence[FinishedImage], folder: Path) -> Generator[Progress, None, int]:
