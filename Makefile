@@ -7,6 +7,9 @@
 
 BIN := .venv/bin
 READY := .venv/.set-up
+# Processes that share the tests; files stay whole, for their tests share what is costly to make.
+WORKERS ?= $(shell nproc)
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 export PYTHON
 
 .PHONY: help setup demo test fuzz kills test-pyside6 lint clean
@@ -23,7 +26,7 @@ demo: $(READY)
 	bash scripts/with_display.sh $(BIN)/python -m napari_stemprior.qt.demo --output demo_output
 
 test: lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/run_fuzz.py --cases 10000
@@ -35,7 +38,7 @@ kills: $(READY)
 # too, but aborts when Python 3.11 ends ("deallocating None"), so the version is held.
 test-pyside6: $(READY)
 	$(BIN)/pip install --quiet --upgrade --no-deps --target .venv/pyside6 'PySide6-Essentials==6.9.*' 'shiboken6==6.9.*'
-	QT_API=pyside6 PYTEST_QT_API=pyside6 PYTHONPATH=.venv/pyside6 $(BIN)/pytest tests/qt
+	QT_API=pyside6 PYTEST_QT_API=pyside6 PYTHONPATH=.venv/pyside6 $(PYTEST) tests/qt
 
 lint: $(READY)
 	$(BIN)/ruff check .

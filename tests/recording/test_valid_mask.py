@@ -110,6 +110,23 @@ def test_scale_bar_with_label(value):
     assert kinds(image) == ["scale bar"]
 
 
+@pytest.mark.parametrize("noise", [0, 3])
+def test_dead_row_through_the_label_of_a_scale_bar(noise):
+    """The letters are drawn over the row: neither a single value nor flat, before they are known."""
+    image = np.clip(gaussian_filter(IMAGE, 0.8) * 6 + 20, 0, 250).astype(np.uint8)
+    image[212] = np.random.default_rng(0).integers(0, noise + 1, 256)
+    for left in (28, 40, 52, 64, 76):  # letters
+        image[206:220, left : left + 3] = 255
+        image[206:220, left + 7 : left + 10] = 255
+        image[206:208, left : left + 10] = 255
+    image[226:232, 20:120] = 255
+    found = bad(image)
+    assert found[212].all()
+    assert found[206:220, 28:31].all()
+    assert found[226:232, 20:120].all()
+    assert kinds(image)[0] == "scale bar"
+
+
 @pytest.mark.parametrize("angle", [0.0, 17.0])
 @pytest.mark.parametrize("spacing", [10.0, 30.0, 60.0])
 def test_clipped_blacks_and_whites_are_specimen(angle, spacing):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gaussian_scene import counted, render, worst
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.registration import Pose, register
-from napari_stemprior.registration.decision.null import chance_significance
+from napari_stemprior.registration.decision.null import chance_significance, undistorted_credit
 from napari_stemprior.registration.fit import register_candidates
 from napari_stemprior.registration.fourier.normalized_image import preprocess
 from napari_stemprior.structure import built_in
@@ -75,3 +77,20 @@ def test_noise_is_allowed_more_on_a_larger_image():
     extents = np.array([28.0, 44.0, 100.0, 175.0, 350.0])
     reached = np.array([2.9, 4.1, 5.6, 6.8, 10.3])  # see chance_significance
     assert np.abs([chance_significance(e) for e in extents] - reached).max() < 0.7
+
+
+@given(scale=st.floats(-0.2, 0.2), strain=st.floats(0, 0.2), more=st.floats(1, 5))
+def test_a_lattice_earns_less_the_more_it_is_distorted(scale, strain, more):
+    earned = undistorted_credit(scale, strain)
+    assert 0 <= undistorted_credit(more * scale, more * strain) <= earned <= undistorted_credit(0, 0) == 1
+    assert undistorted_credit(-scale, strain) == earned
+
+
+def test_a_weak_lattice_fits_at_its_pixel_size_and_is_doubtful_at_another():
+    prior = built_in("graphene")
+    pose = Pose.from_angle(17, PIXEL, (30, 40))
+    image = counted(render(prior, pose, (192, 192), PIXEL), 30, PIXEL, seed=2)
+    found = {by: register_candidates(preprocess(image, PIXEL * by), prior)[0].quality for by in (1, 1.05)}
+    assert abs(found[1].significance - found[1.05].significance) < 0.3
+    assert found[1].score > 0.6
+    assert found[1.05].score < 0.5

@@ -79,7 +79,8 @@ CRITERIA: tuple[Criterion, ...] = (
         nat=0.2,
         condition=(
             "the structure factors stand out of the noise by {threshold:g} standard deviations more than "
-            "1.6 times what noise alone reaches"
+            "1.6 times what noise alone reaches; by up to 1 less where the lattice is as the prior and the "
+            "pixel size say"
         ),
         objection=(
             "The lattice of {name} does not stand out of the noise; it may be another crystal, or the "
@@ -88,7 +89,7 @@ CRITERIA: tuple[Criterion, ...] = (
         reservation="The lattice of {name} hardly stands out of the noise.",
         source=(
             "standard deviations above 1.6 times what noise and amorphous films reach on average, see "
-            "chance_significance"
+            "chance_significance and undistorted_credit"
         ),
     ),
     Criterion(

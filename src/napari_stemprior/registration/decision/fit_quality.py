@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.registration.decision.criteria import BY_NAME, credit
 from napari_stemprior.registration.decision.intensities import ColumnIntensities
-from napari_stemprior.registration.decision.null import chance_significance
+from napari_stemprior.registration.decision.null import chance_significance, undistorted_credit
 from napari_stemprior.registration.fourier.reflections import EXPONENTS, Reflections
 from napari_stemprior.structure import HAADF_EXPONENT
 
@@ -76,7 +76,9 @@ class FitQuality:
     def measures(self) -> dict[str, float]:
         """What the criteria ask for, by name of the criterion; see `criteria.CRITERIA`."""
         return {
-            "significance": self.significance - 1.6 * chance_significance(self.extent),
+            "significance": self.significance
+            - 1.6 * chance_significance(self.extent)
+            + undistorted_credit(self.scale, self.strain),
             # at little signal a right lattice agrees less by chance
             "agreement": self.agreement + 1.5 / max(self.significance, 1.0),
             "superlattice": self.superlattice,

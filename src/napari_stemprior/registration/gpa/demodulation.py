@@ -15,6 +15,9 @@ from scipy import fft
 from napari_stemprior.registration.fourier.padded_transform import PaddedTransform
 from napari_stemprior.registration.fourier.reflections import Reflections
 
+#: Values of coarse grids that are filtered at once.
+_BATCH = 2**18
+
 
 @dataclass(frozen=True, eq=False)
 class Fringes:
@@ -79,38 +82,45 @@ def demodulate(
     )
     axes = [np.arange(m) * n / m for m, n in zip(grid, padded, strict=True)]
     values = np.empty((len(k), *keep), dtype=np.complex128)
-    for index, wave in enumerate(k):
-        values[index] = _patch(transform.image, wave, sigma, grid, axes)[: keep[0], : keep[1]]
+    batch = max(1, _BATCH // (grid[0] * grid[1]))
+    for start in range(0, len(k), batch):
+        some = slice(start, start + batch)
+        values[some] = _patches(transform.image, k[some], sigma, grid, axes)[:, : keep[0], : keep[1]]
     inner = [axis[:n] for axis, n in zip(axes, keep, strict=True)]
     if transform.weight is None:
         area = _area(normalized.image.shape, sigma, inner)
     else:
-        valid = _patch(transform.weight, np.zeros(2), sigma, grid, axes)[: keep[0], : keep[1]]
-        area = np.maximum(valid.real, 0.0)
+        (valid,) = _patches(transform.weight, np.zeros((1, 2)), sigma, grid, axes)
+        area = np.maximum(valid[: keep[0], : keep[1]].real, 0.0)
     places = np.stack(np.meshgrid(*inner, indexing="ij"), -1) * pixel
     return Fringes(values, places, area, np.pi * sigma**2, reflections, linear, width)
 
 
-def _patch(
+def _patches(
     transform: NDArray[np.complexfloating],
-    wave: NDArray[np.float64],
+    waves: NDArray[np.float64],
     sigma: float,
     grid: tuple[int, ...],
     axes: list[NDArray[np.float64]],
 ) -> NDArray[np.complex128]:
-    """Filter one wave out of a transform and return it, frequency taken off, on a coarse grid."""
+    """Filter (n, 2) waves out of a transform and return each, frequency taken off, on a coarse grid."""
     ramps, gaussians, indices = [], [], []
-    for frequency, size, m, axis in zip(wave, transform.shape, grid, axes, strict=True):
-        centre = round(frequency * size)
-        offset = np.arange(m) - m // 2
-        q = (centre + offset) / size - frequency
+    for frequency, size, m, axis in zip(waves.T, transform.shape, grid, axes, strict=True):
+        centre = np.round(frequency * size)[:, None]
+        offset = fft.ifftshift(np.arange(m) - m // 2)
+        q = (centre + offset) / size - frequency[:, None]
         gaussians.append(np.exp(-2 * np.pi**2 * sigma**2 * q**2))
-        indices.append((centre + offset) % size)
-        ramps.append(np.exp(2j * np.pi * (centre / size - frequency) * axis))
-    patch = transform[np.ix_(*indices)] * np.outer(*gaussians)
-    small = fft.ifft2(fft.ifftshift(patch)) * (grid[0] * grid[1] / transform.size)
+        indices.append((centre.astype(np.intp) + offset) % size)
+        ramps.append(np.exp(2j * np.pi * (centre / size - frequency[:, None]) * axis))
+    patch = transform[indices[0][:, :, None], indices[1][:, None, :]].astype(np.complex128)
+    patch *= gaussians[0][:, :, None]
+    patch *= gaussians[1][:, None, :]
+    small = fft.ifft2(patch, overwrite_x=True)
     # the filter has unit sum; times 2 pi sigma^2 it has unit peak
-    return np.asarray(small * np.outer(*ramps) * (2 * np.pi * sigma**2))
+    ramps[0] *= 2 * np.pi * sigma**2 * (grid[0] * grid[1] / transform.size)
+    small *= ramps[0][:, :, None]
+    small *= ramps[1][:, None, :]
+    return np.asarray(small)
 
 
 def _area(shape: tuple[int, ...], sigma: float, axes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
