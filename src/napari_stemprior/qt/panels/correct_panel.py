@@ -276,7 +276,7 @@ class CorrectPanel(Panel):
         if doubt is None:
             show_info(NOTHING_WAITS)
         elif doubt.site >= 0:
-            self.empty_sites_box.show_sites()
+            self.empty_sites_box.show_sites(at_once=True)
         self.review_box.show_queue()
 
     def _judge(self, status: str) -> None:

@@ -57,11 +57,13 @@ class EmptySitesBox(QWidget):
         allow(self.fill, shortcuts.tooltip("fill"), none, lattice)
         allow(self.vacancy, shortcuts.tooltip("vacancy"), none)
 
-    def show_sites(self) -> None:
+    def show_sites(self, *, at_once: bool = False) -> None:
         """Draw the empty sites, if they are not drawn already."""
         if not self.layer.wanted:
             self.shown.setChecked(True)
-            in_turns(self, self._showing(True))
+            turns = in_turns(self, self._showing(True))
+            if at_once:
+                turns.finish()
 
     def refresh_note(self, *_: Any) -> None:
         """Say how many empty sites are drawn."""
