@@ -144,6 +144,7 @@ def test_options_that_are_none_are_refused(files, tmp_path, capsys, more, words)
     [
         (["--region", "0,0,5,5"], "draw it larger"),
         (["--region", "9000,9000,9900,9900"], "holds 0 atoms"),
+        (["--part", "7"], "no part 7 of the lattice"),
         (["--polarisation", "Ti:Sr"], "no site Ti"),
         (["--pixel-size", "0.2"], "pixels of|does not fit|pixel size"),
         (["--frame", "4"], "no frame 4"),
