@@ -91,7 +91,9 @@ class ImageRow:
 #: The first columns of a table: no other program's file begins like this.
 _MARK = b"image,file,frame,output,prior,prior_fit,"
 _WHOLE = {"frame", "atoms", "doubts", "vacancies"}
-_REAL = {"pixel_size_angstrom", "seconds"}
+_REAL = {"pixel_size_angstrom", "seconds", "drift_x_angstrom", "drift_y_angstrom"}
+#: Numbers that a row may lack.
+_OPTIONAL = (_WHOLE | _REAL) - {"seconds"}
 
 
 def stamp(path: Path) -> list[Any]:
@@ -316,7 +318,7 @@ def _checked(entry: dict[str, Any]) -> tuple[list[Any], int, ImageRow]:
         raise TypeError("the source or its frames are none")
     for name, value in asdict(row).items():
         kinds = (int,) if name in _WHOLE else (int, float) if name in _REAL else (str,)
-        if value is None and (name in _WHOLE or name == "pixel_size_angstrom"):
+        if value is None and name in _OPTIONAL:
             continue
         if type(value) not in kinds or (name in _REAL and not math.isfinite(value)):
             raise TypeError(f"{name} is none")

@@ -73,7 +73,7 @@ def _defects(found: Measurements) -> list[str]:
     if found.defects is None:
         return []
     counts = found.defects.table["kind"].value_counts()
-    named = ", ".join(f"{int(n)} {kind}" for kind, n in counts.head(_KINDS).items())
+    named = ", ".join(f"{int(n)} × {kind}" for kind, n in counts.head(_KINDS).items())
     return [f"Defects on {found.defects.area:.0f} nm²: {named or 'none'}."]
 
 
