@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Points
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtWidgets import QWidget
 
 import napari_stemprior
 
@@ -19,6 +21,7 @@ USED = {
     "_clipboard",
     "_face",
     "_highlight_box",
+    "_vispy_canvas",
     "napari.layers.points._points_constants",
 }
 
@@ -65,6 +68,17 @@ def test_the_colours_of_points_have_events_that_can_be_held_back(points: Points)
         setattr(points, change, np.zeros((2, 4)))
         assert heard
         heard.clear()
+
+
+def test_the_widget_of_a_canvas_knows_the_canvas_that_is_drawn(make_napari_viewer_proxy, qtbot) -> None:
+    viewer = make_napari_viewer_proxy(strict_qt=True, show=True)
+    docked = QWidget()
+    viewer.window.add_dock_widget(docked)
+    (widget,) = docked.window().findChildren(QOpenGLWidget)
+    drawn = []
+    widget._vispy_canvas.events.draw.connect(drawn.append, position="first")
+    widget.update()
+    qtbot.waitUntil(lambda: bool(drawn), timeout=60_000)
 
 
 def test_a_line_can_be_drawn_as_the_highlight_of_points(points: Points) -> None:

@@ -77,7 +77,6 @@ class StempriorDesk(QWidget):
         assert bar is not None
         self._scroll_bar = bar
         inner.installEventFilter(self)
-        self.wheel_guard = WheelGuard(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
@@ -193,6 +192,7 @@ class StempriorDesk(QWidget):
     def _step(self, title: str, panel: Panel, *, expanded: bool = True) -> None:
         _narrow(panel)
         section = Section(title, panel, expanded=expanded)
+        WheelGuard(section)
         panel.state_changed.connect(section.set_state)
         panel.refresh()
         self.sections[title] = section

@@ -18,7 +18,7 @@ class WheelGuard(QObject):
     Parameters
     ----------
     inside : QWidget
-        The fields in it are guarded.
+        The fields that are in it are guarded, as long as it lives.
     """
 
     def __init__(self, inside: QWidget) -> None:
