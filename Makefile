@@ -3,6 +3,7 @@
 #   make test   every check: style, types, import arrows, manifest, tests
 #   make fuzz   10,000 damaged files for every reader, and a table (an hour)
 #   make kills   200 kills of every writer at its work, and a table (20 minutes)
+#   make random-actions   100 random sequences of what a person does at the desk, in a real window (half an hour)
 #   make test-pyside6   the tests of the desk with PySide6 instead of PyQt6
 
 BIN := .venv/bin
@@ -12,7 +13,7 @@ WORKERS ?= $(shell nproc)
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 export PYTHON
 
-.PHONY: help setup demo test fuzz kills test-pyside6 lint clean
+.PHONY: help setup demo test fuzz kills random-actions test-pyside6 lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,9 @@ fuzz: $(READY)
 
 kills: $(READY)
 	$(BIN)/python tests/kills/run_kills.py --kills 200
+
+random-actions: $(READY)
+	STEMPRIOR_SEQUENCES=100 $(BIN)/pytest tests/qt/test_random_actions.py
 
 # The desk with the other Qt binding, which is put beside the environment and not into it. PySide6 6.12 passes
 # too, but aborts when Python 3.11 ends ("deallocating None"), so the version is held.
