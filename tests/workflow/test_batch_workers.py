@@ -32,6 +32,16 @@ def spawned():
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
+def the_spawned():
+    """The only process of this one that segments, once it has become one: between fork and exec it is not."""
+    stop = time.monotonic() + 300
+    while not (found := spawned()):
+        assert time.monotonic() < stop
+        time.sleep(0.01)
+    (process,) = found
+    return process
+
+
 def job(number, **more):
     recorded = Micrograph(frames(1)[0], PIXEL_SIZE, f"frame {number}")
     return FrameJob(number, recorded, PixelSizes(None, PRIOR), SegmentSettings(**{"device": "cpu", **more}))
@@ -54,7 +64,7 @@ def test_a_frame_whose_process_is_killed_is_given_to_another_and_then_given_up(m
     workers = WorkerProcesses(1)
     try:
         until(lambda _: workers._workers[0].ready, workers)
-        (process,) = spawned()
+        process = the_spawned()
         process.suspend()  # it cannot finish the frame that it gets now
         workers.submit(job(1))
         assert not workers.has_room()
@@ -73,7 +83,7 @@ def test_a_frame_whose_process_is_killed_is_given_to_another_and_then_given_up(m
 def test_processes_use_one_thread_and_say_what_is_wrong_with_every_image():
     workers = WorkerProcesses(1)
     try:
-        (process,) = spawned()
+        process = the_spawned()
         assert {process.environ()[name] for name in worker_processes._ONE_THREAD} == {"1"}
         workers.submit(job(1, model="none"))
         with pytest.raises(ModelError, match="none"):
@@ -87,7 +97,7 @@ def test_processes_use_one_thread_and_say_what_is_wrong_with_every_image():
 def test_a_process_that_cannot_start_is_said():
     workers = WorkerProcesses(1)
     try:
-        (process,) = spawned()
+        process = the_spawned()
         process.kill()
         with pytest.raises(DeviceError, match="could not start"):
             until(bool, workers)
