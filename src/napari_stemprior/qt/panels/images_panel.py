@@ -21,6 +21,7 @@ from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.image_table import ImageTable
+from napari_stemprior.qt.widgets.leave_out_box import ask_to_leave_out
 from napari_stemprior.workflow.file_frames import FileContent, look_into_files, read_frames
 from napari_stemprior.workflow.image_sources import image_files
 from napari_stemprior.workflow.save_all import save_pairs, save_results
@@ -196,21 +197,14 @@ class ImagesPanel(Panel):
 
     def ask_corrected(self, count: int) -> bool | None:
         """Ask what becomes of corrected images: True segments them too, False leaves them out, None stops."""
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Corrected images")
-        box.setText(f"{count} image{' has' if count == 1 else 's have'} corrections.")
-        box.setInformativeText(
+        return ask_to_leave_out(
+            self,
+            "Corrected images",
+            f"{count} image{' has' if count == 1 else 's have'} corrections.",
             "Segmented again, atoms that nobody touched are found anew; every correction stays, and undo "
-            "brings the old atoms back."
+            "brings the old atoms back.",
+            "Segment them too",
         )
-        out = box.addButton("Leave them out", QMessageBox.ButtonRole.AcceptRole)
-        too = box.addButton("Segment them too", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(out)
-        box.exec()
-        answer = box.clickedButton()
-        return False if answer is out else True if answer is too else None
 
     def go(self, step: int) -> None:
         """Open the image that many rows below the present one."""

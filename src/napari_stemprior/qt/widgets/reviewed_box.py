@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from napari.layers import Shapes
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.layers.atom_layers import region_mask
 from napari_stemprior.qt.panels.panel import NO_ATOMS, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.leave_out_box import ask_to_leave_out
 
 WHOLE, DRAWN = "Whole image", "Drawn region"
 #: Half the side of the square that is left out around an open place, in parts of the distance between atoms.
@@ -112,21 +113,14 @@ class ReviewedBox(QWidget):
 
     def ask(self, count: int) -> bool | None:
         """Ask what becomes of open places: True counts them as checked, False leaves them out, None stops."""
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Places that still wait for a review")
-        box.setText(f"{_waiting(count)} in {self._where}.")
-        box.setInformativeText(
+        return ask_to_leave_out(
+            self,
+            "Places that still wait for a review",
+            f"{_waiting(count)} in {self._where}.",
             "The network would learn them as checked. Left out, they count as unknown, and everything around "
-            "them is learned."
+            "them is learned.",
+            "Count them as checked",
         )
-        out = box.addButton("Leave them out", QMessageBox.ButtonRole.AcceptRole)
-        checked = box.addButton("Count them as checked", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(out)
-        box.exec()
-        answer = box.clickedButton()
-        return False if answer is out else True if answer is checked else None
 
     def show_open(self, *_: Any) -> None:
         """Say what is open in the part that counts as reviewed."""
