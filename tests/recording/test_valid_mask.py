@@ -127,6 +127,17 @@ def test_dead_row_through_the_label_of_a_scale_bar(noise):
     assert kinds(image)[0] == "scale bar"
 
 
+def test_dead_column_through_a_scale_bar_and_its_label():
+    image = np.clip(gaussian_filter(IMAGE, 0.8) * 6 + 20, 0, 250).astype(np.uint8)
+    image[:, 58] = np.random.default_rng(0).integers(0, 4, 256)
+    for left in (28, 40, 52, 64, 76):  # letters
+        image[180:220, left : left + 3] = 255
+        image[180:220, left + 7 : left + 10] = 255
+        image[180:184, left : left + 10] = 255
+    image[226:240, 20:120] = 255
+    assert bad(image)[:, 58].all()
+
+
 @pytest.mark.parametrize("angle", [0.0, 17.0])
 @pytest.mark.parametrize("spacing", [10.0, 30.0, 60.0])
 def test_clipped_blacks_and_whites_are_specimen(angle, spacing):

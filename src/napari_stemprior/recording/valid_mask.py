@@ -90,9 +90,10 @@ def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
     add("rows", lost)
     add("columns", lost_columns(image, valid))
     bars, rows = drawn(image, valid)
-    if add("scale bar", bars | bright_bars(image, valid)):  # lost rows may run through its letters
-        add("rows", compressed_lines(image, valid)[1])
-        add("rows", lost_rows(image, valid))
+    if add("scale bar", bars | bright_bars(image, valid)):  # lost lines may run through its letters
+        _, flat_rows, flat_columns = compressed_lines(image, valid)
+        add("rows", flat_rows | lost_rows(image, valid))
+        add("columns", flat_columns | lost_columns(image, valid))
     add("rows", rows)
     return found
 
