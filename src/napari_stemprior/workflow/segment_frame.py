@@ -118,16 +118,16 @@ def segment_frame(operations: Operations, job: FrameJob) -> Generator[Progress, 
         with telling_out_of_memory():
             table, fit = yield from _segmented(operations, job, said)
     except StempriorError as problem:
-        error = named(problem, job.recorded.name)
+        error = named(problem, job.recorded.name, job.subject)
     except Exception as problem:  # a fault of this program ends no other image
         error = f"{job.recorded.name}: {_fault(problem)}"
     return FrameResult(job.number, table, tuple(said), time.perf_counter() - start, error, fit)
 
 
-def named(error: Exception, image: object) -> str:
-    """Return the sentence of an error, with the image before it unless it names it itself."""
+def named(error: Exception, image: object, subject: str = "") -> str:
+    """Return the sentence of an error, with the image before it unless it names that or the subject itself."""
     text = str(error)
-    known = {str(image), Path(str(image)).name, Path(str(image)).stem}
+    known = {str(image), Path(str(image)).name, Path(str(image)).stem, subject} - {""}
     return text if any(text.startswith(name) for name in known) else f"{image}: {text}"
 
 
