@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from napari_stemprior.commands.option_types import finite, positive
+from napari_stemprior.commands.option_types import count, finite, positive, positive_count
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-count",
         metavar="N",
-        type=_positive_whole,
+        type=positive_count,
         help="atoms in the faintest of them (default: extrapolated)",
     )
     parser.add_argument(
@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         metavar="N",
-        type=_whole,
+        type=count,
         default=0,
         help="connected part (grain, as in the table) whose mean lattice is the reference (default 0, the "
         "largest)",
@@ -301,20 +301,6 @@ def _ids(text: str) -> tuple[int, ...]:
     if len(numbers) not in (2, 3):
         raise argparse.ArgumentTypeError(f"{text!r} is not two or three numbers of atoms ID,ID,ID")
     return numbers
-
-
-def _positive_whole(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _whole(text: str, least: int = 0) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return value
 
 
 def _share(text: str) -> float:
