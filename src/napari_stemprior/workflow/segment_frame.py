@@ -125,7 +125,7 @@ def segment_frame(operations: Operations, job: FrameJob) -> Generator[Progress, 
 
 
 def named(error: Exception, image: object, subject: str = "") -> str:
-    """Return the sentence of an error, with the image before it unless it names that or the subject itself."""
+    """Return the sentence of an error, with the image before it unless it names that or the subject."""
     text = str(error)
     known = {str(image), Path(str(image)).name, Path(str(image)).stem, subject} - {""}
     return text if any(text.startswith(name) for name in known) else f"{image}: {text}"
