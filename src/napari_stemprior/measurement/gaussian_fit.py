@@ -192,9 +192,7 @@ class GaussianFit:
             if self._own_step(drawn, normal) < _CONVERGED and number > 1:
                 break
         # of the last round: what has moved since is less than a tenth of a standard error
-        self.covariance = np.concatenate(
-            self._each_block(lambda own: BatchedCholesky(normal[own]).inverse())
-        )
+        self.covariance = np.concatenate(self._each_block(lambda own: BatchedCholesky(normal[own]).inverse()))
 
     def run_common(self) -> None:
         """Fit with one round shape for all, with windows that hold it."""
