@@ -121,8 +121,8 @@ def _along_rows(yx: Floats) -> NDArray[np.int64]:
     return np.lexsort((yx[:, 1], np.floor(yx[:, 0] / 16))).astype(np.int64)
 
 
-def _common_width(fit: GaussianFit) -> float | None:
-    """Return the width (px) of one round shape for all, from fields across the image if there are many."""
+def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
+    """Return the width (px) and tails of one round shape, from fields across the image if columns are many."""
     n = len(fit.start)
     if n < 2 * _FIELDS * _IN_FIELD:
         return None
@@ -132,8 +132,9 @@ def _common_width(fit: GaussianFit) -> float | None:
         box, low = _box(fit, fit.start[near])
         field = GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low)
         field.run_common()
-        widths.append(field.common)
-    return float(np.median(widths))
+        widths.append((field.common, field.tail))
+    width, tail = np.median(widths, axis=0)
+    return float(width), float(tail)
 
 
 def _box(fit: GaussianFit, yx: Floats) -> tuple[tuple[slice, slice], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.measurement.batched_cholesky import BatchedCholesky
+from napari_stemprior.measurement.column_tails import tail_image, tails_matter
 from napari_stemprior.measurement.normal_equations import SIX, eased, monomials, normal_equations
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
 from napari_stemprior.measurement.processors import processors
@@ -39,6 +40,8 @@ _SHAPE_FREEDOM = 0.25
 #: Å: no column moves further than this from where the table has it.
 LARGEST_MOVE = 0.35
 _COMMON_ROUNDS, _OWN_ROUNDS = 3, 8
+#: Rounds in which the share of tails is found, and the most that it may be.
+_TAIL_ROUNDS, _LARGEST_TAIL = 8, 0.3
 #: The fit has converged where nine of ten columns move by less than this share of their standard error.
 _CONVERGED = 0.1
 #: Pixels that are worked on together, so that they stay in the cache of a processor.
@@ -84,6 +87,8 @@ class GaussianFit:
         self.noise = PixelNoise(1.0, 0.0, 1.0)
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(image.shape) - 1)
         self._unit = float(np.std(image)) or 1.0
+        #: Height of the tails of columns over that of the columns, and whether they are fitted.
+        self.tail, self._tailed = 0.0, False
         self.height, self.count = np.zeros(n), np.zeros(n, np.int64)
         self._open_windows(_FITTED, _DRAWN)
         for own in self._blocks():
@@ -160,7 +165,15 @@ class GaussianFit:
 
         for low, drawn in self._each_block(part):
             total[low : low + len(drawn)] += drawn
+        if self.tail:
+            total += np.float32(self.tail) * self._tails()
         return total
+
+    def _tails(self) -> Pixels:
+        """Draw the tails of all columns, as high as these."""
+        rows = len(self._padded) // self._width
+        place = self.place + self._pad
+        return tail_image((rows, self._width), place, self.height / self._unit, self.common).ravel()
 
     def _each_block(self, function: Callable[[slice], T]) -> list[T]:
         """Do something with every block of columns, on all processors."""
@@ -170,20 +183,21 @@ class GaussianFit:
         with ThreadPoolExecutor(processors()) as pool:
             return list(pool.map(function, blocks))
 
-    def run(self, common: float | None = None) -> None:
+    def run(self, common: tuple[float, float] | None = None) -> None:
         """Fit: first with one round shape for all, then with a shape for each.
 
         Parameters
         ----------
-        common : float, optional
-            Pixels: standard deviation of the round shape, where it is known.
+        common : (float, float), optional
+            Standard deviation of the round shape in pixels, and the height of its tails, where known.
         """
         if not len(self.start):
             return
         if common is None:
             self.run_common()
         else:
-            self._take_width(common)
+            self._take_width(common[0])
+            self.tail = common[1]
             self._common_step(self._drawn(), 0)
         normal = np.empty((len(self.start), 7, 7))
         for number in range(_OWN_ROUNDS):
@@ -197,13 +211,20 @@ class GaussianFit:
     def run_common(self) -> None:
         """Fit with one round shape for all, with windows that hold it."""
         for rounds in (_COMMON_ROUNDS, _COMMON_ROUNDS - 1):
-            for number in range(rounds):
-                drawn = self._drawn()
-                if number >= 1:
-                    self._measure_noise(drawn, 4)
-                self._common_step(drawn, number)
+            self._common_rounds(rounds)
             if not self._take_width(self.common):
                 break
+        self._tailed = tails_matter(self.start, self.common)
+        if self._tailed:
+            self._common_rounds(_TAIL_ROUNDS)
+            self._take_width(self.common)
+
+    def _common_rounds(self, rounds: int) -> None:
+        for number in range(rounds):
+            drawn = self._drawn()
+            if number >= 1:
+                self._measure_noise(drawn, 4)
+            self._common_step(drawn, number)
 
     def _take_width(self, common: float) -> bool:
         """Make the common shape this wide; return whether the windows had to grow for it."""
@@ -236,10 +257,13 @@ class GaussianFit:
             found.offset * self._unit**2, found.slope * self._unit, found.least * self._unit**2
         )
 
-    def _sums(self, own: slice, drawn: Pixels) -> tuple[Floats, Floats]:
+    def _sums(
+        self, own: slice, drawn: Pixels, tails: Pixels | None = None
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the (B, 7, 7) normal equations and (B, 7) forces of some columns.
 
-        In the order height, y, x, level and the three numbers of the shape.
+        In the order height, y, x, level and the three numbers of the shape. Of `tails` their (B, 7) coupling
+        to these and (2,) their own force and curvature; zeros without.
         """
         unit = self._unit
         offset, slope, least = (
@@ -258,6 +282,12 @@ class GaussianFit:
         weight = np.divide(self._counts.take(flat), model, out=model)
         residual *= weight
         bell = self._bells(own, self._monomials)
+        own_tails, tail_moments = np.zeros(2), None
+        if tails is not None:
+            wide = tails.take(flat)
+            own_tails = np.array([(residual * wide).sum(dtype=float), (weight * wide**2).sum(dtype=float)])
+            wide *= weight
+            tail_moments = (self._monomials[:SIX] @ (wide * bell).T, wide.sum(1))
         floor, floor_force = weight.sum(1), residual.sum(1)
         residual *= bell
         forces = self._monomials[:SIX] @ residual.T
@@ -265,36 +295,60 @@ class GaussianFit:
         singles = self._monomials[:SIX] @ weight.T
         weight *= bell
         squares = self._monomials @ weight.T
-        moments = (np.asarray(v, float) for v in (squares, singles, forces, floor, floor_force))
+        common = tuple(np.asarray(v, float) for v in (squares, singles))
+        lowest = np.asarray(floor, float)
         y, x = (self.place[own] - self._centre[own]).T
-        return normal_equations(self.height[own] / unit, (y, x), self.shape[own].T, unit, *moments)
+        about = self.height[own] / unit, (y, x), self.shape[own].T, unit
+
+        def equations(pulls: Pixels, pull: Pixels) -> tuple[Floats, Floats]:
+            return normal_equations(
+                *about, *common, np.asarray(pulls, float), lowest, np.asarray(pull, float)
+            )
+
+        normal, force = equations(forces, floor_force)
+        coupling = np.zeros_like(force) if tail_moments is None else equations(*tail_moments)[1]
+        return normal, force, coupling, own_tails
 
     def _common_step(self, drawn: Pixels, number: int) -> None:
         """Move the columns, and widen the round shape that all have in common."""
         # a wider Gaussian is a smaller inverse covariance in both directions
         along = np.array([1.0, 0.0, 1.0]) * -2 / self.common**3
 
-        def solved(own: slice) -> tuple[Floats, Floats, float, float]:
-            normal, force = self._sums(own, drawn)
-            coupling = normal[:, :4, 4:] @ along
+        tails = self._tails() if self._tailed and number >= 1 else None
+
+        def solved(own: slice) -> tuple[Floats, Floats, Floats, Floats]:
+            normal, force, coupled, own_tails = self._sums(own, drawn, tails)
+            # (B, 4, 2): how the numbers of a column hang together with the common width and share of tails
+            shared = np.stack([normal[:, :4, 4:] @ along, coupled[:, :4]], axis=2)
             factors = BatchedCholesky(eased(normal[:, :4, :4]))
-            both = factors.solve(coupling)
-            pull = force[:, 4:] @ along - (force[:, :4] * both).sum(1)
-            curvature = np.einsum("nab,a,b->n", normal[:, 4:, 4:], along, along) - (coupling * both).sum(1)
-            return factors.solve(force[:, :4]), both, float(np.nansum(pull)), float(np.nansum(curvature))
+            both = np.stack([factors.solve(shared[..., 0]), factors.solve(shared[..., 1])], axis=2)
+            pull = np.nansum(force[:, 4:] @ along), own_tails[0]
+            wide, mixed = np.nansum(normal[:, 4:, 4:] @ along @ along), np.nansum(coupled[:, 4:] @ along)
+            curvature = np.array([[wide, mixed], [mixed, own_tails[1]]])
+            return (
+                factors.solve(force[:, :4]), both,
+                np.array(pull) - np.nansum(force[:, :4, None] * both, axis=(0, 1)),
+                curvature - np.einsum("nas,nat->st", shared, np.nan_to_num(both)),
+            )  # fmt: skip
 
         parts = self._each_block(solved)
         step, both = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         if number >= 1:
-            pull, total = (sum(part[i] for part in parts) for i in (2, 3))
-            change = float(np.clip(pull / total if total > 0 else 0.0, -0.2 * self.common, 0.2 * self.common))
-            self.common = float(np.clip(self.common + change, _NARROWEST / self.size, _WIDEST / self.size))
+            pull, total = (np.sum([part[i] for part in parts], axis=0) for i in (2, 3))
+            if tails is None:
+                change = np.array([pull[0] / total[0, 0] if total[0, 0] > 0 else 0.0, 0.0])
+            else:
+                change = np.linalg.lstsq(total, pull, rcond=1e-12)[0]
+            change[0] = np.clip(change[0], -0.2 * self.common, 0.2 * self.common)
+            share = float(np.clip(self.tail + change[1], 0.0, _LARGEST_TAIL))
+            change[1], self.tail = share - self.tail, share
+            self.common = float(np.clip(self.common + change[0], _NARROWEST / self.size, _WIDEST / self.size))
             self.shape[:] = [1 / self.common**2, 0, 1 / self.common**2]
-            step = step - change * both
+            step = step - both @ change
         self._move(np.nan_to_num(step), moving=number >= 1)
 
     def _own_normal(self, own: slice, drawn: Pixels) -> tuple[Floats, Floats]:
-        normal, force = self._sums(own, drawn)
+        normal, force, _, _ = self._sums(own, drawn)
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
         tight = 1 / (_SHAPE_FREEDOM * usual[0]) ** 2
         normal[:, [4, 5, 6], [4, 5, 6]] += tight

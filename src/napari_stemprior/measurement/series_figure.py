@@ -99,5 +99,11 @@ def _panel(
     axes.set_ylabel(title, fontsize=8)
     axes.tick_params(labelsize=8)
     axes.margins(y=0.15)
+    low, high = axes.get_ylim()
+    if high - low < 1e-6 * max(
+        abs(low), abs(high), 1.0
+    ):  # what does not change is no curve of rounding errors
+        middle = (low + high) / 2
+        axes.set_ylim(middle - 1, middle + 1)
     if any(label for _, _, label in lines):
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
