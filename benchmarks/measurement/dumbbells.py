@@ -80,14 +80,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/measurement"))
     options = parser.parse_args()
     lines = [
-        "| source (Å) | dose (e/Å²) | width (Å) | fitted pairs | bias (Å) | RMSE (Å) | stated (Å) | coverage of 95 % |",
+        "| source (Å) | dose (e/Å²) | width (Å) | fitted pairs | bias (Å) | RMSE (Å) | stated (Å) "
+        "| coverage of 95 % |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for source in SOURCES:
         for dose in DOSES:
             one = dumbbells(source, dose)
             lines.append(
-                f"| {source:g} | {dose:,.0f} | {one['width']:.2f} | {one['fitted']:.0f} of {one['pairs']:.0f} "
+                f"| {source:g} | {dose:,.0f} | {one['width']:.2f} "
+                f"| {one['fitted']:.0f} of {one['pairs']:.0f} "
                 f"| {one['bias']:.4f} ± {one['bias_error']:.4f} | {one['rmse']:.3f} | {one['stated']:.3f} "
                 f"| {100 * one['coverage']:.1f} % |"
             )

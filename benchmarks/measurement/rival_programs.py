@@ -1,9 +1,9 @@
 """What other programs measure on the same image: ``python rival_programs.py PROGRAM IN.npz OUT.npz``.
 
 Imports nothing of this project, so each runs in an environment of its own. IN holds ``image`` (H, W),
-``yx`` (N, 2) starts, ``true_yx`` (N, 2), ``our_yx`` (N, 2), ``group`` (N,) sublattices, ``pixel_size`` in Å
-``peaks`` (2, 2) reflections (y, x) in 1/Å,
-``vectors`` (M, 2, 2) lattice vectors (x, y) in Å at M atoms and ``reference`` (2, 2) those of the reference. OUT gets the results and ``seconds`` of the processor.
+``yx`` (N, 2) starts, ``true_yx`` (N, 2), ``our_yx`` (N, 2), ``group`` (N,) sublattices, ``pixel_size`` in Å,
+``peaks`` (2, 2) reflections (y, x) in 1/Å, ``vectors`` (M, 2, 2) lattice vectors (x, y) in Å at M atoms and
+``reference`` (2, 2) those of the reference. OUT gets the results and ``seconds`` of the processor.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit, averaged
+from napari_stemprior.measurement.fit_windows import averaged
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit
 from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 
@@ -122,7 +123,7 @@ def _along_rows(yx: Floats) -> NDArray[np.int64]:
 
 
 def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
-    """Return the width (px) and tails of one round shape, from fields across the image if columns are many."""
+    """Return the width (px) and tails of one round shape, from fields across the image if they are many."""
     n = len(fit.start)
     if n < 2 * _FIELDS * _IN_FIELD:
         return None

@@ -13,11 +13,12 @@ from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
 
-#: Standard deviation of the tails in those of the column. Of 2, 2.5 and 3.2 the least bias of pairs of silicon at
-#: four widths and three doses (benchmarks.measurement.dumbbells).
+#: Standard deviation of the tails in those of the column: of 2, 2.5 and 3.2 that with the least bias of pairs
+#: of silicon at four widths and three doses (benchmarks.measurement.dumbbells).
 WIDER = 2.0
 #: Neighbours that are looked at, and the steepest slope of one tail that neighbours which do not cancel have
-#: to show half of the columns. Of 0.45 Å, pairs of silicon have more than 0.3, SrTiO3 [001] and MoS2 less than 0.1.
+#: to show half of the columns. With 0.45 Å pairs of silicon have more than 0.3, SrTiO3 [001] and MoS2 less
+#: than 0.1.
 _NEIGHBOURS, _LEAST = 8, 0.2
 
 
@@ -62,7 +63,7 @@ def tail_image(shape: tuple[int, int], yx: Floats, height: Floats, width: float)
     part = yx - low
     for dy in (0, 1):
         for dx in (0, 1):
-            place = low + [dy, dx]
+            place = low + np.array([dy, dx])
             on = ((place >= 0) & (place < shape)).all(1)
             share = np.abs(1 - dy - part[:, 0]) * np.abs(1 - dx - part[:, 1]) * height
             spikes += np.bincount(place[on] @ [shape[1], 1], share[on], len(spikes))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.measurement.batched_cholesky import BatchedCholesky
 from napari_stemprior.measurement.column_tails import tail_image, tails_matter
+from napari_stemprior.measurement.fit_windows import disc, low_level
 from napari_stemprior.measurement.normal_equations import SIX, eased, monomials, normal_equations
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
 from napari_stemprior.measurement.processors import processors
@@ -60,18 +61,6 @@ _WORTH_THREADS = 8
 T = TypeVar("T")
 
 
-def averaged(image: Floats, valid: NDArray[np.bool_], factor: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the means over blocks of `factor` × `factor` pixels, and which blocks are good throughout."""
-    if factor == 1:
-        return image, valid
-    height, width = (side // factor * factor for side in image.shape)
-    blocks = (height // factor, factor, width // factor, factor)
-    return (
-        image[:height, :width].reshape(blocks).mean(axis=(1, 3)),
-        np.asarray(valid[:height, :width].reshape(blocks).all(axis=(1, 3))),
-    )
-
-
 class GaussianFit:
     """The state of the fit: heights, places, shapes and backgrounds of all columns."""
 
@@ -93,7 +82,7 @@ class GaussianFit:
         self._open_windows(_FITTED, _DRAWN)
         for own in self._blocks():
             values, near = self._values(own), self._inside(own)
-            self.level[own] = _fifth(values, near)
+            self.level[own] = low_level(values, near)
             core = near[:, :9]
             mean = (values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
             self.height[own] = np.maximum(mean - self.level[own], 0)
@@ -103,8 +92,8 @@ class GaussianFit:
     def _open_windows(self, fitted: float, drawn: float) -> None:
         """Fit the pixels up to one distance from each column, and draw it up to another, Å."""
         self._fitted = fitted
-        self.fit_window = _window(max(fitted / self.size, 1.5))
-        self.draw_window = _window(max(drawn / self.size, 2.0))
+        self.fit_window = disc(max(fitted / self.size, 1.5))
+        self.draw_window = disc(max(drawn / self.size, 2.0))
         pad = self._pad = int(np.abs(self.draw_window).max(initial=1))
         self._width = self.image.shape[1] + 2 * pad
         self._padded = np.pad((self.image / self._unit).astype(np.float32), pad).ravel()
@@ -295,15 +284,15 @@ class GaussianFit:
         singles = self._monomials[:SIX] @ weight.T
         weight *= bell
         squares = self._monomials @ weight.T
-        common = tuple(np.asarray(v, float) for v in (squares, singles))
-        lowest = np.asarray(floor, float)
+        square, single, lowest = (np.asarray(v, float) for v in (squares, singles, floor))
         y, x = (self.place[own] - self._centre[own]).T
-        about = self.height[own] / unit, (y, x), self.shape[own].T, unit
+        height, shape = self.height[own] / unit, self.shape[own].T
 
         def equations(pulls: Pixels, pull: Pixels) -> tuple[Floats, Floats]:
             return normal_equations(
-                *about, *common, np.asarray(pulls, float), lowest, np.asarray(pull, float)
-            )
+                height, (y, x), shape, unit, square, single, np.asarray(pulls, float), lowest,
+                np.asarray(pull, float),
+            )  # fmt: skip
 
         normal, force = equations(forces, floor_force)
         coupling = np.zeros_like(force) if tail_moments is None else equations(*tail_moments)[1]
@@ -394,24 +383,3 @@ class GaussianFit:
         most = 0.9 * np.sqrt(new[:, 0] * new[:, 2])
         new[:, 1] = np.clip(new[:, 1], -most, most)
         self.shape = new
-
-
-def _fifth(values: Pixels, near: NDArray[np.bool_]) -> Pixels:
-    """Return the 20th percentile of each row, of the pixels that count; 0 where none does."""
-    out = np.zeros(len(values), np.float32)
-    whole = near.all(1)
-    rank = int(0.2 * (values.shape[1] - 1))
-    out[whole] = np.partition(values[whole], rank, axis=1)[:, rank]
-    some = near.any(1) & ~whole
-    if some.any():
-        out[some] = np.nanpercentile(np.where(near[some], values[some], np.nan), 20, axis=1)
-    return out
-
-
-def _window(radius: float) -> NDArray[np.int64]:
-    """Return the (P, 2) steps to the pixels of a disc, nearest first."""
-    reach = int(np.ceil(radius))
-    step = np.arange(-reach, reach + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
-    distance = np.hypot(*window.T)
-    return window[np.argsort(distance, kind="stable")][: int((distance <= radius).sum())]

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.measurement.gaussian_fit import averaged
+from napari_stemprior.measurement.fit_windows import averaged
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 from napari_stemprior.measurement.processors import processors
 
