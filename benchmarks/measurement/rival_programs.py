@@ -135,8 +135,12 @@ def temul(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def singleorigin(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """SingleOrigin: an elliptical Gaussian for each column on the pixels up to 0.9 Å from it."""
-    from SingleOrigin.utils.peakfit import fit_gaussian_group
+    """SingleOrigin: an elliptical Gaussian for each column on the pixels up to 0.9 Å from it.
+
+    Its `fit_gaussian_group` of release 3.0.1 stops at a name that is not defined, so `fit_gaussians`, which
+    that calls, is started here from 0.45 Å.
+    """
+    from SingleOrigin.utils.peakfit import fit_gaussians
 
     image, size = given["image"].astype(float), float(given["pixel_size"])
     image = (image - image.min()) / np.ptp(image)
@@ -145,9 +149,11 @@ def singleorigin(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     grid = np.stack(np.indices(image.shape), -1)
     for number, (y, x) in enumerate(given["yx"]):
         near = np.argwhere(np.hypot(*(grid - [y, x]).transpose(2, 0, 1)) <= 0.9 / size)
-        mask = near[:, ::-1].T
-        peak = fit_gaussian_group(image, np.array([[x, y]]), [mask])[0]
-        found[number], sigma[number] = peak[1::-1], np.sqrt(abs(peak[2] * peak[3]))
+        values = image[near[:, 0], near[:, 1]]
+        level = values.mean() - values.std()
+        start = np.array([x, y, 0.45 / size, 1.05, 0.0, values.max() - level, level])
+        peak = fit_gaussians(near[:, ::-1].T, values, start, method="BFGS", bounds=None, circular=False)[0]
+        found[number], sigma[number] = peak[1::-1], abs(peak[2]) / np.sqrt(abs(peak[3]))
     return {"yx": found, "sigma": sigma, "seconds": np.array(time.process_time() - begun)}
 
 

@@ -1,4 +1,4 @@
-"""The pixels around columns that are fitted: averaged where they are fine, and the discs that are looked at."""
+"""The pixels around columns that are fitted: averaged where fine, and the discs that are looked at."""
 
 from __future__ import annotations
 
