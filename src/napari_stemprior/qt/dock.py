@@ -10,7 +10,6 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from napari import Viewer, current_viewer
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
@@ -31,8 +30,6 @@ _AFTERWARDS = (
 )
 #: Milliseconds between two looks whether the libraries are there.
 _LOOK = 30
-#: Milliseconds after which a desk that is open has taken up the layers of a reader.
-_LATER = 300
 
 
 class DeskDock(QWidget):
@@ -94,20 +91,6 @@ class DeskDock(QWidget):
         if self.desk is not None:
             self.desk.close()
         super().closeEvent(event)
-
-
-def open_soon() -> None:
-    """Open the desk of the present window, if there is one without a desk, once its layers are there."""
-    viewer = current_viewer()
-    if viewer is not None:
-        QTimer.singleShot(_LATER, lambda: _open(viewer))
-
-
-def _open(viewer: Viewer) -> None:
-    window = getattr(viewer, "window", None)
-    waits = any("opened" in layer.metadata.get(KEY, {}) for layer in viewer.layers)
-    if window is not None and waits:  # else a desk has taken them up
-        window.add_plugin_dock_widget("napari-stemprior", "Segment atoms")
 
 
 class _Reader(Thread):

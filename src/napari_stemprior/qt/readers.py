@@ -78,8 +78,8 @@ def read_sessions(path: str | Sequence[str]) -> list[LayerData]:
     from napari.utils.notifications import show_warning
 
     from napari_stemprior.progress import drain
-    from napari_stemprior.qt.dock import open_soon
     from napari_stemprior.qt.layers.session_layers import session_layers
+    from napari_stemprior.qt.open_desk import open_soon
     from napari_stemprior.workflow.open_session import open_session
 
     layers: list[LayerData] = []

@@ -128,8 +128,8 @@ def _kept(data: Any, image: SavedImage, path: Path) -> Path:
     """Write pixels that no file holds into a folder beside the session, under a name that tells them."""
     if is_stored(data):
         raise ExportError(
-            f"{image.name}: this image is too large to be kept beside the session and no file of it is known; "
-            "save it as a file, and open that."
+            f"{image.name}: this image is too large to be kept beside the session and has no file; save it "
+            "as a file, and open that."
         )
     name = re.sub(r"[^\w.-]+", "_", image.name)[:60].strip(".") or "image"
     folder = path.with_name(path.name.removesuffix(SUFFIX) + PIXELS_SUFFIX)

@@ -271,7 +271,7 @@ def _in_words(offers: list[Path]) -> str:
 
 
 def journal_mark(path: Path) -> dict[str, Any]:
-    """Return what tells a journal, with as many edits as it has now, from others; nothing if it is damaged."""
+    """Return what tells a journal, with its number of edits, from others; nothing if it is damaged."""
     try:
         head = read_head(path)
     except JournalError:

@@ -35,7 +35,7 @@ def linked_atoms(
         What else the metadata keep for the desk.
     """
     empty = new_atoms_layer(image, pixel_size, diameter)
-    return Points(
+    layer: Points = Points(
         rows[["y_px", "x_px"]].to_numpy(float),
         features=rows,
         name=empty.name,
@@ -49,6 +49,7 @@ def linked_atoms(
         units=empty.units,
         axis_labels=empty.axis_labels,
     )
+    return layer
 
 
 def linked_region(image: Image, outlines: Sequence[tuple[str, Any]], word: str) -> Shapes:

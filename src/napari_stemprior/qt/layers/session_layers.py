@@ -119,9 +119,8 @@ def _as_it_was(data: Any, saved: SavedImage) -> Any:
     """Return pixels in the shape and kind of numbers that the layer had, where nothing is lost by that."""
     if is_stored(data):
         return data
-    if data.shape != saved.shape and saved.shape[-2:] == data.shape[-2:]:
-        if int(np.prod(saved.shape)) == data.size:
-            data = data.reshape(saved.shape)
+    if saved.shape[-2:] == data.shape[-2:] and int(np.prod(saved.shape)) == data.size:
+        data = data.reshape(saved.shape)
     try:
         with np.errstate(all="ignore"):
             other: NDArray[Any] = data.astype(np.dtype(saved.dtype))

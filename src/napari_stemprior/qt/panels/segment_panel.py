@@ -129,9 +129,7 @@ class SegmentPanel(Panel):
         if at >= 0:
             self.model.setCurrentIndex(at)
         elif self.model.count():
-            show_warning(
-                f"The network {settings.model} of the session is not installed here; choose another."
-            )
+            show_warning(f"The session's network {settings.model} is not installed here; choose another.")
         else:
             self._wanted = settings.model  # they are being listed
 

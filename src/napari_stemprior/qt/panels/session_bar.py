@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class SessionBar(Panel):
         self._look.setSingleShot(True)
         self._look.setInterval(0)
         self._look.timeout.connect(self._take_waiting)
-        session.closing.connect(self._look.stop)
+        session.closing.connect(self._on_closing)
         self.refresh()
 
     def take_desk(self, desk: SavedDesk) -> None:
@@ -218,6 +219,10 @@ class SessionBar(Panel):
         for remark in opened.remarks:
             show_warning(remark)
 
+    def _on_closing(self) -> None:
+        self._look.stop()
+        self._again = None
+
     def _on_images(self, *_: Any) -> None:
         """Look, once all layers of a reader are there, whether they are those of a session."""
         if self._desk is not None and not self._adding:
@@ -228,7 +233,7 @@ class SessionBar(Panel):
         if self._desk is None or self._adding:
             return
         for opened in self._desk.waiting():
-            in_turns(self, self._desk.taking_up(opened), lambda opened=opened: self._on_taken_up(opened))
+            in_turns(self, self._desk.taking_up(opened), partial(self._on_taken_up, opened))
 
     def _on_taken_up(self, opened: OpenedSession) -> None:
         # one of which a part is missing is not offered to be saved over
