@@ -14,7 +14,8 @@ import numpy as np
 import tifffile
 
 from napari_stemprior.atomic_write import replaced
-from napari_stemprior.errors import ExportError
+from napari_stemprior.errors import ExportError, StempriorError
+from napari_stemprior.io import SUFFIXES, read_micrographs
 from napari_stemprior.io.training_pair import file_hash
 from napari_stemprior.output_files import check_output
 from napari_stemprior.progress import Progress
@@ -91,7 +92,7 @@ def save_session(
         image = one.image
         if one.data is not None:
             image = replace(image, pixels=pixel_digest(one.data, rgb=one.rgb))
-        if not one.has_file:
+        if not _is_in_file(one):
             image = replace(image, path=_kept(one.data, image, path))
         if image.path not in known:
             known[image.path] = content_hash(image.path)
@@ -114,6 +115,24 @@ def content_hash(path: Path) -> str:
             state.update(os.fsencode(file.relative_to(path).as_posix()))
             state.update((file_hash(file) or "").encode())
     return state.hexdigest()
+
+
+def _is_in_file(one: Unsaved) -> bool:
+    """Tell whether the file of an image gives it back: we can read it, and it has all frames of a stack.
+
+    Of a stack of several files, napari knows the first alone.
+    """
+    path, data = one.image.path, one.data
+    if not one.has_file or data is None:
+        return one.has_file
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    if one.rgb or data.ndim <= 2:
+        return True
+    try:
+        return bool(sum(frame.image.size for frame in read_micrographs(path)) == data.size)
+    except StempriorError:
+        return False
 
 
 def _relative(path: Path, folder: Path) -> str:
