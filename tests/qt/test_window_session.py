@@ -61,7 +61,9 @@ def worked_on(viewer, desk, qtbot, folder):
     real = viewer.__wrapped__
     real.open([folder / "frame0.tif", folder / "frame1.tif"], stack=True)
     real.open(folder / "flake.tif")
+    real.layers["frame0"].visible = False
     desk.session.set_pixel_size(PIXEL_SIZE)
+    real.scene.camera.zoom = 30
     desk.prior_panel.pick("MoS2")
     click(desk.segment_panel.segment)
     qtbot.waitUntil(lambda: not desk.runner.busy, timeout=PATIENCE)
@@ -84,6 +86,9 @@ def test_saved_with_the_mouse_and_opened_in_a_new_window(window, qtbot, tmp_path
     click(desk.session_bar.save_button)
     qtbot.waitUntil(lambda: not desk.runner.busy, timeout=PATIENCE)
     assert path.is_file()
+    camera = viewer.scene.camera
+    seen = (*camera.center, camera.zoom)
+    size = desk.session.editor.layer.current_size
     shot(viewer, tmp_path, "1_saved")
     desk.close()
     viewer.close()
@@ -104,6 +109,9 @@ def test_saved_with_the_mouse_and_opened_in_a_new_window(window, qtbot, tmp_path
     first = session.images[0]
     assert first.data.dtype == stack.dtype
     assert (first.data == stack).all()
+    camera = viewer.scene.camera
+    assert (*camera.center, camera.zoom) == pytest.approx(seen)
+    assert session.editor.layer.current_size == pytest.approx(size)
     shot(viewer, tmp_path, "2_opened")
     desk.show_step("All images")
     settle()
@@ -114,6 +122,7 @@ def test_saved_with_the_mouse_and_opened_in_a_new_window(window, qtbot, tmp_path
 def test_napari_opens_a_session_and_the_desk_with_it(window, qtbot, tmp_path):
     viewer, desk = window()
     rows = worked_on(viewer, desk, qtbot, tmp_path)
+    size = desk.session.editor.layer.current_size
     path = tmp_path / "work.stemprior.json"
     desk.session_bar.write(path)
     qtbot.waitUntil(lambda: not desk.runner.busy, timeout=PATIENCE)
@@ -131,6 +140,7 @@ def test_napari_opens_a_session_and_the_desk_with_it(window, qtbot, tmp_path):
     assert desk.session.image.name == "flake"
     assert desk.session.editor.rows.equals(rows)
     assert desk.session.prior.name == "MoS2"
+    assert desk.session.editor.layer.current_size == pytest.approx(size)
     qtbot.waitUntil(lambda: not desk.segment_panel._lister.busy, timeout=PATIENCE)
     shot(viewer, tmp_path, "4_by_napari")
     docks()[0].close()

@@ -58,5 +58,5 @@ def unsaved(path, seed=0, **changes):
 
 
 def saved(path, *images, **options):
-    session = SavedSession((), 0, (), SegmentSettings(trust=0.4, device="cpu"))
+    session = SavedSession((), 0, (), SegmentSettings(trust=0.4, device="cpu"), (1.0, 2.0, 30.0))
     return drain(save_session(session, images, path, **options))

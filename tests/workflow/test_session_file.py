@@ -22,6 +22,7 @@ def test_everything_comes_back_exactly(tmp_path):
     found = read_session(path)
     assert not found.remark
     assert (found.chosen, found.frame, found.settings.trust, found.settings.device) == (0, (), 0.4, "cpu")
+    assert found.view == (1.0, 2.0, 30.0)
     (image,) = found.images
     for name in ("name", "path", "shape", "dtype", "reviewed", "region", "journals", "visible", "is_open"):
         assert getattr(image, name) == getattr(before, name), name
@@ -120,6 +121,7 @@ WRONG = {
     "a version that is none": (at("schema", to=True), "version True"),
     "images that are no list": (at("images", to={}), "its fields"),
     "a chosen image beyond the last": (at("chosen", to=1), "outside"),
+    "a view of two numbers": (at("view", to=[1, 2]), "its fields"),
     "a trust beyond 1": (at("settings", "trust", to=1.5), "trust"),
     "a pixel size of nothing": (at(*IMAGE_0, "context", "pixel_size", to=0), "image 1"),
     "a pose of texts": (at(*IMAGE_0, "context", "fit", "poses", 0, "affine", to="a"), "image 1"),

@@ -62,7 +62,9 @@ class SavedDesk:
             for one in self.images.images
             if one.layer is None and one.path is not None and not one.problem
         ]
-        return SavedSession((), chosen, session.frame, self.segment_panel.settings), images
+        camera = session.viewer.scene.camera
+        view = (float(camera.center[-2]), float(camera.center[-1]), float(camera.zoom))
+        return SavedSession((), chosen, session.frame, self.segment_panel.settings, view), images
 
     def _layer(self, layer: Image) -> Unsaved:
         session = self.session
@@ -120,6 +122,10 @@ class SavedDesk:
         chosen = next((image for one, image in ours if one.number == opened.saved.chosen), None)
         if chosen is not None:
             self._choose(chosen, opened.saved.frame)
+            if opened.saved.view is not None:
+                y, x, zoom = opened.saved.view
+                camera = session.viewer.scene.camera
+                camera.center, camera.zoom = (*camera.center[:-2], y, x), zoom
         yield
         self.images.image_changed.emit(-1)
 

@@ -31,6 +31,7 @@ from napari_stemprior.workflow.session_values import (
     of_type,
     outlines,
     texts,
+    view_of,
     whole_number,
 )
 
@@ -115,6 +116,8 @@ class SavedSession:
         The frame of it that was looked at.
     settings : SegmentSettings
         How images are segmented.
+    view : tuple of float, optional
+        Middle of what was seen, y and x in Å (in px where no pixel size is known), and screen pixels per Å.
     remark : str
         What a person should know of how it was read, in a sentence; empty if all is well.
     """
@@ -123,6 +126,7 @@ class SavedSession:
     chosen: int = -1
     frame: Frame = ()
     settings: SegmentSettings = field(default_factory=SegmentSettings)
+    view: tuple[float, float, float] | None = None
     remark: str = ""
 
 
@@ -140,6 +144,7 @@ def session_text(session: SavedSession) -> str:
         "created": now(),
         "chosen": session.chosen,
         "frame": list(session.frame),
+        "view": plain(session.view),
         "settings": asdict(session.settings),
         "images": [_image_to_dict(image) for image in session.images],
     }
@@ -194,7 +199,8 @@ def read_session(path: str | os.PathLike[str]) -> SavedSession:
         where = "its fields"
         chosen = whole_number(body["chosen"], -1, len(images) - 1)
         settings = _settings(of_type(body["settings"], dict))
-        return SavedSession(tuple(images), chosen, frame_of(body["frame"]), settings, remark)
+        view = None if body["view"] is None else view_of(body["view"])
+        return SavedSession(tuple(images), chosen, frame_of(body["frame"]), settings, view, remark)
     except _WRONG as error:
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         said = f"the field {reason} is missing" if isinstance(error, KeyError) else reason

@@ -68,6 +68,20 @@ def frame_of(value: Any) -> Frame:
     return tuple(whole_number(number, 0) for number in numbers)
 
 
+def view_of(value: Any) -> tuple[float, float, float]:
+    """Return what was seen: y and x of the middle, and screen pixels per length.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    y, x, zoom = (of_type(number, float) for number in of_type(value, list))
+    if not all(math.isfinite(v) and abs(v) <= _FARTHEST for v in (y, x, zoom)) or zoom < 1 / _FARTHEST:
+        raise ValueError("the view is none")
+    return y, x, zoom
+
+
 def texts(values: Mapping[str, Any], *keys: str) -> dict[str, str]:
     """Return fields that are texts.
 

@@ -43,7 +43,17 @@ def linked_atoms(
         border_width=0.14,
         border_width_is_relative=True,
         size=diameter / pixel_size,
-        metadata={KEY: {"role": "atoms", "image": "", LINK: word, "pixel_size": pixel_size, **kept}},
+        # a reader's layer loses its present size, see `AtomEditor`
+        metadata={
+            KEY: {
+                "role": "atoms",
+                "image": "",
+                LINK: word,
+                "pixel_size": pixel_size,
+                "ring": diameter / pixel_size,
+                **kept,
+            }
+        },
         scale=empty.scale,
         translate=empty.translate,
         units=empty.units,

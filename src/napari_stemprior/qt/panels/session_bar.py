@@ -56,6 +56,7 @@ class SessionBar(Panel):
         self._adding = False
         #: What is to be opened again, with more folders, once the runner is free.
         self._again: tuple[Path, tuple[Path, ...]] | None = None
+        self.rows.setContentsMargins(8, 6, 8, 2)
         self.open_button = QPushButton("Open session…")
         self.save_button = QPushButton("Save session…")
         self.job = JobBar(runner)
