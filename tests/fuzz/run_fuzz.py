@@ -21,8 +21,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-for folder in (Path(__file__).parent, Path(__file__).parents[1] / "io", Path(__file__).parents[1] / "atoms"):
-    sys.path.insert(0, str(folder))
+for room in ("fuzz", "io", "atoms", "workflow"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402

@@ -9,7 +9,8 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_stemprior.qt.layers.atom_layers import KEY
+from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.qt.layers.atom_layers import KEY, pixel_size_of
 
 
 def is_inverted(image: Image) -> bool:
@@ -30,6 +31,14 @@ def pixel_size_from(image: Image) -> str:
 def note_pixel_size_from(image: Image, source: str) -> None:
     """Note where the pixel size of an image comes from."""
     image.metadata.setdefault(KEY, {})["pixel_size_from"] = source
+
+
+def known_pixel_size(image: Image) -> float | None:
+    """Return the pixel size of an image in Å/px; None where it is unknown or the pixels are not square."""
+    try:
+        return pixel_size_of(image)
+    except PixelSizeError:
+        return None
 
 
 @contextmanager
