@@ -25,6 +25,8 @@ from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.panels.section import Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
+from napari_stemprior.qt.panels.session_bar import SessionBar
+from napari_stemprior.qt.saved_desk import SavedDesk
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.wheel_guard import WheelGuard
 from napari_stemprior.workflow.operations import Operations
@@ -79,6 +81,8 @@ class StempriorDesk(QWidget):
         inner.installEventFilter(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.session_bar = SessionBar(self.session, self.runner)
+        layout.addWidget(self.session_bar)
         layout.addWidget(self.scroll_area)
         self.destroyed.connect(self.session.close)
         self._turns = in_turns(self, self._build())
@@ -125,6 +129,11 @@ class StempriorDesk(QWidget):
         self._fit_width()
         self.session.image_changed.connect(self._show_scale_bar)
         self._show_scale_bar()
+        self.session_bar.take_desk(
+            SavedDesk(
+                self.session, self.images_panel.images, self.segment_panel, self.correct_panel.journal_service
+            )
+        )
         self.ready = True
         self.completed.emit()
 

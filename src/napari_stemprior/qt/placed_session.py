@@ -122,7 +122,10 @@ class PlacedSession(ImageSession):
 
     def specimen(self, image: Image) -> Specimen:
         """What is known about an image of the viewer, chosen or not."""
-        return self._specimens.setdefault(atom_layers.layer_id(image), Specimen())
+        key = atom_layers.layer_id(image)
+        if key not in self._specimens:
+            self._specimens[key] = Specimen.of(image)
+        return self._specimens[key]
 
     # --- prior and pose -----------------------------------------------------------------------
     @property

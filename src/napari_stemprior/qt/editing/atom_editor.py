@@ -159,6 +159,8 @@ class AtomEditor(AtomEdits):
     def _adopt(self) -> None:
         """Take up the histories that an earlier desk left in the layer, and what was changed since."""
         kept = self.layer.metadata.setdefault(KEY, {})
+        if "ring" in kept:
+            self.layer.current_size = kept.pop("ring")
         self._provenance = dict(kept.get("provenances", {})) or {(): dict(kept.get("provenance", {}))}
         self.frame = kept.get("frame", ())
         self._histories = {f: h.copy() for f, h in kept.get("histories", {}).items()}

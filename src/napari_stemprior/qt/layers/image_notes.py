@@ -11,7 +11,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_stemprior.qt.layers.atom_layers import KEY
+from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.qt.layers.atom_layers import KEY, pixel_size_of
 from napari_stemprior.recording.mask_text import mask_to_dict
 
 
@@ -55,6 +56,14 @@ def note_mask(image: Image, mask: NDArray[np.bool_] | None) -> bool:
         return False
     kept["mask"], kept["mask_text"] = mask, None if mask is None else mask_to_dict(mask)
     return True
+
+
+def known_pixel_size(image: Image) -> float | None:
+    """Return the pixel size of an image in Å/px; None where it is unknown or the pixels are not square."""
+    try:
+        return pixel_size_of(image)
+    except PixelSizeError:
+        return None
 
 
 @contextmanager
