@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.qt.layers.atom_layers import KEY, layer_from_micrographs, path_of
+from napari_stemprior.qt.layers.atom_layers import KEY, layer_from_micrographs, mask_of, path_of
 from napari_stemprior.qt.readers import get_session_reader, read
 from napari_stemprior.structure import built_in
 
@@ -77,6 +77,9 @@ def worked_on(desk, folder):
     desk.session.choose_image(second)
     desk.session.set_pixel_size(PIXEL_SIZE)
     desk.session.set_inverted(True)
+    mask = np.zeros(picture().shape, bool)
+    mask[:9, 5:] = True
+    desk.session.set_mask(mask)
     desk.prior_panel.pick("WS2")
     frames = [Micrograph(picture() + i, PIXEL_SIZE, f"stack [{i}]") for i in range(3)]
     ((data, meta, _),) = layer_from_micrographs(frames)
@@ -106,6 +109,7 @@ def state(desk):
                 "sum": float(layer.data.sum()),
                 "scale": tuple(np.round(layer.scale, 12)),
                 "notes": [layer.metadata[KEY].get(k) for k in ("inverted", "pixel_size_from")],
+                "mask": None if mask_of(layer) is None else np.argwhere(mask_of(layer)).tolist(),
                 "prior": specimen.prior,
                 "fit": None if specimen.fit is None else specimen.fit.pose.affine.tolist(),
                 "origins": {f: fit.pose.origin.tolist() for f, fit in specimen.fits.items()},

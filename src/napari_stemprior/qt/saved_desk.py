@@ -16,7 +16,12 @@ from napari_stemprior.atoms.journal_keeper import FrameState
 from napari_stemprior.qt.image_list import ImageList, ListedImage
 from napari_stemprior.qt.jobs.journal_service import JournalService, states_of
 from napari_stemprior.qt.layers.atom_layers import KEY, micrograph_from_layer, of_role, path_of
-from napari_stemprior.qt.layers.image_notes import is_inverted, known_pixel_size, pixel_size_from
+from napari_stemprior.qt.layers.image_notes import (
+    is_inverted,
+    known_pixel_size,
+    mask_text_of,
+    pixel_size_from,
+)
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.workflow.edit_context import EditContext
@@ -81,7 +86,14 @@ class SavedDesk:
         saved = SavedImage(
             layer.name,
             Path(os.path.abspath(path)) if path is not None else Path(layer.name),
-            EditContext(known_pixel_size(layer), pixel_size_from(layer), is_inverted(layer), prior, fit),
+            EditContext(
+                known_pixel_size(layer),
+                pixel_size_from(layer),
+                is_inverted(layer),
+                prior,
+                fit,
+                mask_text_of(layer),
+            ),
             shape=tuple(map(int, data.shape)),
             dtype=str(data.dtype),
             visible=bool(layer.visible),

@@ -1,4 +1,4 @@
-"""What edits belong to: calibration, prior and fit of an image; as plain values, and back."""
+"""What edits belong to: calibration, prior, fit and mask of an image; as plain values, and back."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class EditContext:
     prior : StructurePrior, Stack or None
     fit : LatticeFit, optional
         Of that prior.
+    excluded : dict, optional
+        Where a person wants no atoms, as `recording.mask_text` has it.
     """
 
     pixel_size: float | None = None
@@ -38,6 +40,7 @@ class EditContext:
     inverted: bool = False
     prior: Prior | None = None
     fit: LatticeFit | None = None
+    excluded: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds exactly."""
@@ -47,6 +50,7 @@ class EditContext:
             "inverted": self.inverted,
             "prior": None if self.prior is None else _prior_to_dict(self.prior),
             "fit": None if self.fit is None or self.prior is None else fit_to_dict(self.fit),
+            **({} if self.excluded is None else {"excluded": self.excluded}),
         }
 
     @classmethod
@@ -74,6 +78,7 @@ class EditContext:
                 bool(values["inverted"]),
                 prior,
                 fit,
+                None if values.get("excluded") is None else dict(values["excluded"]),
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, StempriorError) as error:
             raise JournalError(f"The calibration and the fit in {where} are damaged ({error}).") from error

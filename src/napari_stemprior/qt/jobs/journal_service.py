@@ -17,10 +17,12 @@ from qtpy.QtCore import QObject, QTimer
 from napari_stemprior.atoms.journal_keeper import FrameState, JournalKeeper, earlier_journals, put_away
 from napari_stemprior.atoms.journal_replay import Recovered, count_edits, read_head, read_journal
 from napari_stemprior.atoms.matching import median_spacing
-from napari_stemprior.errors import JournalError
+from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
-from napari_stemprior.qt.layers.atom_layers import KEY, RING, layer_id, new_atoms_layer, path_of
+from napari_stemprior.qt.layers.atom_layers import KEY, RING, layer_id, new_atoms_layer, path_of, shape_of
+from napari_stemprior.qt.layers.image_notes import mask_text_of
 from napari_stemprior.qt.session import Session
+from napari_stemprior.recording.mask_text import mask_from_dict
 from napari_stemprior.workflow.edit_context import EditContext
 from napari_stemprior.workflow.pixel_digest import pixel_digest
 
@@ -157,6 +159,11 @@ class JournalService(QObject):
             session.set_prior(context.prior)
         if context.fit is not None:
             session.set_fit(context.fit)
+        if context.excluded is not None and session.image is not None:
+            try:
+                session.set_mask(mask_from_dict(context.excluded, shape_of(session.image)))
+            except StempriorError as error:
+                show_warning(f"{error} The atoms are restored without it.")
 
     def _on_context(self, *_: Any) -> None:
         """Note what the edits of the chosen image belong to."""
@@ -170,6 +177,7 @@ class JournalService(QObject):
             session.inverted,
             session.prior if fit is None else fit.prior,
             fit,
+            mask_text_of(image),
         )
         if key in self._contexts and self._seen == (key, context):
             return  # another frame of a stack

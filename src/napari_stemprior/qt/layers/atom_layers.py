@@ -126,7 +126,14 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
         name=layer.name,
         source=path_of(layer),
         metadata=dict(layer.metadata.get(KEY, {}).get("source", {})),
+        excluded=mask_of(layer),
     )
+
+
+def mask_of(image: Image) -> NDArray[np.bool_] | None:
+    """Return where a person wants no atoms on an image, (H, W); None where that is nowhere."""
+    mask: NDArray[np.bool_] | None = image.metadata.get(KEY, {}).get("mask")
+    return None if mask is None or mask.shape != shape_of(image) else mask
 
 
 def layer_from_micrographs(micrographs: Sequence[Micrograph]) -> list[LayerData]:

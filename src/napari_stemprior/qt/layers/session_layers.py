@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.table import ABSENT
+from napari_stemprior.errors import MicrographError, SessionError
 from napari_stemprior.qt.layers.atom_layers import (
     ANGSTROM,
     KEY,
@@ -24,6 +25,7 @@ from napari_stemprior.qt.layers.atom_layers import (
     layer_from_micrographs,
 )
 from napari_stemprior.qt.layers.linked_layers import linked_atoms, linked_region
+from napari_stemprior.recording.mask_text import mask_from_dict
 from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.workflow.open_session import OpenedImage, OpenedSession
 from napari_stemprior.workflow.pixel_digest import pixel_digest
@@ -112,6 +114,13 @@ def _image_data(one: OpenedImage, opened: OpenedSession) -> LayerData:
         "saved": saved,
         "opened": (opened, one),
     }
+    excluded = saved.context.excluded
+    if excluded is not None:
+        try:
+            mask = mask_from_dict(excluded, data.shape[-2:])
+        except MicrographError as error:
+            raise SessionError(f"{opened.path}: {saved.name}: {error}") from error
+        meta["metadata"][KEY] |= {"mask": mask, "mask_text": excluded}
     return data, meta, kind
 
 
