@@ -10,15 +10,24 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Shapes
+from napari.utils.notifications import show_warning
 
 from napari_stemprior.atoms import AtomHistory
 from napari_stemprior.atoms.journal_keeper import FrameState
+from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.image_list import ImageList, ListedImage
 from napari_stemprior.qt.jobs.journal_service import JournalService, states_of
-from napari_stemprior.qt.layers.atom_layers import KEY, micrograph_from_layer, of_role, path_of
-from napari_stemprior.qt.layers.image_notes import is_inverted, known_pixel_size, pixel_size_from
+from napari_stemprior.qt.layers.atom_layers import KEY, micrograph_from_layer, of_role, path_of, shape_of
+from napari_stemprior.qt.layers.image_notes import (
+    is_inverted,
+    known_pixel_size,
+    mask_text_of,
+    note_mask,
+    pixel_size_from,
+)
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
+from napari_stemprior.recording.mask_text import mask_from_dict
 from napari_stemprior.workflow.edit_context import EditContext
 from napari_stemprior.workflow.open_session import OpenedImage, OpenedSession
 from napari_stemprior.workflow.save_session import PIXELS_SUFFIX, Unsaved
@@ -81,7 +90,14 @@ class SavedDesk:
         saved = SavedImage(
             layer.name,
             Path(os.path.abspath(path)) if path is not None else Path(layer.name),
-            EditContext(known_pixel_size(layer), pixel_size_from(layer), is_inverted(layer), prior, fit),
+            EditContext(
+                known_pixel_size(layer),
+                pixel_size_from(layer),
+                is_inverted(layer),
+                prior,
+                fit,
+                mask_text_of(layer),
+            ),
             shape=tuple(map(int, data.shape)),
             dtype=str(data.dtype),
             visible=bool(layer.visible),
@@ -110,6 +126,7 @@ class SavedDesk:
                 ours.append((about[1], image))
         for one, image in ours:
             session.adopt_atoms(image)
+            _take_mask(session, one.saved, image)
             for listed in self.images.images:
                 if listed.layer is image:
                     listed.reviewed = listed.frame in one.saved.reviewed
@@ -136,6 +153,21 @@ class SavedDesk:
             session.viewer.dims.set_current_step(axis, at)
         editor = session.editor
         session.activate(image if editor is None else editor.layer)
+
+
+def _take_mask(session: Session, saved: SavedImage, image: Image) -> None:
+    """Give an image the mask that it had; one that is damaged is told and left out."""
+    if saved.context.excluded is None:
+        return
+    try:
+        mask = mask_from_dict(saved.context.excluded, shape_of(image))
+    except StempriorError as error:
+        show_warning(f"{image.name}: {error}")
+        return
+    if image is session.image:
+        session.set_mask(mask)
+    else:
+        note_mask(image, mask)
 
 
 def _copied(state: FrameState) -> FrameState:
