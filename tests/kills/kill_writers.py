@@ -16,6 +16,7 @@ import tifffile
 import torch
 import zarr
 from batch_writer import images_done, segmented
+from session_writer import saved_session, session_version
 from test_augmentation import make_view
 
 from napari_stemprior.adaptation.finetune import FinetuneConfig, FineTuner
@@ -382,4 +383,5 @@ WRITERS: list[KillWriter] = [
     ),
     KillWriter("measure", partial(_each, _measure), _results),
     KillWriter("batch", partial(_each, lambda f, v: segmented(f, v, atoms(v))), images_done, grows=True),
+    KillWriter("session", partial(_each, saved_session), session_version),
 ]

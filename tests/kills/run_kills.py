@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-for _folder in ("fuzz", "adaptation"):
+for _folder in ("fuzz", "adaptation", "workflow"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -12,10 +12,12 @@ from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 from napari_stemprior.workflow.segment import Segmentation
 
-GRID = np.stack(np.meshgrid(np.arange(10, 70, 10.0), np.arange(10, 90, 10.0), indexing="ij"), -1).reshape(
-    -1, 2
-)
+GRID = 10.0 + 10 * np.indices((6, 8)).reshape(2, -1).T
 SHIFT = np.array((1.0, -1.5))
+
+
+def found(yx):
+    return Segmentation(AtomTable.from_positions(yx, PIXEL_SIZE))
 
 
 def test_corrections_are_copied_and_undone_in_one_step(make_napari_viewer_proxy, qtbot, monkeypatch):

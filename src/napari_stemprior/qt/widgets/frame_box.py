@@ -76,8 +76,8 @@ class FrameBox(QWidget):
         allow(
             self.copy_edits,
             "Reject, accept and rename in the next frame what you did here, and mark the same vacancies: "
-            "each at the atom to which the specimen has drifted, where the next frame has it. One step of undo "
-            "there.",
+            "each at the atom to which the specimen has drifted, where the next frame has it. One step of "
+            "undo there.",
             "" if there else NO_ATOMS,
             "" if self.following is not None else "This is the last frame.",
             "" if segmented else "Segment the next frame first.",
