@@ -129,8 +129,7 @@ class StempriorDesk(QWidget):
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
-        self._folded_width = max(_unfolded_width(section) for section in self.sections.values())
-        self._fit_width()
+        self._remember_width()
         self.session.image_changed.connect(self._show_scale_bar)
         self._show_scale_bar()
         self.ready = True
@@ -139,6 +138,7 @@ class StempriorDesk(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Compile what drawing needs while the person looks at the steps."""
         super().showEvent(event)
+        QTimer.singleShot(0, self._remember_width)  # once more, with the style of the window
         look_after_canvases(self.session.viewer, self.window())
         warm_up()
 
@@ -171,6 +171,13 @@ class StempriorDesk(QWidget):
         needed = max(_MINIMUM_WIDTH, inner + bar + 4)
         if needed > self.minimumWidth():  # never back: the image would be resized with every folded step
             self.setMinimumWidth(needed)
+
+    def _remember_width(self) -> None:
+        """Take from the start the width that the widest of all steps needs."""
+        if self._closed:
+            return
+        self._folded_width = max(map(_unfolded_width, self.sections.values()), default=0)
+        self._fit_width()
 
     def show_step(self, title: str) -> None:
         """Unfold a step and bring its title to the top, as far as the steps below it allow."""
@@ -233,6 +240,7 @@ def _unfolded_width(section: Section) -> int:
     section.ensurePolished()
     for widget in section.findChildren(QWidget):
         widget.ensurePolished()  # the fonts of what was never shown
+        widget.updateGeometry()
     outer = section.content.minimumSizeHint().width()
     margins = section.content.contentsMargins().left() + section.content.contentsMargins().right()
     inner = [fold.content.minimumSizeHint().width() for fold in section.findChildren(Fold)]

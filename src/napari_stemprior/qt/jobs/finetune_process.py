@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject, QProcess, QTimer, Signal
 #: ms for a process that was asked to stop before it is killed.
 _PATIENCE = 3000
 #: The same where a person waits for it: together with its end it is less than 2 s.
-_STOP_PATIENCE = 1300
+STOP_PATIENCE = 1300
 
 _alive: weakref.WeakSet[FinetuneProcess] = weakref.WeakSet()
 
@@ -76,7 +76,7 @@ class FinetuneProcess(QObject):
         if process is not None and not self._cancelled:
             self._cancelled = True
             process.terminate()
-            QTimer.singleShot(_STOP_PATIENCE, lambda: self._kill(process))
+            QTimer.singleShot(STOP_PATIENCE, lambda: self._kill(process))
 
     def close(self) -> None:
         """End the run now, within a few seconds, and tell nobody."""

@@ -28,7 +28,7 @@ _FIT_WORDS = {"clean": "The lattice fits.", "none": "The lattice does not fit th
 #: What the columns have room for.
 _WIDTHS = {FIT: "Fit", ATOMS: "Atoms", DOUBTS: "Doubts ", REVIEWED: "✓✓"}
 #: Rows that are seen without scrolling.
-_ROWS_SHOWN = 6
+_ROWS_SHOWN = 4
 _SORT = Qt.ItemDataRole.UserRole
 _PROBLEM = QColor("#e0603a")
 

@@ -1,4 +1,4 @@
-"""The name of an image over two lines of a narrow column, and its prior below it."""
+"""The name of an image over the lines of a narrow column, and its prior below it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 #: Lines that a name may take.
-LINES = 2
+LINES = 3
 #: px of a cell that are no text: the margins of the style around picture and text.
 _MARGINS = 14
 #: What the style takes for the end of a line.
