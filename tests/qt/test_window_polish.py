@@ -31,9 +31,10 @@ def window(make_napari_viewer_proxy, qtbot):
         viewer.theme = theme
         viewer.window.resize(1366, 768)
         add_image(viewer, name=name)
-        desk = StempriorDesk(viewer, fake_operations(**changes))
+        desk = StempriorDesk(viewer, fake_operations(**changes), at_once=False)  # as the dock makes it
         viewer.window.add_dock_widget(desk, area="right", name="desk")
         desks.append(desk)
+        qtbot.waitUntil(lambda: desk.ready, timeout=60_000)
         qtbot.waitUntil(lambda: desk.isVisible() and not desk.segment_panel._lister.busy, timeout=60_000)
         qtbot.wait(100)
         return viewer, desk

@@ -35,8 +35,8 @@ from napari_stemprior.workflow.operations import Operations
 _MINIMUM_WIDTH = 320
 #: Letters of the chosen entry that a list shows at least.
 _SHOWN_LETTERS = 8
-#: px at the left and right of the steps, and of what a step folds away.
-_STEP_MARGINS, _FOLD_MARGINS = 4, 24
+#: px at the left and right of the steps, their frames included, and of what a step folds away.
+_STEP_MARGINS, _FOLD_MARGINS = 6, 24
 
 
 class StempriorDesk(QWidget):

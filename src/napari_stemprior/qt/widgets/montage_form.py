@@ -36,8 +36,8 @@ class MontageForm(QWidget):
         rows.addWidget(self.simulate)
         self.said = small_label()
         self.said.setToolTip(
-            "<qt>Correlation (Pearson) of each picture with the mean cell of the image, 1 at most. The source "
-            "size of the microscope settings counts, too.</qt>"
+            "<qt>Correlation (Pearson) of each picture with the mean cell of the image, 1 at most. The "
+            "source size of the microscope settings counts, too.</qt>"
         )
         self.said.hide()
         rows.addWidget(self.said)
