@@ -74,6 +74,10 @@ def compared(environments: Path, dose: float = _DOSE) -> list[Row]:
         "group": column[bright],
         "pixel_size": PIXEL_SIZE, "peaks": reciprocal[:, ::-1],
     }  # fmt: skip
+    left = own & (yx[:, 1] * PIXEL_SIZE < _PART * PIXEL_SIZE / 2 - _WALL)
+    vectors = _local_vectors(ours, column == 0, _vectors(case))
+    known = np.isfinite(vectors).all((1, 2))
+    given |= {"vectors": vectors[known], "reference": np.mean(vectors[known & left], axis=0)}
     rows += _strain_rows("napari-stemprior", strains, yx, own, fitted + seconds)
     if (other := _run(environments, "atomap", given)) is not None:
         theirs = np.full(yx.shape, np.nan)
@@ -87,10 +91,28 @@ def compared(environments: Path, dose: float = _DOSE) -> list[Row]:
             ("napari-stemprior", "ours", fitted), ("Atomap", "theirs", float(other["seconds"]))
         ):  # fmt: skip
             rows.append(_spacing(program, other[f"spacing_{name}"], true, took))
+    if (other := _run(environments, "singleorigin", given)) is not None:
+        theirs, sigma = np.full(yx.shape, np.nan), np.full(len(yx), np.nan)
+        theirs[bright], sigma[bright] = other["yx"], other["sigma"] * PIXEL_SIZE
+        took = float(other["seconds"])
+        rows += _positions("SingleOrigin", theirs, yx, column, inner, took)
+        rows.append(_row("width, Sr", "Å", "SingleOrigin", (sigma - clean.width)[own], took))
+    if (other := _run(environments, "temul", given, "atomap")) is not None:
+        true, took = other["strain_true"], float(other["seconds"])
+        for program, name, seconds_of in (
+            ("napari-stemprior", "ours", fitted), ("TEMUL", "theirs", took)
+        ):  # fmt: skip
+            off = _off_truth(other[f"strain_{name}"], true)
+            rows.append(_row("strain across planes, Sr", "%", program, off, seconds_of))
+    for program, name in (("py4DSTEM", "py4dstem"), ("pyxem", "pyxem")):
+        if (other := _run(environments, name, given)) is not None:
+            maps = {key: np.full(len(yx), np.nan) for key in ("exx", "eyy", "exy")}
+            for key, values in maps.items():
+                values[known] = other[key]
+            rows += _strain_rows(program, maps, yx, own, fitted + float(other["seconds"]))
     if (other := _run(environments, "kemstem", given)) is not None:
         at = np.rint(yx).astype(int)
         maps = {name: other[name][at[:, 0], at[:, 1]] for name in ("exx", "eyy", "exy")}
-        left = own & (yx[:, 1] * PIXEL_SIZE < _PART * PIXEL_SIZE / 2 - _WALL)
         strained = {name: values - np.median(values[left]) for name, values in maps.items()}
         rows += _strain_rows("kemstem", strained, yx, own, float(other["seconds"]))
     return sorted(rows, key=lambda row: row[0])
@@ -114,8 +136,26 @@ def _our_strain(
     return {"exx": strain.xx, "eyy": strain.yy, "exy": strain.xy}, time.process_time() - begun
 
 
-def _run(environments: Path, name: str, given: dict[str, object]) -> dict[str, NDArray[np.float64]] | None:
-    python = environments / name / "bin" / "python"
+def _local_vectors(yx: Floats, own: NDArray[np.bool_], vectors: Floats) -> Floats:
+    """Return (N, 2, 2) lattice vectors (x, y) in Å at the atoms of a sublattice, from their neighbours."""
+    xy = yx[:, ::-1] * PIXEL_SIZE
+    tree = cKDTree(xy[own])
+    out = np.full((len(xy), 2, 2), np.nan)
+    for number, vector in enumerate(vectors):
+        ends = []
+        for sign in (1, -1):
+            distance, index = tree.query(xy[own] + sign * vector)
+            at = np.asarray(xy[own][index])
+            at[np.asarray(distance) > 0.8] = np.nan
+            ends.append(at)
+        out[own, number] = (ends[0] - ends[1]) / 2
+    return out
+
+
+def _run(
+    environments: Path, name: str, given: dict[str, object], environment: str = ""
+) -> dict[str, NDArray[np.float64]] | None:
+    python = environments / (environment or name) / "bin" / "python"
     if not python.exists():
         print(f"{name}: no environment {python.parent.parent}, left out")
         return None
@@ -167,10 +207,15 @@ def _strain_rows(
 
 def _spacing(program: str, found: Floats, true: Floats, seconds: float) -> Row:
     """Compare distances between neighbouring planes at the same places."""
-    distance, index = cKDTree(true[:, :2]).query(found[:, :2])
-    same = distance < 0.5 / PIXEL_SIZE
-    off = (found[same, 2] - true[np.asarray(index)[same], 2]) * PIXEL_SIZE
+    off = _off_truth(found, true) * PIXEL_SIZE
     return _row("distance to the next plane, Sr", "Å", program, off, seconds)
+
+
+def _off_truth(found: Floats, true: Floats) -> Floats:
+    """Return how far values are off the true ones at the same places, of rows x, y, value."""
+    distance, index = cKDTree(true[:, :2]).query(found[:, :2])
+    same = np.asarray(distance) < 0.5 / PIXEL_SIZE
+    return np.asarray(found[same, 2] - true[np.asarray(index)[same], 2])
 
 
 def report(rows: list[Row]) -> str:

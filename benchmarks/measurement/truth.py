@@ -29,6 +29,7 @@ from benchmarks.measurement.specimens import (
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.measurement.clustering import pair_correlation
 from napari_stemprior.measurement.column_fit import ColumnFit, fit_columns
+from napari_stemprior.measurement.column_tails import WIDER, tail_image
 from napari_stemprior.measurement.defects import concentrations, find_defects
 from napari_stemprior.measurement.displacements import displacements
 from napari_stemprior.measurement.intensities import cell_intensities
@@ -52,6 +53,8 @@ _EDGE, _WALL = 4.0, 10.0
 _SEEDS = 10
 #: Atoms of the timings.
 MANY = 100_000
+#: Å: standard deviation of their columns.
+_WIDTH = 0.45
 
 
 def _row(quantity: str, unit: str, dose: float, off: Floats, error: Floats) -> dict[str, object]:
@@ -192,7 +195,10 @@ def timings(count: int = MANY) -> pd.DataFrame:
     atoms = AtomTable.from_positions(
         yx + rng.normal(size=yx.shape) * 0.02 / size, size, element=[prior.columns[i].element for i in column]
     )
-    image = rng.poisson(20.0, (side, side)).astype(float)
+    bright = np.array([{"Sr": 1.0, "Ti": 0.7}.get(prior.columns[i].element, 0.1) for i in column])
+    clean = 0.02 + 0.1 * tail_image((side, side), yx, bright, _WIDTH / size / WIDER)
+    image = rng.poisson(clean * 1e4 * size**2) / (1e4 * size**2)
+    noise = rng.poisson(20.0, (side, side)).astype(float)
     fit = LatticeFit(prior, (pose,))
     indices = index_atoms(atoms, fit)
     reference = reference_lattice(atoms, indices)
@@ -216,6 +222,7 @@ def timings(count: int = MANY) -> pd.DataFrame:
         ("mixture of intensities", lambda: fit_mixture(bright)),
         ("Voronoi intensities", lambda: cell_intensities(image, atoms)),
         ("fit of the columns", lambda: fit_columns(image, atoms)),
+        ("fit of the columns, where there is noise alone", lambda: fit_columns(noise, atoms)),
     ]
     rows = []
     for name, task in tasks:

@@ -66,6 +66,10 @@ class JournalError(StempriorError):
     """A journal of edits that cannot be read."""
 
 
+class SessionError(StempriorError):
+    """A session file that cannot be read, or an image of it that is not there."""
+
+
 class TrainingError(StempriorError):
     """Training that cannot start or go on."""
 

@@ -3,6 +3,7 @@
 import batch_subjects
 import image_subjects
 import network_subjects
+import session_subjects
 import structure_subjects
 import table_subjects
 import zarr_subjects
@@ -14,5 +15,6 @@ SUBJECTS: list[Subject] = [
     *structure_subjects.SUBJECTS,
     *table_subjects.SUBJECTS,
     *batch_subjects.SUBJECTS,
+    *session_subjects.SUBJECTS,
     *network_subjects.SUBJECTS,
 ]

@@ -21,8 +21,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-for folder in (Path(__file__).parent, Path(__file__).parents[1] / "io", Path(__file__).parents[1] / "atoms"):
-    sys.path.insert(0, str(folder))
+for room in ("fuzz", "io", "atoms", "workflow"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
@@ -110,9 +110,13 @@ def warm(subjects: list[Subject], seeds: list[list[Seed]], root: Path) -> None:
 
 
 def plan(subjects: list[Subject], cases: int, first: int) -> list[tuple[int, int]]:
-    """Divide the cases among the readers by their weights."""
+    """Divide the cases among the readers by their weights, all of them and at least one each."""
     total = sum(subject.weight for subject in subjects)
-    counts = [max(1, round(cases * subject.weight / total)) for subject in subjects]
+    shares = [cases * subject.weight / total for subject in subjects]
+    counts = [max(1, int(share)) for share in shares]
+    by_remainder = sorted(range(len(subjects)), key=lambda i: int(shares[i]) - shares[i])
+    for i in by_remainder[: max(0, cases - sum(counts))]:
+        counts[i] += 1
     return [(i, first + n) for i, count in enumerate(counts) for n in range(count)]
 
 

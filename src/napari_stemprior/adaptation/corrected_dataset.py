@@ -194,7 +194,7 @@ def evaluate(segmenter: Segmenter, splits: Sequence[HeldOutSplit]) -> list[Score
         if held.held_out.any():
             pair = held.pair
             assert pair.micrograph.pixel_size is not None
-            segmenter.set_image(pair.micrograph.image, pair.micrograph.pixel_size)
+            segmenter.set_image(pair.micrograph.analysed, pair.micrograph.pixel_size)
             found = segmenter.segment(pair.prior, fit=known_fit(pair))
             scores.append(region_score(found, pair, held.held_out))
     return scores
@@ -224,7 +224,7 @@ def view_of(pair: TrainingPair, trained: Mask, rng: np.random.Generator) -> Corr
     """
     micrograph = pair.micrograph
     assert micrograph.pixel_size is not None
-    prepared, size = prepare(micrograph.image), micrograph.pixel_size
+    prepared, size = prepare(micrograph.analysed), micrograph.pixel_size
     canonical = CanonicalImage.from_prepared(prepared, size)
     grid = np.indices(canonical.shape).reshape(2, -1).T
     known = within(canonical.to_pixels(grid), np.asarray(trained, bool)).reshape(canonical.shape)

@@ -111,24 +111,9 @@ class Journal:
         OSError
             If the line cannot be written; the others likewise.
         """
-        at = history.position
-        history = history.copy()
-        history.go_to(0)
-        self._write(
-            {
-                "kind": "begin",
-                "frame": list(frame),
-                "when": now(),
-                "pixel_size": pixel_size,
-                "provenance": {k: v for k, v in provenance.items() if k != "edits"},
-                "rows": _packed(history.rows),
-            }
-        )
-        self.frames.add(frame)
-        for step in history.steps:
-            self.record(frame, step)
-        if at != len(history.steps):
-            self.go(frame, at)
+        for entry in state_entries(frame, history, pixel_size, provenance):
+            self._write(entry)
+            self.frames.add(frame)
 
     def record(self, frame: Frame, step: Step) -> None:
         """Write one step."""
@@ -136,7 +121,7 @@ class Journal:
 
     def go(self, frame: Frame, position: int) -> None:
         """Write that the history of a frame went to another state."""
-        self._write({"kind": "go", "frame": list(frame), "when": now(), "to": position})
+        self._write(_go_entry(frame, position))
 
     def note_context(self, context: dict[str, Any]) -> None:
         """Write what the edits belong to: calibration, prior and fit; plain values."""
@@ -209,6 +194,46 @@ def encoded(entry: dict[str, Any], number: int) -> bytes:
 def checksum(text: bytes) -> bytes:
     """Return the checksum of a line up to it: CRC-32 as eight hexadecimal digits."""
     return b"%08x" % zlib.crc32(text)
+
+
+def state_entries(
+    frame: Frame, history: AtomHistory, pixel_size: float, provenance: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Describe all that a frame has, as plain values: its first rows, the steps since, and where it stands.
+
+    Parameters
+    ----------
+    frame : tuple of int
+    history : AtomHistory
+        It stays as it is.
+    pixel_size : float
+        Å/px.
+    provenance : dict
+
+    Yields
+    ------
+    dict
+        One entry a line of a journal; `journal_replay.Replay` takes them again.
+    """
+    at = history.position
+    history = history.copy()
+    history.go_to(0)
+    yield {
+        "kind": "begin",
+        "frame": list(frame),
+        "when": now(),
+        "pixel_size": pixel_size,
+        "provenance": {k: v for k, v in provenance.items() if k != "edits"},
+        "rows": _packed(history.rows),
+    }
+    for step in history.steps:
+        yield step_line(frame, step)
+    if at != len(history.steps):
+        yield _go_entry(frame, at)
+
+
+def _go_entry(frame: Frame, position: int) -> dict[str, Any]:
+    return {"kind": "go", "frame": list(frame), "when": now(), "to": position}
 
 
 def step_line(frame: Frame, step: Step) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from filelock import lock_descriptor
 from napari_stemprior.atoms.history import AtomHistory, Step
 from napari_stemprior.atoms.journal import Frame, Journal, JournalHead
 from napari_stemprior.atoms.journal_replay import count_edits, read_head
+from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import JournalError
 
 _MARK = ".stemprior-edits"
@@ -28,6 +29,11 @@ class FrameState:
     history: AtomHistory
     pixel_size: float
     provenance: dict[str, Any]
+
+    @property
+    def table(self) -> AtomTable:
+        """Its atoms as they are now, the rejected ones included."""
+        return AtomTable(self.history.rows, self.pixel_size, dict(self.provenance))
 
 
 class JournalKeeper:

@@ -94,7 +94,7 @@ def read_journal(path: Path) -> Recovered:
         raise JournalError(f"{path}: the journal cannot be read ({error.strerror}).") from error
     head = _head(path, lines[0])
     numbered = _schema(lines[0]) > 1
-    replay = _Replay()
+    replay = Replay()
     torn, damage, expected = 0, "", 2
     filled = [(number, line) for number, line in enumerate(lines[1:], 2) if line.strip()]
     for number, line in filled:
@@ -121,8 +121,22 @@ def read_journal(path: Path) -> Recovered:
     )  # fmt: skip
 
 
-class _Replay:
-    """The states to which the lines of a journal lead."""
+class Replay:
+    """The states to which the lines of a journal lead.
+
+    Attributes
+    ----------
+    histories, provenance : dict
+        Of each frame.
+    context : dict
+        What the edits belong to, as it was noted last.
+    pixel_size : float
+        Å/px.
+    edits : int
+        Steps of persons.
+    last : str
+        When the last of them was, UTC.
+    """
 
     def __init__(self) -> None:
         self.histories: dict[Frame, AtomHistory] = {}

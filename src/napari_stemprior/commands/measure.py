@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_stemprior.commands.option_types import count, finite, positive, positive_count
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
-from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
-from napari_stemprior.io import read_atoms, read_micrographs
+from napari_stemprior.errors import BAD_INPUT, StempriorError, telling_out_of_memory
+from napari_stemprior.io import read_micrographs
 from napari_stemprior.output_files import output_folder
 from napari_stemprior.progress import Progress, drain
+
+if TYPE_CHECKING:
+    from napari_stemprior.structure import Prior
+    from napari_stemprior.workflow.measure_series import SeriesSettings
 
 T = TypeVar("T")
 
@@ -26,11 +29,17 @@ Fits the lattice of the prior to the image and measures the atoms of ATOMS (a .c
 --strain, --defects, --layers and --scan-errors and of the single questions, from --polarisation to
 --statistics-in, the five are measured; what cannot be is named in the report.
 
+ATOMS may be the folder of 'stemprior segment': then every frame of IMAGE (a file, a stack, a folder or a
+pattern in quotes) is measured with its table, and OUTDIR/series.csv and series.png tell what changes from
+frame to frame: the mean lattice, intensities, defects, drift. What cannot be measured is named, the others
+go on, and the exit code is 2.
+
 examples:
   stemprior measure flake.dm3 out/flake.csv --prior MoS2 -o out
   stemprior measure sto.tif out/sto.csv --prior "SrTiO3 [001]" --strain --polarisation Ti:Sr -o out
   stemprior measure gold.tif out/gold.csv --prior "Au [100]" --count-atoms Au -o out
   stemprior measure film.tif out/film.csv --prior film.cif --region 10,10,200,300 --figures svg,pdf -o out
+  stemprior measure series.tif out --prior MoS2 -o measured
 """
 _KINDS = ("intensities", "strain", "defects", "layers", "scan_errors")
 
@@ -38,8 +47,12 @@ _KINDS = ("intensities", "strain", "defects", "layers", "scan_errors")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``stemprior measure``."""
     parser.epilog = _DETAILS
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="the micrograph")
-    parser.add_argument("atoms", metavar="ATOMS", type=Path, help="its atoms: a .csv or .parquet")
+    parser.add_argument(
+        "image", metavar="IMAGE", type=Path, help="the micrograph, or several with a folder as ATOMS"
+    )
+    parser.add_argument(
+        "atoms", metavar="ATOMS", type=Path, help="its atoms: a .csv or .parquet, or their folder"
+    )
     parser.add_argument(
         "--prior",
         metavar="NAME_OR_FILE",
@@ -149,7 +162,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the true vacancies that are found at this dose, where known (default 1)",
     )
     parser.add_argument("--pixel-size", metavar="Å", type=positive, help="Å per pixel; wins over the files'")
-    parser.add_argument("--frame", metavar="N", type=int, default=0, help="of a stack, counted from 0")
+    parser.add_argument("--frame", metavar="N", type=int, help="of a stack, counted from 0 (default 0)")
     parser.add_argument(
         "--signal", metavar="NAME", help="of a file with several signals this one, such as HAADF"
     )
@@ -177,26 +190,68 @@ def run(options: argparse.Namespace) -> int:
     StempriorError
         If something cannot be read, measured or written.
     """
-    from napari_stemprior.workflow.measure import MeasureSettings, measure
-    from napari_stemprior.workflow.measure_questions import Questions
-    from napari_stemprior.workflow.measure_results import check_results, write_results
+    from napari_stemprior.workflow.measure_series import measure_frame
     from napari_stemprior.workflow.operations import Operations
 
     prior = load_priors([options.prior], options)[0]
-    frames = read_micrographs(options.image, options.pixel_size, signal=options.signal)
-    if not 0 <= options.frame < len(frames):
+    settings = _settings(options)
+    if options.atoms.is_dir():
+        return _measure_all(options, prior, settings)
+    if options.image.is_dir():
         raise StempriorError(
-            f"{options.image}: there is no frame {options.frame}; give 0 to {len(frames) - 1}."
+            f"{options.image} is a folder of images and {options.atoms} is one table; give the folder of "
+            "their tables."
         )
-    frame = frames[options.frame]
+    frames = read_micrographs(options.image, options.pixel_size, signal=options.signal)
+    number = options.frame or 0
+    if not 0 <= number < len(frames):
+        raise StempriorError(f"{options.image}: there is no frame {number}; give 0 to {len(frames) - 1}.")
+    frame = frames[number]
     for remark in frame.metadata.get("remarks", ()):
         print(f"stemprior: {remark}", file=sys.stderr)
-    table = read_atoms(options.atoms, options.pixel_size or frame.pixel_size)
-    if not len(table.atoms):
-        raise MeasurementError(f"{options.atoms}: the table holds no atoms; segment the image first.")
-    micrograph = replace(frame, pixel_size=options.pixel_size or frame.pixel_size or table.pixel_size)
-    if options.invert:
-        micrograph = micrograph.inverted()
+    stem = options.image.stem + (f"_{number:03d}" if len(frames) > 1 else "")
+    with output_folder(options.output) as folder, telling_out_of_memory():
+        work = measure_frame(Operations(), frame, options.atoms, prior, folder, stem, settings)
+        found, written = _driven(work, frame.name)
+    for what, reason in found.reasons.items():
+        print(f"stemprior: {what}: {reason}", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"{len(found.columns)} columns in {written[0]}", file=sys.stderr)
+    return 0
+
+
+def _measure_all(options: argparse.Namespace, prior: Prior, settings: SeriesSettings) -> int:
+    """Measure a series of frames."""
+    from napari_stemprior.workflow.image_sources import image_files
+    from napari_stemprior.workflow.measure_series import measure_series
+    from napari_stemprior.workflow.operations import Operations
+
+    if options.frame is not None:
+        raise StempriorError(
+            f"{options.atoms} is a folder, whose tables are measured frame by frame; leave out --frame, or "
+            "give one table."
+        )
+    files = image_files([options.image], options.output)
+    with output_folder(options.output) as folder:
+        work = measure_series(Operations(), files, options.atoms, prior, folder, settings, _say)
+        series = _driven(work, options.image.name)
+    failed = int((series.table["status"] == "failed").sum())
+    if failed:
+        _say(
+            f"{failed} of {len(series.table)} frames could not be measured; {folder / 'series.csv'} says why."
+        )
+    return BAD_INPUT if failed else 0
+
+
+def _say(sentence: str) -> None:
+    print(f"stemprior: {sentence}", file=sys.stderr)
+
+
+def _settings(options: argparse.Namespace) -> SeriesSettings:
+    from napari_stemprior.workflow.measure import MeasureSettings
+    from napari_stemprior.workflow.measure_questions import Questions
+    from napari_stemprior.workflow.measure_series import SeriesSettings
+
     asked = [kind for kind in _KINDS if getattr(options, kind)]
     questions = Questions(
         tilts=options.tilts, count=options.count_atoms, first_count=options.first_count,
@@ -210,42 +265,18 @@ def run(options: argparse.Namespace) -> int:
     wanted = dict.fromkeys(_KINDS, not asked and not only) | dict.fromkeys(asked, True)
     if questions != Questions():  # their errors are those of the fit of the columns
         wanted["intensities"] = True
-    settings = MeasureSettings(
+    chosen = MeasureSettings(
         **wanted, polarisation=options.polarisation, remove_scan_errors=options.remove_scan_errors,
         region=options.region, part=options.part, axis=options.axis, power=options.power, questions=questions,
     )  # fmt: skip
-    stem = options.image.stem + (f"_{options.frame:03d}" if len(frames) > 1 else "")
-    with output_folder(options.output) as folder, telling_out_of_memory():
-        check_results(
-            folder,
-            stem,
-            [options.image, options.atoms, options.prior],
-            options.figures,
-            overwrite=options.overwrite,
-        )
-        found = _driven(measure(Operations(), micrograph, table, prior, None, settings), frame.name)
-        about = {
-            "atoms_file": options.atoms.name, "prior": options.prior, "zone_axis": options.zone_axis or "",
-            "normal": options.normal or "", "block": options.block or "",
-            "region_px": options.region or "", "inverted": options.invert,
-        }  # fmt: skip
-        written = _driven(
-            write_results(
-                found,
-                micrograph.image,
-                folder,
-                stem,
-                name=frame.name,
-                formats=options.figures,
-                provenance=about,
-            ),
-            frame.name,
-        )
-    for what, reason in found.reasons.items():
-        print(f"stemprior: {what}: {reason}", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(f"{len(found.columns)} columns in {written[0]}", file=sys.stderr)
-    return 0
+    about = {
+        "prior": options.prior, "zone_axis": options.zone_axis or "", "normal": options.normal or "",
+        "block": options.block or "", "region_px": options.region or "", "inverted": options.invert,
+    }  # fmt: skip
+    return SeriesSettings(
+        chosen, options.pixel_size, options.signal, options.invert, options.figures, options.overwrite,
+        (options.image, options.prior), about,
+    )  # fmt: skip
 
 
 def _driven(work: Generator[Progress, None, T], name: str) -> T:

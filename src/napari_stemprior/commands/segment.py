@@ -69,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a file with several signals this one, such as HAADF; all of them by default",
     )
     parser.add_argument(
+        "--mask",
+        metavar="FILE",
+        type=Path,
+        help="grey PNG or TIFF of the size of the images, not zero where no atoms may be; it holds for every "
+        "image and frame",
+    )
+    parser.add_argument(
         "--invert",
         action="store_true",
         help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
@@ -132,6 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
+    from napari_stemprior.io.readers.read_mask import read_mask
     from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.workflow.batch import segment_images
     from napari_stemprior.workflow.batch_settings import BatchSettings
@@ -143,6 +151,8 @@ def run(options: argparse.Namespace) -> int:
     prior = _load_prior(options)
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     files = image_files(options.images, options.output)
+    if options.mask is not None:
+        read_mask(options.mask)  # says at once whether it can be read
     operations = Operations()
     chosen = SegmentSettings(
         options.model,
@@ -158,6 +168,7 @@ def run(options: argparse.Namespace) -> int:
         segment=chosen,
         pixel_size=options.pixel_size,
         signal=options.signal,
+        mask=options.mask,
         invert=options.invert,
         keep_inferred=options.inferred == "keep",
         format=options.format,

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from napari_stemprior.errors import StructureError
 from napari_stemprior.structure import Prior
+from napari_stemprior.structure.elements import SYMBOLS
 from napari_stemprior.structure.prior import Column, StructurePrior
 from napari_stemprior.structure.stack import Stack
+from napari_stemprior.structure.unit_cell import UnitCell
 
 
-def prior_to_dict(prior: Prior) -> dict[str, Any]:
+def prior_to_dict(prior: Prior, *, atoms_in_space: bool = False) -> dict[str, Any]:
     """Return the prior as values that JSON holds exactly.
 
     Parameters
     ----------
     prior : StructurePrior or Stack
-        Atoms in space behind a projected prior (`StructurePrior.unit_cell`) are not kept.
+    atoms_in_space : bool
+        Whether the atoms behind a projected prior (`StructurePrior.unit_cell`) are kept.
     """
     crystal = prior.crystal
     if crystal is None:
         return {
             "name": prior.name,
-            "layers": [prior_to_dict(layer) for layer in prior.layers],
+            "layers": [prior_to_dict(layer, atoms_in_space=atoms_in_space) for layer in prior.layers],
             "twists": [float(twist) for twist in prior.twists],
             "shifts": [[float(value) for value in shift] for shift in prior.shifts],
         }
+    unit = crystal.unit_cell
+    known = {f.name: getattr(unit, f.name).tolist() for f in fields(UnitCell)} if unit is not None else {}
     return {
+        **({"unit_cell": known} if atoms_in_space and known else {}),
         "name": crystal.name,
         "zone_axis": crystal.zone_axis,
         "cell": crystal.cell.tolist(),
@@ -91,4 +98,18 @@ def _lattice(values: Mapping[str, Any]) -> StructurePrior:
         columns=columns,
         period=float(values["period"]),
         source=str(values["source"]),
+        unit_cell=_unit_cell(values["unit_cell"]) if "unit_cell" in values else None,
     )
+
+
+def _unit_cell(values: Mapping[str, Any]) -> UnitCell:
+    unit = UnitCell(**{f.name: np.array(values[f.name]) for f in fields(UnitCell)})
+    n = len(unit.atomic_numbers)
+    shapes = {"lattice": (3, 3), "positions": (n, 3)}
+    for f in fields(UnitCell):
+        array = getattr(unit, f.name)
+        if array.shape != shapes.get(f.name, (n,)) or not np.isfinite(array).all():
+            raise ValueError(f"the {f.name} of the unit cell are no numbers of that many atoms")
+    if not n or not ((unit.atomic_numbers > 0) & (unit.atomic_numbers < len(SYMBOLS))).all():
+        raise ValueError("an atomic number of the unit cell is none")
+    return unit

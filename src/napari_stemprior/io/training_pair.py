@@ -21,6 +21,7 @@ from napari_stemprior.io.json_values import plain
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_to_dict
 from napari_stemprior.io.writers.formats.tables import to_frame
+from napari_stemprior.recording.mask_text import mask_to_dict
 from napari_stemprior.regular_files import refuse_pipe
 from napari_stemprior.structure import Prior
 
@@ -104,6 +105,8 @@ class TrainingPair:
                 "provenance": self.provenance,
             }
         )
+        if micrograph.excluded is not None:  # a pair without a mask has the hash that it always had
+            description["excluded"] = mask_to_dict(micrograph.excluded)
         return description
 
 

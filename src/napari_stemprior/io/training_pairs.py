@@ -40,6 +40,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.prior_json import prior_from_dict
 from napari_stemprior.io.training_pair import HASH_LENGTH, TrainingPair, file_hash
 from napari_stemprior.io.writers.exporters import export_atoms, read_atoms
+from napari_stemprior.recording.mask_text import mask_from_dict
 from napari_stemprior.regular_files import refuse_pipe
 
 SCHEMA = "napari-stemprior training pairs"
@@ -191,12 +192,14 @@ class TrainingPairDataset:
             raise DatasetError(f"{place}: the pair lacks {missing[0]}; restore the folder from a copy.")
         try:
             meta = json.loads((place / "meta.json").read_text(encoding="utf-8"))
+            image = load_array(place / "image.npy")
             micrograph = Micrograph(
-                load_array(place / "image.npy"),
+                image,
                 meta["pixel_size_angstrom"],
                 meta["name"],
                 None if meta["source"] is None else Path(meta["source"]),
                 meta["metadata"],
+                mask_from_dict(meta["excluded"], image.shape) if "excluded" in meta else None,
             )
             pair = TrainingPair(
                 micrograph,

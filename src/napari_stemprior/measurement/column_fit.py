@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit, averaged
+from napari_stemprior.measurement.fit_windows import averaged
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit
 from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 
@@ -22,6 +23,8 @@ _COARSE = 0.3
 _TOGETHER = 0.55
 #: Columns, and how often they are simulated, from which the errors are checked.
 _CHECKED, _REPEATS = 300, 5
+#: Fields of columns that tell the common width, which is only where the fit of each begins.
+_FIELDS, _IN_FIELD = 5, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +109,7 @@ def fit_columns(
     yx = (atoms.yx + 0.5) / factor - 0.5
     order = _along_rows(yx)
     fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
-    fit.run()
+    fit.run(_common_width(fit))
     found = _result(fit, factor)
     found = _with_honest_errors(found, _error_factors(fit, found, factor))
     back = np.argsort(order)
@@ -117,6 +120,30 @@ def fit_columns(
 def _along_rows(yx: Floats) -> NDArray[np.int64]:
     """Return an order in which columns that follow each other are near each other, which is quicker."""
     return np.lexsort((yx[:, 1], np.floor(yx[:, 0] / 16))).astype(np.int64)
+
+
+def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
+    """Return the width (px) and tails of one round shape, from fields across the image if they are many."""
+    n = len(fit.start)
+    if n < 2 * _FIELDS * _IN_FIELD:
+        return None
+    widths = []
+    for middle in (np.arange(_FIELDS) + 0.5) * n / _FIELDS:
+        near = np.argsort(np.linalg.norm(fit.start - fit.start[int(middle)], axis=1))[:_IN_FIELD]
+        box, low = _box(fit, fit.start[near])
+        field = GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low)
+        field.run_common()
+        widths.append((field.common, field.tail))
+    width, tail = np.median(widths, axis=0)
+    return float(width), float(tail)
+
+
+def _box(fit: GaussianFit, yx: Floats) -> tuple[tuple[slice, slice], NDArray[np.int64]]:
+    """Return the part of the image around some columns, and where it begins."""
+    margin = 2.5 / fit.size
+    low = np.maximum(np.floor(yx.min(0) - margin), 0).astype(np.int64)
+    high = np.minimum(np.ceil(yx.max(0) + margin) + 1, fit.image.shape).astype(np.int64)
+    return (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))), low
 
 
 def _result(fit: GaussianFit, factor: int) -> ColumnFit:
@@ -169,10 +196,7 @@ def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str,
         distance = np.linalg.norm(fit.place - middle, axis=1)
         some = np.argsort(distance)[:_CHECKED]
         bright = fit_mixture(found.volume[np.intersect1d(some, good)], 4).classify(found.volume)
-        margin = 2.5 / fit.size
-        low = np.maximum(np.floor(fit.place[some].min(0) - margin), 0).astype(int)
-        high = np.minimum(np.ceil(fit.place[some].max(0) + margin) + 1, fit.image.shape).astype(int)
-        box = (slice(low[0], high[0]), slice(low[1], high[1]))
+        box, low = _box(fit, fit.place[some])
         inner = np.isin(some, good) & (distance[some] <= max(0.8 * distance[some].max(), distance[some[8]]))
         clean = fit.drawn().reshape(fit.image.shape)[box] + float(np.median(fit.level[some]))
         rng = np.random.default_rng(0)

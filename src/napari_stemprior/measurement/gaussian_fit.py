@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.measurement.batched_cholesky import BatchedCholesky
+from napari_stemprior.measurement.column_tails import tail_image, tails_matter
+from napari_stemprior.measurement.fit_windows import disc, low_level
 from napari_stemprior.measurement.normal_equations import SIX, eased, monomials, normal_equations
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
 from napari_stemprior.measurement.processors import processors
@@ -24,8 +26,12 @@ Integers = NDArray[np.int64]
 #: Sums over pixels are made of 32-bit numbers; what there is of a column has 64.
 Pixels = NDArray[np.float32]
 
-#: Å: how far around a column its pixels are fitted, and how far its Gaussian is drawn.
+#: Å: how far around a column its pixels are fitted, and how far its Gaussian is drawn, at least.
 _FITTED, _DRAWN = 1.1, 1.7
+#: The same in standard deviations of the column. A window that ends before its column does cannot tell the
+#: level from the width. Pairs 1.36 Å apart of 0.65 Å, without noise, were fitted 0.040 Å too far apart by
+#: windows of 1.1 and 1.7 Å, by 2.2 and 3.6 standard deviations 0.006 Å too near, by 2.4 and 3.8 0.005 Å.
+_FITTED_WIDTHS, _DRAWN_WIDTHS = 2.4, 3.8
 #: Å: width of a column to begin with, and the range in which it is fitted.
 _WIDTH, _NARROWEST, _WIDEST = 0.45, 0.25, 0.9
 #: How much the inverse squared widths of a column may differ from the common ones, relative. Of SrTiO3 at
@@ -35,6 +41,8 @@ _SHAPE_FREEDOM = 0.25
 #: Å: no column moves further than this from where the table has it.
 LARGEST_MOVE = 0.35
 _COMMON_ROUNDS, _OWN_ROUNDS = 3, 8
+#: Rounds in which the share of tails is found, and the most that it may be.
+_TAIL_ROUNDS, _LARGEST_TAIL = 8, 0.3
 #: The fit has converged where nine of ten columns move by less than this share of their standard error.
 _CONVERGED = 0.1
 #: Pixels that are worked on together, so that they stay in the cache of a processor.
@@ -53,18 +61,6 @@ _WORTH_THREADS = 8
 T = TypeVar("T")
 
 
-def averaged(image: Floats, valid: NDArray[np.bool_], factor: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the means over blocks of `factor` × `factor` pixels, and which blocks are good throughout."""
-    if factor == 1:
-        return image, valid
-    height, width = (side // factor * factor for side in image.shape)
-    blocks = (height // factor, factor, width // factor, factor)
-    return (
-        image[:height, :width].reshape(blocks).mean(axis=(1, 3)),
-        np.asarray(valid[:height, :width].reshape(blocks).all(axis=(1, 3))),
-    )
-
-
 class GaussianFit:
     """The state of the fit: heights, places, shapes and backgrounds of all columns."""
 
@@ -75,30 +71,38 @@ class GaussianFit:
         width = _WIDTH / pixel_size
         self.common = width
         self.shape = np.tile([1 / width**2, 0.0, 1 / width**2], (n, 1))  # inverse covariance: yy, yx, xx
-        self.fit_window = _window(max(_FITTED / pixel_size, 1.5))
-        self.draw_window = _window(max(_DRAWN / pixel_size, 2.0))
         self.level = np.zeros(n)
         self.covariance = np.full((n, 7, 7), np.nan)
         self.noise = PixelNoise(1.0, 0.0, 1.0)
-        self._pad = int(np.abs(self.draw_window).max(initial=1))
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(image.shape) - 1)
-        self._width = image.shape[1] + 2 * self._pad
         self._unit = float(np.std(image)) or 1.0
-        self._padded = np.pad(image / self._unit, self._pad).astype(np.float32).ravel()
-        self._counts = np.pad(valid, self._pad).ravel()
-        self._base = (self._centre + self._pad) @ [self._width, 1]
-        self._near, self._drawn_near = (w @ [self._width, 1] for w in (self.fit_window, self.draw_window))
-        self._monomials, self._drawn_monomials = (monomials(w) for w in (self.fit_window, self.draw_window))
+        #: Height of the tails of columns over that of the columns, and whether they are fitted.
+        self.tail, self._tailed = 0.0, False
         self.height, self.count = np.zeros(n), np.zeros(n, np.int64)
+        self._open_windows(_FITTED, _DRAWN)
         for own in self._blocks():
             values, near = self._values(own), self._inside(own)
-            self.level[own] = _fifth(values, near)
+            self.level[own] = low_level(values, near)
             core = near[:, :9]
             mean = (values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
             self.height[own] = np.maximum(mean - self.level[own], 0)
-            self.count[own] = near.sum(1)
         self.level *= self._unit
         self.height *= self._unit
+
+    def _open_windows(self, fitted: float, drawn: float) -> None:
+        """Fit the pixels up to one distance from each column, and draw it up to another, Å."""
+        self._fitted = fitted
+        self.fit_window = disc(max(fitted / self.size, 1.5))
+        self.draw_window = disc(max(drawn / self.size, 2.0))
+        pad = self._pad = int(np.abs(self.draw_window).max(initial=1))
+        self._width = self.image.shape[1] + 2 * pad
+        self._padded = np.pad((self.image / self._unit).astype(np.float32), pad).ravel()
+        self._counts = np.pad(self.valid, pad).ravel()
+        self._base = (self._centre + pad) @ [self._width, 1]
+        self._near, self._drawn_near = (w @ [self._width, 1] for w in (self.fit_window, self.draw_window))
+        self._monomials, self._drawn_monomials = (monomials(w) for w in (self.fit_window, self.draw_window))
+        for own in self._blocks():
+            self.count[own] = self._inside(own).sum(1)
         #: Columns that are seen well enough to be moved and reshaped.
         self._whole = self.count >= LEAST_SEEN * len(self.fit_window)
         seen = np.zeros(len(self._padded), bool)
@@ -144,14 +148,21 @@ class GaussianFit:
         def part(own: slice) -> tuple[int, Pixels]:
             bells = self._bells(own, self._drawn_monomials)
             bells *= height[own]
-            flat = self._base[own, None] + self._drawn_near
-            low = int(flat.min())  # a block lies in a part of the image
-            flat -= low
+            low = int(self._base[own].min() + self._drawn_near.min())  # a block lies in a part of the image
+            flat = (self._base[own] - low)[:, None] + self._drawn_near
             return low, np.bincount(flat.ravel(), bells.ravel()).astype(np.float32)
 
         for low, drawn in self._each_block(part):
             total[low : low + len(drawn)] += drawn
+        if self.tail:
+            total += np.float32(self.tail) * self._tails()
         return total
+
+    def _tails(self) -> Pixels:
+        """Draw the tails of all columns, as high as these."""
+        rows = len(self._padded) // self._width
+        place = self.place + self._pad
+        return tail_image((rows, self._width), place, self.height / self._unit, self.common).ravel()
 
     def _each_block(self, function: Callable[[slice], T]) -> list[T]:
         """Do something with every block of columns, on all processors."""
@@ -161,21 +172,58 @@ class GaussianFit:
         with ThreadPoolExecutor(processors()) as pool:
             return list(pool.map(function, blocks))
 
-    def run(self) -> None:
-        """Fit: first with one round shape for all, then with a shape for each."""
-        for number in range(_COMMON_ROUNDS + _OWN_ROUNDS if len(self.start) else 0):
+    def run(self, common: tuple[float, float] | None = None) -> None:
+        """Fit: first with one round shape for all, then with a shape for each.
+
+        Parameters
+        ----------
+        common : (float, float), optional
+            Standard deviation of the round shape in pixels, and the height of its tails, where known.
+        """
+        if not len(self.start):
+            return
+        if common is None:
+            self.run_common()
+        else:
+            self._take_width(common[0])
+            self.tail = common[1]
+            self._common_step(self._drawn(), 0)
+        normal = np.empty((len(self.start), 7, 7))
+        for number in range(_OWN_ROUNDS):
+            drawn = self._drawn()
+            self._measure_noise(drawn, 7 if number else 4)
+            if self._own_step(drawn, normal) < _CONVERGED and number > 1:
+                break
+        # of the last round: what has moved since is less than a tenth of a standard error
+        self.covariance = np.concatenate(self._each_block(lambda own: BatchedCholesky(normal[own]).inverse()))
+
+    def run_common(self) -> None:
+        """Fit with one round shape for all, with windows that hold it."""
+        for rounds in (_COMMON_ROUNDS, _COMMON_ROUNDS - 1):
+            self._common_rounds(rounds)
+            if not self._take_width(self.common):
+                break
+        self._tailed = tails_matter(self.start, self.common)
+        if self._tailed:
+            self._common_rounds(_TAIL_ROUNDS)
+            self._take_width(self.common)
+
+    def _common_rounds(self, rounds: int) -> None:
+        for number in range(rounds):
             drawn = self._drawn()
             if number >= 1:
-                self._measure_noise(drawn, 7 if number > _COMMON_ROUNDS else 4)
-            if number < _COMMON_ROUNDS:
-                self._common_step(drawn, number)
-            elif self._own_step(drawn) < _CONVERGED and number > _COMMON_ROUNDS + 1:
-                break
-        if len(self.start):
-            drawn = self._drawn()
-            self.covariance = np.concatenate(
-                self._each_block(lambda own: BatchedCholesky(self._own_normal(own, drawn)[0]).inverse())
-            )
+                self._measure_noise(drawn, 4)
+            self._common_step(drawn, number)
+
+    def _take_width(self, common: float) -> bool:
+        """Make the common shape this wide; return whether the windows had to grow for it."""
+        self.common = common
+        self.shape[:] = [1 / common**2, 0, 1 / common**2]
+        fitted = max(_FITTED, _FITTED_WIDTHS * common * self.size)
+        grown = fitted > self._fitted
+        if grown:
+            self._open_windows(fitted, max(_DRAWN, _DRAWN_WIDTHS * common * self.size))
+        return grown
 
     def _measure_noise(self, drawn: Pixels, fitted: int) -> None:
         """Measure the noise of pixels; `fitted` numbers a column have made the residuals smaller."""
@@ -198,10 +246,13 @@ class GaussianFit:
             found.offset * self._unit**2, found.slope * self._unit, found.least * self._unit**2
         )
 
-    def _sums(self, own: slice, drawn: Pixels) -> tuple[Floats, Floats]:
+    def _sums(
+        self, own: slice, drawn: Pixels, tails: Pixels | None = None
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the (B, 7, 7) normal equations and (B, 7) forces of some columns.
 
-        In the order height, y, x, level and the three numbers of the shape.
+        In the order height, y, x, level and the three numbers of the shape. Of `tails` their (B, 7) coupling
+        to these and (2,) their own force and curvature; zeros without.
         """
         unit = self._unit
         offset, slope, least = (
@@ -220,6 +271,12 @@ class GaussianFit:
         weight = np.divide(self._counts.take(flat), model, out=model)
         residual *= weight
         bell = self._bells(own, self._monomials)
+        own_tails, tail_moments = np.zeros(2), None
+        if tails is not None:
+            wide = tails.take(flat)
+            own_tails = np.array([(residual * wide).sum(dtype=float), (weight * wide**2).sum(dtype=float)])
+            wide *= weight
+            tail_moments = (self._monomials[:SIX] @ (wide * bell).T, wide.sum(1))
         floor, floor_force = weight.sum(1), residual.sum(1)
         residual *= bell
         forces = self._monomials[:SIX] @ residual.T
@@ -227,51 +284,78 @@ class GaussianFit:
         singles = self._monomials[:SIX] @ weight.T
         weight *= bell
         squares = self._monomials @ weight.T
-        moments = (np.asarray(v, float) for v in (squares, singles, forces, floor, floor_force))
+        square, single, lowest = (np.asarray(v, float) for v in (squares, singles, floor))
         y, x = (self.place[own] - self._centre[own]).T
-        return normal_equations(self.height[own] / unit, (y, x), self.shape[own].T, unit, *moments)
+        height, shape = self.height[own] / unit, self.shape[own].T
+
+        def equations(pulls: Pixels, pull: Pixels) -> tuple[Floats, Floats]:
+            return normal_equations(
+                height, (y, x), shape, unit, square, single, np.asarray(pulls, float), lowest,
+                np.asarray(pull, float),
+            )  # fmt: skip
+
+        normal, force = equations(forces, floor_force)
+        coupling = np.zeros_like(force) if tail_moments is None else equations(*tail_moments)[1]
+        return normal, force, coupling, own_tails
 
     def _common_step(self, drawn: Pixels, number: int) -> None:
         """Move the columns, and widen the round shape that all have in common."""
         # a wider Gaussian is a smaller inverse covariance in both directions
         along = np.array([1.0, 0.0, 1.0]) * -2 / self.common**3
 
-        def solved(own: slice) -> tuple[Floats, Floats, float, float]:
-            normal, force = self._sums(own, drawn)
-            coupling = normal[:, :4, 4:] @ along
+        tails = self._tails() if self._tailed and number >= 1 else None
+
+        def solved(own: slice) -> tuple[Floats, Floats, Floats, Floats]:
+            normal, force, coupled, own_tails = self._sums(own, drawn, tails)
+            # (B, 4, 2): how the numbers of a column hang together with the common width and share of tails
+            shared = np.stack([normal[:, :4, 4:] @ along, coupled[:, :4]], axis=2)
             factors = BatchedCholesky(eased(normal[:, :4, :4]))
-            both = factors.solve(coupling)
-            pull = force[:, 4:] @ along - (force[:, :4] * both).sum(1)
-            curvature = np.einsum("nab,a,b->n", normal[:, 4:, 4:], along, along) - (coupling * both).sum(1)
-            return factors.solve(force[:, :4]), both, float(np.nansum(pull)), float(np.nansum(curvature))
+            both = np.stack([factors.solve(shared[..., 0]), factors.solve(shared[..., 1])], axis=2)
+            pull = np.nansum(force[:, 4:] @ along), own_tails[0]
+            wide, mixed = np.nansum(normal[:, 4:, 4:] @ along @ along), np.nansum(coupled[:, 4:] @ along)
+            curvature = np.array([[wide, mixed], [mixed, own_tails[1]]])
+            return (
+                factors.solve(force[:, :4]), both,
+                np.array(pull) - np.nansum(force[:, :4, None] * both, axis=(0, 1)),
+                curvature - np.einsum("nas,nat->st", shared, np.nan_to_num(both)),
+            )  # fmt: skip
 
         parts = self._each_block(solved)
         step, both = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         if number >= 1:
-            pull, total = (sum(part[i] for part in parts) for i in (2, 3))
-            change = float(np.clip(pull / total if total > 0 else 0.0, -0.2 * self.common, 0.2 * self.common))
-            self.common = float(np.clip(self.common + change, _NARROWEST / self.size, _WIDEST / self.size))
+            pull, total = (np.sum([part[i] for part in parts], axis=0) for i in (2, 3))
+            if tails is None:
+                change = np.array([pull[0] / total[0, 0] if total[0, 0] > 0 else 0.0, 0.0])
+            else:
+                change = np.linalg.lstsq(total, pull, rcond=1e-12)[0]
+            change[0] = np.clip(change[0], -0.2 * self.common, 0.2 * self.common)
+            share = float(np.clip(self.tail + change[1], 0.0, _LARGEST_TAIL))
+            change[1], self.tail = share - self.tail, share
+            self.common = float(np.clip(self.common + change[0], _NARROWEST / self.size, _WIDEST / self.size))
             self.shape[:] = [1 / self.common**2, 0, 1 / self.common**2]
-            step = step - change * both
+            step = step - both @ change
         self._move(np.nan_to_num(step), moving=number >= 1)
 
     def _own_normal(self, own: slice, drawn: Pixels) -> tuple[Floats, Floats]:
-        normal, force = self._sums(own, drawn)
+        normal, force, _, _ = self._sums(own, drawn)
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
         tight = 1 / (_SHAPE_FREEDOM * usual[0]) ** 2
         normal[:, [4, 5, 6], [4, 5, 6]] += tight
         force[:, 4:] += tight * (usual - self.shape[own])
         return eased(normal), force
 
-    def _own_step(self, drawn: Pixels) -> float:
-        """Move and reshape the columns; return how far most still move, in standard errors."""
+    def _own_step(self, drawn: Pixels, normal: Floats) -> float:
+        """Move and reshape the columns; return how far most still move, in standard errors.
 
-        def solved(own: slice) -> tuple[Floats, Floats]:
-            normal, force = self._own_normal(own, drawn)
-            return BatchedCholesky(normal).solve(force), normal[:, [1, 2], [1, 2]]
+        The normal equations are written to `normal`, (N, 7, 7).
+        """
 
-        parts = self._each_block(solved)
-        step, stiff = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        def solved(own: slice) -> Floats:
+            normal[own], force = self._own_normal(own, drawn)
+            return BatchedCholesky(normal[own]).solve(force)
+
+        step = np.concatenate(self._each_block(solved))
+        stiff = normal[:, [1, 2], [1, 2]]
         # a column that the edge of the image cuts keeps its place and the common shape: it would run away
         step = np.nan_to_num(step)
         step[:, [1, 2, 4, 5, 6]] *= self._whole[:, None]
@@ -299,24 +383,3 @@ class GaussianFit:
         most = 0.9 * np.sqrt(new[:, 0] * new[:, 2])
         new[:, 1] = np.clip(new[:, 1], -most, most)
         self.shape = new
-
-
-def _fifth(values: Pixels, near: NDArray[np.bool_]) -> Pixels:
-    """Return the 20th percentile of each row, of the pixels that count; 0 where none does."""
-    out = np.zeros(len(values), np.float32)
-    whole = near.all(1)
-    rank = int(0.2 * (values.shape[1] - 1))
-    out[whole] = np.partition(values[whole], rank, axis=1)[:, rank]
-    some = near.any(1) & ~whole
-    if some.any():
-        out[some] = np.nanpercentile(np.where(near[some], values[some], np.nan), 20, axis=1)
-    return out
-
-
-def _window(radius: float) -> NDArray[np.int64]:
-    """Return the (P, 2) steps to the pixels of a disc, nearest first."""
-    reach = int(np.ceil(radius))
-    step = np.arange(-reach, reach + 1)
-    window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
-    distance = np.hypot(*window.T)
-    return window[np.argsort(distance, kind="stable")][: int((distance <= radius).sum())]

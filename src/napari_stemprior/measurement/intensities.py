@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from napari_stemprior.atoms import AtomTable
-from napari_stemprior.measurement.gaussian_fit import averaged
+from napari_stemprior.measurement.fit_windows import averaged
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 from napari_stemprior.measurement.processors import processors
 
@@ -98,11 +98,13 @@ def cell_intensities(
     along = np.arange(-width, width + 1)
     window = np.stack(np.meshgrid(along, along, indexing="ij"), -1).reshape(-1, 2)
     window = window[np.hypot(*window.T) <= radius + 1]
-    shape = np.array(image.shape)
     # both sides of a half-plane are linear in the step to a pixel, so a product of matrices gives all pixels
     plane = np.concatenate([window.T, np.ones((1, len(window)))]).astype(np.float32)
     far_out = np.hypot(*window.T) > radius - 1.5  # only there the circle cuts a pixel
-    flat_image, flat_good = image.astype(np.float32).ravel(), good.ravel()
+    # with a rim of pixels that do not count, every window lies on the image
+    flat_image, flat_good = (np.pad(part, 2 * width).ravel() for part in (image.astype(np.float32), good))
+    across = image.shape[1] + 4 * width
+    steps = window @ [across, 1]
 
     def cell(own: NDArray[np.int64]) -> None:
         middle = np.floor(yx[own] + 0.5).astype(np.int64)
@@ -117,13 +119,11 @@ def cell_intensities(
             unit = there / far[:, None]
             line = np.stack([-unit[:, 0], -unit[:, 1], far / 2 + 0.5 - (unit * offset).sum(1)], axis=1)
             np.matmul(line, plane, out=half)
-            np.maximum(half, 0, out=half)
-            np.minimum(half, 1, out=half)
+            np.clip(half, 0, 1, out=half)
             share *= half
-        pixels = middle[:, None] + window
-        inside = ((pixels >= 0) & (pixels < shape)).all(-1)
-        flat = np.clip(pixels[..., 0], 0, shape[0] - 1) * shape[1] + np.clip(pixels[..., 1], 0, shape[1] - 1)
-        seen = share * (inside & flat_good.take(flat))
+        on = np.clip(middle, -width, np.array(image.shape) - 1 + width) + 2 * width
+        flat = (on @ [across, 1])[:, None] + steps
+        seen = share * flat_good.take(flat)
         taken = flat_image.take(flat)
         count, whole = seen.sum(1, dtype=float), share.sum(1, dtype=float)
         value[own] = ((taken * seen).sum(1, dtype=float) - level[own] * count) * size**2

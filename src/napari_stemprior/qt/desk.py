@@ -25,7 +25,9 @@ from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
 from napari_stemprior.qt.panels.section import Fold, Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
+from napari_stemprior.qt.panels.session_bar import SessionBar
 from napari_stemprior.qt.position_readout import PositionReadout
+from napari_stemprior.qt.saved_desk import SavedDesk
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.toasts import Toasts
 from napari_stemprior.qt.widgets.wheel_guard import WheelGuard
@@ -86,6 +88,8 @@ class StempriorDesk(QWidget):
         inner.installEventFilter(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.session_bar = SessionBar(self.session, self.runner)
+        layout.addWidget(self.session_bar)
         layout.addWidget(self.scroll_area)
         self.destroyed.connect(self.session.close)
         self._turns = in_turns(self, self._build())
@@ -132,6 +136,11 @@ class StempriorDesk(QWidget):
         self._remember_width()
         self.session.image_changed.connect(self._show_scale_bar)
         self._show_scale_bar()
+        self.session_bar.take_desk(
+            SavedDesk(
+                self.session, self.images_panel.images, self.segment_panel, self.correct_panel.journal_service
+            )
+        )
         self.ready = True
         self.completed.emit()
 

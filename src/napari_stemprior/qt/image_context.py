@@ -38,7 +38,7 @@ class ImageContext:
         self._occupancy: SiteOccupancy | None = None
         self._spacing_of: tuple[object, ...] = ()
         self._spacing = 0.0
-        self._lattice_of: object = None
+        self._lattice_of: tuple[object, ...] = ()
         self._lattice: LatticeSites | None = None
         self._smooth: tuple[NDArray[np.float32], float, NDArray[np.float32]] | None = None
 
@@ -74,8 +74,13 @@ class ImageContext:
         fit, shape = self.session.fit, self.shape
         if fit is None or shape is None or not fit.is_fit:
             return None
-        if self._lattice is None or self._lattice_of is not fit:
-            self._lattice_of, self._lattice = fit, fit.lattice(shape)
+        mask = self.session.mask
+        known = self._lattice_of
+        if self._lattice is None or not known or known[0] is not fit or known[1] is not mask:
+            self._lattice_of, self._lattice = (fit, mask), fit.lattice(shape)
+            if mask is not None:  # no question is asked there
+                at = np.clip(np.rint(self._lattice.yx).astype(int), 0, np.array(shape) - 1)
+                self._lattice = self._lattice.where(~mask[at[:, 0], at[:, 1]])
         return self._lattice
 
     def sites(self) -> LatticeSites | None:
@@ -83,7 +88,7 @@ class ImageContext:
         editor, fit = self.session.editor, self.session.fit
         if editor is None or fit is None:
             return None
-        now = (id(fit), id(editor), editor.frame, editor.history.generation)
+        now = (id(fit), id(self.session.mask), id(editor), editor.frame, editor.history.generation)
         if now != self._sites_of:
             lattice, table = self.lattice, editor.table()
             layer = table.rows["layer"].to_numpy()

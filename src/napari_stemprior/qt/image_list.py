@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_stemprior.atoms.table import ABSENT, AtomTable
-from napari_stemprior.errors import MicrographError, PixelSizeError
+from napari_stemprior.errors import MicrographError
 from napari_stemprior.io import Micrograph
 from napari_stemprior.io.writers.formats.tables import prior_fit
 from napari_stemprior.qt.layers.atom_layers import (
@@ -25,7 +25,12 @@ from napari_stemprior.qt.layers.atom_layers import (
     path_of,
     pixel_size_of,
 )
-from napari_stemprior.qt.layers.image_notes import is_inverted, note_pixel_size_from, pixel_size_from
+from napari_stemprior.qt.layers.image_notes import (
+    is_inverted,
+    known_pixel_size,
+    note_pixel_size_from,
+    pixel_size_from,
+)
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.file_frames import FileContent, FileFrames, thinned
@@ -175,6 +180,17 @@ class ImageList:
             self.images.append(one)
         self.changed.emit()
 
+    def add_saved(self, image: ListedImage) -> None:
+        """List a file of an earlier session with what was found on it, unless it is listed.
+
+        Parameters
+        ----------
+        image : ListedImage
+        """
+        if not any(one.path == image.path and one.index == image.index for one in self.images):
+            self.images.append(image)
+            self.changed.emit()
+
     def copy_to_all(self) -> None:
         """Give every image the prior and the pixel size of the chosen one."""
         session = self.session
@@ -306,7 +322,7 @@ class ImageList:
         table, session = result.table, self.session
         specimen = session.specimen(layer)
         specimen.prior = specimen.prior or image.prior
-        if _size(layer) is None:
+        if known_pixel_size(layer) is None:
             source = str(table.provenance.get("pixel_size_from", "file"))
             session.calibrate(layer, table.pixel_size, source)
         session.take_beside(layer, image.frame, Segmentation(table, specimen.prior, result.fit))
@@ -315,7 +331,7 @@ class ImageList:
         layer = image.layer
         size = image.pixel_size if image.pixel_size_from != "file" else None
         if layer is not None:
-            size = _size(layer) if pixel_size_from(layer) == "given" else None
+            size = known_pixel_size(layer) if pixel_size_from(layer) == "given" else None
         image.prior = prior = self.prior(image) or self.session.prior
         inverted = layer is not None and is_inverted(layer)
         return WaitingImage(number, image.name, self._loader(image), prior, size, inverted)
@@ -350,13 +366,6 @@ class ImageList:
 
     def _on_any(self, *_: Any) -> None:
         self.image_changed.emit(-1)
-
-
-def _size(layer: Image) -> float | None:
-    try:
-        return pixel_size_of(layer)
-    except PixelSizeError:
-        return None
 
 
 def _show(layers: Any, session: Session, image: Image, on: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from napari.components import ViewerModel
@@ -12,7 +13,7 @@ from psygnal import Signal
 
 from napari_stemprior.qt.image_session import ImageSession
 from napari_stemprior.qt.layers import atom_layers
-from napari_stemprior.qt.layers.image_notes import note_inverted
+from napari_stemprior.qt.layers.image_notes import note_inverted, note_mask
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.specimen import Specimen
@@ -103,9 +104,28 @@ class PlacedSession(ImageSession):
             self.set_fit(None)
         self._on_image()
 
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Where a person wants no atoms on the chosen image, (H, W); None where that is nowhere."""
+        return None if self._image is None else atom_layers.mask_of(self._image)
+
+    def set_mask(self, mask: NDArray[np.bool_] | None) -> None:
+        """Exclude places of the chosen image; sites of its fits are listed anew when they are next needed."""
+        if self._image is None or not note_mask(self._image, mask):
+            return
+        specimen = self.specimen(self._image)
+        if specimen.fit is not None:
+            specimen.fit = replace(specimen.fit, sites=None)
+        specimen.fits = {frame: replace(fit, sites=None) for frame, fit in specimen.fits.items()}
+        self._on_image()
+        self.pose_changed.emit()
+
     def specimen(self, image: Image) -> Specimen:
         """What is known about an image of the viewer, chosen or not."""
-        return self._specimens.setdefault(atom_layers.layer_id(image), Specimen())
+        key = atom_layers.layer_id(image)
+        if key not in self._specimens:
+            self._specimens[key] = Specimen.of(image)
+        return self._specimens[key]
 
     # --- prior and pose -----------------------------------------------------------------------
     @property

@@ -1,4 +1,4 @@
-"""File > Open for the formats of electron microscopes, and for training pairs.
+"""File > Open for the formats of electron microscopes, for training pairs, and for sessions.
 
 TIFF, PNG and JPEG stay with napari's own reader: a second one would make napari ask which to take.
 Step 1 looks into such a file for its pixel size. What reads a file is imported when there is one.
@@ -60,6 +60,36 @@ def read_pairs(path: str | Sequence[str]) -> list[LayerData]:
     from napari_stemprior.qt.layers.pair_layers import layers_from_path
 
     return [layer for one in _paths(path) for layer in layers_from_path(one)]
+
+
+def get_session_reader(path: str | Sequence[str]) -> Reader | None:
+    """Return the reader of session files."""
+    return read_sessions
+
+
+def read_sessions(path: str | Sequence[str]) -> list[LayerData]:
+    """Open sessions as layers that the desk takes up; where there is a window, the desk is opened for them.
+
+    Raises
+    ------
+    SessionError
+        If a file is damaged, or one of its images is missing.
+    """
+    from napari.utils.notifications import show_warning
+
+    from napari_stemprior.progress import drain
+    from napari_stemprior.qt.layers.session_layers import session_layers
+    from napari_stemprior.qt.open_desk import open_soon
+    from napari_stemprior.workflow.open_session import open_session
+
+    layers: list[LayerData] = []
+    for one in _paths(path):
+        opened = drain(open_session(one))
+        for remark in opened.remarks:
+            show_warning(remark)
+        layers += session_layers(opened)
+    open_soon()
+    return layers
 
 
 def _paths(path: str | Sequence[str]) -> list[str]:

@@ -165,7 +165,7 @@ class Session(PlacedSession):
                 self.activate(active)
             finally:
                 self._quiet = False
-            if not self._adopt_atoms(image):
+            if not self.adopt_atoms(image):
                 return
         assert specimen.editor is not None
         specimen.editor.take_prediction(result.table, frame=frame)
@@ -208,23 +208,14 @@ class Session(PlacedSession):
         layer.mode = "add_rectangle"
         return layer
 
-    # --- inside -------------------------------------------------------------------------------
-    def _new_editor(self, image: Image, result: Segmentation) -> AtomEditor:
-        self._add_atoms_layer(image, result)  # the insertion is seen by `_on_layers`, which adopts it
-        editor = self.editor
-        assert editor is not None
-        return editor
+    def adopt_atoms(self, image: Image) -> bool:
+        """Take up the atoms layer of an image, left by an earlier desk or made just now.
 
-    def _add_atoms_layer(self, image: Image, result: Segmentation) -> None:
-        diameter = (
-            _DEFAULT_DIAMETER if result.prior is None else atom_layers.RING * result.prior.neighbour_distance
-        )
-        layer = atom_layers.new_atoms_layer(image, result.table.pixel_size, diameter)
-        layer.visible = image.visible
-        self.viewer.add_layer(layer)
-
-    def _adopt_atoms(self, image: Image) -> bool:
-        """Take up the atoms layer of an image, left by an earlier desk or made just now, if there is one."""
+        Returns
+        -------
+        bool
+            Whether there is one.
+        """
         specimen = self.specimen(image)
         if specimen.editor is not None:
             specimen.editor.set_frame(self.frame_of(image))
@@ -244,11 +235,26 @@ class Session(PlacedSession):
             specimen.editor.set_frame(self.frame_of(image))
         return specimen.editor is not None
 
+    # --- inside -------------------------------------------------------------------------------
+    def _new_editor(self, image: Image, result: Segmentation) -> AtomEditor:
+        self._add_atoms_layer(image, result)  # the insertion is seen by `_on_layers`, which adopts it
+        editor = self.editor
+        assert editor is not None
+        return editor
+
+    def _add_atoms_layer(self, image: Image, result: Segmentation) -> None:
+        diameter = (
+            _DEFAULT_DIAMETER if result.prior is None else atom_layers.RING * result.prior.neighbour_distance
+        )
+        layer = atom_layers.new_atoms_layer(image, result.table.pixel_size, diameter)
+        layer.visible = image.visible
+        self.viewer.add_layer(layer)
+
     def _on_chosen(self) -> None:
         if self._image is not None:
             if self._waiting_prior is not None:
                 self.specimen(self._image).prior, self._waiting_prior = self._waiting_prior, None
-            self._adopt_atoms(self._image)
+            self.adopt_atoms(self._image)
         super()._on_chosen()
         self.prior_changed.emit()
         self.pose_changed.emit()
@@ -257,7 +263,7 @@ class Session(PlacedSession):
     def _on_layers(self, event: Any = None) -> None:
         super()._on_layers(event)
         if self._image is not None and self.editor is None:
-            adopted = self._adopt_atoms(self._image)
+            adopted = self.adopt_atoms(self._image)
             if adopted:
                 self.atoms_changed.emit()
 

@@ -16,6 +16,7 @@ _NAMES = {
     "caption strip": "A caption strip",
     "scale bar": "A burned-in scale bar",
     "corner": "Empty corners",
+    "mask": "The mask",
     "pixels that are no numbers": "Pixels that are no numbers",
 }
 

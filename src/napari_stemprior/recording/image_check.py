@@ -130,6 +130,13 @@ def without_contrast(name: str = "") -> MicrographError:
     )
 
 
+def masked_away(name: str = "") -> MicrographError:
+    """Return the error that says that a mask leaves nothing of an image."""
+    return _refusal(
+        name, "the mask leaves nothing of the image that shows anything; erase a part of the mask."
+    )
+
+
 def too_small(height: int, width: int, least_side: int = LEAST_SIDE) -> str:
     """Say that an image is too small."""
     return (

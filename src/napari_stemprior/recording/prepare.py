@@ -11,9 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
 from napari_stemprior.recording.contrast import columns_are_dark
 from napari_stemprior.recording.findings import Findings
-from napari_stemprior.recording.image_check import LEAST_SIDE, checked_image, without_contrast
+from napari_stemprior.recording.image_check import (
+    LEAST_SIDE,
+    checked_image,
+    masked_away,
+    without_contrast,
+)
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.row_offsets import row_offsets
+from napari_stemprior.recording.stored_image import StoredImage
 from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 
 Mask = NDArray[np.bool_]
@@ -89,7 +95,7 @@ class PreparedImage:
         return self.findings.sentences()
 
 
-def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
+def prepare(image: ArrayLike | PreparedImage, excluded: Mask | None = None) -> PreparedImage:
     """Make a recording fit for analysis.
 
     Finds what holds no signal (borders, corners left by rotation, caption strips, scale bars, dead and
@@ -101,6 +107,8 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     image : (H, W) array-like, or PreparedImage
         Any unit and real type; NaN and infinity are bad pixels. What is prepared already is returned as
         it is.
+    excluded : (H, W) array of bool, optional
+        Where a person wants no atoms: an area without signal like any other. A `StoredImage` brings its own.
 
     Returns
     -------
@@ -113,6 +121,8 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
     """
     if isinstance(image, PreparedImage):
         return image
+    if excluded is None and isinstance(image, StoredImage):
+        excluded = image.excluded
     array = checked_image(image).copy()
     if min(array.shape) < LEAST_SIDE:  # nothing but NaN is looked for
         finite = np.isfinite(array)
@@ -124,6 +134,11 @@ def prepare(image: ArrayLike | PreparedImage) -> PreparedImage:
         valid &= ~area.mask
     if not valid.any() or np.ptp(array[valid]) == 0:
         raise without_contrast()
+    if excluded is not None and (mask := excluded & valid).any():
+        areas.append(BadArea("mask", mask))
+        valid &= ~mask
+        if not valid.any() or np.ptp(array[valid]) == 0:
+            raise masked_away()
     filled = inpaint(array, valid)
     if min(array.shape) < LEAST_SIDE:
         nothing = np.zeros(array.shape, bool)

@@ -14,7 +14,7 @@ from napari_stemprior.recording.artefacts import flashes, lone_pixels
 from napari_stemprior.recording.contrast import columns_are_dark
 from napari_stemprior.recording.empty_frame import constant_lines
 from napari_stemprior.recording.findings import Extent, Findings, rms
-from napari_stemprior.recording.image_check import without_contrast
+from napari_stemprior.recording.image_check import masked_away, without_contrast
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.prepare import PreparedImage
 from napari_stemprior.recording.row_offsets import RowSums, brightness, offsets_from
@@ -149,20 +149,22 @@ def prepare_strips(image: StoredImage, scratch: ScratchArrays) -> Generator[Prog
     for number, (core, read) in enumerate(strips):
         yield Progress(number, total, STAGE)
         data = image[read]
-        seen.take(data, _bad_areas(data), core, slice(core.start - read.start, core.stop - read.start))
-    if seen.left < _LEAST * image.size:  # an image that is nearly all of one value is dark, not bad
+        inner = slice(core.start - read.start, core.stop - read.start)
+        seen.take(data, _bad_areas(data), _mask(image, read), core, inner)
+    if seen.good < _LEAST * image.size:  # an image that is nearly all of one value is dark, not bad
         seen = _Seen(scratch.create("numbers", image.shape, "uint8"), image.size)
         for core, _ in strips:
             data = image[core]
             bad = ~np.isfinite(data)
             areas = [BadArea("pixels that are no numbers", bad)] if bad.any() else []
-            seen.take(data, areas, core, slice(None))
+            seen.take(data, areas, _mask(image, core), core, slice(None))
     state, left, mean, samples = seen.state, seen.left, seen.sum, seen.samples
+    nothing_left = without_contrast if image.excluded is None else masked_away
     if not samples:
-        raise without_contrast(image.name)
+        raise nothing_left(image.name)
     sample = np.concatenate(samples)
     if np.ptp(sample) == 0:
-        raise without_contrast(image.name)
+        raise nothing_left(image.name)
     limits = brightness(sample[None], np.ones((1, len(sample)), bool))
     sums = []
     for number, (core, _) in enumerate(strips, len(strips)):
@@ -204,15 +206,21 @@ class _Seen:
         self.state, self._size = state, size
         self.areas: dict[str, list[tuple[int, Extent]]] = {}
         self.samples: list[NDArray[np.float32]] = []
-        self.left, self.sum = 0, 0.0
+        #: Pixels with signal, those of them that no mask excludes, and the sum of these.
+        self.good, self.left, self.sum = 0, 0, 0.0
 
-    def take(self, data: NDArray[np.float32], areas: list[BadArea], core: slice, inner: slice) -> None:
-        """Take a strip and its bad areas: the rows `inner` of it are the rows `core` of the image."""
+    def take(
+        self, data: NDArray[np.float32], areas: list[BadArea], mask: Mask | None, core: slice, inner: slice
+    ) -> None:
+        """Take a strip, its bad areas and its mask: its rows `inner` are the rows `core` of the image."""
         valid, spoiled = np.ones(data.shape, bool), np.zeros(data.shape, bool)
         for area in areas:
             valid &= ~area.mask
-            if area.mask[inner].any():
-                self.areas.setdefault(area.kind, []).append((core.start, Extent.of(area.mask[inner])))
+            self._note(area, core, inner)
+        self.good += int(valid[inner].sum())
+        if mask is not None:
+            self._note(BadArea("mask", mask & valid), core, inner)
+            valid &= ~mask
         if valid.any():
             spoiled = lone_pixels(inpaint(data, valid), valid)
             good = data[inner][valid[inner]]
@@ -221,6 +229,15 @@ class _Seen:
         if not valid.all() or spoiled.any():
             state = np.where(valid, np.where(spoiled, _MENDED, _GOOD), _BAD)
             self.state[core, :] = state.astype(np.uint8)[inner]
+
+    def _note(self, area: BadArea, core: slice, inner: slice) -> None:
+        if area.mask[inner].any():
+            self.areas.setdefault(area.kind, []).append((core.start, Extent.of(area.mask[inner])))
+
+
+def _mask(image: StoredImage, rows: slice) -> Mask | None:
+    """Return where a person wants no atoms in rows of an image."""
+    return None if image.excluded is None else image.excluded[rows]
 
 
 def _bad_areas(data: NDArray[np.float32]) -> list[BadArea]:

@@ -33,6 +33,8 @@ class StoredImage:
         What a sentence calls it.
     change : callable, optional
         What is done with the pixels of every block.
+    excluded : (H, W) array of bool, optional
+        Where a person wants no atoms; the pixels stay as they are.
 
     Raises
     ------
@@ -48,11 +50,13 @@ class StoredImage:
         source: Any,
         name: str = "",
         change: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        excluded: NDArray[np.bool_] | None = None,
     ) -> None:
         refusal = kind_refusal(np.dtype(source.dtype), tuple(source.shape), name)
         if refusal is not None:
             raise refusal
         self._source, self.name, self._change = source, name, change
+        self.excluded = excluded
         self._range: tuple[float, float] | None = None
 
     @property
@@ -61,12 +65,13 @@ class StoredImage:
         return int(self._source.shape[0]), int(self._source.shape[1])
 
     @property
-    def identity(self) -> tuple[int, bool]:
-        """What tells it from others while its source is there: which source, and whether it is changed."""
+    def identity(self) -> tuple[int, bool, int]:
+        """What tells it from others while its source is there: which source, whether changed, which mask."""
+        mask = 0 if self.excluded is None else id(self.excluded)
         if isinstance(self._source, StoredImage):
-            source, changed = self._source.identity
-            return source, changed != (self._change is not None)
-        return id(self._source), self._change is not None
+            source, changed, _ = self._source.identity
+            return source, changed != (self._change is not None), mask
+        return id(self._source), self._change is not None, mask
 
     @property
     def size(self) -> int:
@@ -127,7 +132,11 @@ class StoredImage:
         """Return it with bright and dark exchanged: max + min - image."""
         low, high = self.range()
         turned = np.float32(low + high)
-        return StoredImage(self, self.name, lambda block: turned - block)
+        return StoredImage(self, self.name, lambda block: turned - block, self.excluded)
+
+    def excluding(self, excluded: NDArray[np.bool_] | None) -> StoredImage:
+        """Return it with an (H, W) mask of where a person wants no atoms, or without one."""
+        return StoredImage(self, self.name, None, excluded)
 
 
 def is_stored(image: object) -> bool:

@@ -31,7 +31,7 @@ class BadArea:
     ----------
     kind : str
         ``"pixels that are no numbers"``, ``"border"``, ``"corner"``, ``"caption strip"``, ``"scale bar"``,
-        ``"rows"`` or ``"columns"``.
+        ``"rows"``, ``"columns"``, or ``"mask"`` where a person excluded it.
     mask : (H, W) array of bool
     """
 

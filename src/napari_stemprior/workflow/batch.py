@@ -18,6 +18,7 @@ import psutil
 
 from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph, export_atoms, read_micrographs
+from napari_stemprior.io.readers.read_mask import masked, read_mask
 from napari_stemprior.io.writers.exporters import check_export
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import Prior
@@ -143,7 +144,8 @@ class _Batch:
     ) -> None:
         self.operations, self.files, self.prior = operations, files, prior
         self.folder, self.settings, self.listener = folder, settings, listener
-        self.inputs = [*files, *settings.inputs]
+        self.inputs = [*files, *settings.inputs, settings.mask]
+        self.mask = None if settings.mask is None else read_mask(settings.mask)
         self.journal: Journal | None = None
         self.workers: Workers | None = None
         self.waiting: deque[_Frame] = deque()
@@ -262,6 +264,8 @@ class _Batch:
         frames = read_micrographs(file, given, signal=self.settings.signal)
         for remark in dict.fromkeys(r for f in frames for r in f.metadata.get("remarks", ())):
             self.listener.said(remark)
+        if self.mask is not None:
+            frames = [masked(frame, self.mask, self.settings.mask) for frame in frames]
         sizes = PixelSizes(wanted, self.prior)
         if len(frames) > 1:
             sizes.of(frames[0].inverted() if self.settings.invert else frames[0], file)
@@ -352,6 +356,7 @@ class _Batch:
             "pixel_size": settings.pixel_size,
             "signal": settings.signal,
             "invert": settings.invert,
+            **({} if settings.mask is None else {"mask": _file_stamp([settings.mask])}),
             "inferred": settings.keep_inferred,
             "format": settings.format,
         }

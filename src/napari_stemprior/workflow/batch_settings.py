@@ -23,6 +23,8 @@ class BatchSettings:
         Å/px that a person gives; None believes the file, and the lattice where the file says nothing.
     signal : str, optional
         Of files with several signals this one.
+    mask : pathlib.Path, optional
+        Image file that is not zero where no atoms may be; for every image.
     invert : bool
         Exchange bright and dark first.
     keep_inferred : bool
@@ -44,6 +46,7 @@ class BatchSettings:
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     pixel_size: float | str | None = None
     signal: str | None = None
+    mask: Path | None = None
     invert: bool = False
     keep_inferred: bool = True
     format: str = "csv"

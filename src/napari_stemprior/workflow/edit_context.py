@@ -1,4 +1,4 @@
-"""What edits belong to: calibration, prior and fit of an image; as plain values, and back."""
+"""What edits belong to: calibration, prior, fit and mask of an image; as plain values, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
-from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.pixel_size_range import PIXEL_SIZES, checked_pixel_size
 from napari_stemprior.registration import LatticeFit, Pose, PoseField
 from napari_stemprior.structure import Prior, built_in, names
 
@@ -31,6 +31,8 @@ class EditContext:
     prior : StructurePrior, Stack or None
     fit : LatticeFit, optional
         Of that prior.
+    excluded : dict, optional
+        Where a person wants no atoms, as `recording.mask_text` has it.
     """
 
     pixel_size: float | None = None
@@ -38,6 +40,7 @@ class EditContext:
     inverted: bool = False
     prior: Prior | None = None
     fit: LatticeFit | None = None
+    excluded: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds exactly."""
@@ -45,13 +48,20 @@ class EditContext:
             "pixel_size": self.pixel_size,
             "pixel_size_from": self.pixel_size_from,
             "inverted": self.inverted,
-            "prior": None if self.prior is None else prior_to_dict(self.prior),
-            "fit": None if self.fit is None or self.prior is None else _fit_to_dict(self.fit),
+            "prior": None if self.prior is None else _prior_to_dict(self.prior),
+            "fit": None if self.fit is None or self.prior is None else fit_to_dict(self.fit),
+            **({} if self.excluded is None else {"excluded": self.excluded}),
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EditContext:
+    def from_dict(cls, values: Mapping[str, Any], where: str = "the journal") -> EditContext:
         """Return what `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping
+        where : str
+            What a sentence calls the file that held them.
 
         Raises
         ------
@@ -61,18 +71,23 @@ class EditContext:
         try:
             size = values["pixel_size"]
             prior = None if values["prior"] is None else _prior(values["prior"])
-            fit = None if prior is None or values["fit"] is None else _fit(values["fit"], prior)
+            fit = None if prior is None or values["fit"] is None else fit_from_dict(values["fit"], prior)
             return cls(
-                None if size is None else checked_pixel_size(float(size), "the journal"),
+                None if size is None else checked_pixel_size(float(size), where),
                 str(values["pixel_size_from"]),
                 bool(values["inverted"]),
                 prior,
                 fit,
+                None if values.get("excluded") is None else dict(values["excluded"]),
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, StempriorError) as error:
-            raise JournalError(
-                f"The calibration and the fit in the journal are damaged ({error})."
-            ) from error
+            raise JournalError(f"The calibration and the fit in {where} are damaged ({error}).") from error
+
+
+def _prior_to_dict(prior: Prior) -> dict[str, Any]:
+    """Describe a prior; one that is built in needs no atoms in space, for it is known by its name."""
+    known = prior.name in names() and built_in(prior.name) == prior
+    return prior_to_dict(prior, atoms_in_space=not known)
 
 
 def _prior(values: Mapping[str, Any]) -> Prior:
@@ -83,8 +98,8 @@ def _prior(values: Mapping[str, Any]) -> Prior:
     return prior_from_dict(values)
 
 
-def _fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
-    """Return poses and displacements; the sites follow from them and the image."""
+def fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
+    """Return poses and displacements of a fit as plain values; the sites follow from them and the image."""
     field = fit.field
     return {
         "only_layer": fit.only_layer,
@@ -101,10 +116,27 @@ def _fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
     }
 
 
+#: Å/px that a pose may imply: ten times beyond `recording.pixel_size_range`, for it may be one by hand.
+_SMALLEST, _LARGEST = PIXEL_SIZES[0] / 10, PIXEL_SIZES[1] * 10
+#: Condition number and px of the origin beyond which a pose is damage: sites would be listed without end.
+_MOST_SHEARED, _FARTHEST = 100.0, 1e7
 _FIELD_ARRAYS = ("rows", "columns_", "displacement", "reliability")
 
 
-def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
+def fit_from_dict(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
+    """Return the fit that `fit_to_dict` described.
+
+    Parameters
+    ----------
+    values : mapping
+    prior : StructurePrior or Stack
+        The one that was fitted.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError, AttributeError
+        If a field is missing or has the wrong form.
+    """
     poses = tuple(_pose(pose) for pose in values["poses"])
     only, layers = values.get("only_layer"), prior.layers
     if len(poses) != (len(layers) if only is None else 1) or (only is not None and int(only) >= len(layers)):
@@ -115,6 +147,8 @@ def _fit(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
         grid = (len(arrays["rows"]), len(arrays["columns_"]))
         if arrays["displacement"].shape != (*grid, 2) or arrays["reliability"].shape != grid or min(grid) < 2:
             raise ValueError("the displacements have another shape than their grid")
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("the displacements are not finite")
         field = PoseField(_pose(values["field"]["pose"]), error=float(values["field"]["error"]), **arrays)
     return LatticeFit(
         prior,
@@ -148,4 +182,10 @@ def _pose(values: Mapping[str, Any]) -> Pose:
     )
     if not (np.isfinite(pose.affine).all() and np.isfinite(pose.origin).all() and np.linalg.det(pose.affine)):
         raise ValueError("a pose is not finite")
+    if (
+        not _SMALLEST <= pose.pixel_size <= _LARGEST
+        or np.linalg.cond(pose.affine) > _MOST_SHEARED
+        or np.abs(pose.origin).max() > _FARTHEST
+    ):
+        raise ValueError("a pose is none that a crystal can have on an image")
     return pose

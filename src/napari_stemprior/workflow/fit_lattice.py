@@ -53,7 +53,7 @@ def fit_lattice(
     """
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Fitting the lattice")
-    return operations.fit_lattice(micrograph.image, size, prior)
+    return operations.fit_lattice(micrograph.analysed, size, prior)
 
 
 def follow_strain(
@@ -63,7 +63,7 @@ def follow_strain(
     if not fit.is_fit or fit.sites is not None:
         return fit
     yield Progress(0, 0, "Following the lattice through strain")
-    return operations.follow_lattice(micrograph.image, known_pixel_size(micrograph), fit)
+    return operations.follow_lattice(micrograph.analysed, known_pixel_size(micrograph), fit)
 
 
 def refine_pose(
@@ -72,7 +72,7 @@ def refine_pose(
     """Refine poses that were set by hand; the layers of a stack together, lest both take one lattice."""
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Refining the lattice")
-    refined = operations.refine_fit(micrograph.image, size, fit)
+    refined = operations.refine_fit(micrograph.analysed, size, fit)
     return (yield from follow_strain(operations, micrograph, replace(refined, by_hand=False)))
 
 
@@ -81,4 +81,4 @@ def fit_pixel_size(
 ) -> Generator[Progress, None, tuple[float, Pose]]:
     """Find the pixel size at which the prior fits the image."""
     yield Progress(0, 0, "Fitting the pixel size")
-    return operations.fit_pixel_size(micrograph.image, prior)
+    return operations.fit_pixel_size(micrograph.analysed, prior)

@@ -39,7 +39,7 @@ def inspect_recording(
 ) -> Generator[Progress, None, Recorded]:
     """Find what holds no signal in a recording, and what else is set right before it is analysed."""
     yield Progress(0, 0, "Preparing the recording")
-    image = micrograph.image
+    image = micrograph.analysed
     if is_stored(image):
         strips = yield from prepare_strips(stored(image, micrograph.name), ScratchArrays())
         return Recorded(tuple(remarks(strips, how_to_invert)))

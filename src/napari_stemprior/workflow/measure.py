@@ -32,7 +32,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
-from napari_stemprior.workflow.fit_lattice import fit_lattice, known_pixel_size
+from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain, known_pixel_size
 from napari_stemprior.workflow.measure_questions import Questions, answers, tried
 from napari_stemprior.workflow.operations import Operations
 
@@ -126,6 +126,8 @@ def measure(
         )
     if fit is None:
         fit = yield from fit_lattice(operations, micrograph, prior)
+    elif micrograph.excluded is not None:  # its sites in the mask are no vacancies
+        fit = yield from follow_strain(operations, micrograph, fit)
     if not fit.is_fit:
         raise MeasurementError(
             f"The lattice of {prior.name} does not fit {micrograph.name}, so nothing can be measured against "
@@ -135,7 +137,7 @@ def measure(
     indices = index_atoms(atoms, fit)
     reference = reference_lattice(atoms, indices, settings.region, settings.part)
     yield Progress(2, 6, "Fitting columns")
-    prepared = operations.prepare(micrograph.image)
+    prepared = operations.prepare(micrograph.analysed)
     columns, cells = _columns(prepared, atoms) if settings.intensities else (None, None)
     sigma = None if columns is None else columns.position_error
     moved = displacements(atoms, indices, reference, sigma)

@@ -22,9 +22,9 @@ from napari_stemprior.output_files import check_output
 from napari_stemprior.progress import Progress
 
 #: What files of an earlier run hold, so that they are replaced without a word.
-_PROGRAM = "napari-stemprior measure"
+PROGRAM = "napari-stemprior measure"
 _MARKS = (
-    _PROGRAM.encode(),
+    PROGRAM.encode(),
     b"atom_id,x_px,y_px,x_angstrom,y_angstrom,element,layer,lattice_site",
     b"kind,site,expected,found",
 )
@@ -34,7 +34,7 @@ FIGURES = (
 )  # fmt: skip
 #: Endings of figures that matplotlib writes with the name of a program in them.
 FIGURE_FORMATS = ("png", "svg", "pdf")
-_TITLE_FIELD = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
+TITLE_FIELD = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
 
 
 def check_results(
@@ -103,7 +103,7 @@ def write_results(
         If figures are asked for and matplotlib is not installed.
     """
     written: list[Path] = []
-    about = {"program": f"{_PROGRAM} {__version__}", "image": name or stem, **(provenance or {})}
+    about = {"program": f"{PROGRAM} {__version__}", "image": name or stem, **(provenance or {})}
 
     def place(ending: str) -> Path:
         written.append(folder / f"{stem}_{ending}")
@@ -124,7 +124,7 @@ def write_results(
     for key, (figure, _) in figures.items():
         for ending in formats:
             with replaced(place(f"{key}.{ending}")) as path:
-                figure.savefig(path, format=ending, dpi=200, metadata={_TITLE_FIELD[ending]: _PROGRAM})
+                figure.savefig(path, format=ending, dpi=200, metadata={TITLE_FIELD[ending]: PROGRAM})
     yield Progress(2, 3, "Writing the report")
     with replaced(place("report.html")) as path:
         report = html_report(found, printable(name or stem), figures, plain(about))

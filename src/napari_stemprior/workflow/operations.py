@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.io.micrograph import Analysed
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
@@ -29,7 +30,7 @@ class SegmenterLike(Protocol):
     prepared: PreparedImage | PreparedStrips | None
     strict: bool
 
-    def set_image(self, image: NDArray[np.float32], pixel_size: float) -> None:
+    def set_image(self, image: Analysed, pixel_size: float) -> None:
         """Take the image in."""
 
     def steps(
@@ -81,39 +82,39 @@ class KeptSegmenter:
         return self._segmenter
 
 
-def _prepare(image: NDArray[np.float32]) -> PreparedImage:
+def _prepare(image: Analysed) -> PreparedImage:
     from napari_stemprior.recording import prepare
 
     return prepare(image)
 
 
-def _fit_lattice(image: NDArray[np.float32], pixel_size: float, prior: Prior) -> LatticeFit:
+def _fit_lattice(image: Analysed, pixel_size: float, prior: Prior) -> LatticeFit:
     from napari_stemprior.registration import fit_lattice
 
     return fit_lattice(image, pixel_size, prior)
 
 
-def _follow_lattice(image: NDArray[np.float32], pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def _follow_lattice(image: Analysed, pixel_size: float, fit: LatticeFit) -> LatticeFit:
     from napari_stemprior.registration import follow_lattice
 
     return follow_lattice(image, pixel_size, fit)
 
 
-def _refine_fit(image: NDArray[np.float32], pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def _refine_fit(image: Analysed, pixel_size: float, fit: LatticeFit) -> LatticeFit:
     from napari_stemprior.registration.fit_lattice import refine_fit
 
     return refine_fit(image, pixel_size, fit)
 
 
 def _rank_priors(
-    image: NDArray[np.float32], pixel_size: float | None, priors: Sequence[StructurePrior]
+    image: Analysed, pixel_size: float | None, priors: Sequence[StructurePrior]
 ) -> Generator[Progress, None, list[Any]]:
     from napari_stemprior.registration.ranking import rank_priors
 
     return (yield from rank_priors(image, pixel_size, priors))
 
 
-def _fit_pixel_size(image: NDArray[np.float32], prior: StructurePrior) -> tuple[float, Pose]:
+def _fit_pixel_size(image: Analysed, prior: StructurePrior) -> tuple[float, Pose]:
     from napari_stemprior.registration import fit_pixel_size
 
     return fit_pixel_size(image, prior)
@@ -175,12 +176,12 @@ class Operations:
 
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
     load_prior: Callable[..., Any] = _load_prior
-    prepare: Callable[[NDArray[np.float32]], PreparedImage] = _prepare
-    fit_lattice: Callable[[NDArray[np.float32], float, Prior], LatticeFit] = _fit_lattice
-    follow_lattice: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _follow_lattice
-    refine_fit: Callable[[NDArray[np.float32], float, LatticeFit], LatticeFit] = _refine_fit
+    prepare: Callable[[Analysed], PreparedImage] = _prepare
+    fit_lattice: Callable[[Analysed, float, Prior], LatticeFit] = _fit_lattice
+    follow_lattice: Callable[[Analysed, float, LatticeFit], LatticeFit] = _follow_lattice
+    refine_fit: Callable[[Analysed, float, LatticeFit], LatticeFit] = _refine_fit
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
-    fit_pixel_size: Callable[[NDArray[np.float32], StructurePrior], tuple[float, Pose]] = _fit_pixel_size
+    fit_pixel_size: Callable[[Analysed, StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image
     multislice_reference: Callable[..., Generator[Progress, None, NDArray[np.float32]]] = (
         _multislice_reference

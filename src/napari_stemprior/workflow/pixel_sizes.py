@@ -144,7 +144,8 @@ class PixelSizes:
 def _is_same(first: Micrograph, second: Micrograph) -> bool:
     import numpy as np
 
-    return first.pixel_size == second.pixel_size and np.array_equal(first.image, second.image)
+    same = first.pixel_size == second.pixel_size and np.array_equal(first.image, second.image)
+    return same and np.array_equal(first.excluded, second.excluded)  # type: ignore[arg-type]
 
 
 def lattice_pixel_size(frame: Micrograph, prior: Prior) -> float:
@@ -158,7 +159,7 @@ def lattice_pixel_size(frame: Micrograph, prior: Prior) -> float:
     from napari_stemprior.registration import fit_pixel_size
 
     try:
-        size, pose = fit_pixel_size(frame.image, prior.layers[0], guess=frame.pixel_size)
+        size, pose = fit_pixel_size(frame.analysed, prior.layers[0], guess=frame.pixel_size)
     except StempriorError as error:
         raise RegistrationError(str(error)) from error
     if not pose.is_fit:

@@ -25,8 +25,10 @@ def save_pair(
     prior: Prior | None,
     provenance: dict[str, Any],
 ) -> Generator[Progress, None, str]:
-    """Save a training pair into a dataset folder and return its hash."""
+    """Save a training pair into a dataset folder and return its hash; what is masked counts as unknown."""
     yield Progress(0, 0, "Saving the training pair")
+    if micrograph.excluded is not None:  # nobody says what is there
+        reviewed = reviewed & ~micrograph.excluded
     pair = TrainingPair(micrograph, table, reviewed, prior, provenance)
     return str(TrainingPairDataset(folder).save(pair))
 

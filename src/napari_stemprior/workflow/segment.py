@@ -9,6 +9,7 @@ from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.mask_text import mask_to_dict
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
@@ -121,7 +122,9 @@ def segment(
     segmenter = operations.segmenter(settings.model, settings.device, settings.precision)
     segmenter.strict = settings.strict
     yield Progress(0, 0, "Preparing the recording")
-    segmenter.set_image(micrograph.image, pixel_size)
+    segmenter.set_image(micrograph.analysed, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, fit=fit)
     table.provenance["inverted"] = micrograph.is_inverted
+    if micrograph.excluded is not None:
+        table.provenance["excluded"] = mask_to_dict(micrograph.excluded)
     return Segmentation(table, prior, segmenter.fit, segmenter.prepared)

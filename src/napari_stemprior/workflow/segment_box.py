@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,7 +77,7 @@ def segment_box(
     margin = CONTEXT / size
     low = np.maximum(np.floor(np.subtract(box.low, margin)), 0).astype(int)
     high = np.minimum(np.ceil(np.add(box.high, margin)).astype(int) + 1, micrograph.image.shape)
-    part = replace(micrograph, image=micrograph.image[low[0] : high[0], low[1] : high[1]])
+    part = micrograph.cropped(slice(low[0], high[0]), slice(low[1], high[1]))
     there = None if fit is None else fit.cropped(low)
     found = yield from segment(operations, part, prior, there, settings)
     rows = found.table.rows.assign(

@@ -199,7 +199,7 @@ def _fits_inverted(frame: Micrograph, pixel_size: float, prior: Prior) -> str:
     from napari_stemprior.registration import register
 
     try:
-        pose = register(frame.inverted().image, pixel_size, prior.layers[0], candidates=1)[0]
+        pose = register(frame.inverted().analysed, pixel_size, prior.layers[0], candidates=1)[0]
     except StempriorError:
         return ""
     return (

@@ -39,5 +39,5 @@ def suggest(
         for number, name in enumerate(names):
             yield Progress(number, len(names), "Reading the library")
             priors.append(operations.load_prior(name, ""))
-    image = micrograph.image if prepared is None else prepared
+    image = micrograph.analysed if prepared is None else prepared
     return (yield from operations.rank_priors(image, micrograph.pixel_size, priors))

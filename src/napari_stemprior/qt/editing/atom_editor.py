@@ -17,6 +17,7 @@ from psygnal import Signal
 
 from napari_stemprior.atoms import AtomHistory
 from napari_stemprior.atoms.history import Change
+from napari_stemprior.atoms.inferred import inferred
 from napari_stemprior.qt.editing.atom_edits import AtomEdits, Frame, Rows
 from napari_stemprior.qt.editing.point_events import PointEvents
 from napari_stemprior.qt.layers.atom_layers import KEY, rows_from_layer
@@ -41,6 +42,8 @@ class AtomEditor(AtomEdits):
         super().__init__(pixel_size)
         self.layer = layer
         self.show_rejected = False
+        #: Whether atoms below the threshold are drawn faintly instead of being hidden.
+        self.dim = False
         self.colouring: Colouring = by_element
         #: Which rows the layer shows; None for all. `choose_window` is asked after every edit.
         self.window: Rows | None = None
@@ -65,7 +68,15 @@ class AtomEditor(AtomEdits):
     def shown(self) -> NDArray[np.bool_]:
         """(N,) which rows are to be seen."""
         rejected = self.history.column("status") == "rejected"
-        return np.asarray(np.where(rejected, self.show_rejected, ~self.hidden), bool)
+        return np.asarray(np.where(rejected, self.show_rejected, ~self.hidden | self.dimmed), bool)
+
+    @property
+    def dimmed(self) -> NDArray[np.bool_]:
+        """(N,) which rows are drawn faintly: they do not count, and can be selected."""
+        if not self.dim:
+            return np.zeros(len(self.history), bool)
+        below: NDArray[np.bool_] = self.below & (self.history.column("status") != "rejected")
+        return below & ~inferred(self.rows) if self.hide_inferred else below
 
     @property
     def selected_rows(self) -> list[int]:
@@ -125,7 +136,7 @@ class AtomEditor(AtomEdits):
     def update_shown(self) -> None:
         """Show the points by the present threshold, colouring and choice of rejected ones."""
         index = self._index
-        restyle(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
+        restyle(self.layer, self.rows.iloc[index], self.shown[index], self.colouring, self.dimmed[index])
         self.restyled.emit()
 
     # --- inside -------------------------------------------------------------------------------
@@ -148,6 +159,8 @@ class AtomEditor(AtomEdits):
     def _adopt(self) -> None:
         """Take up the histories that an earlier desk left in the layer, and what was changed since."""
         kept = self.layer.metadata.setdefault(KEY, {})
+        if "ring" in kept:
+            self.layer.current_size = kept.pop("ring")
         self._provenance = dict(kept.get("provenances", {})) or {(): dict(kept.get("provenance", {}))}
         self.frame = kept.get("frame", ())
         self._histories = {f: h.copy() for f, h in kept.get("histories", {}).items()}
@@ -178,7 +191,7 @@ class AtomEditor(AtomEdits):
         selected = self._selected_ids() if len(self.layer.data) else np.empty(0, np.int64)
         self.writing = True
         try:
-            draw(self.layer, self.rows.iloc[index], self.shown[index], self.colouring)
+            draw(self.layer, self.rows.iloc[index], self.shown[index], self.colouring, self.dimmed[index])
             self._keep()
             rows = np.flatnonzero(np.isin(self.history.ids, selected)) if len(selected) else selected
             kept = self._to_points(rows[self.shown[rows]])

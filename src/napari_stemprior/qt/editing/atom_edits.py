@@ -91,12 +91,16 @@ class AtomEdits:
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """(N,) which atoms are hidden, by the threshold or as inferred; never one that is vouched for."""
+        """(N,) which atoms do not count, by the threshold or as inferred; never one that is vouched for."""
+        return self.below | inferred(self.rows) if self.hide_inferred else self.below
+
+    @property
+    def below(self) -> NDArray[np.bool_]:
+        """(N,) which atoms lie below the threshold; never one that is vouched for."""
         column = self.history.column
         vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
-        confidence = np.asarray(column("confidence"), np.float64)
-        hidden: NDArray[np.bool_] = (confidence < self.threshold) & ~vouched
-        return hidden | inferred(self.rows) if self.hide_inferred else hidden
+        below: NDArray[np.bool_] = (np.asarray(column("confidence"), np.float64) < self.threshold) & ~vouched
+        return below
 
     @property
     def yx(self) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -18,12 +17,14 @@ from qtpy.QtCore import QObject, QTimer
 from napari_stemprior.atoms.journal_keeper import FrameState, JournalKeeper, earlier_journals, put_away
 from napari_stemprior.atoms.journal_replay import Recovered, count_edits, read_head, read_journal
 from napari_stemprior.atoms.matching import median_spacing
-from napari_stemprior.errors import JournalError
+from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
-from napari_stemprior.qt.layers.atom_layers import RING, layer_id, new_atoms_layer, path_of
+from napari_stemprior.qt.layers.atom_layers import KEY, RING, layer_id, new_atoms_layer, path_of, shape_of
+from napari_stemprior.qt.layers.image_notes import mask_text_of
 from napari_stemprior.qt.session import Session
-from napari_stemprior.recording.stored_image import is_stored
+from napari_stemprior.recording.mask_text import mask_from_dict
 from napari_stemprior.workflow.edit_context import EditContext
+from napari_stemprior.workflow.pixel_digest import pixel_digest
 
 #: Where journals go whose image has no folder of its own, or one that cannot be written to.
 FOLDER_VARIABLE = "STEMPRIOR_JOURNALS"
@@ -94,6 +95,12 @@ class JournalService(QObject):
         keeper = self._keeper
         return "" if keeper is None else keeper.problem
 
+    def marks(self, image: Image) -> list[dict[str, Any]]:
+        """Return what tells the journals whose edits an image has; see `journal_mark`."""
+        keeper = self._keepers.get(layer_id(image))
+        known = list(image.metadata.get(KEY, {}).get("journals", ()))
+        return known if keeper is None or keeper.path is None else [*known, journal_mark(keeper.path)]
+
     def restore(self) -> None:
         """Take up the newest offer; the present atoms of its frames are replaced.
 
@@ -152,6 +159,11 @@ class JournalService(QObject):
             session.set_prior(context.prior)
         if context.fit is not None:
             session.set_fit(context.fit)
+        if context.excluded is not None and session.image is not None:
+            try:
+                session.set_mask(mask_from_dict(context.excluded, shape_of(session.image)))
+            except StempriorError as error:
+                show_warning(f"{error} The atoms are restored without it.")
 
     def _on_context(self, *_: Any) -> None:
         """Note what the edits of the chosen image belong to."""
@@ -165,6 +177,7 @@ class JournalService(QObject):
             session.inverted,
             session.prior if fit is None else fit.prior,
             fit,
+            mask_text_of(image),
         )
         if key in self._contexts and self._seen == (key, context):
             return  # another frame of a stack
@@ -196,7 +209,11 @@ class JournalService(QObject):
 
     def _look(self) -> None:
         image = self.session.image
-        self.offers = [] if image is None else earlier_journals(describe(image), stems(image))
+        self.offers = []
+        if image is not None:
+            known = image.metadata.get(KEY, {}).get("journals", ())  # their edits came with a session file
+            found = earlier_journals(describe(image), stems(image))
+            self.offers = [path for path in found if not known or journal_mark(path) not in known]
         self.offer = _in_words(self.offers)
         self.changed.emit()
 
@@ -217,7 +234,7 @@ class JournalService(QObject):
             self._keepers[key] = JournalKeeper(
                 describe(image),
                 stems(image),
-                lambda: _states(self._bound[key]),
+                lambda: states_of(self._bound[key]),
                 lambda: self._contexts.get(key, {}),
             )
         keeper = self._keepers[key]
@@ -261,6 +278,15 @@ def _in_words(offers: list[Path]) -> str:
     return f"{edits} edit{'s' * (edits != 1)} of an earlier session ({when} UTC) can be restored{more}."
 
 
+def journal_mark(path: Path) -> dict[str, Any]:
+    """Return what tells a journal, with its number of edits, from others; nothing if it is damaged."""
+    try:
+        head = read_head(path)
+    except JournalError:
+        return {}
+    return {"created": head.created, "host": head.host, "pid": head.pid, "edits": count_edits(path)}
+
+
 def stems(image: Image) -> list[Path]:
     """Return where the journal of an image may lie, best first: beside it, then in the user's folder."""
     beside = path_of(image)
@@ -276,21 +302,12 @@ def describe(image: Image) -> dict[str, Any]:
     data = image.data[0] if image.multiscale else image.data
     key = (layer_id(image), id(data))
     if _described.get("key") != key:
-        extra = () if image.rgb else tuple(data.shape[:-2])
-        # of a stack, which may be on a disk, the first, the middle and the last frame are read
-        frames = [tuple(int(part * (n - 1)) for n in extra) for part in ((0, 0.5, 1) if extra else (0,))]
-        digest = hashlib.sha256(repr((tuple(data.shape), str(data.dtype))).encode())
-        for frame in frames:
-            part = data[frame]
-            if is_stored(part):  # and of an image that is not in memory a few rows
-                part = np.concatenate([part[n : n + 8] for n in (0, part.shape[0] // 2, part.shape[0] - 8)])
-            digest.update(np.ascontiguousarray(part).tobytes())
         path = path_of(image)
         _described.update(
             key=key,
             image={
                 "name": image.name,
-                "sha256": digest.hexdigest(),
+                "sha256": pixel_digest(data, rgb=image.rgb),
                 "shape": list(data.shape),
                 "path": str(path) if path else None,
             },
@@ -309,7 +326,8 @@ def _of_context(session: Session) -> tuple[Any, ...]:
     return session.image_changed, session.prior_changed, session.pose_changed
 
 
-def _states(editor: AtomEditor) -> list[FrameState]:
+def states_of(editor: AtomEditor) -> list[FrameState]:
+    """Return all that is to be kept of the atoms of an image."""
     return [
         FrameState(frame, history, editor.pixel_size, editor.provenance_of(frame))
         for frame, history in editor.histories.items()

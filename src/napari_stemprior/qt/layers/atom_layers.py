@@ -26,6 +26,8 @@ from napari_stemprior.recording.stored_image import is_stored
 
 #: The key under which our layers keep what they are in ``layer.metadata``.
 KEY = "stemprior"
+#: And under which, in there, the word stands by which layers that were opened together find one another.
+LINK = "opened_together"
 ANGSTROM = ("angstrom", "angstrom")
 #: Diameter of an atom's ring as a part of the distance to its neighbour.
 RING = 0.55
@@ -47,8 +49,11 @@ def owner_of(layer: Layer) -> str:
 
 
 def path_of(layer: Layer) -> Path | None:
-    """Return the file that a layer was read from, by napari or by the desk; None where there is none."""
-    path = layer.source.path or layer.metadata.get(KEY, {}).get("path")
+    """Return the file that a layer was read from, by napari or by the desk; None where there is none.
+
+    What the desk knows wins: of an image of a session, napari knows the session file.
+    """
+    path = layer.metadata.get(KEY, {}).get("path") or layer.source.path
     return Path(path) if path else None
 
 
@@ -121,7 +126,14 @@ def micrograph_from_layer(layer: Image, step: Sequence[int] = ()) -> Micrograph:
         name=layer.name,
         source=path_of(layer),
         metadata=dict(layer.metadata.get(KEY, {}).get("source", {})),
+        excluded=mask_of(layer),
     )
+
+
+def mask_of(image: Image) -> NDArray[np.bool_] | None:
+    """Return where a person wants no atoms on an image, (H, W); None where that is nowhere."""
+    mask: NDArray[np.bool_] | None = image.metadata.get(KEY, {}).get("mask")
+    return None if mask is None or mask.shape != shape_of(image) else mask
 
 
 def layer_from_micrographs(micrographs: Sequence[Micrograph]) -> list[LayerData]:
@@ -292,7 +304,7 @@ def of_role(layers: Iterable[Layer], role: str, image: Image) -> Layer | None:
 
 
 def belongs(layer: Layer, image: Image) -> bool:
-    """Say whether one of our layers belongs to an image: made for it here, or opened with it from a pair."""
-    pair = image.metadata.get(KEY, {}).get("pair")
-    opened_with_it = pair is not None and layer.metadata.get(KEY, {}).get("pair") == pair
+    """Say whether one of our layers belongs to an image: made for it here, or opened with it."""
+    word = image.metadata.get(KEY, {}).get(LINK)
+    opened_with_it = word is not None and layer.metadata.get(KEY, {}).get(LINK) == word
     return owner_of(layer) == layer_id(image) or opened_with_it

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
+from numpy.typing import NDArray
 
-from napari_stemprior.qt.layers.atom_layers import KEY
+from napari_stemprior.errors import PixelSizeError
+from napari_stemprior.qt.layers.atom_layers import KEY, pixel_size_of
+from napari_stemprior.recording.mask_text import mask_to_dict
 
 
 def is_inverted(image: Image) -> bool:
@@ -30,6 +34,36 @@ def pixel_size_from(image: Image) -> str:
 def note_pixel_size_from(image: Image, source: str) -> None:
     """Note where the pixel size of an image comes from."""
     image.metadata.setdefault(KEY, {})["pixel_size_from"] = source
+
+
+def known_pixel_size(image: Image) -> float | None:
+    """Return the pixel size of an image in Å/px; None where it is unknown or the pixels are not square."""
+    try:
+        return pixel_size_of(image)
+    except PixelSizeError:
+        return None
+
+
+def mask_text_of(image: Image) -> dict[str, Any] | None:
+    """Return the mask of an image as plain values (`recording.mask_text`); None where there is none."""
+    text = image.metadata.get(KEY, {}).get("mask_text")
+    return None if text is None else dict(text)
+
+
+def note_mask(image: Image, mask: NDArray[np.bool_] | None) -> bool:
+    """Note where a person wants no atoms on an image and all its frames, (H, W); None where that is nowhere.
+
+    Returns
+    -------
+    bool
+        Whether it is another mask than before.
+    """
+    kept = image.metadata.setdefault(KEY, {})
+    before, mask = kept.get("mask"), mask if mask is not None and mask.any() else None
+    if (before is None) == (mask is None) and (mask is None or np.array_equal(mask, before)):
+        return False
+    kept["mask"], kept["mask_text"] = mask, None if mask is None else mask_to_dict(mask)
+    return True
 
 
 @contextmanager

@@ -1,8 +1,7 @@
 """Training pairs as layers, to be corrected further.
 
 Each pair gives its image, its atoms with the confirmed vacancies, and the reviewed region where it is not
-the whole image. They find one another by a word in their metadata, since a layer that comes from a reader
-cannot know the id that its image will get.
+the whole image.
 """
 
 from __future__ import annotations
@@ -11,19 +10,19 @@ import secrets
 from pathlib import Path
 
 import pandas as pd
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Layer
 
 from napari_stemprior.errors import DatasetError
 from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.region import rectangles
 from napari_stemprior.qt.layers.atom_layers import (
     KEY,
+    LINK,
     RING,
     LayerData,
     layer_from_micrographs,
-    new_atoms_layer,
-    region_layer,
 )
+from napari_stemprior.qt.layers.linked_layers import linked_atoms, linked_region
 
 #: More than these would bury the viewer; a single pair is opened by its ``meta.json``.
 MOST = 12
@@ -81,43 +80,17 @@ def layers_from_pair(pair: TrainingPair, digest: str) -> list[LayerData]:
     word = f"{digest} {secrets.token_hex(4)}"  # the same pair may be open twice
     image = Layer.create(*layer_from_micrographs([pair.micrograph])[0])
     assert isinstance(image, Image)
-    image.metadata[KEY] |= {"pair": word}
+    image.metadata[KEY] |= {LINK: word}
     size = pair.atoms.pixel_size
     diameter = _DIAMETER if pair.prior is None else RING * pair.prior.neighbour_distance
-    empty = new_atoms_layer(image, size, diameter)
     rows = pd.concat([pair.atoms.rows, pair.vacancies.rows], ignore_index=True)
-    atoms = Points(
-        rows[["y_px", "x_px"]].to_numpy(float),
-        features=rows,
-        name=empty.name,
-        face_color="transparent",
-        border_width=0.14,
-        border_width_is_relative=True,
-        size=diameter / size,
-        metadata={
-            KEY: {
-                "role": "atoms",
-                "image": "",
-                "pair": word,
-                "pixel_size": size,
-                "provenance": dict(pair.atoms.provenance),
-            }
-        },
-        scale=empty.scale,
-        translate=empty.translate,
-        units=empty.units,
-        axis_labels=empty.axis_labels,
-    )
+    atoms = linked_atoms(image, rows, size, diameter, word, provenance=dict(pair.atoms.provenance))
     made: list[Layer] = [image, atoms]
     if not pair.reviewed.all():
-        region = region_layer(image)
-        region.metadata[KEY] = {"role": "region", "image": "", "pair": word}
         corners = rectangles(pair.reviewed)
-        region.add_rectangles(
-            [
-                [(top, left), (top, right), (bottom, right), (bottom, left)]
-                for top, left, bottom, right in corners
-            ]
-        )
-        made.append(region)
+        outlines = [
+            ("rectangle", [[top, left], [top, right], [bottom, right], [bottom, left]])
+            for top, left, bottom, right in corners
+        ]
+        made.append(linked_region(image, outlines, word))
     return [layer.as_layer_data_tuple() for layer in made]

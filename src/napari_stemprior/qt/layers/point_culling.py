@@ -18,7 +18,7 @@ from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.atom_edits import Rows
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.session import Session
-from napari_stemprior.qt.widgets.drawing import ring_colours
+from napari_stemprior.qt.widgets.drawing import DIM, ring_colours
 
 #: Up to so many rows the layer holds all.
 LIMIT = 20_000
@@ -187,7 +187,9 @@ def dots(shape: tuple[int, int], yx: NDArray[np.float64], colours: NDArray[np.ui
 
 
 def _colours(editor: AtomEditor) -> NDArray[np.uint8]:
-    return np.asarray(np.rint(255 * ring_colours(editor.rows, editor.colouring)), np.uint8)
+    colours = ring_colours(editor.rows, editor.colouring)
+    colours[editor.dimmed, 3] *= DIM
+    return np.asarray(np.rint(255 * colours), np.uint8)
 
 
 def _is_picture(layer: Any, image: Any) -> bool:

@@ -66,7 +66,7 @@ class CorrectPanel(Panel):
         self.empty_sites_box = EmptySitesBox(self.empty_sites)
         self.show_empty_sites = self.empty_sites_box.shown
         self.fill, self.vacancy = self.empty_sites_box.fill, self.empty_sites_box.vacancy
-        self.frames = FrameBox(self.session)
+        self.frames = FrameBox(self.session, self.runner)
         self.display = DisplayBox(self.context)
         self.history_box = HistoryBox()
         self.undo, self.redo = self.history_box.undo, self.history_box.redo

@@ -21,6 +21,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
 from napari_stemprior.qt.widgets.fit_text import facts_of, fit_sentence, second_lattice
+from napari_stemprior.qt.widgets.mask_box import MaskBox
 from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
@@ -72,6 +73,7 @@ class PriorPanel(Panel):
         self.fit = QPushButton(_FIT)
         self.overlay = QCheckBox("Show the lattice")
         self.status = small_label()
+        self.mask_box = MaskBox(session)
         self.manual_fit = ManualFitPanel(session, runner)
         self.manual_fit_fold = Fold(
             "Fit by hand", self.manual_fit, "Lay the lattice on the image with the mouse."
@@ -91,6 +93,7 @@ class PriorPanel(Panel):
             self.picture,
             self.facts,
             self.columns_fold,
+            self.mask_box,
             fit_row,
             self.status,
             self.manual_fit_fold,

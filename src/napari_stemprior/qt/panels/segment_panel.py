@@ -124,6 +124,19 @@ class SegmentPanel(Panel):
             not self.alone.isChecked(),
         )
 
+    def take_settings(self, settings: SegmentSettings) -> None:
+        """Set the step as an earlier session was; a network that is not installed is said."""
+        self.alone.setChecked(not settings.with_prior)
+        self.trust.setValue(settings.trust)
+        self.device.setCurrentIndex(max(self.device.findText(settings.device), 0))
+        at = self.model.findData(settings.model)
+        if at >= 0:
+            self.model.setCurrentIndex(at)
+        elif self.model.count():
+            show_warning(f"The session's network {settings.model} is not installed here; choose another.")
+        else:
+            self._wanted = settings.model  # they are being listed
+
     def list_models(self, choose: str = "") -> None:
         """List the networks anew and choose one of them."""
         self._wanted = choose

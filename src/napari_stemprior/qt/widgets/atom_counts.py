@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from napari_stemprior.atoms import ABSENT
+from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.atom_edits import AtomEdits
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.widgets.display_box import dot
@@ -32,6 +33,8 @@ def count_atoms(editor: AtomEdits) -> tuple[int, str]:
         int(np.count_nonzero(which))
         for which in (editor.hidden & present, status == "rejected", status == "vacancy")
     )
-    parts += [f"{hidden} hidden"] * bool(hidden) + [f"{rejected} rejected"] * bool(rejected)
+    dimmed = int(np.count_nonzero(editor.dimmed)) if isinstance(editor, AtomEditor) else 0
+    parts += [f"{hidden - dimmed} hidden"] * (hidden > dimmed) + [f"{dimmed} dimmed"] * bool(dimmed)
+    parts += [f"{rejected} rejected"] * bool(rejected)
     parts += [f"{vacancies} {'vacancy' if vacancies == 1 else 'vacancies'}"] * bool(vacancies)
     return int(present.sum()), " &nbsp; ".join(parts) or "No atoms."

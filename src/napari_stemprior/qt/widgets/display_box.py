@@ -43,6 +43,7 @@ class DisplayBox(QWidget):
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setDecimals(2)
         self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt types it as of an int slider
+        self.dim = QCheckBox("Dim instead of hide")
         self.show_rejected = QCheckBox("Show rejected")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -51,10 +52,14 @@ class DisplayBox(QWidget):
         form.addRow("Colour by", self.quantity)
         form.addRow(self.legend)
         form.addRow("Confidence ≥", self.threshold)
-        form.addRow(self.show_rejected)
+        boxes = QHBoxLayout()
+        boxes.addWidget(self.dim)
+        boxes.addWidget(self.show_rejected)
+        form.addRow(boxes)
         self.quantity.currentIndexChanged.connect(self._on_quantity)
         self._apply_later = qdebounced(self.apply, timeout=60)
         self.threshold.valueChanged.connect(self._apply_later)
+        self.dim.toggled.connect(self.apply)
         self.show_rejected.toggled.connect(self.apply)
 
     def refresh(self, none: str) -> None:
@@ -64,6 +69,12 @@ class DisplayBox(QWidget):
             self.threshold,
             "Hide atoms that the network is less sure of. Nothing is deleted; what you placed or accepted "
             "stays.",
+            none,
+        )
+        allow(
+            self.dim,
+            "Draw atoms below the threshold faintly instead of hiding them. They do not count, and files "
+            "leave them out as hidden ones; select one and accept it, and it counts.",
             none,
         )
         allow(
@@ -81,6 +92,7 @@ class DisplayBox(QWidget):
             return
         editor.colouring = self.colouring
         editor.threshold = self.threshold.value()
+        editor.dim = self.dim.isChecked()
         editor.show_rejected = self.show_rejected.isChecked()
         editor.update_shown()
 

@@ -28,6 +28,8 @@ Colouring = Callable[[pd.DataFrame], Floats]
 #: Symbol of a point by the status of its atom: a square is to be reviewed, a diamond is an empty site.
 SYMBOLS = {"ok": "disc", "review": "square", "accepted": "disc", "rejected": "x", "vacancy": "diamond"}
 _SYMBOLS = {status: Symbol(name) for status, name in SYMBOLS.items()}
+#: Opacity of a ring that is drawn faintly, as a part of that of others.
+DIM = 0.3
 #: Ring colour of rows that are no atoms.
 _GREY, _VACANCY = (0.6, 0.6, 0.6, 1.0), (1.0, 1.0, 1.0, 1.0)
 #: Opacity of the filling that marks the current atom; the column below it is still seen.
@@ -50,7 +52,11 @@ def ring_colours(rows: pd.DataFrame, colouring: Colouring) -> Floats:
 
 
 def draw(
-    layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring = by_element
+    layer: Points,
+    rows: pd.DataFrame,
+    shown: NDArray[np.bool_],
+    colouring: Colouring = by_element,
+    dimmed: NDArray[np.bool_] | None = None,
 ) -> None:
     """Make a layer show rows of an atom table and nothing else.
 
@@ -63,6 +69,8 @@ def draw(
         Which of them are visible.
     colouring : callable
         Ring colours of the rows.
+    dimmed : (N,) array of bool, optional
+        Which of them are drawn faintly; none by default.
     """
     yx = rows[["y_px", "x_px"]].to_numpy(float)
     moved = len(yx) != len(layer.data) or not np.array_equal(yx, layer.data)
@@ -71,7 +79,7 @@ def draw(
             layer.selected_data = set()
             layer.data = yx
         layer.features = rows.reset_index(drop=True)
-        _style(layer, rows, shown, colouring)
+        _style(layer, rows, shown, colouring, dimmed)
     layer.refresh(extent=moved)
     if moved:
         layer.events.data(
@@ -83,14 +91,26 @@ def draw(
     layer.events.features()
 
 
-def restyle(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring) -> None:
+def restyle(
+    layer: Points,
+    rows: pd.DataFrame,
+    shown: NDArray[np.bool_],
+    colouring: Colouring,
+    dimmed: NDArray[np.bool_] | None = None,
+) -> None:
     """Show the same points in another way."""
     with _quiet(layer):
-        _style(layer, rows, shown, colouring)
+        _style(layer, rows, shown, colouring, dimmed)
     layer.refresh(extent=False)
 
 
-def _style(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colouring: Colouring) -> None:
+def _style(
+    layer: Points,
+    rows: pd.DataFrame,
+    shown: NDArray[np.bool_],
+    colouring: Colouring,
+    dimmed: NDArray[np.bool_] | None,
+) -> None:
     """Set the style directly rather than mapped from a feature.
 
     One missing value in a mapped column would hide every point.
@@ -98,6 +118,8 @@ def _style(layer: Points, rows: pd.DataFrame, shown: NDArray[np.bool_], colourin
     if rows.empty:
         return
     colours = ring_colours(rows, colouring)
+    if dimmed is not None:
+        colours[dimmed, 3] *= DIM
     # napari 0.9 heeds `shown` only of points with more than two axes, so a hidden one is drawn as nothing
     colours[~shown, 3] = 0.0
     layer.border_color = colours

@@ -34,7 +34,7 @@ class RecordingBox(QWidget):
         #: Looks at the recording beside all other work; that it cannot is said by the panel already.
         self.runner = JobRunner(self)
         self.recorded: Recorded | None = None
-        #: Layer, frame, pixels and inversion that were looked at.
+        #: Layer, frame, pixels, inversion and mask that were looked at.
         self._of: tuple[Any, ...] = ()
         self.said = small_label()
         self.said.setToolTip(
@@ -60,7 +60,7 @@ class RecordingBox(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what is known of the chosen image, and look at it if it is another."""
         session, image = self.session, self.session.image
-        now = () if image is None else (image, session.frame, image.data, session.inverted)
+        now = () if image is None else (image, session.frame, image.data, session.inverted, session.mask)
         if not _same(now, self._of):
             if self.runner.busy:
                 self.recorded = None  # it is looked at when the runner is free
@@ -136,9 +136,9 @@ class RecordingBox(QWidget):
 
 
 def _same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
-    """Tell whether layer, frame, pixels and inversion are the same; pixels by identity."""
+    """Tell whether layer, frame, pixels, inversion and mask are the same; arrays by identity."""
     if len(now) != len(before):
         return False
     return not now or (
-        now[0] is before[0] and now[2] is before[2] and (now[1], now[3]) == (before[1], before[3])
+        all(now[i] is before[i] for i in (0, 2, 4)) and (now[1], now[3]) == (before[1], before[3])
     )

@@ -73,9 +73,11 @@ def prepared_image(image: ArrayLike | PreparedImage) -> PreparedImage:
     RegistrationError
         If it is too small to see a lattice.
     """
+    excluded = None
     if is_stored(image):
-        image = stored(image)[middle_of(stored(image).shape, _MIDDLE)]
-    prepared = prepare(image)
+        large, middle = stored(image), middle_of(stored(image).shape, _MIDDLE)
+        image, excluded = large[middle], None if large.excluded is None else large.excluded[middle]
+    prepared = prepare(image, excluded)
     if min(prepared.shape) < LEAST_SIDE:
         raise RegistrationError(too_small(*prepared.shape).capitalize())
     return prepared

@@ -119,7 +119,7 @@ def read_atoms(path: str | os.PathLike[str], pixel_size: float | None = None) ->
         raise ExportError(f"{path.name}: atoms are read from .csv and .parquet files only.")
     try:
         refuse_pipe(path)
-        return _checked(readers[path.suffix.lower()](path, pixel_size))
+        return checked_table(readers[path.suffix.lower()](path, pixel_size))
     except FileNotFoundError as error:
         raise ExportError(f"{path}: there is no such file; check the path.") from error
     except (
@@ -204,7 +204,7 @@ def _taken_off(text: str) -> str:
     return text[1:] if text.startswith("'") and _LIVE.match(text) else text
 
 
-def _checked(table: AtomTable) -> AtomTable:
+def checked_table(table: AtomTable) -> AtomTable:
     """Return a table that was read, with the words of `STATUSES`.
 
     Raises
