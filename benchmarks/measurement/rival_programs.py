@@ -137,7 +137,7 @@ def temul(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def singleorigin(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """SingleOrigin: an elliptical Gaussian for each column on the pixels up to 0.9 Å from it.
 
-    Its `fit_gaussian_group` of release 3.0.1 stops at a name that is not defined, so `fit_gaussians`, which
+    Its `fit_gaussian_group` of release 3.0.1 stops with a TypeError, so `fit_gaussians`, which
     that calls, is started here from 0.45 Å.
     """
     from SingleOrigin.utils.peakfit import fit_gaussians

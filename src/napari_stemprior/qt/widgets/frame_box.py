@@ -75,8 +75,8 @@ class FrameBox(QWidget):
         segmented = editor is not None and self.following in editor.frames
         allow(
             self.copy_edits,
-            "Reject, accept and rename in the next frame what you did here, and mark the same vacancies: each "
-            "at the atom to which the specimen has drifted, where the next frame has it. One step of undo "
+            "Reject, accept and rename in the next frame what you did here, and mark the same vacancies: "
+            "each at the atom to which the specimen has drifted, where the next frame has it. One step of undo "
             "there.",
             "" if there else NO_ATOMS,
             "" if self.following is not None else "This is the last frame.",
