@@ -1,4 +1,4 @@
-"""Take the pictures of the six steps: ``python docs/make_screenshots.py [--output docs/images]``.
+"""Take the pictures of the steps: ``python docs/make_screenshots.py [--output docs/images]``.
 
 It drives the desk on the MoS2 sample, unfolds one step after the other and saves the whole window.
 """
@@ -59,7 +59,24 @@ def take_all(options: argparse.Namespace) -> None:
     take(viewer, desk, options.output, "desk", views, start, bottom=True)
     desk.export_panel.reviewed.draw.click()
     take(viewer, desk, options.output, "6-export", views, only("6 Export"))
+    take(viewer, desk, options.output, "7-finetune", views, only("7 Fine-tune"))
+    measure_and_list(viewer, desk, options.output, views)
     viewer.close()
+
+
+def measure_and_list(
+    viewer: napari.Viewer, desk: StempriorDesk, folder: Path, views: list[tuple[str, int, int]]
+) -> None:
+    """Show what was measured, and the list of all images with a second one."""
+    viewer.reset_view()
+    desk.show_step("8 Measure")
+    desk.measure_panel.start()
+    demo.wait(desk)
+    take(viewer, desk, folder, "8-measure", views, only("8 Measure"))
+    viewer.open_sample("napari-stemprior", "ws2_vacancies")
+    demo.settle()
+    viewer.reset_view()
+    take(viewer, desk, folder, "9-all-images", views, only("All images"))
 
 
 def choose(

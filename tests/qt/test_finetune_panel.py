@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.image_context import ImageContext
+from napari_stemprior.qt.jobs import finetune_process
 from napari_stemprior.qt.jobs.finetune_process import FinetuneProcess
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -30,6 +31,10 @@ for step in range(1, 5 if mode != "endless" else 10000):
         time.sleep(0.02)
 if mode == "fails":
     sys.exit("stemprior: the pairs are gone; choose another folder.")
+if mode == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(json.dumps({"stage": "a long step", "done": 1, "total": 4}), flush=True)
+    time.sleep(600)
 after = 0.6 if mode == "worse" else 0.9
 print(json.dumps({"path": "x", "before": 0.7, "after": after, "worse": after < 0.7}), flush=True)
 """
@@ -190,3 +195,19 @@ def test_the_plot_draws_what_it_was_told(qtbot):
     drawn = plot.grab().toImage()
     assert drawn != empty
     np.testing.assert_allclose(smoothed([2.0] * 5), 2.0)
+
+
+def test_a_run_in_a_long_step_stops_within_two_seconds(build, qtbot):
+    panel = build("deaf")
+    process, stages = panel.process, []
+    process.progressed.connect(lambda values: stages.append(values["stage"]))
+    panel.folder.setText("pairs")
+    panel.name.setText("mine")
+    panel.start_button.click()
+    qtbot.waitUntil(lambda: "a long step" in stages, timeout=60_000)
+    with qtbot.waitSignal(process.stopped, timeout=60_000) as stopped:  # the child would sleep ten minutes
+        panel.cancel.click()
+    assert stopped.args == [""]
+    assert not process.busy
+    assert finetune_process.STOP_PATIENCE < 2000
+    assert "Stopped." in panel.stage.text()

@@ -1,5 +1,8 @@
 """What napari sees of the plugin: readers, writers and samples through npe2."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,3 +89,15 @@ def test_atoms_saved_by_napari_itself_are_taken_up_again(viewer, atoms):
     again = Points(data, features=meta["features"], scale=meta["scale"], units=meta["units"])
     editor = AtomEditor(again, PIXEL_SIZE)
     assert editor.rows["status"].tolist() == ["ok", "rejected", "ok"]
+
+
+def test_the_readme_calls_steps_and_buttons_by_their_names() -> None:
+    root = Path(__file__).parents[2]
+    part = (root / "README.md").read_text(encoding="utf-8").split("## In napari")[1].split("## In Python")[0]
+    names = set(re.findall(r"\*\*([^*]+)\*\*", part)) | set(
+        re.findall(r"^\| (\d [^|]+) \|", part, re.MULTILINE)
+    )
+    qt = "".join(p.read_text(encoding="utf-8") for p in (root / "src/napari_stemprior/qt").rglob("*.py"))
+    assert len(names) > 10
+    for name in names - {"?"}:
+        assert f'"{name}"' in qt or f'"{name}…"' in qt, name

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -23,11 +23,13 @@ from napari_stemprior.qt.panels.measure_panel import MeasurePanel
 from napari_stemprior.qt.panels.panel import Panel
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.panels.reference_panel import ReferencePanel
-from napari_stemprior.qt.panels.section import Section
+from napari_stemprior.qt.panels.section import Fold, Section
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.panels.session_bar import SessionBar
+from napari_stemprior.qt.position_readout import PositionReadout
 from napari_stemprior.qt.saved_desk import SavedDesk
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.toasts import Toasts
 from napari_stemprior.qt.widgets.wheel_guard import WheelGuard
 from napari_stemprior.workflow.operations import Operations
 
@@ -35,6 +37,8 @@ from napari_stemprior.workflow.operations import Operations
 _MINIMUM_WIDTH = 320
 #: Letters of the chosen entry that a list shows at least.
 _SHOWN_LETTERS = 8
+#: px at the left and right of the steps, their frames included, and of what a step folds away.
+_STEP_MARGINS, _FOLD_MARGINS = 6, 24
 
 
 class StempriorDesk(QWidget):
@@ -61,7 +65,10 @@ class StempriorDesk(QWidget):
         self.session = Session(napari_viewer, operations)
         self.runner = JobRunner(self)
         self.sections: dict[str, Section] = {}
+        self._readout = PositionReadout(self.session)
+        self._toasts = Toasts(self)
         self._closed = False
+        self._folded_width = 0
         self._has_scale_bar = False
         #: Whether all steps are there.
         self.ready = False
@@ -126,7 +133,7 @@ class StempriorDesk(QWidget):
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
-        self._fit_width()
+        self._remember_width()
         self.session.image_changed.connect(self._show_scale_bar)
         self._show_scale_bar()
         self.session_bar.take_desk(
@@ -140,6 +147,7 @@ class StempriorDesk(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Compile what drawing needs while the person looks at the steps."""
         super().showEvent(event)
+        QTimer.singleShot(0, self._remember_width)  # once more, with the style of the window
         look_after_canvases(self.session.viewer, self.window())
         warm_up()
 
@@ -149,6 +157,8 @@ class StempriorDesk(QWidget):
             self._closed = True
             self._turns.stop()
             self.runner.cancel()
+            self._readout.close()
+            self._toasts.close()
             if self.ready:
                 self.finetune_panel.close_process()
                 self.prior_panel.manual_fit.close_mode()
@@ -166,9 +176,17 @@ class StempriorDesk(QWidget):
 
     def _fit_width(self) -> None:
         bar = self._scroll_bar.sizeHint().width()
-        needed = max(_MINIMUM_WIDTH, self._inner.minimumSizeHint().width() + bar + 4)
+        inner = max(self._inner.minimumSizeHint().width(), self._folded_width)
+        needed = max(_MINIMUM_WIDTH, inner + bar + 4)
         if needed > self.minimumWidth():  # never back: the image would be resized with every folded step
             self.setMinimumWidth(needed)
+
+    def _remember_width(self) -> None:
+        """Take from the start the width that the widest of all steps needs."""
+        if self._closed:
+            return
+        self._folded_width = max(map(_unfolded_width, self.sections.values()), default=0)
+        self._fit_width()
 
     def show_step(self, title: str) -> None:
         """Unfold a step and bring its title to the top, as far as the steps below it allow."""
@@ -207,21 +225,35 @@ class StempriorDesk(QWidget):
         self.sections[title] = section
         self._steps.insertWidget(self._steps.count() - 1, section)  # above the stretch
         section.toggled.connect(partial(self._on_toggled, section))
+        for fold in panel.findChildren(Fold):
+            fold.toggled.connect(partial(self._on_toggled, section, inner=fold))
 
-    def _on_toggled(self, section: Section, expanded: bool) -> None:
-        """Bring an unfolded step into view: all of it, or its top where it is higher than the desk."""
+    def _on_toggled(self, section: Section, expanded: bool, *, inner: QWidget | None = None) -> None:
+        """Bring an unfolded step, or part of one, into view: all of it, or its top where it is too high."""
         if expanded and self.isVisible():
-            QTimer.singleShot(0, partial(self._reveal, section))
+            QTimer.singleShot(0, partial(self._reveal, inner or section))
 
-    def _reveal(self, section: Section) -> None:
+    def _reveal(self, unfolded: QWidget) -> None:
         if self._closed:
             return
-        low, top = self._scroll_bar.value(), section.y()
+        low, top = self._scroll_bar.value(), unfolded.mapTo(self._inner, QPoint(0, 0)).y()
         page = self._scroll_bar.pageStep()
-        if top < low or top + section.height() > low + page:
+        if top < low or top + unfolded.height() > low + page:
             self._scroll_bar.setValue(
-                min(top, max(low, top + section.height() - page)) if top >= low else top
+                min(top, max(low, top + unfolded.height() - page)) if top >= low else top
             )
+
+
+def _unfolded_width(section: Section) -> int:
+    """Return the px that a step takes when all of it is unfolded, so that the desk need not grow later."""
+    section.ensurePolished()
+    for widget in section.findChildren(QWidget):
+        widget.ensurePolished()  # the fonts of what was never shown
+        widget.updateGeometry()
+    outer = section.content.minimumSizeHint().width()
+    margins = section.content.contentsMargins().left() + section.content.contentsMargins().right()
+    inner = [fold.content.minimumSizeHint().width() for fold in section.findChildren(Fold)]
+    return max(outer, *(width + _FOLD_MARGINS for width in inner), 0) + margins + _STEP_MARGINS
 
 
 def _narrow(panel: Panel) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemprior.atoms import COLUMNS, STATUSES
+from napari_stemprior.qt.widgets.drawing import mark_current
 
 if TYPE_CHECKING:
     from napari_stemprior.qt.editing.atom_editor import AtomEditor
@@ -30,11 +31,17 @@ class PointEvents:
         """Listen to the layer."""
         self.editor.layer.events.data.connect(self._on_data)
         self.editor.layer.events.features.connect(self._on_features)
+        self.editor.layer.selected_data.events.items_changed.connect(self._on_selected)
 
     def disconnect(self) -> None:
         """Let go of the layer."""
         self.editor.layer.events.data.disconnect(self._on_data)
         self.editor.layer.events.features.disconnect(self._on_features)
+        self.editor.layer.selected_data.events.items_changed.disconnect(self._on_selected)
+
+    def _on_selected(self, *_: Any) -> None:
+        if not self.editor.writing:
+            mark_current(self.editor.layer)
 
     def _on_data(self, event: Any) -> None:
         if self.editor.writing:

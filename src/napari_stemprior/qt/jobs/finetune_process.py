@@ -13,10 +13,12 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import QObject, QProcess, Signal
+from qtpy.QtCore import QObject, QProcess, QTimer, Signal
 
 #: ms for a process that was asked to stop before it is killed.
 _PATIENCE = 3000
+#: The same where a person waits for it: together with its end it is less than 2 s.
+STOP_PATIENCE = 1300
 
 _alive: weakref.WeakSet[FinetuneProcess] = weakref.WeakSet()
 
@@ -66,10 +68,15 @@ class FinetuneProcess(QObject):
         process.start(self.command[0], [*self.command[1:], *arguments, "--json-progress"])
 
     def cancel(self) -> None:
-        """Ask the run to stop after its present step; what it has learned is kept to be resumed."""
-        if self._process is not None:
+        """Ask the run to stop after its present step, and end it where that takes more than a second.
+
+        What it learned up to its last saved state, at most 20 steps ago, is kept to be resumed.
+        """
+        process = self._process
+        if process is not None and not self._cancelled:
             self._cancelled = True
-            self._process.terminate()
+            process.terminate()
+            QTimer.singleShot(STOP_PATIENCE, lambda: self._kill(process))
 
     def close(self) -> None:
         """End the run now, within a few seconds, and tell nobody."""
@@ -83,6 +90,11 @@ class FinetuneProcess(QObject):
             process.kill()
             process.waitForFinished(_PATIENCE)
         process.deleteLater()
+
+    def _kill(self, process: QProcess) -> None:
+        """End a run that does not heed the word; its files are written whole or not at all."""
+        if self._process is process:
+            process.kill()
 
     def _read(self) -> None:
         if self._process is None:

@@ -61,6 +61,7 @@ class JobBar(QWidget):
         self.stage.setText("Starting…")
         self.cancel.setEnabled(True)
         self._timer.start(_PATIENCE)
+        self._runner.followed.emit()
 
     def _appear(self) -> None:
         if self._ours:

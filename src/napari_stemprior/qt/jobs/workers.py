@@ -79,6 +79,8 @@ class JobRunner(QObject):
     busy_changed = Signal(bool)
     #: A `Progress`.
     progressed = Signal(object)
+    #: A bar beside the button that started the job shows how far it is.
+    followed = Signal()
     #: A `StempriorError`.
     failed = Signal(object)
 

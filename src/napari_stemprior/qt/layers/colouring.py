@@ -10,7 +10,7 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_stemprior.qt.image_context import ImageContext
-from napari_stemprior.qt.layers.palette import CATEGORIES, Colour, element_colour
+from napari_stemprior.qt.layers.palette import Colour, element_colour, layer_colour, layer_name
 from napari_stemprior.qt.widgets.drawing import by_element
 
 Floats = NDArray[np.float64]
@@ -107,8 +107,9 @@ class Colouring:
         if self.quantity is ELEMENT:
             return by_element(rows)
         if self.quantity is LAYER:
-            shades = np.array([(*c, 1.0) for c in CATEGORIES])
-            return np.asarray(shades[rows["layer"].to_numpy(int) % len(shades)])
+            layers, place = np.unique(rows["layer"].to_numpy(int), return_inverse=True)
+            shades = np.array([(*layer_colour(int(n)), 1.0) for n in layers]).reshape(-1, 4)
+            return np.asarray(shades[place])
         values = self._values(rows)
         if values is None:
             return np.tile(np.asarray(_UNKNOWN, float), (len(rows), 1))
@@ -121,8 +122,7 @@ class Colouring:
             return Legend(problem=self.problem)
         if self.quantity is LAYER:
             layers = [] if editor is None else np.unique(editor.history.column("layer")).tolist()
-            words = {0: "0 (entrance side)"}
-            return Legend(tuple((CATEGORIES[i % len(CATEGORIES)], words.get(i, str(i))) for i in layers))
+            return Legend(tuple((layer_colour(i), layer_name(i)) for i in layers))
         if self.quantity is ELEMENT:
             names = [] if editor is None else sorted(map(str, pd.unique(editor.history.column("element"))))
             return Legend(tuple((element_colour(e), e) for e in names))

@@ -7,25 +7,18 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
-from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.layers.palette import element_colour, layer_colour
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Symbols of the layers of a prior, entrance first.
 _SYMBOLS = ("cross", "x", "diamond", "triangle_up")
-#: Colours of the layers of a prior where there is more than one, entrance first.
-LAYER_COLOURS = ((0.25, 0.72, 1.0), (1.0, 0.62, 0.15), (0.45, 0.85, 0.35), (0.9, 0.45, 0.85))
 #: A site is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
 #: Side of a mark in distances between neighbours.
 _MARK = 0.35
 #: The mark about which a person turns the lattice is drawn so much larger.
 _PIVOT = 2.6
-
-
-def layer_colour(number: int) -> tuple[float, float, float]:
-    """Return the colour of a layer of a stack, 0 = entrance side."""
-    return LAYER_COLOURS[number % len(LAYER_COLOURS)]
 
 
 def overlay_layer(image: Image, fit: LatticeFit, pixel_size: float) -> Points:

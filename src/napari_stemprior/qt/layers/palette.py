@@ -22,6 +22,9 @@ CATEGORIES: tuple[Colour, ...] = (ORANGE, SKY, GREEN, YELLOW, RED, PINK, BLUE)
 #: Colour of an atom whose species nobody knows.
 UNKNOWN_COLOUR: Colour = (1.0, 1.0, 1.0)
 
+#: Of the layers of a prior, entrance side first: far apart in hue and in brightness for every eye.
+_LAYERS = (SKY, ORANGE, GREEN, PINK, YELLOW, RED, BLUE)
+
 # Elements that often meet in one crystal differ; the rest goes round by atomic number.
 _BY_COLOUR = (
     (RED, "O Te"),
@@ -41,3 +44,13 @@ def element_colour(element: str) -> Colour:
     if number == 0:
         return UNKNOWN_COLOUR
     return _ELEMENTS.get(element, CATEGORIES[number % len(CATEGORIES)])
+
+
+def layer_colour(number: int) -> Colour:
+    """Return the colour of a layer, 0 = entrance side, in the lattice, the picture and the atoms."""
+    return _LAYERS[number % len(_LAYERS)]
+
+
+def layer_name(number: int) -> str:
+    """Return what a layer is called wherever a person reads its number."""
+    return "0 (entrance side)" if number == 0 else str(number)

@@ -137,9 +137,9 @@ class FinetunePanel(Panel):
         )
         allow(
             self.cancel,
-            "Stop after the present step; a later run can resume it.",
+            "Stop within two seconds; a later run can resume it.",
             "" if busy else "Nothing is running.",
-            "It stops after the present step." if self._stopping else "",
+            "It is stopping." if self._stopping else "",
         )
         self.start_button.setText("Go on" if not busy and self._can_resume() else "Fine-tune")
         self.state_changed.emit("learning…" if busy else "")

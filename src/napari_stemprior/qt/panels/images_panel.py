@@ -154,7 +154,8 @@ class ImagesPanel(Panel):
         )
         self.table.show_current()
         doubts = sum(summary.doubts or 0 for summary in summaries)
-        text = f"{done} of {len(listed)} segmented, {doubts} doubts" if done else f"{len(listed)} images"
+        count = f"{len(listed)} image{'s' if len(listed) != 1 else ''}"
+        text = f"{done} of {len(listed)} segmented, {doubts} doubts" if done else count
         self.state_changed.emit("running…" if self._ours else text if listed else "")
 
     # --- what a person does -------------------------------------------------------------------

@@ -25,6 +25,7 @@ from napari_stemprior.registration.lattice_fit import layer_poses
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.manual_fit import start_pose
+from napari_stemprior.workflow.montage_ranking import ranked_montage, told
 from napari_stemprior.workflow.reference import (
     Reference,
     ReferenceSettings,
@@ -212,9 +213,10 @@ class ReferencePanel(Panel):
 
     def start_montage(self) -> None:
         """Simulate a montage in the background."""
-        if self.session.prior is None:
+        session = self.session
+        if session.prior is None:
             return
-        prior = self.session.prior.layers[0]
+        prior = session.prior.layers[0]
         try:
             thicknesses, defoci = self.montage_form.values()
         except StempriorError as error:
@@ -231,6 +233,15 @@ class ReferencePanel(Panel):
             self.simulation_form.engine_name,
         )
         self._montage_name = prior.name
+        fit = session.fit if session.prior.crystal is not None else None
+        if fit is not None and not (fit.is_fit or fit.by_hand):
+            fit = None
+        if fit is not None:
+            try:
+                work = ranked_montage(work, session.recording().image, prior, fit)
+            except StempriorError as error:
+                tell(error)
+                return
         if self.background.start(work, self._on_montage):
             self.job.follow()
 
@@ -299,13 +310,15 @@ class ReferencePanel(Panel):
         if not busy:
             self._count()  # another dose may have been typed meanwhile
 
-    def _on_montage(self, montage: Any) -> None:
+    def _on_montage(self, result: Any) -> None:
         session = self.session
+        montage, scores = result if isinstance(result, tuple) else (result, None)
+        self.montage_form.tell(told(montage, scores))
         at = (0.0, 0.0)
         self.comparison.set_mode(ComparisonMode.ALONE)
         if session.image is not None and session.pixel_size is not None:
             at = (0.0, 1.04 * shape_of(session.image)[1] * session.pixel_size)
-        layers = montage_layers(montage, self._montage_name, at)
+        layers = montage_layers(montage, self._montage_name, at, scores)
         for layer in layers:
             session.viewer.add_layer(layer)
         session.activate(session.image)

@@ -74,6 +74,9 @@ class SegmentPanel(Panel):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
+        kept = self.bar.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(kept)
         self.stage = small_label()
         self.cancel = QPushButton("Cancel")
         bar_row = QHBoxLayout()
@@ -98,6 +101,7 @@ class SegmentPanel(Panel):
         session.atoms_changed.connect(self.refresh)
         runner.busy_changed.connect(self._on_busy)
         runner.progressed.connect(self._on_progress)
+        runner.followed.connect(self.bar.hide)  # one bar for one job
         runner.failed.connect(self._on_failed)
         for signal in (session.image_changed, session.prior_changed, session.pose_changed):
             signal.connect(self.refresh)
@@ -305,6 +309,7 @@ class SegmentPanel(Panel):
         self._on_busy(self.runner.busy)
 
     def _on_busy(self, busy: bool) -> None:
+        self.bar.show()
         self.bar.setRange(0, 0 if busy else 1)
         self.bar.setValue(0)
         if busy:

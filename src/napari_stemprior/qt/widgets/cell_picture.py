@@ -8,8 +8,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemprior.qt.layers.lattice_overlay import layer_colour
-from napari_stemprior.qt.layers.palette import element_colour
+from napari_stemprior.qt.layers.palette import element_colour, layer_colour
 from napari_stemprior.structure import Prior, StructurePrior
 
 _HEIGHT = 150
@@ -44,7 +43,8 @@ class CellPicture(QWidget):
             )
         elif prior is not None:
             self.setToolTip(
-                f"<qt>The layers of {prior.name}, each in its own colour; the outlines are their cells.</qt>"
+                f"<qt>The layers of {prior.name}, each in its own colour, with the number that its atoms "
+                "carry; 0 is where the beam enters. The outlines are their cells.</qt>"
             )
         self.update()
 
@@ -110,7 +110,7 @@ def draw_stack(painter: QPainter, frame: QRectF, stack: Prior, palette: QPalette
             places = _repeated(layer, column, frame, scale) @ turn.T * scale + place
             size = radius * float((layer.z_weights[column] / heaviest) ** 0.25)
             _draw_discs(painter, places, size, colour, palette)
-        legend[f"{number + 1} {layer.name}"] = colour
+        legend[f"{number} {layer.name}"] = colour
     for number, layer in enumerate(stack.layers):
         turn, shift = stack.carried(number)
         place = middle + shift * scale

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_stemprior.qt.layers.palette import layer_colour
 from napari_stemprior.structure import Column, Prior, StructurePrior
 
 _ROWS_SHOWN = 6
+#: Side in px of the square that shows the colour of a layer.
+_SWATCH = 10
 _HEADERS = ("Atoms", "Occ.", "Layer", "z (Å)", "a, b", "x, y (Å)")
 _OCCUPANCY, _LAYER = 1, 2
 _TIPS = (
     "What the column holds in one repeat along the beam",
     "Atoms per repeat along the beam; below 1 where a site is partly filled",
-    "0 is where the beam enters",
+    "0 is where the beam enters; the colour is that of the layer in the lattice and in the atoms",
     "Depth below the entrance surface",
     "Fractional position along the cell's vectors a and b",
     "Position in the projected cell",
@@ -51,7 +55,10 @@ class ColumnTable(QTableWidget):
         self.setRowCount(len(rows))
         for row, texts in enumerate(rows):
             for place, text in enumerate(texts):
-                self.setItem(row, place, QTableWidgetItem(text))
+                item = QTableWidgetItem(text)
+                if place == _LAYER:
+                    item.setIcon(_swatch(int(text)))
+                self.setItem(row, place, item)
         self.setColumnHidden(_OCCUPANCY, all(float(row[_OCCUPANCY]).is_integer() for row in rows))
         self.setColumnHidden(_LAYER, len({row[_LAYER] for row in rows}) < 2)
         self.resizeRowsToContents()
@@ -70,6 +77,13 @@ def rows_of(prior: Prior | None) -> list[tuple[str, ...]]:
     if prior is None:
         return []
     return [_row(layer, column) for layer in prior.layers for column in layer.columns]
+
+
+def _swatch(layer: int) -> QIcon:
+    """Return a small square in the colour of a layer."""
+    square = QPixmap(_SWATCH, _SWATCH)
+    square.fill(QColor.fromRgbF(*layer_colour(layer)))
+    return QIcon(square)
 
 
 def _row(prior: StructurePrior, column: Column) -> tuple[str, ...]:

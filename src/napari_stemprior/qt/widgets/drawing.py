@@ -32,6 +32,8 @@ _SYMBOLS = {status: Symbol(name) for status, name in SYMBOLS.items()}
 DIM = 0.3
 #: Ring colour of rows that are no atoms.
 _GREY, _VACANCY = (0.6, 0.6, 0.6, 1.0), (1.0, 1.0, 1.0, 1.0)
+#: Opacity of the filling that marks the current atom; the column below it is still seen.
+_FILLING = 0.5
 
 
 def by_element(rows: pd.DataFrame) -> Floats:
@@ -121,7 +123,7 @@ def _style(
     # napari 0.9 heeds `shown` only of points with more than two axes, so a hidden one is drawn as nothing
     colours[~shown, 3] = 0.0
     layer.border_color = colours
-    layer.face_color = np.zeros((len(rows), 4))
+    layer.face_color = _faces(layer, colours)
     codes, names = pd.factorize(rows["status"].to_numpy())
     symbols = np.array([_SYMBOLS[s] for s in names], object)[codes]
     if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
@@ -131,6 +133,29 @@ def _style(
         kept["size"] = float(layer.current_size)
     layer.size = np.where(shown, kept.get("size", 1.0), 0.0)
     layer.shown = shown
+
+
+def mark_current(layer: Points) -> None:
+    """Fill the ring of the one selected atom, and of no other: napari's frame is blue on blue rings."""
+    if not len(layer.data):
+        return
+    faces = _faces(layer, np.asarray(layer.border_color))
+    if np.array_equal(faces, layer.face_color):
+        return
+    with _quiet(layer):
+        layer.face_color = faces
+    layer.refresh(extent=False, thumbnail=False)
+
+
+def _faces(layer: Points, rings: Floats) -> Floats:
+    """Return (N, 4) fillings: none but that of the current atom, in the colour of its ring."""
+    faces = np.zeros((len(rings), 4))
+    if len(layer.selected_data) == 1:
+        (current,) = layer.selected_data
+        if current < len(rings):
+            faces[current] = rings[current]
+            faces[current, 3] *= _FILLING
+    return faces
 
 
 @contextmanager

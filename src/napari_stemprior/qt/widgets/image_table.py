@@ -10,6 +10,7 @@ from qtpy.QtGui import QBrush, QColor, QFont, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_stemprior.qt.image_list import THUMBNAIL, ImageList, ListedImage, Summary
+from napari_stemprior.qt.widgets.name_lines import LINES, NameLines
 from napari_stemprior.workflow.image_sources import natural_order
 
 NAME, PRIOR, FIT, ATOMS, DOUBTS, REVIEWED = range(6)
@@ -24,10 +25,10 @@ HEADERS = (
 )
 _FITS = {"clean": "✓", "reservation": "?", "none": "✗"}
 _FIT_WORDS = {"clean": "The lattice fits.", "none": "The lattice does not fit this image."}
-#: What the columns have room for; a longer name of a prior is told by its tooltip.
-_WIDTHS = {PRIOR: "SrTiO3", FIT: "Fit", ATOMS: "Atoms", DOUBTS: "Doubts ", REVIEWED: "✓✓"}
+#: What the columns have room for.
+_WIDTHS = {FIT: "Fit", ATOMS: "Atoms", DOUBTS: "Doubts ", REVIEWED: "✓✓"}
 #: Rows that are seen without scrolling.
-_ROWS_SHOWN = 6
+_ROWS_SHOWN = 4
 _SORT = Qt.ItemDataRole.UserRole
 _PROBLEM = QColor("#e0603a")
 
@@ -156,7 +157,8 @@ class ImageTableModel(QAbstractTableModel):
         if column == PRIOR and summary.prior:
             return summary.prior
         if column == NAME:
-            return str(image.path) if image.path is not None else image.name
+            place = str(image.path) if image.path is not None else image.name
+            return f"{place}\nPrior: {summary.prior}" if summary.prior else place
         return HEADERS[column][1]
 
     def _icon(self, row: int) -> QPixmap | None:
@@ -227,19 +229,23 @@ class ImageTable(QTableView):
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # frames differ at the end of their names
+        self._name_lines = NameLines(self._prior_of, self)
+        self.setItemDelegateForColumn(NAME, self._name_lines)
+        self.setColumnHidden(PRIOR, True)  # it stands below the name, which needs the width
         self.setSortingEnabled(True)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
         header, rows = self.horizontalHeader(), self.verticalHeader()
         assert header is not None
         assert rows is not None
         rows.setVisible(False)
-        rows.setDefaultSectionSize(THUMBNAIL + 4)
+        height = max(THUMBNAIL + 4, (LINES + 1) * self.fontMetrics().lineSpacing() + 4)
+        rows.setDefaultSectionSize(height)
         header.setMinimumSectionSize(20)
         header.setStyleSheet("QHeaderView::section { padding: 2px; }")
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column, letters in _WIDTHS.items():  # the name takes what is left
             header.resizeSection(column, self.fontMetrics().horizontalAdvance(letters) + 8)
-        self.setFixedHeight((_ROWS_SHOWN) * (THUMBNAIL + 4) + header.sizeHint().height() + 4)
+        self.setFixedHeight(_ROWS_SHOWN * height + header.sizeHint().height() + 4)
         self.clicked.connect(self._on_row)
         self.activated.connect(self._on_row)
 
@@ -271,6 +277,9 @@ class ImageTable(QTableView):
             if self.currentIndex().row() != index.row():
                 self.setCurrentIndex(index)
                 self.scrollTo(index)
+
+    def _prior_of(self, index: QModelIndex) -> str:
+        return self.rows.summary(self.order.mapToSource(index).row()).prior
 
     def _at(self, row: int) -> ListedImage:
         return self.rows.image(self.order.mapToSource(self.order.index(row, 0)).row())

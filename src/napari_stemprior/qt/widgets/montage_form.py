@@ -7,6 +7,7 @@ import re
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemprior.errors import StempriorError
+from napari_stemprior.qt.panels.section import small_label
 
 #: Pictures in a montage; more cannot be told apart.
 _MOST = 64
@@ -33,6 +34,18 @@ class MontageForm(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addLayout(form)
         rows.addWidget(self.simulate)
+        self.said = small_label()
+        self.said.setToolTip(
+            "<qt>Correlation (Pearson) of each picture with the mean cell of the image, 1 at most. The "
+            "source size of the microscope settings counts, too.</qt>"
+        )
+        self.said.hide()
+        rows.addWidget(self.said)
+
+    def tell(self, text: str) -> None:
+        """Say below the button what was found."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
 
     def values(self) -> tuple[list[float], list[float]]:
         """Return thicknesses and defoci in Å.
