@@ -115,7 +115,7 @@ def one_kill(writer: KillWriter, folder: Path, rng: np.random.Generator, whole: 
         left = [
             str(p.relative_to(folder))
             for p in folder.rglob("*")
-            if ".stemprior-" in p.name and "edits" not in p.name
+            if ".stemprior-" in p.name and "edits" not in p.name and not p.name.endswith(".stemprior-images")
         ]
         if left:
             return f"left behind: {left}"
