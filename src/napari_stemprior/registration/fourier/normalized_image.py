@@ -23,6 +23,8 @@ BACKGROUND_WIDTH = 3.0
 CONTRAST_WIDTH = 9.0
 #: Pixels in the middle of an image that is not in memory which tell its crystal and its pixel size.
 _MIDDLE = 2**22
+#: Rows that are interpolated at a time: a few megabytes of an image of 8192 pixels in a row.
+_STRIP = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,19 +147,23 @@ def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) ->
     )
     low, high = np.percentile(sample, (0.1, 99.9))
     if high > low:
-        data, good = np.clip(data, low, high), np.clip(good, low, high)
+        data = np.clip(data, low, high)
+        good = data if weight is None else data[weight > 0]
     spread = float(good.std())
-    data = (data - good.mean()) / spread
+    data = data - good.mean()
+    del good, sample  # of a large image each copy counts, so what follows is done in place
+    data /= spread
     rms = float(np.sqrt(np.mean(prepared.row_offsets.astype(np.float64) ** 2)))
     row_noise = rms / spread / np.sqrt(binning)
-    data = data - _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
-    contrast = np.sqrt(np.maximum(_blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size), 0))
+    data -= _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
+    contrast = _blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size)
+    np.sqrt(np.maximum(contrast, 0, out=contrast), out=contrast)
     # a hole must not be blown up to the contrast of the crystal
     usual = float(np.median(contrast if weight is None else contrast[weight > 0]))
-    data = data / np.maximum(contrast, 0.5 * usual + 1e-6)
+    data /= np.maximum(contrast, 0.5 * usual + 1e-6, out=contrast)
     if weight is not None:
-        data = data * weight
-    return NormalizedImage(data.astype(np.float32), pixel_size, binning, weight, row_noise)
+        data *= weight
+    return NormalizedImage(data.astype(np.float32, copy=False), pixel_size, binning, weight, row_noise)
 
 
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
@@ -173,9 +179,14 @@ def _blur_valid(
     if weight is None:
         return _blur(image, sigma)
     mean = float((image * weight).sum(dtype=np.float64) / weight.sum(dtype=np.float64))
+    departure = image - mean
+    departure *= weight
+    total = _blur(departure, sigma)
+    del departure
     share = _blur(weight, sigma)
-    total = _blur((image - mean) * weight, sigma)
-    return np.asarray(mean + total / np.maximum(share, 0.02), np.float32)
+    total /= np.maximum(share, 0.02, out=share)
+    total += mean
+    return np.asarray(total, np.float32)
 
 
 def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
@@ -186,6 +197,7 @@ def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     height, width = image.shape
     padded = np.pad(image, ((0, -height % step), (0, -width % step)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
+    del padded
     coarse = gaussian_filter(blocks, sigma / step, mode="reflect", truncate=3.0)
     rows = np.clip((np.arange(height) + 0.5) / step - 0.5, 0, coarse.shape[0] - 1)
     columns = np.clip((np.arange(width) + 0.5) / step - 0.5, 0, coarse.shape[1] - 1)
@@ -200,5 +212,9 @@ def _bilinear(
     j = np.minimum(columns.astype(int), max(values.shape[1] - 2, 0))
     i1, j1 = np.minimum(i + 1, values.shape[0] - 1), np.minimum(j + 1, values.shape[1] - 1)
     u, v = (rows - i)[:, None].astype(np.float32), (columns - j)[None, :].astype(np.float32)
-    tall = values[i] * (1 - u) + values[i1] * u
-    return np.asarray(tall[:, j] * (1 - v) + tall[:, j1] * v, dtype=np.float32)
+    made = np.empty((len(rows), len(columns)), np.float32)
+    for first in range(0, len(rows), _STRIP):
+        part = slice(first, first + _STRIP)
+        tall = values[i[part]] * (1 - u[part]) + values[i1[part]] * u[part]
+        made[part] = tall[:, j] * (1 - v) + tall[:, j1] * v
+    return made
