@@ -24,12 +24,13 @@ Integers = NDArray[np.int64]
 
 #: What the progress says.
 STAGE = "finding the columns"
-#: On a lattice a column is one from this probability on; below it, it is not reported at all.
+#: On a lattice, and in an image without order, a column is one from this probability on; below it, it is
+#: not reported at all.
 THRESHOLD = 0.5
-#: The same where no lattice is known. F1 is largest where what is surer than half of the F1 counts (Lipton,
-#: Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize F1 measure"), and F1 is some
-#: 0.8 there. In 165 micrographs of the validation set it is 0.806 with this and 0.799 with 0.5; where there
-#: is no crystal (`benchmarks.accuracy.no_crystal`) either finds no atom.
+#: The same where there is order but no lattice is known. F1 is largest where what is surer than half of the
+#: F1 counts (Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize F1
+#: measure"), and F1 is some 0.8 there. In 165 micrographs of the validation set it is 0.806 with this and
+#: 0.799 with 0.5.
 THRESHOLD_WITHOUT = 0.42
 #: A column that the network is surer of than this is not taken for a vacancy, whatever its height. Of 0.9,
 #: 0.95, 0.97 and 1 it leaves the fewest columns wrong or missed in 330 micrographs of the validation set.

@@ -21,7 +21,7 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
-from napari_stemprior.inference.decoding import Peaks, decode
+from napari_stemprior.inference.decoding import THRESHOLD, Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.fit_provenance import told_of_fit
 from napari_stemprior.inference.image_support import ImageSupport
@@ -270,7 +270,10 @@ class Segmenter:
         if told is None:
             if self._support is None or self._support.strict != self.strict:
                 self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
-            peaks = peaks.where(self._support.tells(self._canonical.to_pixels(peaks.yx)))
+            stays = self._support.tells(self._canonical.to_pixels(peaks.yx))
+            if self._support.unordered:  # few of its maxima are columns, so each must be likely by itself
+                stays &= peaks.confidence >= THRESHOLD
+            peaks = peaks.where(stays)
         return (yield from self._table(peaks, prior, self.fit, trust, hinted))
 
     def _columns(
