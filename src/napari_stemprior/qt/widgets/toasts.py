@@ -5,6 +5,7 @@ napari shows one line of each, cut where it is too long, and lays the next one o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -48,11 +49,13 @@ class Toasts(QObject):
         # a worker may notify, so a signal brings it to this thread
         self._told.connect(self._timer.start)
         notification_manager.notification_ready.connect(self._on_notified)
+        # napari forgets what is collected; PySide6 keeps the object in Python when that of Qt is gone
+        self.destroyed.connect(partial(_leave, self._on_notified))
 
     def close(self) -> None:
         """Leave the notifications to napari."""
         self._timer.stop()
-        notification_manager.notification_ready.disconnect(self._on_notified)
+        _leave(self._on_notified)
 
     def shown(self) -> list[QDialog]:
         """Return the notifications that are seen, the oldest first."""
@@ -99,6 +102,10 @@ class Toasts(QObject):
 
     def _on_notified(self, notification: Any) -> None:
         self._told.emit()
+
+
+def _leave(told: Callable[[Any], None], *_: Any) -> None:
+    notification_manager.notification_ready.disconnect(told)
 
 
 def _words(toast: Any) -> str:
