@@ -135,6 +135,7 @@ class StempriorDesk(QWidget):
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self._remember_width()
         self.session.image_changed.connect(self._show_scale_bar)
+        self.session.image_changed.connect(self._warm_up)
         self._show_scale_bar()
         self.session_bar.take_desk(
             SavedDesk(
@@ -145,11 +146,19 @@ class StempriorDesk(QWidget):
         self.completed.emit()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Compile what drawing needs while the person looks at the steps."""
+        """Take the style of the window, and compile what drawing needs meanwhile."""
         super().showEvent(event)
         QTimer.singleShot(0, self._remember_width)  # once more, with the style of the window
         look_after_canvases(self.session.viewer, self.window())
-        warm_up()
+        self._warm_up()
+
+    def _warm_up(self, *_: object) -> None:
+        """Compile in a thread once there is a layer, with which napari has set up its units.
+
+        Two threads that make the first layer at the same time read a registry of units that is half full.
+        """
+        if self.isVisible() and len(self.session.viewer.layers):
+            warm_up()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the work and let go of the viewer, which lives on."""
