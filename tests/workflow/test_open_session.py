@@ -9,6 +9,8 @@ from session_bench import IMAGE, saved, unsaved
 
 from napari_stemprior.errors import MicrographError, SessionError
 from napari_stemprior.progress import drain
+from napari_stemprior.recording.mask_text import mask_to_dict
+from napari_stemprior.workflow.edit_context import EditContext
 from napari_stemprior.workflow.open_session import open_session
 from napari_stemprior.workflow.session_file import SUFFIX
 
@@ -84,6 +86,20 @@ def test_a_changed_image_is_opened_and_said(path, tmp_path):
         "two.tif has changed since the session was saved"
     ]
     np.testing.assert_array_equal(opened.images[1].frames[0].image, IMAGE * 2)
+
+
+def test_a_mask_is_left_out_and_said_where_the_image_has_another_size_now(tmp_path):
+    mask = np.zeros(IMAGE.shape, bool)
+    mask[:9] = True
+    context = EditContext(excluded=mask_to_dict(mask))
+    path = saved(tmp_path / NAME, unsaved(tmp_path / "one.tif", context=context))
+    kept = drain(open_session(path))
+    assert not kept.remarks
+    assert kept.images[0].saved.context.excluded == context.excluded
+    tifffile.imwrite(tmp_path / "one.tif", IMAGE[:, 1:], photometric="minisblack")
+    changed = drain(open_session(path))
+    assert any("its mask, which is left out" in remark for remark in changed.remarks)
+    assert changed.images[0].saved.context.excluded is None
 
 
 def test_an_image_that_cannot_be_read_is_named(path, tmp_path):

@@ -111,7 +111,11 @@ def open_session(
         if image.is_open and image.path not in read:
             yield Progress(count, len(found), f"Reading {image.path.name}")
             read[image.path] = _frames(image.path)
-        images.append(OpenedImage(image, number, read[image.path] if image.is_open else ()))
+        frames = read[image.path] if image.is_open else ()
+        if frames and not _mask_fits(image, frames):
+            remarks.append(f"{image.name} has another size than its mask, which is left out.")
+            image = replace(image, context=replace(image.context, excluded=None))
+        images.append(OpenedImage(image, number, frames))
     return OpenedSession(path, saved, tuple(images), tuple(missing), tuple(dict.fromkeys(remarks)))
 
 
@@ -131,6 +135,15 @@ def _frames(path: Path) -> tuple[Micrograph, ...]:
             return tuple(read_micrographs(path))
     except StempriorError as error:
         raise type(error)(named(error, path)) from error
+
+
+def _mask_fits(image: SavedImage, frames: Sequence[Micrograph]) -> bool:
+    """Return whether an image has no mask, or one of the size of its frames."""
+    excluded = image.context.excluded
+    if excluded is None:
+        return True
+    sizes = {frame.image.shape for frame in frames}
+    return any(list(size) == excluded.get("shape") for size in sizes)
 
 
 def _place(
