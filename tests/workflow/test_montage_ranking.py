@@ -61,3 +61,5 @@ def test_without_a_fit_nothing_is_ranked(scene):
     montage, scores = drained(ranked_montage(work, np.ones((9, 9), np.float32), prior, None))
     assert scores is None
     assert "Fit the lattice in step 2" in told(montage, scores)
+    assert "first layer alone" in told(montage, None, stacked=True)
+    assert "Too few whole cells" in told(montage, None, fitted=True)

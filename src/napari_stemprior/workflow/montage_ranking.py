@@ -27,7 +27,7 @@ _FEWEST_CELLS = 4
 
 def ranked_montage(
     simulating: Generator[Progress, None, Montage],
-    image: NDArray[np.float32],
+    image: NDArray[np.float32] | None,
     prior: StructurePrior,
     fit: LatticeFit | None,
 ) -> Generator[Progress, None, tuple[Montage, Floats | None]]:
@@ -37,8 +37,8 @@ def ranked_montage(
     ----------
     simulating : generator of Progress
         Gives the montage.
-    image : (H, W) array
-        The micrograph as it was recorded.
+    image : (H, W) array or None
+        The micrograph as it was recorded; it is not needed without a fit.
     prior : StructurePrior
         The crystal of the montage.
     fit : LatticeFit or None
@@ -55,7 +55,7 @@ def ranked_montage(
         As of `likeness`; None without a fit of this one crystal, or where no whole cell is seen.
     """
     montage = yield from simulating
-    if fit is None or len(fit.layers) != 1 or fit.layers[0] != prior:
+    if image is None or fit is None or len(fit.layers) != 1 or fit.layers[0] != prior:
         return montage, None
     yield Progress(0, 0, "Comparing the montage with the image")
     cell = mean_cell(image, prior, fit, montage.images.shape[2:], montage.pixel_size)
@@ -126,8 +126,23 @@ def mean_cell(
     return np.where(enough, total / np.maximum(count, 1), np.nan)
 
 
-def told(montage: Montage, scores: Floats | None) -> str:
-    """Say which picture is most like the micrograph."""
+def told(montage: Montage, scores: Floats | None, *, stacked: bool = False, fitted: bool = False) -> str:
+    """Say which picture is most like the micrograph.
+
+    Parameters
+    ----------
+    montage : Montage
+    scores : (T, D) array or None
+        As of `ranked_montage`.
+    stacked : bool
+        Whether the prior has several layers, of which the montage shows the first.
+    fitted : bool
+        Whether its lattice was fitted.
+    """
+    if scores is None and stacked:
+        return "The pictures show the first layer alone, so they are not compared with the image."
+    if scores is None and fitted:
+        return "Too few whole cells are seen to compare the pictures with the image."
     if scores is None:
         return "Fit the lattice in step 2 first, and each picture is compared with the image."
     t, d = np.unravel_index(int(np.argmax(scores)), scores.shape)

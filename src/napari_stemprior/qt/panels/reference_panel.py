@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_stemprior.errors import StempriorError
@@ -37,6 +38,11 @@ from napari_stemprior.workflow.reference import (
     write_reference,
 )
 from napari_stemprior.workflow.strained_pose import drawn_poses
+
+if TYPE_CHECKING:  # it loads torch, which is not needed before there is a montage
+    import numpy as np
+
+    from napari_stemprior.optics.montage import Montage
 
 _SIMULATE = "Simulate reference"
 #: Side in px beyond which a reference shows nothing new.
@@ -79,7 +85,6 @@ class ReferencePanel(Panel):
             self.montage_form,
             "A picture of one cell for every thickness and defocus.",
         )
-        self._montage_name = ""
         #: The image that is worked on.
         self._for_image = ""
         #: What a multislice preview has shown and what is to be refined.
@@ -232,17 +237,22 @@ class ReferencePanel(Panel):
             defoci,
             self.simulation_form.engine_name,
         )
-        self._montage_name = prior.name
-        fit = session.fit if session.prior.crystal is not None else None
+        stacked = session.prior.crystal is None
+        fit = None if stacked else session.fit
         if fit is not None and not (fit.is_fit or fit.by_hand):
             fit = None
-        if fit is not None:
-            try:
-                work = ranked_montage(work, session.recording().image, prior, fit)
-            except StempriorError as error:
-                tell(error)
-                return
-        if self.background.start(work, self._on_montage):
+        try:
+            image = None if fit is None else session.recording().image
+        except StempriorError as error:
+            tell(error)
+            return
+
+        def show(found: tuple[Montage, NDArray[np.float64] | None]) -> None:
+            made, scores = found
+            self.montage_form.tell(told(made, scores, stacked=stacked, fitted=fit is not None))
+            self._show_montage(made, prior.name, scores)
+
+        if self.background.start(ranked_montage(work, image, prior, fit), show):
             self.job.follow()
 
     def ask_file(self) -> None:
@@ -310,15 +320,13 @@ class ReferencePanel(Panel):
         if not busy:
             self._count()  # another dose may have been typed meanwhile
 
-    def _on_montage(self, result: Any) -> None:
+    def _show_montage(self, made: Montage, name: str, scores: NDArray[np.float64] | None) -> None:
         session = self.session
-        montage, scores = result if isinstance(result, tuple) else (result, None)
-        self.montage_form.tell(told(montage, scores))
         at = (0.0, 0.0)
         self.comparison.set_mode(ComparisonMode.ALONE)
         if session.image is not None and session.pixel_size is not None:
             at = (0.0, 1.04 * shape_of(session.image)[1] * session.pixel_size)
-        layers = montage_layers(montage, self._montage_name, at, scores)
+        layers = montage_layers(made, name, at, scores)
         for layer in layers:
             session.viewer.add_layer(layer)
         session.activate(session.image)
