@@ -82,7 +82,8 @@ class Micrograph:
                 f"{self.name}: the mask is {_size(mask.shape)} and the image {_size(np.shape(self.image))}; "
                 "give a mask of the same size."
             )
-        object.__setattr__(self, "excluded", mask.astype(bool) if mask.any() else None)
+        # no copy: the same mask is known again by what has prepared the image
+        object.__setattr__(self, "excluded", mask.astype(bool, copy=False) if mask.any() else None)
 
     @cached_property
     def analysed(self) -> Analysed:
