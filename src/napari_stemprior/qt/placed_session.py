@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_stemprior.qt.image_session import ImageSession
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.image_notes import note_inverted, note_mask
+from napari_stemprior.qt.layers.insertion import insert_beside, reveal
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.specimen import Specimen
@@ -222,13 +223,10 @@ class PlacedSession(ImageSession):
         yield
         if image not in self.viewer.layers or self.fit is not fit or self.overlay is not None:
             return  # while the window had its turn
-        active = self.viewer.layers.selection.active
         layer.visible = False  # to draw a layer for the first time is a piece of work of its own
-        self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
+        insert_beside(self.viewer, self.viewer.layers.index(image) + 1, layer)
         yield
-        self.activate(active)
-        yield
-        layer.visible = True
+        reveal(self.viewer, layer)
 
     # --- inside -------------------------------------------------------------------------------
     def _of_role(self, role: str) -> Layer | None:

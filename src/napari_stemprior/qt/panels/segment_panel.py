@@ -18,6 +18,7 @@ from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
+from napari_stemprior.qt.layers.painting import put_off_painting
 from napari_stemprior.qt.layers.rectangle_layer import rectangle_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
@@ -265,6 +266,7 @@ class SegmentPanel(Panel):
             return
         self._rectangle = rectangle_layer(image)
         self._rectangle.events.data.connect(self._on_drawn)
+        put_off_painting(self.session.viewer)
         self.session.viewer.add_layer(self._rectangle)
         self.session.activate(self._rectangle)
         show_info("Draw a rectangle around what is to be segmented again.")
