@@ -106,6 +106,9 @@ class StempriorDesk(QWidget):
         self.image_panel = ImagePanel(self.session, self.runner)
         self._step("1 Image", self.image_panel)
         yield
+        self.session.image_changed.connect(self._show_scale_bar)
+        self._show_scale_bar()
+        yield
         self.prior_panel = PriorPanel(self.session, self.runner)
         self._step("2 Lattice prior", self.prior_panel)
         yield
@@ -137,10 +140,7 @@ class StempriorDesk(QWidget):
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self._remember_width()
         yield
-        self.session.image_changed.connect(self._show_scale_bar)
         self.session.image_changed.connect(self._warm_up)
-        self._show_scale_bar()
-        yield
         self.session_bar.take_desk(
             SavedDesk(
                 self.session, self.images_panel.images, self.segment_panel, self.correct_panel.journal_service

@@ -221,8 +221,16 @@ class PlacedSession(ImageSession):
             return
         layer = overlay_layer(image, fit, size)
         yield
-        if image not in self.viewer.layers or self.fit is not fit or self.overlay is not None:
-            return  # while the window had its turn
+        now = self.fit  # the window had its turn
+        if (
+            image not in self.viewer.layers
+            or image is not self._image
+            or now is None
+            or self.overlay is not None
+        ):
+            return
+        if now is not fit:
+            fill_overlay(layer, image, now, size, self.pivot)
         layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         insert_beside(self.viewer, self.viewer.layers.index(image) + 1, layer)
         yield

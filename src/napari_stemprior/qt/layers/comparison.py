@@ -14,7 +14,6 @@ from qtpy.QtCore import QTimer
 
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.insertion import insert_beside, reveal
-from napari_stemprior.qt.layers.painting import put_off_painting
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.session import Session
 from napari_stemprior.workflow.difference import Difference
@@ -101,6 +100,7 @@ class Comparison:
         if image is None:
             return
         viewer = self.session.viewer
+        alone = (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE)
         self._references[atom_layers.layer_id(image)] = reference
         old = self.layer
         if old is not None:
@@ -121,10 +121,11 @@ class Comparison:
             yield
             if layer not in viewer.layers or self.session.image is not image:
                 return
-            reveal(viewer, layer)
-            yield
+            if self.mode not in alone:  # else `set_mode` shows it
+                reveal(viewer, layer)
+                yield
         self._drop_difference()
-        if self.mode in (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE):
+        if self.mode in alone:
             self.set_mode(ComparisonMode.BESIDE)
             yield
             if old is None:
@@ -165,8 +166,7 @@ class Comparison:
         self.mode, self._image = mode, image
         if mode is ComparisonMode.BESIDE and layer is not None:
             self._to_bottom(layer)
-            layer.visible = True
-            put_off_painting(self.session.viewer)
+            reveal(self.session.viewer, layer)
             grid = _grid(self.session.viewer)
             with grid.events.blocker_all():  # each would lay out all layers anew
                 self._lay_out()

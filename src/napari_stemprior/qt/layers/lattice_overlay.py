@@ -37,6 +37,7 @@ def overlay_layer(image: Image, fit: LatticeFit, pixel_size: float) -> Points:
     layer: Points = Points(
         np.empty((0, 2)),
         name=overlay_name(fit),
+        symbol=_SYMBOLS[0],
         border_width=0,
         opacity=0.8,
         metadata={KEY: {"role": "lattice", "image": layer_id(image)}},

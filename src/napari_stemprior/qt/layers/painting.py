@@ -14,6 +14,8 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 
+from napari_stemprior.qt.jobs.turns import just_worked, worked
+
 #: ms from a change to its picture, unless another change puts it off again.
 _LATER = 8
 
@@ -45,8 +47,14 @@ def put_off_painting(viewer: ViewerModel) -> None:
 
 
 def _paint(canvas: QOpenGLWidget | None) -> None:
-    if canvas is not None:
-        canvas.setUpdatesEnabled(True)
+    if canvas is None:
+        return
+    if just_worked():
+        _timers[canvas].start()
+        return
+    canvas.setUpdatesEnabled(True)
+    canvas.repaint()  # now: an update would come with whatever is done in some turn
+    worked()
 
 
 _canvases: WeakKeyDictionary[ViewerModel, WeakSet[QOpenGLWidget]] = WeakKeyDictionary()
