@@ -334,7 +334,10 @@ class ImageList:
             size = known_pixel_size(layer) if pixel_size_from(layer) == "given" else None
         image.prior = prior = self.prior(image) or self.session.prior
         inverted = layer is not None and is_inverted(layer)
-        return WaitingImage(number, image.name, self._loader(image), prior, size, inverted)
+        specimen = None if layer is None else self.session.specimen(layer)
+        locked = specimen is not None and specimen.locked_on(image.frame)
+        fit = specimen.fit_of(image.frame) if specimen is not None and locked else None
+        return WaitingImage(number, image.name, self._loader(image), prior, size, inverted, fit)
 
     def _loader(self, image: ListedImage) -> partial[Micrograph]:
         if image.layer is not None:

@@ -47,6 +47,8 @@ class FrameJob:
         Keep the atoms that stand on the prior alone.
     subject : str
         What a sentence about the pixel size calls it.
+    fit : LatticeFit, optional
+        Where the lattice of the prior lies, if a person has locked a part of it; else it is fitted.
     """
 
     number: int
@@ -56,6 +58,7 @@ class FrameJob:
     invert: bool = False
     keep_inferred: bool = True
     subject: str = ""
+    fit: LatticeFit | None = None
 
     @property
     def prior(self) -> Prior | None:
@@ -148,7 +151,7 @@ def _segmented(
     said += job.sizes.remarks
     job.sizes.remarks.clear()
     micrograph = replace(frame, pixel_size=size.value)
-    result = yield from segment(operations, micrograph, job.prior, None, job.settings)
+    result = yield from segment(operations, micrograph, job.prior, job.fit, job.settings)
     how = "leave out --invert" if job.invert else "give --invert"
     if result.prepared is not None:
         said += [f"{frame.name}: {sentence}" for sentence in remarks(result.prepared, how)]

@@ -21,6 +21,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
 from napari_stemprior.qt.widgets.fit_text import facts_of, fit_sentence, second_lattice
+from napari_stemprior.qt.widgets.grains_box import GrainsBox
 from napari_stemprior.qt.widgets.mask_box import MaskBox
 from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
@@ -74,6 +75,7 @@ class PriorPanel(Panel):
         self.overlay = QCheckBox("Show the lattice")
         self.status = small_label()
         self.mask_box = MaskBox(session)
+        self.grains = GrainsBox(session, runner)
         self.manual_fit = ManualFitPanel(session, runner)
         self.manual_fit_fold = Fold(
             "Fit by hand", self.manual_fit, "Lay the lattice on the image with the mouse."
@@ -96,6 +98,7 @@ class PriorPanel(Panel):
             self.mask_box,
             fit_row,
             self.status,
+            self.grains,
             self.manual_fit_fold,
             self.job,
         ):
@@ -211,7 +214,7 @@ class PriorPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        work = fit_lattice(session.operations, micrograph, session.prior)
+        work = fit_lattice(session.operations, micrograph, session.prior, session.locked)
         if self.run(work, self._on_fitted):
             self.job.follow()
             self.fit.setText("Fitting…")
@@ -264,7 +267,8 @@ class PriorPanel(Panel):
             self.refresh()
 
     def _on_followed(self, fit: LatticeFit) -> None:
-        if self.session.pose is fit.pose:
+        known = self.session.fit
+        if known is not None and known.same_place(fit):
             self.session.set_fit(fit)
 
     def _on_fitted(self, fit: LatticeFit) -> None:
