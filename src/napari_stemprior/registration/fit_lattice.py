@@ -173,7 +173,7 @@ def refine_fit(
     (layer,) = fit.layers
     free = around(array, fit.locked) if fit.locked else array
     pose = refine_pose(free, pixel_size, layer, fit.pose)
-    return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer, locked=fit.locked)
+    return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer, grains=fit.locked, locked=fit.locked)
 
 
 def _followed_around(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:

@@ -43,7 +43,7 @@ class LatticeFit:
     by_hand : bool
         Whether a person set it and no fit has judged it since.
     grains : tuple of Grain
-        The grains of a single layer, those that are locked first; empty until it has been followed.
+        The grains of a single layer, those that are locked first; until it has been followed these alone.
     locked : tuple of Grain
         Those that a person keeps: whatever is fitted, in their area their lattices count.
     """
@@ -122,7 +122,8 @@ class LatticeFit:
             Gets the pose and the prior of each layer, and returns another pose.
         """
         poses = tuple(change(pose, layer) for pose, layer in zip(self.poses, self.layers, strict=True))
-        return replace(self, poses=poses, sites=None, field=None, rivals=(), grains=(), by_hand=True)
+        grains = self.locked
+        return replace(self, poses=poses, sites=None, field=None, rivals=(), grains=grains, by_hand=True)
 
     def cropped(self, corner: ArrayLike) -> LatticeFit:
         """Return the fit on the part of the image that begins at the pixel `corner` (y, x)."""

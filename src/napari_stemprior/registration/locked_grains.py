@@ -66,7 +66,7 @@ def holding(fit: LatticeFit, locked: tuple[Grain, ...]) -> LatticeFit:
     """
     sites = None if fit.sites is None else with_locked_sites(fit.sites, locked)
     rest = [grain.without(locked) for grain in fit.grains if grain not in locked]
-    grains = (*locked, *(grain for grain in rest if len(grain) >= _SMALLEST_GRAIN)) if fit.grains else ()
+    grains = (*locked, *(grain for grain in rest if len(grain) >= _SMALLEST_GRAIN))
     beside = tuple(grain.pose for grain in locked if held_pose(fit.pose, (grain,)) is None)
     rivals = (*beside, *(pose for pose in fit.rivals if held_pose(pose, locked) is None))
     return replace(fit, sites=sites, grains=grains, rivals=rivals, locked=locked)

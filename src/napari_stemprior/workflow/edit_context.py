@@ -149,6 +149,7 @@ def fit_from_dict(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
         prior,
         poses,
         field=_field(values["field"]),
+        grains=locked,
         locked=locked,
         only_layer=None if only is None else int(only),
         rivals=tuple(_pose(pose) for pose in values["rivals"]),

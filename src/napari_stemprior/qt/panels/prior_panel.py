@@ -27,6 +27,7 @@ from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, Sta
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import doubts
+from napari_stemprior.registration.second_lattice import turn_between
 from napari_stemprior.structure import Prior, structure_blocks
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
 from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
@@ -289,7 +290,7 @@ class PriorPanel(Panel):
             self.refresh()
         second = second_lattice(fit)
         if second is not None:
-            turned = (second.angle - pose.angle + 180) % 360 - 180
+            turned = turn_between(pose.affine, second.affine, fit.layers[0])
             show_warning(
                 f"Two lattices of {name} fit, turned by {turned:.1f}° to each other; segment them as two "
                 "grains, or choose a stack under 'Own file or stack' if one lies above the other."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_stemprior.qt.jobs.workers import JobRunner
@@ -14,6 +14,8 @@ from napari_stemprior.registration.grain import Grain
 
 #: Lines of the list that are seen without scrolling.
 _SHOWN = 5
+#: px above and below the text of a line together.
+_AIR = 8
 _TIP = (
     "The grains in which the lattice was found. Tick one to <b>lock</b> it: its lattice and its atoms stay "
     "as they are, whatever is fitted or segmented again, and the other grains are fitted anew around it. Its "
@@ -53,7 +55,7 @@ class GrainsBox(QWidget):
     def refresh(self, *_: Any) -> None:
         """List the grains of the present fit."""
         fit = self.session.fit
-        grains = () if fit is None else fit.grains or fit.locked
+        grains = () if fit is None else fit.grains
         locked = self.session.locked
         self.list.blockSignals(True)
         if len(grains) != len(self._shown) or any(
@@ -66,9 +68,10 @@ class GrainsBox(QWidget):
             for number, grain in enumerate(grains, 1):
                 line = QListWidgetItem(_in_words(number, grain))
                 line.setFlags(line.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+                line.setSizeHint(QSize(0, self.fontMetrics().height() + _AIR))
                 self.list.addItem(line)
-            height = self.list.sizeHintForRow(0) if grains else 0
-            self.list.setFixedHeight(height * min(len(grains), _SHOWN) + 2 * self.list.frameWidth() + 2)
+            height = (self.fontMetrics().height() + _AIR) * min(len(grains), _SHOWN)
+            self.list.setFixedHeight(height + 2 * self.list.frameWidth() + 2)
         for number, grain in enumerate(grains):
             item = self.list.item(number)
             if item is not None:
