@@ -237,11 +237,14 @@ class _Terminal:
 
 def _summary(row: ImageRow, path: Path) -> str:
     """Return a line about an image."""
+    from napari_stemprior.workflow.count_doubts import doubts_in_words
+
     fits = {"clean": "fits, ", "reservation": "fits with a reservation, ", "none": "does not fit, "}
     vacancies = "" if row.vacancies is None else f", {row.vacancies} sites empty"
     return (
-        f"{row.image}: {fits.get(row.prior_fit, '')}{row.atoms} atom columns in {path}, {row.doubts} in "
-        f"doubt{vacancies}, {row.pixel_size_angstrom:.4g} Å/px, {row.seconds:.1f} s"
+        f"{row.image}: {fits.get(row.prior_fit, '')}{row.atoms} atom columns in {path}, "
+        f"{doubts_in_words(row.doubts or 0)}{vacancies}, {row.pixel_size_angstrom:.4g} Å/px, "
+        f"{row.seconds:.1f} s"
     )
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
 from napari_stemprior.atoms.site_occupancy import SiteOccupancy
 from napari_stemprior.errors import StempriorError
@@ -14,13 +13,12 @@ from napari_stemprior.qt.layers.atom_layers import shape_of
 from napari_stemprior.qt.session import Session
 from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.structure.lattice_sites import LatticeSites
+from napari_stemprior.workflow.count_doubts import BRIGHTNESS_RADIUS, atom_spacing, questioned_sites
 
 Floats = NDArray[np.float64]
 
 #: How far a click may be from an atom in parts of the distance between atoms.
 REACH = 0.4
-#: The same in Å where there are too few atoms to tell.
-_SPACING = 2.5
 
 
 class ImageContext:
@@ -63,9 +61,7 @@ class ImageContext:
             return 10.0
         now = (id(editor), editor.frame, len(editor.history) // 50)  # a few atoms more change nothing
         if now != self._spacing_of:
-            found = median_spacing(editor.table().yx)
-            self._spacing = _SPACING / editor.pixel_size if found is None else found
-            self._spacing_of = now
+            self._spacing, self._spacing_of = atom_spacing(editor.table()), now
         return self._spacing
 
     @property
@@ -77,10 +73,7 @@ class ImageContext:
         mask = self.session.mask
         known = self._lattice_of
         if self._lattice is None or not known or known[0] is not fit or known[1] is not mask:
-            self._lattice_of, self._lattice = (fit, mask), fit.lattice(shape)
-            if mask is not None:  # no question is asked there
-                at = np.clip(np.rint(self._lattice.yx).astype(int), 0, np.array(shape) - 1)
-                self._lattice = self._lattice.where(~mask[at[:, 0], at[:, 1]])
+            self._lattice_of, self._lattice = (fit, mask), questioned_sites(fit, shape, mask)
         return self._lattice
 
     def sites(self) -> LatticeSites | None:
@@ -115,7 +108,7 @@ class ImageContext:
         image = self.image
         if image is None or is_stored(image):  # one that is not in memory is not smoothed for this
             return None
-        radius = 0.3 * self.spacing
+        radius = BRIGHTNESS_RADIUS * self.spacing
         known = self._smooth
         if known is None or known[0] is not image or not np.isclose(known[1], radius, rtol=0.1):
             known = self._smooth = (image, radius, smoothed(image, radius))

@@ -17,6 +17,7 @@ from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.placed_session import PlacedSession
 from napari_stemprior.registration.grain import Grain
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation
 
@@ -40,6 +41,8 @@ class Session(PlacedSession):
 
     #: The atoms or their history have changed.
     atoms_changed = Signal()
+    #: The chosen image has another number of doubts.
+    doubts_changed = Signal()
     #: The desk lets go of the viewer.
     closing = Signal()
 
@@ -67,6 +70,12 @@ class Session(PlacedSession):
         """The atoms of the chosen image, if it has been segmented."""
         specimen = self._specimen_or_none()
         return None if specimen is None else specimen.editor
+
+    def note_doubts(self, count: int) -> None:
+        """Note how many doubts the present frame of the chosen image has, for all who tell that number."""
+        if self.editor is not None and self.editor.provenance.get(DOUBTS) != count:
+            self.editor.note(DOUBTS, count)
+            self.doubts_changed.emit()
 
     def take_segmentation(
         self,

@@ -20,6 +20,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.recording import remarks
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
 from napari_stemprior.workflow.segment import SegmentSettings, segment
@@ -164,6 +165,7 @@ def _segmented(
         said.append(f"{frame.name}: {sentence} {done}")
         if not job.keep_inferred:
             table.provenance["inferred_dropped"] = True
+            table.provenance[DOUBTS] -= 1  # together they were one
             table = table.where(~inferred(table.rows))
     return table, result.fit
 
