@@ -9,6 +9,8 @@ from napari.layers import Image
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.progress import drain
+from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.image_list import ImageList
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import LatticeFit, Pose
@@ -171,6 +173,19 @@ def test_a_locked_grain_outlives_another_pixel_size(session, known):
     session.set_pixel_size(0.4)
     assert session.locked == (grain,)
     assert session.pose is grain.pose
+
+
+def test_to_lock_asks_no_question_anew(session, known):
+    session.take_segmentation(known, found((40, 20), (40, 80), fit=session.fit))
+    review = Review(ImageContext(session))
+    assert review.waiting()
+    queue = review.queue
+    session.lock_grain(session.fit.grains[1], on=True)
+    assert review.waiting()
+    assert review.queue is queue
+    session.set_fit(fit_of(OTHER))
+    assert review.waiting()
+    assert review.queue is not queue
 
 
 def test_its_sites_are_squares_and_those_pointed_at_are_larger(session, known):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from two_grains import PIXEL, SHAPE, TwoGrains
 
+from napari_stemprior.progress import drain
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.prepared_strips import prepare_strips
+from napari_stemprior.recording.stored_image import stored
 from napari_stemprior.registration import LatticeFit, Pose, fit_lattice, follow_lattice
 from napari_stemprior.registration.fit_lattice import refine_fit
 from napari_stemprior.registration.grain import Grain, around, covering_radius
 from napari_stemprior.registration.lattice_fit import MIN_RELIABILITY, straight_sites
 from napari_stemprior.registration.locked_grains import holding, locked_alone, locking
+from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import StructurePrior, built_in
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
@@ -179,6 +183,22 @@ def test_its_area_holds_no_signal_for_the_fit_of_the_rest() -> None:
     valid = around(PreparedImage.of(np.zeros(SHAPE, np.float32)), (grain,)).valid
     assert not valid[10:-10, 10:150].any()
     assert valid[:, 180:].all()
+
+
+def test_an_image_that_goes_by_strips_keeps_the_very_grain(image: np.ndarray, fit: LatticeFit) -> None:
+    strips = drain(prepare_strips(stored(image), ScratchArrays()))
+    grain = fit.grains[1]
+    for again in (
+        fit_lattice(strips, PIXEL, PRIOR, locked=(grain,)),
+        follow_lattice(strips, PIXEL, replace(locking(fit, grain, on=True), sites=None, grains=())),
+    ):
+        assert again.locked == (grain,)
+        assert again.grains[0] is grain
+        assert len(again.grains) == 2
+        assert again.sites is not None
+        inside = again.sites.where(grain.holds(again.sites.yx))
+        assert len(inside) == len(grain)
+        np.testing.assert_allclose(np.sort(inside.yx, axis=0), np.sort(grain.sites.yx, axis=0), atol=1e-9)
 
 
 def test_priors_of_any_cell_have_a_reach() -> None:

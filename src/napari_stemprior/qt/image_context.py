@@ -65,15 +65,21 @@ class ImageContext:
         return self._spacing
 
     @property
+    def placement(self) -> object:
+        """What is the same object as long as the sites are: to lock a grain moves none of them."""
+        fit = self.session.fit
+        return fit if fit is None or fit.sites is None else fit.sites
+
+    @property
     def lattice(self) -> LatticeSites | None:
         """The sites of the prior, as the fit has them."""
         fit, shape = self.session.fit, self.shape
         if fit is None or shape is None or not fit.is_fit:
             return None
         mask = self.session.mask
-        known = self._lattice_of
-        if self._lattice is None or not known or known[0] is not fit or known[1] is not mask:
-            self._lattice_of, self._lattice = (fit, mask), questioned_sites(fit, shape, mask)
+        known, place = self._lattice_of, self.placement
+        if self._lattice is None or not known or known[0] is not place or known[1] is not mask:
+            self._lattice_of, self._lattice = (place, mask), questioned_sites(fit, shape, mask)
         return self._lattice
 
     def sites(self) -> LatticeSites | None:
@@ -81,7 +87,7 @@ class ImageContext:
         editor, fit = self.session.editor, self.session.fit
         if editor is None or fit is None:
             return None
-        now = (id(fit), id(self.session.mask), id(editor), editor.frame, editor.history.generation)
+        now = (id(self.placement), id(self.session.mask), id(editor), editor.frame, editor.history.generation)
         if now != self._sites_of:
             lattice, table = self.lattice, editor.table()
             layer = table.rows["layer"].to_numpy()

@@ -14,7 +14,7 @@ from napari_stemprior.registration.gpa.pose_field import fit_pose_field
 from napari_stemprior.registration.grain import Grain, around
 from napari_stemprior.registration.grains import with_grains
 from napari_stemprior.registration.lattice_fit import MARGIN, MIN_RELIABILITY, LatticeFit, shown
-from napari_stemprior.registration.locked_grains import fitted_around, held_pose
+from napari_stemprior.registration.locked_grains import fitted_around, held_pose, with_originals
 from napari_stemprior.registration.multilayer.stack_fit import refine_stack_poses
 from napari_stemprior.registration.multilayer.stack_lattice import (
     as_layer_of,
@@ -78,7 +78,7 @@ def fit_lattice(
         found = on_binned(
             array, pixel_size, lambda small, size: fit_lattice(small, size, prior, locked=coarse)
         )
-        return replace(found, locked=locked)
+        return with_originals(found, locked)
     if locked:
         return fitted_around(array, prior, locked, lambda rest: fit_lattice(rest, pixel_size, prior))
     crystal = prior.crystal
@@ -124,7 +124,7 @@ def follow_lattice(
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
         found = on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
-        return replace(found, locked=fit.locked)
+        return with_originals(found, fit.locked)
     if fit.locked:
         return _followed_around(array, pixel_size, fit)
     crystal = fit.prior.crystal
@@ -167,7 +167,7 @@ def refine_fit(
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
         found = on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
-        return replace(found, locked=fit.locked)
+        return with_originals(found, fit.locked)
     if len(fit.layers) > 1:
         return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers

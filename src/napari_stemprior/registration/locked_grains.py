@@ -78,6 +78,11 @@ def locking(fit: LatticeFit, grain: Grain, *, on: bool) -> LatticeFit:
     return replace(fit, locked=(*others, grain) if on else others)
 
 
+def with_originals(fit: LatticeFit, locked: tuple[Grain, ...]) -> LatticeFit:
+    """Return a fit that was made on coarser pixels with its locked grains as they were before."""
+    return replace(fit, locked=locked, grains=(*locked, *fit.grains[len(locked) :]))
+
+
 def held_pose(pose: Pose, locked: tuple[Grain, ...]) -> Grain | None:
     """Return the locked grain that a pose is of; None where there is none."""
     for grain in locked:
