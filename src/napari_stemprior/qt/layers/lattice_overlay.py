@@ -14,10 +14,10 @@ from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Symbols of the layers of a prior, entrance first.
 _SYMBOLS = ("cross", "x", "diamond", "triangle_up")
-#: Symbol of the sites of locked grains.
-_LOCKED = "square"
+#: Symbol of the sites of locked grains; filled, so they are drawn so much smaller.
+_LOCKED, _LOCKED_SIZE = "square", 0.6
 #: The sites of a grain that is pointed at are drawn so much larger.
-_POINTED = 1.7
+_POINTED = 1.5
 #: A site is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
 #: Side of a mark in distances between neighbours.
@@ -80,6 +80,10 @@ def fill_overlay(
     size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in fit.layers) / pixel_size)
     if pivot is not None and len(lattice.yx):
         size[np.argmin(((lattice.yx - pivot) ** 2).sum(axis=1))] *= _PIVOT
+    locked = np.zeros(len(lattice), bool)
+    for grain in fit.locked:
+        locked |= grain.holds(lattice.yx)
+    size[locked] *= _LOCKED_SIZE
     if pointed is not None and len(lattice.yx):
         size[pointed.holds(lattice.yx)] *= _POINTED
     if layer.name != overlay_name(fit):
@@ -94,8 +98,7 @@ def fill_overlay(
             layer.face_color = colours(lattice)
             layer.size = size
             symbols = np.array(_SYMBOLS)[lattice.layer % len(_SYMBOLS)]
-            for grain in fit.locked:
-                symbols[grain.holds(lattice.yx)] = _LOCKED
+            symbols = np.where(locked, _LOCKED, symbols)
             if len(set(symbols)) > 1 or {s.value for s in layer.symbol} != set(symbols):
                 layer.symbol = symbols.tolist()
     layer.refresh()
