@@ -33,7 +33,7 @@ def test_a_kind_is_counted_gone_through_and_settled_as_one_edit(desk):
         desk.correct_panel.go_next()
         assert review.here.kind == kind
     assert f" of {counts[kind]}" in desk.correct_panel.queue.text()
-    assert f"{everything} to review" in desk.sections["5 Correct"].state
+    assert f"{everything} doubts" in desk.sections["5 Correct"].state
     rows, sites = review.of_kind(kind)
     assert len(rows) == counts[kind]
     assert not sites

@@ -92,7 +92,7 @@ def test_an_untouched_frame_of_a_stack_has_nothing_to_review(desk):
     desk.prior_panel.pick("MoS2")
     desk.session.set_fit(LatticeFit(desk.session.prior, (POSE,)))
     desk.press(desk.segment_panel.segment)
-    assert "to review" in desk.sections["5 Correct"].state
+    assert " doubts" in desk.sections["5 Correct"].state
     desk.viewer.dims.set_current_step(0, 1)
     assert desk.session.frame == (1,)
     assert desk.sections["5 Correct"].state == "not segmented"
@@ -102,7 +102,7 @@ def test_an_untouched_frame_of_a_stack_has_nothing_to_review(desk):
     desk.session.editor.add(np.array([[20.0, 30.0]]), "add")  # from now on a person works here
     assert desk.sections["5 Correct"].state.startswith("1 atoms")
     desk.viewer.dims.set_current_step(0, 0)
-    assert "to review" in desk.sections["5 Correct"].state
+    assert " doubts" in desk.sections["5 Correct"].state
 
 
 def test_suggestions_say_how_they_differ_and_outlast_a_fit_of_the_pixel_size(desk):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
+from two_grains import PIXEL, SHAPE, TwoGrains
 
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.optics import PRESETS
@@ -28,22 +29,6 @@ from napari_stemprior.structure import StructurePrior, built_in
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 FIT = sys.modules[fit_lattice.__module__]
-PIXEL = 0.15
-SHAPE = (320, 320)
-
-
-class TwoGrains:
-    """The same crystal twice, turned by 17 degrees to the right of the middle."""
-
-    def __init__(self, prior: StructurePrior) -> None:
-        left, left_index = Pose.from_angle(8.0, PIXEL, (3.0, 5.0)).columns(prior, SHAPE, 40)
-        right, right_index = Pose.from_angle(25.0, PIXEL, (9.0, 2.0)).columns(prior, SHAPE, 40)
-        a, b = left[:, 1] < 160, right[:, 1] > 168
-        self.positions = np.concatenate([left[a], right[b]])
-        self.index = np.concatenate([left_index[a], right_index[b]])
-
-    def columns(self, prior: StructurePrior, shape: tuple[int, int], margin: float = 0.0):
-        return self.positions, self.index
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +43,7 @@ def grains(prior: StructurePrior) -> TwoGrains:
 
 @pytest.fixture(scope="module")
 def image(prior: StructurePrior, grains: TwoGrains) -> np.ndarray:
-    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, grains)
-    return NoiseChain(dose=1e4).apply(ideal, PIXEL, np.random.default_rng(0))
+    return grains.image(prior)
 
 
 def share_found(positions: np.ndarray, truth: np.ndarray) -> float:

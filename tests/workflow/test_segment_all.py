@@ -101,7 +101,7 @@ def test_files_tell_their_frames_and_small_pictures(tmp_path):
 def finished(tmp_path, number, **given):
     yx = [(10 + number, 12), (20, 30)]
     table = AtomTable.from_positions(
-        yx, 0.2, status=["ok", "review"], provenance={"prior": "MoS2", "prior_fits": True}
+        yx, 0.2, status=["ok", "review"], provenance={"prior": "MoS2", "prior_fits": True, "doubts": 3}
     )
     file = tmp_path / "in" / "series.tif"
     recorded = Micrograph(PICTURE + number, 0.2, "x")
@@ -114,7 +114,7 @@ def test_the_results_have_the_form_of_the_command_line(tmp_path):
     table = drain(save_results(images, tmp_path / "out"))
     rows = pd.read_csv(table)
     assert list(rows["output"]) == ["series_000.csv", "series_001.csv"]
-    assert list(rows["doubts"]) == [1, 1]
+    assert list(rows["doubts"]) == [3, 3]
     assert list(rows["prior_fit"]) == ["clean", "clean"]
     atoms = read_atoms(tmp_path / "out" / "series_001.csv")
     np.testing.assert_allclose(atoms.yx[0], (11, 12))

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from napari_stemprior.commands.mask_option import add_mask, mask_of
 from napari_stemprior.commands.option_types import count, finite, positive, positive_count
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, load_priors
@@ -166,6 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signal", metavar="NAME", help="of a file with several signals this one, such as HAADF"
     )
+    add_mask(parser, "; it holds for every image and frame")
     parser.add_argument(
         "--invert", action="store_true", help="exchange bright and dark first (ABF, bright field)"
     )
@@ -272,10 +274,11 @@ def _settings(options: argparse.Namespace) -> SeriesSettings:
     about = {
         "prior": options.prior, "zone_axis": options.zone_axis or "", "normal": options.normal or "",
         "block": options.block or "", "region_px": options.region or "", "inverted": options.invert,
+        **({} if options.mask is None else {"mask": options.mask.name}),
     }  # fmt: skip
     return SeriesSettings(
         chosen, options.pixel_size, options.signal, options.invert, options.figures, options.overwrite,
-        (options.image, options.prior), about,
+        (options.image, options.prior), about, mask_of(options), options.mask,
     )  # fmt: skip
 
 

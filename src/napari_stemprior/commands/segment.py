@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from napari_stemprior.commands.mask_option import add_mask, mask_of
 from napari_stemprior.commands.option_types import positive_count
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import add_view_options, has_view, load_priors
@@ -68,13 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of a file with several signals this one, such as HAADF; all of them by default",
     )
-    parser.add_argument(
-        "--mask",
-        metavar="FILE",
-        type=Path,
-        help="grey PNG or TIFF of the size of the images, not zero where no atoms may be; it holds for every "
-        "image and frame",
-    )
+    add_mask(parser, "; it holds for every image and frame")
     parser.add_argument(
         "--invert",
         action="store_true",
@@ -139,7 +134,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Segment every image, frame by frame; one that cannot be is named, and the others go on."""
-    from napari_stemprior.io.readers.read_mask import read_mask
     from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.workflow.batch import segment_images
     from napari_stemprior.workflow.batch_settings import BatchSettings
@@ -151,8 +145,7 @@ def run(options: argparse.Namespace) -> int:
     prior = _load_prior(options)
     PixelSizes(options.pixel_size, prior)  # says at once what does not go together
     files = image_files(options.images, options.output)
-    if options.mask is not None:
-        read_mask(options.mask)  # says at once whether it can be read
+    mask_of(options)  # says at once whether it can be read
     operations = Operations()
     chosen = SegmentSettings(
         options.model,
@@ -237,11 +230,14 @@ class _Terminal:
 
 def _summary(row: ImageRow, path: Path) -> str:
     """Return a line about an image."""
+    from napari_stemprior.workflow.count_doubts import doubts_in_words
+
     fits = {"clean": "fits, ", "reservation": "fits with a reservation, ", "none": "does not fit, "}
     vacancies = "" if row.vacancies is None else f", {row.vacancies} sites empty"
     return (
-        f"{row.image}: {fits.get(row.prior_fit, '')}{row.atoms} atom columns in {path}, {row.doubts} in "
-        f"doubt{vacancies}, {row.pixel_size_angstrom:.4g} Å/px, {row.seconds:.1f} s"
+        f"{row.image}: {fits.get(row.prior_fit, '')}{row.atoms} atom columns in {path}, "
+        f"{doubts_in_words(row.doubts or 0)}{vacancies}, {row.pixel_size_angstrom:.4g} Å/px, "
+        f"{row.seconds:.1f} s"
     )
 
 

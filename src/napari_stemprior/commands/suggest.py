@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemprior.commands.mask_option import add_mask, mask_of
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import say_remarks
 from napari_stemprior.errors import ExportError, StempriorError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stemprior.progress import Progress
+    from napari_stemprior.recording import PreparedImage
     from napari_stemprior.registration.ranking import Suggestion
     from napari_stemprior.structure import StructurePrior
 
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of a file with several signals this one, such as HAADF; the first by default",
     )
+    add_mask(parser)
     parser.add_argument(
         "--invert",
         action="store_true",
@@ -68,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Rank the library for one image and print the best."""
     from napari_stemprior.io import read_micrographs
+    from napari_stemprior.io.readers.read_mask import masked
     from napari_stemprior.progress import drain
     from napari_stemprior.recording import prepare
     from napari_stemprior.recording import remarks as recording_remarks
@@ -81,9 +85,10 @@ def run(options: argparse.Namespace) -> int:
         raise StempriorError("--block belongs to a structure file; give --structure FILE.")
     if options.overlay is not None:  # before the long work
         check_output(
-            options.overlay, [options.image, *options.structure],
+            options.overlay, [options.image, options.mask, *options.structure],
             own_marks=[_OVERLAY.encode()], overwrite=options.overwrite,
         )  # fmt: skip
+    mask = mask_of(options)
     priors = {name: built_in(name) for name in names()}
     priors |= {prior.name: prior for prior in (_prior(name, options.block) for name in options.structure)}
     frame = read_micrographs(options.image, options.pixel_size, signal=options.signal)[0]
@@ -91,7 +96,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"stemprior: {remark}", file=sys.stderr)
     if options.invert:
         frame = frame.inverted()
-    prepared = prepare(frame.image)
+    if mask is not None:
+        frame = masked(frame, mask, options.mask)
+    prepared = prepare(frame.analysed)
     for remark in recording_remarks(prepared, "leave out --invert" if options.invert else "give --invert"):
         print(f"stemprior: {frame.name}: {remark}", file=sys.stderr)
     stated = options.pixel_size or frame.pixel_size
@@ -108,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     for remark in (*remarks(fits, stated), *reservations(fits[: options.top])):
         print(f"stemprior: {remark}", file=sys.stderr)
     if options.overlay is not None:
-        draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay)
+        draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay, prepared)
     return 0
 
 
@@ -162,9 +169,16 @@ def _print(suggestions: Sequence[Suggestion], stated: float | None) -> None:
 
 
 def draw_overlay(
-    image: NDArray[np.float32], suggestion: Suggestion, prior: StructurePrior, path: Path
+    image: NDArray[np.float32],
+    suggestion: Suggestion,
+    prior: StructurePrior,
+    path: Path,
+    prepared: PreparedImage | None = None,
 ) -> None:
     """Write a PNG of the image with the columns of a suggestion in the colours of their elements.
+
+    No column is drawn where the image shows no signal, as in a mask; that is looked for in `image` unless it
+    is `prepared`.
 
     Raises
     ------
@@ -176,6 +190,7 @@ def draw_overlay(
     from PIL import Image, ImageDraw, PngImagePlugin
 
     from napari_stemprior.atomic_write import replaced
+    from napari_stemprior.recording import prepare
     from napari_stemprior.registration import fit_pose_field
 
     factor = max(1, math.ceil(700 / max(image.shape)))
@@ -184,8 +199,10 @@ def draw_overlay(
     picture = Image.fromarray(np.kron(grey, np.ones((factor, factor), np.uint8))).convert("RGB")
     pen = ImageDraw.Draw(picture)
     shape = (image.shape[0], image.shape[1])
-    field = fit_pose_field(image, suggestion.pixel_size, prior, suggestion.pose)
+    prepared = prepare(image) if prepared is None else prepared
+    field = fit_pose_field(prepared, suggestion.pixel_size, prior, suggestion.pose)
     places, index, reliability = field.columns(prior, shape)
+    reliability = np.where(prepared.is_valid_at(places), reliability, 0)
     radius = max(2.0, 0.22 * prior.neighbour_distance / suggestion.pixel_size * factor)
     for (y, x), column in zip(places[reliability > 0.3], index[reliability > 0.3], strict=True):
         colour = tuple(int(255 * c) for c in jmol_colors[prior.atomic_numbers[column]])

@@ -32,6 +32,7 @@ def told_of_fit(
     return {
         "reservations": list(fit.reservations),
         "lattice_pixel_size": pose.pixel_size,
+        **({"locked_grains": len(fit.locked)} if fit.locked else {}),
         "empty_sites": fit.registered.count_empty(yx, shape, pixel_size),
         "pose": {
             "affine": pose.affine.tolist(),

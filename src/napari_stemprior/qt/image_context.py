@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.atoms.peak_fit import sampled, smoothed, snap
 from napari_stemprior.atoms.site_occupancy import SiteOccupancy
 from napari_stemprior.errors import StempriorError
@@ -14,13 +13,12 @@ from napari_stemprior.qt.layers.atom_layers import shape_of
 from napari_stemprior.qt.session import Session
 from napari_stemprior.recording.stored_image import is_stored
 from napari_stemprior.structure.lattice_sites import LatticeSites
+from napari_stemprior.workflow.count_doubts import BRIGHTNESS_RADIUS, atom_spacing, questioned_sites
 
 Floats = NDArray[np.float64]
 
 #: How far a click may be from an atom in parts of the distance between atoms.
 REACH = 0.4
-#: The same in Å where there are too few atoms to tell.
-_SPACING = 2.5
 
 
 class ImageContext:
@@ -63,10 +61,14 @@ class ImageContext:
             return 10.0
         now = (id(editor), editor.frame, len(editor.history) // 50)  # a few atoms more change nothing
         if now != self._spacing_of:
-            found = median_spacing(editor.table().yx)
-            self._spacing = _SPACING / editor.pixel_size if found is None else found
-            self._spacing_of = now
+            self._spacing, self._spacing_of = atom_spacing(editor.table()), now
         return self._spacing
+
+    @property
+    def placement(self) -> object:
+        """What is the same object as long as the sites are: to lock a grain moves none of them."""
+        fit = self.session.fit
+        return fit if fit is None or fit.sites is None else fit.sites
 
     @property
     def lattice(self) -> LatticeSites | None:
@@ -75,12 +77,9 @@ class ImageContext:
         if fit is None or shape is None or not fit.is_fit:
             return None
         mask = self.session.mask
-        known = self._lattice_of
-        if self._lattice is None or not known or known[0] is not fit or known[1] is not mask:
-            self._lattice_of, self._lattice = (fit, mask), fit.lattice(shape)
-            if mask is not None:  # no question is asked there
-                at = np.clip(np.rint(self._lattice.yx).astype(int), 0, np.array(shape) - 1)
-                self._lattice = self._lattice.where(~mask[at[:, 0], at[:, 1]])
+        known, place = self._lattice_of, self.placement
+        if self._lattice is None or not known or known[0] is not place or known[1] is not mask:
+            self._lattice_of, self._lattice = (place, mask), questioned_sites(fit, shape, mask)
         return self._lattice
 
     def sites(self) -> LatticeSites | None:
@@ -88,7 +87,7 @@ class ImageContext:
         editor, fit = self.session.editor, self.session.fit
         if editor is None or fit is None:
             return None
-        now = (id(fit), id(self.session.mask), id(editor), editor.frame, editor.history.generation)
+        now = (id(self.placement), id(self.session.mask), id(editor), editor.frame, editor.history.generation)
         if now != self._sites_of:
             lattice, table = self.lattice, editor.table()
             layer = table.rows["layer"].to_numpy()
@@ -115,7 +114,7 @@ class ImageContext:
         image = self.image
         if image is None or is_stored(image):  # one that is not in memory is not smoothed for this
             return None
-        radius = 0.3 * self.spacing
+        radius = BRIGHTNESS_RADIUS * self.spacing
         known = self._smooth
         if known is None or known[0] is not image or not np.isclose(known[1], radius, rtol=0.1):
             known = self._smooth = (image, radius, smoothed(image, radius))

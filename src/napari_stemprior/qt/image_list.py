@@ -33,6 +33,7 @@ from napari_stemprior.qt.layers.image_notes import (
 )
 from napari_stemprior.qt.session import Session
 from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.file_frames import FileContent, FileFrames, thinned
 from napari_stemprior.workflow.save_all import FinishedImage
 from napari_stemprior.workflow.segment import Segmentation
@@ -100,6 +101,7 @@ class ImageList:
         self._files = FileFrames()
         session.images_changed.connect(self.update)
         session.atoms_changed.connect(self._on_atoms)
+        session.doubts_changed.connect(self._on_atoms)
         session.prior_changed.connect(self._on_any)
         session.image_changed.connect(self._on_current)
         self.update()
@@ -108,6 +110,7 @@ class ImageList:
         """Let go of the session."""
         self.session.images_changed.disconnect(self.update)
         self.session.atoms_changed.disconnect(self._on_atoms)
+        self.session.doubts_changed.disconnect(self._on_atoms)
         self.session.prior_changed.disconnect(self._on_any)
         self.session.image_changed.disconnect(self._on_current)
 
@@ -132,7 +135,7 @@ class ImageList:
             prior_fit(about),
             " ".join(map(str, about.get("reservations") or ())),
             int((~np.isin(status, ABSENT)).sum()),
-            int((status == "review").sum()),
+            about.get(DOUBTS),
             corrected,
         )
 
@@ -334,7 +337,10 @@ class ImageList:
             size = known_pixel_size(layer) if pixel_size_from(layer) == "given" else None
         image.prior = prior = self.prior(image) or self.session.prior
         inverted = layer is not None and is_inverted(layer)
-        return WaitingImage(number, image.name, self._loader(image), prior, size, inverted)
+        specimen = None if layer is None else self.session.specimen(layer)
+        locked = specimen is not None and specimen.locked_on(image.frame)
+        fit = specimen.fit_of(image.frame) if specimen is not None and locked else None
+        return WaitingImage(number, image.name, self._loader(image), prior, size, inverted, fit)
 
     def _loader(self, image: ListedImage) -> partial[Micrograph]:
         if image.layer is not None:

@@ -19,6 +19,8 @@ from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_lay
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.specimen import Specimen
 from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.grain import Grain
+from napari_stemprior.registration.locked_grains import locked_alone, locking
 from napari_stemprior.structure import Prior
 
 
@@ -40,6 +42,8 @@ class PlacedSession(ImageSession):
         self._waiting_prior: Prior | None = None
         #: Pixel (y, x) about which a person turns the lattice, while that is done.
         self.pivot: NDArray[np.float64] | None = None
+        #: The grain whose sites the overlay shows larger.
+        self.pointed: Grain | None = None
         #: Whether a fit of the lattice also calibrates the image.
         self.scale_from_lattice = False
         self._specimens: dict[str, Specimen] = {}
@@ -84,11 +88,7 @@ class PlacedSession(ImageSession):
         specimen = self.specimen(image)
         if specimen.editor is not None:
             specimen.editor.pixel_size = value
-        specimen.fits = {
-            frame: fit
-            for frame, fit in specimen.fits.items()
-            if np.isclose(fit.pose.pixel_size, value, rtol=0.1)
-        }
+        specimen.forget_scale(value)
 
     def take_scale(self, pose: Pose) -> None:
         """Take the pixel size from a lattice that fits, if a person wants that."""
@@ -172,11 +172,17 @@ class PlacedSession(ImageSession):
 
     @property
     def known_fit(self) -> LatticeFit | None:
-        """Where the prior lies, if that is a fit: what the network is told."""
-        return self.fit if self.fit is not None and self.fit.is_fit else None
+        """Where the prior lies, if that is a fit: what the network is told.
+
+        Where it is none, locked grains are, and the rest of the image is fitted around them.
+        """
+        fit = self.fit
+        if fit is None or fit.is_fit or not fit.locked:
+            return fit if fit is not None and fit.is_fit else None
+        return replace(locked_alone(fit.prior, fit.locked), sites=None)
 
     def set_fit(self, fit: LatticeFit | None, frame: tuple[int, ...] | None = None) -> None:
-        """Remember where a prior lies on the chosen image; a shown overlay follows.
+        """Remember where a prior lies on the chosen image; a shown overlay follows, locked grains stay.
 
         Parameters
         ----------
@@ -186,13 +192,30 @@ class PlacedSession(ImageSession):
         """
         if self._image is None:
             return
-        specimen = self.specimen(self._image)
-        specimen.fit = fit
-        frame = self.frame if frame is None else frame
-        if fit is None:
-            specimen.fits.pop(frame, None)
-        elif frame:
-            specimen.fits[frame] = fit
+        self.specimen(self._image).put_fit(fit, self.frame if frame is None else frame)
+        self._show_fit()
+
+    def lock_grain(self, grain: Grain, *, on: bool) -> None:
+        """Keep one grain's lattice and atoms whatever is fitted or segmented again, or let go of it."""
+        fit = self.fit
+        if fit is None or self._image is None:
+            return
+        self.specimen(self._image).place(locking(fit, grain, on=on), self.frame)
+        self._show_fit()
+
+    def point_at(self, grain: Grain | None) -> None:
+        """Show the sites of a grain larger in the overlay, or of none."""
+        self.pointed = grain
+        if self.overlay is not None:
+            self.show_overlay(True)
+
+    @property
+    def locked(self) -> tuple[Grain, ...]:
+        """The grains of the chosen image, or of the present frame, that a person has locked."""
+        specimen = self._specimen_or_none()
+        return () if specimen is None else specimen.locked_on(self.frame)
+
+    def _show_fit(self) -> None:
         if self.overlay is not None:
             self.show_overlay(True)
         self.pose_changed.emit()
@@ -217,7 +240,7 @@ class PlacedSession(ImageSession):
             return
         size = self.pixel_size or fit.pose.pixel_size
         if old is not None:
-            fill_overlay(old, image, fit, size, self.pivot)
+            fill_overlay(old, image, fit, size, self.pivot, self.pointed)
             return
         layer = overlay_layer(image, fit, size)
         yield

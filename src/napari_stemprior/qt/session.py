@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Thread
 from typing import Any
 
@@ -18,8 +18,13 @@ from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.insertion import reveal
 from napari_stemprior.qt.layers.painting import put_off_painting
 from napari_stemprior.qt.placed_session import PlacedSession
+from napari_stemprior.registration.grain import Grain
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation
+
+#: Tells for (N, 2) pixels which of them lie in a part of an image.
+Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 #: Diameter in Å of an atom's ring where no prior tells the distance between neighbours.
 _DEFAULT_DIAMETER = 1.1
@@ -38,6 +43,8 @@ class Session(PlacedSession):
 
     #: The atoms or their history have changed.
     atoms_changed = Signal()
+    #: The chosen image has another number of doubts.
+    doubts_changed = Signal()
     #: The desk lets go of the viewer.
     closing = Signal()
 
@@ -66,13 +73,19 @@ class Session(PlacedSession):
         specimen = self._specimen_or_none()
         return None if specimen is None else specimen.editor
 
+    def note_doubts(self, count: int) -> None:
+        """Note how many doubts the present frame of the chosen image has, for all who tell that number."""
+        if self.editor is not None and self.editor.provenance.get(DOUBTS) != count:
+            self.editor.note(DOUBTS, count)
+            self.doubts_changed.emit()
+
     def take_segmentation(
         self,
         image: Image,
         result: Segmentation,
         *,
         frame: tuple[int, ...] | None = None,
-        inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
+        inside: Inside | None = None,
     ) -> None:
         """Show the atoms that the network found on an image; a person's edits stay.
 
@@ -94,7 +107,7 @@ class Session(PlacedSession):
         result: Segmentation,
         *,
         frame: tuple[int, ...] | None = None,
-        inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
+        inside: Inside | None = None,
         beside: Callable[[], None] | None = None,
     ) -> Iterator[None]:
         """Do so in pieces of which none is long; `beside` is done in a thread before the panels are told."""
@@ -119,7 +132,8 @@ class Session(PlacedSession):
                 editor.layer.visible = False
             yield
             before = len(editor.rows)
-            merged = editor.take_prediction(result.table, frame=frame, inside=inside)
+            grains = self._kept_grains(image, editor.frame if frame is None else frame)
+            merged = editor.take_prediction(result.table, frame=frame, inside=_but_for(grains, inside))
             yield
             if fresh:
                 reveal(self.viewer, editor.layer, visible=image.visible)
@@ -135,11 +149,11 @@ class Session(PlacedSession):
         yield
         if self._image is image:
             self.activate(editor.layer)
-        if before and (merged.kept or merged.held_empty):
-            show_info(
-                f"{merged.new} atoms were found anew. Your edits stay: {merged.kept} atoms kept, "
-                f"{merged.held_empty} places held empty."
-            )
+        if before and (merged.kept or merged.held_empty or grains):
+            edits = merged.kept or merged.held_empty
+            stay = f" Your edits stay: {merged.kept} atoms kept, {merged.held_empty} places held empty."
+            lock = " The atoms of the locked grains stay."
+            show_info(f"{merged.new} atoms were found anew.{stay if edits else ''}{lock if grains else ''}")
 
     def take_beside(self, image: Image, frame: tuple[int, ...], result: Segmentation) -> None:
         """Take what the network found on an image, chosen or not; what a person looks at stays as it is.
@@ -157,9 +171,7 @@ class Session(PlacedSession):
         if specimen.prior is None:
             specimen.prior = result.prior
         if result.fit is not None:
-            specimen.fit = result.fit
-            if frame:
-                specimen.fits[frame] = result.fit
+            specimen.put_fit(result.fit, frame)
         if specimen.editor is None:
             active, self._quiet = self.viewer.layers.selection.active, True
             try:
@@ -170,7 +182,8 @@ class Session(PlacedSession):
             if not self.adopt_atoms(image):
                 return
         assert specimen.editor is not None
-        specimen.editor.take_prediction(result.table, frame=frame)
+        inside = _but_for(self._kept_grains(image, frame), None)
+        specimen.editor.take_prediction(result.table, frame=frame, inside=inside)
         if image is self._image:
             self.prior_changed.emit()
             self.pose_changed.emit()
@@ -238,6 +251,15 @@ class Session(PlacedSession):
         return specimen.editor is not None
 
     # --- inside -------------------------------------------------------------------------------
+    def _kept_grains(self, image: Image, frame: tuple[int, ...]) -> list[Grain]:
+        """Return the locked grains of a frame whose atoms stay: those in which there are any."""
+        specimen = self.specimen(image)
+        history = None if specimen.editor is None else specimen.editor.histories.get(frame)
+        if history is None or not len(history):
+            return []
+        yx = history.rows[["y_px", "x_px"]].to_numpy(float)
+        return [grain for grain in specimen.locked_on(frame) if grain.holds(yx).any()]
+
     def _new_editor(self, image: Image, result: Segmentation) -> AtomEditor:
         self._add_atoms_layer(image, result)  # the insertion is seen by `_on_layers`, which adopts it
         editor = self.editor
@@ -287,3 +309,15 @@ class Session(PlacedSession):
             if self.overlay is not None:
                 self.show_overlay(True)
             self.pose_changed.emit()
+
+
+def _but_for(grains: Sequence[Grain], inside: Inside | None) -> Inside | None:
+    """Return what tells the part that a prediction may change: all that was segmented but some grains."""
+    if not grains:
+        return inside
+
+    def free(yx: NDArray[np.float64]) -> NDArray[np.bool_]:
+        held = np.any([grain.holds(yx) for grain in grains], axis=0)
+        return np.asarray(~held if inside is None else inside(yx) & ~held)
+
+    return free

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from napari.layers import Image
 
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers.atom_layers import KEY
 from napari_stemprior.registration import LatticeFit
+from napari_stemprior.registration.grain import Grain
+from napari_stemprior.registration.locked_grains import holding, locked_alone
 from napari_stemprior.structure import Prior
 
 
@@ -37,3 +40,42 @@ class Specimen:
         """Where the present prior lies on a frame: its own fit, else the one that was made last."""
         known = (self.fits.get(frame), self.fit)
         return next((fit for fit in known if fit is not None and fit.prior == self.prior), None)
+
+    def locked_on(self, frame: tuple[int, ...]) -> tuple[Grain, ...]:
+        """Return the grains that a person has locked on a frame; those of another frame count there alone."""
+        own = self.fits.get(frame) if frame else self.fit
+        return own.locked if own is not None and own.prior == self.prior else ()
+
+    def put_fit(self, fit: LatticeFit | None, frame: tuple[int, ...]) -> None:
+        """Remember where the prior lies on a frame; the grains that a person has locked there stay.
+
+        Parameters
+        ----------
+        fit : LatticeFit or None
+            None forgets all but those grains.
+        frame : tuple of int
+            Of a stack; () for a single image.
+        """
+        locked = self.locked_on(frame)
+        if locked and self.prior is not None:
+            if fit is None:
+                fit = locked_alone(self.prior, locked)
+            elif fit.prior == self.prior and not fit.locked:
+                fit = holding(fit, locked)
+        self.place(fit, frame)
+
+    def place(self, fit: LatticeFit | None, frame: tuple[int, ...]) -> None:
+        """Remember a fit as it is, whatever was locked."""
+        self.fit = fit
+        if fit is None:
+            self.fits.pop(frame, None)
+        elif frame:
+            self.fits[frame] = fit
+
+    def forget_scale(self, pixel_size: float) -> None:
+        """Forget the fits of frames that were found at another pixel size (Å/px), but for locked grains."""
+        for frame, fit in list(self.fits.items()):
+            if not np.isclose(fit.pose.pixel_size, pixel_size, rtol=0.1):
+                del self.fits[frame]
+                if fit.locked:
+                    self.fits[frame] = locked_alone(fit.prior, fit.locked)

@@ -11,8 +11,10 @@ from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
 from napari_stemprior.registration.fit import register
 from napari_stemprior.registration.gpa.pose_field import fit_pose_field
+from napari_stemprior.registration.grain import Grain, around
 from napari_stemprior.registration.grains import with_grains
 from napari_stemprior.registration.lattice_fit import MARGIN, MIN_RELIABILITY, LatticeFit, shown
+from napari_stemprior.registration.locked_grains import fitted_around, held_pose, with_originals
 from napari_stemprior.registration.multilayer.stack_fit import refine_stack_poses
 from napari_stemprior.registration.multilayer.stack_lattice import (
     as_layer_of,
@@ -23,6 +25,7 @@ from napari_stemprior.registration.multilayer.stack_lattice import (
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.refine_pose import refine_pose
 from napari_stemprior.registration.rival_poses import preferred
+from napari_stemprior.registration.second_lattice import leaves_fringes, telling_of_second_lattice
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
@@ -31,7 +34,11 @@ _CANDIDATES = 8
 
 
 def fit_lattice(
-    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, prior: Prior
+    image: ArrayLike | PreparedImage | PreparedStrips,
+    pixel_size: float,
+    prior: Prior,
+    *,
+    locked: tuple[Grain, ...] = (),
 ) -> LatticeFit:
     """Find where the lattice of a prior lies on an image, how it bends and where it is not seen.
 
@@ -46,6 +53,9 @@ def fit_lattice(
     prior : StructurePrior or Stack
         Of a stack every layer is placed on its own lattice; where they do not fit together, the layer that
         fits alone.
+    locked : tuple of Grain
+        Of that prior, a single crystal: these keep their lattices, and the rest of the image is fitted around
+        them.
 
     Returns
     -------
@@ -64,7 +74,13 @@ def fit_lattice(
     """
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
-        return on_binned(array, pixel_size, lambda small, size: fit_lattice(small, size, prior))
+        coarse = tuple(grain.scaled(1 / binning_at(pixel_size)) for grain in locked)
+        found = on_binned(
+            array, pixel_size, lambda small, size: fit_lattice(small, size, prior, locked=coarse)
+        )
+        return with_originals(found, locked)
+    if locked:
+        return fitted_around(array, prior, locked, lambda rest: fit_lattice(rest, pixel_size, prior))
     crystal = prior.crystal
     if crystal is None:
         return fit_stack(array, pixel_size, prior, fit_lattice)
@@ -74,7 +90,8 @@ def fit_lattice(
         return LatticeFit(prior, (poses[0],))
     best = preferred(fits, crystal)
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
-    return replace(with_grains(best, fits, array, pixel_size), rivals=rivals)
+    placed = with_grains(best, fits, array, pixel_size)
+    return replace(telling_of_second_lattice(placed, fits, crystal), rivals=rivals)
 
 
 def follow_lattice(
@@ -82,7 +99,7 @@ def follow_lattice(
 ) -> LatticeFit:
     """Follow the lattice of poses that are known through strain; they are believed as they are.
 
-    Other grains are looked for where the lattice is not seen.
+    Other grains are looked for where the lattice is not seen; locked ones stay as they are.
 
     Parameters
     ----------
@@ -106,18 +123,22 @@ def follow_lattice(
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        return on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
+        found = on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
+        return with_originals(found, fit.locked)
+    if fit.locked:
+        return _followed_around(array, pixel_size, fit)
     crystal = fit.prior.crystal
     if crystal is None:
         return _followed_stack(array, pixel_size, fit)
     given = _followed(array, pixel_size, crystal, fit.pose)
     assert given.sites is not None
     others: list[LatticeFit] = []
-    if (given.sites.reliability < MIN_RELIABILITY).any():  # else another grain would have nowhere to be
+    unseen = bool((given.sites.reliability < MIN_RELIABILITY).any())  # else no grain has where to be
+    if unseen or leaves_fringes(array, pixel_size, crystal, fit.pose):
         poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
         others = _followed_fits(array, pixel_size, crystal, poses)
-    found = with_grains(given, others, array, pixel_size)
-    return replace(fit, sites=found.sites, field=given.field)
+    found = telling_of_second_lattice(with_grains(given, others, array, pixel_size), others, crystal)
+    return replace(fit, poses=found.poses, sites=found.sites, field=given.field, grains=found.grains)
 
 
 def refine_fit(
@@ -145,12 +166,27 @@ def refine_fit(
     array = prepared_any(image)
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        return on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
+        found = on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
+        return with_originals(found, fit.locked)
     if len(fit.layers) > 1:
         return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
-    pose = refine_pose(array, pixel_size, layer, fit.pose)
-    return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer)
+    free = around(array, fit.locked) if fit.locked else array
+    pose = refine_pose(free, pixel_size, layer, fit.pose)
+    return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer, grains=fit.locked, locked=fit.locked)
+
+
+def _followed_around(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+    """Follow the lattice around locked grains; where it is that of one, what lies around it is found anew."""
+    own = held_pose(fit.pose, fit.locked)
+    if own is None:
+        free = replace(fit, locked=())
+        return fitted_around(
+            image, fit.prior, fit.locked, lambda rest: follow_lattice(rest, pixel_size, free)
+        )
+    found = fit_lattice(image, pixel_size, fit.prior, locked=fit.locked)
+    rivals = tuple(pose for pose in (*found.poses, *found.rivals) if held_pose(pose, (own,)) is None)
+    return replace(found, poses=fit.poses, field=own.field, rivals=rivals, by_hand=fit.by_hand)
 
 
 def _followed_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.registration.grain import Grain
 from napari_stemprior.registration.lattice_fit import MIN_RELIABILITY, LatticeFit
 from napari_stemprior.registration.rival_poses import SAME_PLACE, SCORE_TIE
 from napari_stemprior.structure.lattice_sites import LatticeSites
@@ -27,10 +28,15 @@ _CLEARLY = 2.0
 
 @dataclass(frozen=True, eq=False)
 class _Claim:
-    """Sites that a lattice claims, and how well it fits."""
+    """Sites that a lattice claims."""
 
-    score: float
+    fit: LatticeFit
     sites: LatticeSites
+
+    @property
+    def score(self) -> float:
+        """How well the lattice fits."""
+        return self.fit.pose.score
 
 
 def with_grains(
@@ -49,12 +55,21 @@ def with_grains(
     image : PreparedImage
     pixel_size : float
         Å per pixel.
+
+    Returns
+    -------
+    LatticeFit
+        With `grains`, that of the first lattice first.
     """
-    least = min(_GRAIN_SCORE, first.pose.score - SCORE_TIE)  # as good as the first is good enough
-    fits = [fit for fit in others if fit is not first and fit.pose.score >= least and fit.sites is not None]
-    if not fits or first.sites is None:
+    if first.sites is None:
         return first
     (prior,) = first.layers
+    own = first.sites.where(first.sites.reliability >= MIN_RELIABILITY)
+    grains = [Grain.of(prior, first.pose, own, first.field)]
+    least = min(_GRAIN_SCORE, first.pose.score - SCORE_TIE)  # as good as the first is good enough
+    fits = [fit for fit in others if fit is not first and fit.pose.score >= least and fit.sites is not None]
+    if not fits:
+        return replace(first, grains=tuple(grains))
     seen = gaussian_filter(image.image, _COLUMN_WIDTH / pixel_size)
     reach = float(np.linalg.norm(prior.cell, axis=1).max()) * float(
         np.sqrt(abs(np.linalg.det(first.pose.affine)))
@@ -65,16 +80,18 @@ def with_grains(
         sites = fit.sites
         assert sites is not None
         free = first.sites.reliability[np.asarray(tree.query(sites.yx)[1])] < MIN_RELIABILITY
-        claims.append(_Claim(fit.pose.score, sites.where((sites.reliability >= _GRAIN_RELIABILITY) & free)))
+        claims.append(_Claim(fit, sites.where((sites.reliability >= _GRAIN_RELIABILITY) & free)))
     placed = first.sites
     while claims and (most := max(len(c.sites) for c in claims)) >= _SMALLEST_GRAIN:
         largest = next(c for c in claims if len(c.sites) == most)
         rivals = [c for c in claims if _shared(largest.sites, c.sites, reach) > _SAME_GRAIN]
-        won = _brightest(rivals, seen, prior.z_weights).sites
+        winner = _brightest(rivals, seen, prior.z_weights)
+        won = winner.sites
         placed = placed.joined(won)
+        grains.append(Grain.of(prior, winner.fit.pose, won, winner.fit.field))
         # what another lattice claims within a cell of this grain is the grain's
-        claims = [_Claim(c.score, c.sites.where(~_near(c.sites, won, reach))) for c in claims]
-    return replace(first, sites=placed)
+        claims = [_Claim(c.fit, c.sites.where(~_near(c.sites, won, reach))) for c in claims]
+    return replace(first, sites=placed, grains=tuple(grains))
 
 
 def _shared(first: LatticeSites, second: LatticeSites, reach: float) -> float:

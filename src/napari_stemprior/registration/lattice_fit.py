@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.gpa.pose_field import PoseField
+from napari_stemprior.registration.grain import Grain, outside
 from napari_stemprior.registration.pose import Pose
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
@@ -41,6 +42,10 @@ class LatticeFit:
         The one layer of a stack that is placed, where the layers do not fit together.
     by_hand : bool
         Whether a person set it and no fit has judged it since.
+    grains : tuple of Grain
+        The grains of a single layer, those that are locked first; until it has been followed these alone.
+    locked : tuple of Grain
+        Those that a person keeps: whatever is fitted, in their area their lattices count.
     """
 
     prior: Prior
@@ -50,6 +55,8 @@ class LatticeFit:
     rivals: tuple[Pose, ...] = ()
     only_layer: int | None = None
     by_hand: bool = False
+    grains: tuple[Grain, ...] = ()
+    locked: tuple[Grain, ...] = ()
 
     @property
     def pose(self) -> Pose:
@@ -99,11 +106,15 @@ class LatticeFit:
         if self.sites is not None:
             return self.sites.inside(shape)
         if self.field is not None:
-            return LatticeSites.of(self.prior.columns, *self.field.columns(self.layers[0], shape))
-        return straight_sites(self, shape)
+            sites = LatticeSites.of(self.prior.columns, *self.field.columns(self.layers[0], shape))
+        else:
+            sites = straight_sites(self, shape)
+        return with_locked_sites(sites, self.locked).inside(shape)
 
     def moved(self, change: Callable[[Pose, StructurePrior], Pose]) -> LatticeFit:
         """Return what a person makes of it; what the fit found beside the poses is forgotten.
+
+        Locked grains stay where they are.
 
         Parameters
         ----------
@@ -111,14 +122,16 @@ class LatticeFit:
             Gets the pose and the prior of each layer, and returns another pose.
         """
         poses = tuple(change(pose, layer) for pose, layer in zip(self.poses, self.layers, strict=True))
-        return replace(self, poses=poses, sites=None, field=None, rivals=(), by_hand=True)
+        grains = self.locked
+        return replace(self, poses=poses, sites=None, field=None, rivals=(), grains=grains, by_hand=True)
 
     def cropped(self, corner: ArrayLike) -> LatticeFit:
         """Return the fit on the part of the image that begins at the pixel `corner` (y, x)."""
         low = np.asarray(corner, float)
-        poses = tuple(replace(pose, origin=pose.origin - low) for pose in self.poses)
+        poses = tuple(pose.moved(-low) for pose in self.poses)
         sites = None if self.sites is None else self.sites.at(self.sites.yx - low)
-        return replace(self, poses=poses, sites=sites, field=None, rivals=())
+        locked = tuple(grain.cropped(low) for grain in self.locked)
+        return replace(self, poses=poses, sites=sites, field=None, rivals=(), grains=(), locked=locked)
 
     def scaled(self, factor: float) -> LatticeFit:
         """Return the fit on the image resampled by `factor` (pixel centres on integers)."""
@@ -128,6 +141,8 @@ class LatticeFit:
             sites=None if self.sites is None else self.sites.at((self.sites.yx + 0.5) * factor - 0.5),
             field=None if self.field is None else self.field.scaled(factor),
             rivals=tuple(pose.scaled(factor) for pose in self.rivals),
+            grains=tuple(grain.scaled(factor) for grain in self.grains),
+            locked=tuple(grain.scaled(factor) for grain in self.locked),
         )
 
     def same_place(self, other: LatticeFit) -> bool:
@@ -136,6 +151,14 @@ class LatticeFit:
             np.array_equal(a.affine, b.affine) and np.array_equal(a.origin, b.origin) and a.score == b.score
             for a, b in zip(self.poses, other.poses, strict=True)
         )
+
+
+def with_locked_sites(sites: LatticeSites, locked: tuple[Grain, ...]) -> LatticeSites:
+    """Return sites of which those in locked grains are the grains' own."""
+    kept = outside(sites, locked)
+    for grain in locked:
+        kept = kept.joined(grain.sites)
+    return kept
 
 
 def layer_poses(prior: Prior, pose: Pose) -> tuple[Pose, ...]:

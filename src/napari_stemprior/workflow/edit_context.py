@@ -13,7 +13,9 @@ from napari_stemprior.errors import JournalError, StempriorError
 from napari_stemprior.io.prior_json import prior_from_dict, prior_to_dict
 from napari_stemprior.recording.pixel_size_range import PIXEL_SIZES, checked_pixel_size
 from napari_stemprior.registration import LatticeFit, Pose, PoseField
+from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure import Prior, built_in, names
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 
 @dataclass(frozen=True)
@@ -99,20 +101,17 @@ def _prior(values: Mapping[str, Any]) -> Prior:
 
 
 def fit_to_dict(fit: LatticeFit) -> dict[str, Any]:
-    """Return poses and displacements of a fit as plain values; the sites follow from them and the image."""
-    field = fit.field
+    """Return poses and displacements of a fit as plain values; the sites follow from them and the image.
+
+    Those of locked grains are kept: they stay whatever the image says.
+    """
     return {
         "only_layer": fit.only_layer,
         "poses": [_pose_to_dict(pose) for pose in fit.poses],
         "rivals": [_pose_to_dict(pose) for pose in fit.rivals],
         "by_hand": fit.by_hand,
-        "field": None
-        if field is None
-        else {
-            "pose": _pose_to_dict(field.pose),
-            "error": float(field.error),
-            **{name: getattr(field, name).tolist() for name in _FIELD_ARRAYS},
-        },
+        "field": _field_to_dict(fit.field),
+        **({"locked": [_grain_to_dict(grain) for grain in fit.locked]} if fit.locked else {}),
     }
 
 
@@ -121,6 +120,7 @@ _SMALLEST, _LARGEST = PIXEL_SIZES[0] / 10, PIXEL_SIZES[1] * 10
 #: Condition number and px of the origin beyond which a pose is damage: sites would be listed without end.
 _MOST_SHEARED, _FARTHEST = 100.0, 1e7
 _FIELD_ARRAYS = ("rows", "columns_", "displacement", "reliability")
+_SITE_ARRAYS = ("yx", "column", "reliability")
 
 
 def fit_from_dict(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
@@ -141,23 +141,64 @@ def fit_from_dict(values: Mapping[str, Any], prior: Prior) -> LatticeFit:
     only, layers = values.get("only_layer"), prior.layers
     if len(poses) != (len(layers) if only is None else 1) or (only is not None and int(only) >= len(layers)):
         raise ValueError("as many poses as layers are needed")
-    field = None
-    if values["field"] is not None:
-        arrays = {name: np.array(values["field"][name], dtype=np.float64) for name in _FIELD_ARRAYS}
-        grid = (len(arrays["rows"]), len(arrays["columns_"]))
-        if arrays["displacement"].shape != (*grid, 2) or arrays["reliability"].shape != grid or min(grid) < 2:
-            raise ValueError("the displacements have another shape than their grid")
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError("the displacements are not finite")
-        field = PoseField(_pose(values["field"]["pose"]), error=float(values["field"]["error"]), **arrays)
+    grains = values.get("locked", ())
+    if len(grains) and prior.crystal is None:
+        raise ValueError("a stack has no grains")
+    locked = tuple(_grain(grain, prior) for grain in grains)
     return LatticeFit(
         prior,
         poses,
-        field=field,
+        field=_field(values["field"]),
+        grains=locked,
+        locked=locked,
         only_layer=None if only is None else int(only),
         rivals=tuple(_pose(pose) for pose in values["rivals"]),
         by_hand=bool(values["by_hand"]),
     )
+
+
+def _field_to_dict(field: PoseField | None) -> dict[str, Any] | None:
+    if field is None:
+        return None
+    return {
+        "pose": _pose_to_dict(field.pose),
+        "error": float(field.error),
+        **{name: getattr(field, name).tolist() for name in _FIELD_ARRAYS},
+    }
+
+
+def _field(values: Mapping[str, Any] | None) -> PoseField | None:
+    if values is None:
+        return None
+    arrays = {name: np.array(values[name], dtype=np.float64) for name in _FIELD_ARRAYS}
+    grid = (len(arrays["rows"]), len(arrays["columns_"]))
+    if arrays["displacement"].shape != (*grid, 2) or arrays["reliability"].shape != grid or min(grid) < 2:
+        raise ValueError("the displacements have another shape than their grid")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("the displacements are not finite")
+    return PoseField(_pose(values["pose"]), error=float(values["error"]), **arrays)
+
+
+def _grain_to_dict(grain: Grain) -> dict[str, Any]:
+    return {
+        "pose": _pose_to_dict(grain.pose),
+        "field": _field_to_dict(grain.field),
+        **{name: getattr(grain.sites, name).tolist() for name in _SITE_ARRAYS},
+    }
+
+
+def _grain(values: Mapping[str, Any], prior: Prior) -> Grain:
+    yx = np.array(values["yx"], dtype=np.float64).reshape(-1, 2)
+    column = np.array(values["column"])
+    reliability = np.array(values["reliability"], dtype=np.float64)
+    if not len(yx) or column.shape != (len(yx),) or reliability.shape != (len(yx),):
+        raise ValueError("a locked grain has no sites, or sites without a column")
+    if column.dtype.kind != "i" or column.min() < 0 or column.max() >= len(prior.columns):
+        raise ValueError("a site of a locked grain is none of the prior")
+    if not (np.isfinite(yx).all() and np.abs(yx).max() <= _FARTHEST and np.isfinite(reliability).all()):
+        raise ValueError("a site of a locked grain is not finite")
+    sites = LatticeSites.of(prior.columns, yx, column.astype(np.int64), reliability)
+    return Grain.of(prior.layers[0], _pose(values["pose"]), sites, _field(values["field"]))
 
 
 def _pose_to_dict(pose: Pose) -> dict[str, Any]:

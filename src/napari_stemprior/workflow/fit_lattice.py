@@ -9,6 +9,7 @@ from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.workflow.operations import Operations
 
@@ -29,7 +30,7 @@ def known_pixel_size(micrograph: Micrograph) -> float:
 
 
 def fit_lattice(
-    operations: Operations, micrograph: Micrograph, prior: Prior
+    operations: Operations, micrograph: Micrograph, prior: Prior, locked: tuple[Grain, ...] = ()
 ) -> Generator[Progress, None, LatticeFit]:
     """Find where the lattice of a prior lies and how it bends, or where each layer of a stack lies.
 
@@ -38,6 +39,8 @@ def fit_lattice(
     operations : Operations
     micrograph : Micrograph
     prior : StructurePrior or Stack
+    locked : tuple of Grain
+        Of that prior: these stay, and the rest of the image is fitted around them.
 
     Returns
     -------
@@ -53,6 +56,8 @@ def fit_lattice(
     """
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Fitting the lattice")
+    if locked:
+        return operations.fit_around(micrograph.analysed, size, prior, locked)
     return operations.fit_lattice(micrograph.analysed, size, prior)
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_stemprior.atomic_write import replaced
+from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph, read_atoms, read_micrographs
+from napari_stemprior.io.readers.read_mask import masked
 from napari_stemprior.io.writers.formats.tables import inert
 from napari_stemprior.measurement.frame_series import FrameRecord, FrameSeries, frame_record, frame_series
 from napari_stemprior.measurement.measurements import Measurements
@@ -52,6 +57,10 @@ class SeriesSettings:
         Other files that must not be replaced.
     provenance : dict
         What was set; plain values.
+    mask : (H, W) array of bool, optional
+        Where no atoms may be, in every frame; what lies there is not measured.
+    mask_file : pathlib.Path, optional
+        Where the mask comes from; not replaced.
     """
 
     measure: MeasureSettings
@@ -62,6 +71,8 @@ class SeriesSettings:
     overwrite: bool = False
     inputs: tuple[str | Path, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    mask: NDArray[np.bool_] | None = None
+    mask_file: Path | None = None
 
 
 def measure_frame(
@@ -101,11 +112,17 @@ def measure_frame(
     table = read_atoms(atoms, settings.pixel_size or frame.pixel_size)
     if not len(table.atoms):
         raise MeasurementError(f"{atoms}: the table holds no atoms; segment the image first.")
+    if settings.mask is not None:
+        frame = masked(frame, settings.mask, settings.mask_file)
+        table = _outside(table, settings.mask)
+        if not len(table.atoms):
+            raise MeasurementError(f"{atoms}: all atoms lie in the mask {settings.mask_file}; give another.")
     size = settings.pixel_size or frame.pixel_size or table.pixel_size
     micrograph = replace(frame, pixel_size=size)
     if settings.invert:
         micrograph = micrograph.inverted()
-    check_results(folder, stem, [atoms, *settings.inputs], settings.formats, overwrite=settings.overwrite)
+    inputs = [atoms, settings.mask_file, *settings.inputs]
+    check_results(folder, stem, inputs, settings.formats, overwrite=settings.overwrite)
     found = yield from measure(operations, micrograph, table, prior, None, settings.measure)
     written = yield from write_results(
         found,
@@ -204,6 +221,12 @@ def measure_series(
     series = frame_series(records)
     _write(series, folder, settings.formats)
     return series
+
+
+def _outside(table: AtomTable, mask: NDArray[np.bool_]) -> AtomTable:
+    """Return the rows that do not lie in a mask."""
+    at = np.clip(np.rint(table.yx).astype(int), 0, np.array(mask.shape) - 1)
+    return table.where(~mask[at[:, 0], at[:, 1]])
 
 
 def _failed(path: Path, frame: int, error: StempriorError, say: Callable[[str], None]) -> FrameRecord:

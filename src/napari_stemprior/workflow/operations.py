@@ -20,6 +20,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure import Prior, StructurePrior
 
 
@@ -92,6 +93,12 @@ def _fit_lattice(image: Analysed, pixel_size: float, prior: Prior) -> LatticeFit
     from napari_stemprior.registration import fit_lattice
 
     return fit_lattice(image, pixel_size, prior)
+
+
+def _fit_around(image: Analysed, pixel_size: float, prior: Prior, locked: tuple[Grain, ...]) -> LatticeFit:
+    from napari_stemprior.registration import fit_lattice
+
+    return fit_lattice(image, pixel_size, prior, locked=locked)
 
 
 def _follow_lattice(image: Analysed, pixel_size: float, fit: LatticeFit) -> LatticeFit:
@@ -178,6 +185,8 @@ class Operations:
     load_prior: Callable[..., Any] = _load_prior
     prepare: Callable[[Analysed], PreparedImage] = _prepare
     fit_lattice: Callable[[Analysed, float, Prior], LatticeFit] = _fit_lattice
+    #: The same around grains that a person has locked.
+    fit_around: Callable[[Analysed, float, Prior, tuple[Grain, ...]], LatticeFit] = _fit_around
     follow_lattice: Callable[[Analysed, float, LatticeFit], LatticeFit] = _follow_lattice
     refine_fit: Callable[[Analysed, float, LatticeFit], LatticeFit] = _refine_fit
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors

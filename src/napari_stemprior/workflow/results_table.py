@@ -25,6 +25,7 @@ from napari_stemprior.errors import ExportError
 from napari_stemprior.io.json_values import plain, printable
 from napari_stemprior.io.writers.formats.tables import inert, prior_fit
 from napari_stemprior.output_files import check_output
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.image_sources import natural_order
 
 #: Names of the two files in the folder of the results.
@@ -56,7 +57,7 @@ class ImageRow:
     atoms : int or None
         Columns found.
     doubts : int or None
-        Those of them that are marked for review.
+        What a person should look at, see `workflow.count_doubts`.
     vacancies : int or None
         Sites of the lattice without an atom.
     pixel_size_angstrom : float or None
@@ -119,7 +120,7 @@ def filled(row: ImageRow, table: AtomTable) -> ImageRow:
         prior_fit=prior_fit(about),
         reservations=" ".join(map(str, about.get("reservations") or ())),
         atoms=len(table.atoms),
-        doubts=int((table.rows["status"] == "review").sum()),
+        doubts=about.get(DOUBTS),
         vacancies=about.get("empty_sites"),
         pixel_size_angstrom=float(table.pixel_size),
         pixel_size_from=str(about.get("pixel_size_from", "")),

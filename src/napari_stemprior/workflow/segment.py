@@ -14,6 +14,7 @@ from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.fourier.normalized_image import check_pixel_size
 from napari_stemprior.structure import Prior, StructurePrior
+from napari_stemprior.workflow.count_doubts import DOUBTS, count_doubts
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations
 
@@ -127,4 +128,6 @@ def segment(
     table.provenance["inverted"] = micrograph.is_inverted
     if micrograph.excluded is not None:
         table.provenance["excluded"] = mask_to_dict(micrograph.excluded)
+    yield Progress(0, 0, "Counting the doubts")
+    table.provenance[DOUBTS] = count_doubts(table, micrograph.image, segmenter.fit, micrograph.excluded)
     return Segmentation(table, prior, segmenter.fit, segmenter.prepared)

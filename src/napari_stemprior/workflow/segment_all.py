@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph
 from napari_stemprior.progress import Progress
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSizes
@@ -32,6 +33,8 @@ class WaitingImage:
         Å/px that a person gave; None believes the image, and the lattice where the image says nothing.
     inverted : bool
         Exchange bright and dark first.
+    fit : LatticeFit, optional
+        Where the lattice of the prior lies, if a person has locked a part of it; else it is fitted.
     """
 
     number: int
@@ -40,6 +43,7 @@ class WaitingImage:
     prior: Prior | None
     pixel_size: float | None = None
     inverted: bool = False
+    fit: LatticeFit | None = None
 
 
 def segment_all(
@@ -83,9 +87,10 @@ def segment_all(
         except StempriorError as error:
             finished(FrameResult(image.number, None, error=named(error, image.name)))
             continue
-        work = segment_frame(
-            operations, FrameJob(image.number, recorded, sizes, settings, image.inverted, subject=image.name)
+        job = FrameJob(
+            image.number, recorded, sizes, settings, image.inverted, subject=image.name, fit=image.fit
         )
+        work = segment_frame(operations, job)
         try:
             while True:
                 try:

@@ -14,6 +14,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, segment
@@ -84,5 +85,6 @@ def segment_box(
         y_px=found.table.rows["y_px"] + low[0], x_px=found.table.rows["x_px"] + low[1]
     )
     provenance = found.table.provenance | {"part": [*box.low, *box.high]}
+    del provenance[DOUBTS]  # of a part that nobody sees
     table = AtomTable(rows[box.contains(rows[["y_px", "x_px"]].to_numpy(float))], size, provenance)
     return Segmentation(table, prior if fit is not None else None, fit)

@@ -20,6 +20,7 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.recording import remarks
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
 from napari_stemprior.workflow.segment import SegmentSettings, segment
@@ -47,6 +48,8 @@ class FrameJob:
         Keep the atoms that stand on the prior alone.
     subject : str
         What a sentence about the pixel size calls it.
+    fit : LatticeFit, optional
+        Where the lattice of the prior lies, if a person has locked a part of it; else it is fitted.
     """
 
     number: int
@@ -56,6 +59,7 @@ class FrameJob:
     invert: bool = False
     keep_inferred: bool = True
     subject: str = ""
+    fit: LatticeFit | None = None
 
     @property
     def prior(self) -> Prior | None:
@@ -148,7 +152,7 @@ def _segmented(
     said += job.sizes.remarks
     job.sizes.remarks.clear()
     micrograph = replace(frame, pixel_size=size.value)
-    result = yield from segment(operations, micrograph, job.prior, None, job.settings)
+    result = yield from segment(operations, micrograph, job.prior, job.fit, job.settings)
     how = "leave out --invert" if job.invert else "give --invert"
     if result.prepared is not None:
         said += [f"{frame.name}: {sentence}" for sentence in remarks(result.prepared, how)]
@@ -161,6 +165,7 @@ def _segmented(
         said.append(f"{frame.name}: {sentence} {done}")
         if not job.keep_inferred:
             table.provenance["inferred_dropped"] = True
+            table.provenance[DOUBTS] -= 1  # together they were one
             table = table.where(~inferred(table.rows))
     return table, result.fit
 

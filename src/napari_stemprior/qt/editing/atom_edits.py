@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_stemprior.atoms import ABSENT, UNKNOWN_ELEMENT, AtomHistory, AtomTable
 from napari_stemprior.atoms.history import Change
 from napari_stemprior.atoms.inferred import inferred
+from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.merge_edits import Merged, matching_gate, merge
 
 Frame = tuple[int, ...]
@@ -70,6 +71,10 @@ class AtomEdits:
     def provenance(self) -> dict[str, Any]:
         """What made the atoms of the present frame."""
         return self.provenance_of(self.frame)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a plain value in the provenance of the present frame; that is no edit."""
+        self._provenance.setdefault(self.frame, {})[key] = value
 
     def provenance_of(self, frame: Frame) -> dict[str, Any]:
         """What made the atoms of a frame."""
@@ -235,7 +240,8 @@ class AtomEdits:
         merged = merge(there.assign(status="accepted"), table.rows, gate, history.next_id)
         new = merged.rows[merged.rows["atom_id"] >= history.next_id]
         if len(new):
-            self._provenance.setdefault(frame, self.provenance | {"copied_from_frame": list(self.frame)})
+            known = {key: value for key, value in self.provenance.items() if key != DOUBTS}
+            self._provenance.setdefault(frame, known | {"copied_from_frame": list(self.frame)})
             if not history.steps and not len(history):
                 self.began.emit(frame)
             self.record(f"copy from frame {_number(self.frame)}", no_rows(), new, frame=frame)

@@ -193,8 +193,8 @@ class Review:
             self.queue, self._here, self._of = ReviewQueue(), None, ()
             return
         history = editor.history
-        fit = context.session.fit
-        now = (id(history), editor.frame, history.generation, id(fit), editor.pixel_size)
+        place = id(context.placement)
+        now = (id(history), editor.frame, history.generation, place, editor.pixel_size)
         if now == self._of:
             return
         shape, sites = context.shape, context.sites()

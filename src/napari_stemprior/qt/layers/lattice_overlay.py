@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.layers.palette import element_colour, layer_colour
 from napari_stemprior.registration import LatticeFit
+from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Symbols of the layers of a prior, entrance first.
 _SYMBOLS = tuple(map(Symbol, ("cross", "x", "diamond", "triangle_up")))
+#: Symbol of the sites of locked grains; filled, so they are drawn so much smaller.
+_LOCKED, _LOCKED_SIZE = Symbol.SQUARE, 0.6
+#: The sites of a grain that is pointed at are drawn so much larger.
+_POINTED = 1.5
 #: A site is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
 #: Side of a mark in distances between neighbours.
@@ -59,6 +64,7 @@ def fill_overlay(
     fit: LatticeFit,
     pixel_size: float,
     pivot: NDArray[np.float64] | None = None,
+    pointed: Grain | None = None,
 ) -> None:
     """Draw another placement in the same layer: that is much faster than a new layer.
 
@@ -71,11 +77,19 @@ def fill_overlay(
         Å/px.
     pivot : (2,) array, optional
         Pixel (y, x); the lattice point next to it is marked.
+    pointed : Grain, optional
+        Its sites are drawn larger.
     """
     lattice = fit.lattice(shape_of(image))
     size = np.full(len(lattice.yx), _MARK * min(p.neighbour_distance for p in fit.layers) / pixel_size)
     if pivot is not None and len(lattice.yx):
         size[np.argmin(((lattice.yx - pivot) ** 2).sum(axis=1))] *= _PIVOT
+    locked = np.zeros(len(lattice), bool)
+    for grain in fit.locked:
+        locked |= grain.holds(lattice.yx)
+    size[locked] *= _LOCKED_SIZE
+    if pointed is not None and len(lattice.yx):
+        size[pointed.holds(lattice.yx)] *= _POINTED
     if layer.name != overlay_name(fit):
         layer.name = overlay_name(fit)
     if not np.array_equal(layer.affine.affine_matrix, np.eye(3)):
@@ -88,6 +102,7 @@ def fill_overlay(
             layer.face_color = colours(lattice)
             layer.size = size
             symbols = np.array(_SYMBOLS, object)[lattice.layer % len(_SYMBOLS)]
+            symbols[locked] = _LOCKED
             if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
                 layer.symbol = symbols
     layer.refresh()

@@ -30,6 +30,7 @@ from napari_stemprior.qt.widgets.help_dialog import HelpDialog
 from napari_stemprior.qt.widgets.recovery_box import RecoveryBox
 from napari_stemprior.qt.widgets.review_box import NOTHING_WAITS, ReviewBox
 from napari_stemprior.qt.widgets.species_box import SpeciesBox
+from napari_stemprior.workflow.count_doubts import doubts_in_words
 
 _SELECT = "Select atoms first: press 3 and click one, or go to the next place to review (N)."
 
@@ -374,5 +375,6 @@ class CorrectPanel(Panel):
             return
         count, text = count_atoms(editor)
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
-        waiting = self.review.open_count
-        self.state_changed.emit(f"{count} atoms" + (f" · {waiting} to review" if waiting else ""))
+        doubts = self.review.open_count
+        self.session.note_doubts(doubts)
+        self.state_changed.emit(f"{count} atoms" + (f" · {doubts_in_words(doubts)}" if doubts else ""))

@@ -22,6 +22,7 @@ from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.image_table import ImageTable
 from napari_stemprior.qt.widgets.leave_out_box import ask_to_leave_out
+from napari_stemprior.workflow.count_doubts import doubts_in_words
 from napari_stemprior.workflow.file_frames import FileContent, look_into_files, read_frames
 from napari_stemprior.workflow.image_sources import image_files
 from napari_stemprior.workflow.save_all import save_pairs, save_results
@@ -155,7 +156,7 @@ class ImagesPanel(Panel):
         self.table.show_current()
         doubts = sum(summary.doubts or 0 for summary in summaries)
         count = f"{len(listed)} image{'s' if len(listed) != 1 else ''}"
-        text = f"{done} of {len(listed)} segmented, {doubts} doubts" if done else count
+        text = f"{done} of {len(listed)} segmented, {doubts_in_words(doubts)}" if done else count
         self.state_changed.emit("running…" if self._ours else text if listed else "")
 
     # --- what a person does -------------------------------------------------------------------
@@ -241,8 +242,9 @@ class ImagesPanel(Panel):
         """Say what is still open in the ticked images, and ask for the folder of training pairs."""
         waiting = sum(self.images.summary(one).doubts or 0 for one in self._reviewed)
         if waiting:
-            text = f"{waiting} atoms of the ticked images wait for a review and would be learned as checked."
-            answer = QMessageBox.question(self, "Atoms that still wait for a review", f"{text} Save anyway?")
+            are = "is" if waiting == 1 else "are"
+            text = f"{doubts_in_words(waiting)} of the ticked images {are} open and would count as checked."
+            answer = QMessageBox.question(self, "Doubts that are still open", f"{text} Save anyway?")
             if answer != QMessageBox.StandardButton.Yes:
                 return
         folder = QFileDialog.getExistingDirectory(self, "Folder of training pairs (new or existing)")

@@ -21,11 +21,13 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.cell_picture import CellPicture
 from napari_stemprior.qt.widgets.column_table import ColumnTable
 from napari_stemprior.qt.widgets.fit_text import facts_of, fit_sentence, second_lattice
+from napari_stemprior.qt.widgets.grains_box import GrainsBox
 from napari_stemprior.qt.widgets.mask_box import MaskBox
 from napari_stemprior.qt.widgets.prior_choice import FileChoice, PriorCombo, StackChoice
 from napari_stemprior.qt.widgets.suggestions import SuggestionList
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.registration.lattice_fit import doubts
+from napari_stemprior.registration.second_lattice import turn_between
 from napari_stemprior.structure import Prior, structure_blocks
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
 from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
@@ -74,6 +76,7 @@ class PriorPanel(Panel):
         self.overlay = QCheckBox("Show the lattice")
         self.status = small_label()
         self.mask_box = MaskBox(session)
+        self.grains = GrainsBox(session, runner)
         self.manual_fit = ManualFitPanel(session, runner)
         self.manual_fit_fold = Fold(
             "Fit by hand", self.manual_fit, "Lay the lattice on the image with the mouse."
@@ -96,6 +99,7 @@ class PriorPanel(Panel):
             self.mask_box,
             fit_row,
             self.status,
+            self.grains,
             self.manual_fit_fold,
             self.job,
         ):
@@ -211,7 +215,7 @@ class PriorPanel(Panel):
         except StempriorError as error:
             tell(error)
             return
-        work = fit_lattice(session.operations, micrograph, session.prior)
+        work = fit_lattice(session.operations, micrograph, session.prior, session.locked)
         if self.run(work, self._on_fitted):
             self.job.follow()
             self.fit.setText("Fitting…")
@@ -264,7 +268,8 @@ class PriorPanel(Panel):
             self.refresh()
 
     def _on_followed(self, fit: LatticeFit) -> None:
-        if self.session.pose is fit.pose:
+        known = self.session.fit
+        if known is not None and known.same_place(fit):
             self.session.set_fit(fit)
 
     def _on_fitted(self, fit: LatticeFit) -> None:
@@ -285,7 +290,7 @@ class PriorPanel(Panel):
             self.refresh()
         second = second_lattice(fit)
         if second is not None:
-            turned = (second.angle - pose.angle + 180) % 360 - 180
+            turned = turn_between(pose.affine, second.affine, fit.layers[0])
             show_warning(
                 f"Two lattices of {name} fit, turned by {turned:.1f}° to each other; segment them as two "
                 "grains, or choose a stack under 'Own file or stack' if one lies above the other."

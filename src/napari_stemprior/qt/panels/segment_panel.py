@@ -26,6 +26,7 @@ from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration.lattice_fit import doubts
+from napari_stemprior.workflow.count_doubts import DOUBTS, doubts_in_words
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
 from napari_stemprior.workflow.segment_box import Box, segment_box
@@ -233,9 +234,12 @@ class SegmentPanel(Panel):
         inside = None if box is None else box.contains
         yield from self.session.taking(image, result, frame=frame, inside=inside, beside=self.beside)
         reservations = [] if box is not None else result.table.provenance.get("reservations", [])
-        waiting = int((result.table.rows["status"] == "review").sum())
+        editor = self.session.specimen(image).editor
+        known = None if editor is None else editor.provenance_of(frame).get(DOUBTS)
         found = f"{len(result.table)} atoms" + ("" if box is None else " in the rectangle")
-        message = f"Found {found}, {waiting} of them unsure; step 5 goes through all doubts."
+        message = f"Found {found}."
+        if known:
+            message += f" The image has {doubts_in_words(known)}; step 5 goes through them."
         together = inferred_sentence(result.table.rows)
         if reservations:
             message += f" The lattice fits{doubts(reservations)}."

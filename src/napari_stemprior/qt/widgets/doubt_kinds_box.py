@@ -23,7 +23,7 @@ class DoubtKindsBox(QWidget):
         super().__init__()
         self.review = review
         self.empty_sites = empty_sites
-        self._shown: tuple[dict[str, int], str] | None = None
+        self._shown: tuple[dict[str, int], int, str] | None = None
         self.kinds = QComboBox()
         self.kinds.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.kinds.setMinimumContentsLength(12)
@@ -51,13 +51,14 @@ class DoubtKindsBox(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show the kinds that wait, and what can be done with the chosen one."""
         counts = self.review.kinds()
-        now = (counts, self.review.kind)
+        every = self.review.open_count
+        now = (counts, every, self.review.kind)
         if now == self._shown:
             return
         self._shown = now
         self.setVisible(bool(counts))
         self.kinds.clear()
-        self.kinds.addItem(f"All kinds of doubt ({sum(counts.values())})", "")
+        self.kinds.addItem(f"All kinds of doubt ({every})", "")
         for kind, count in counts.items():
             self.kinds.addItem(f"{kind} ({count})", kind)
         self.kinds.setCurrentIndex(max(self.kinds.findData(self.review.kind), 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_stemprior.registration import LatticeFit, Pose
+from napari_stemprior.registration.second_lattice import turn_between
 from napari_stemprior.structure import Prior
 
 #: A pixel size that differs from the image's by more than this part is worth a word.
@@ -34,22 +35,10 @@ def facts_of(prior: Prior) -> str:
 def second_lattice(fit: LatticeFit) -> Pose | None:
     """Return a pose that fits beside the first one and is turned to it, if there is any."""
     for rival in fit.rivals:
-        turned = abs((rival.angle - fit.pose.angle + 180) % 360 - 180)
-        if rival.score >= _SURE and _folded(turned, fit) > _SAME_ANGLE:
+        turned = turn_between(fit.pose.affine, rival.affine, fit.layers[0])
+        if rival.score >= _SURE and turned > _SAME_ANGLE:
             return rival
     return None
-
-
-def _folded(angle: float, fit: LatticeFit) -> float:
-    """Return the smallest angle (degrees) to a setting of the same lattice: a hexagon repeats at 60°."""
-    a, b = fit.layers[0].cell
-    lengths = (a @ a) ** 0.5, (b @ b) ** 0.5
-    cosine = abs(a @ b) / (lengths[0] * lengths[1])
-    period = 180.0
-    if abs(lengths[0] / lengths[1] - 1) < 0.01:
-        period = 60.0 if abs(cosine - 0.5) < 0.01 else 90.0 if cosine < 0.01 else 180.0
-    rest = angle % period
-    return min(rest, period - rest)
 
 
 def fit_sentence(fit: LatticeFit, pixel_size: float | None = None) -> str:

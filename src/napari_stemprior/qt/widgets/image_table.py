@@ -20,7 +20,11 @@ HEADERS = (
     ("Prior", "The lattice prior of this image"),
     ("Fit", "Whether the lattice fits: ✓ fits, ? with a reservation, ✗ does not. Hold the mouse over it"),
     ("Atoms", "Atom columns that were found, or placed by hand"),
-    ("Doubts", "Atoms that wait for a review; a click on this header sorts by it"),
+    (
+        "Doubts",
+        "What waits in step 5: doubtful atoms, empty sites, and atoms that stand on the prior alone as one. "
+        "A click on this header sorts by it",
+    ),
     ("✓", "Tick it once you have checked every atom of this image: ticked images make up the training set"),
 )
 _FITS = {"clean": "✓", "reservation": "?", "none": "✗"}
