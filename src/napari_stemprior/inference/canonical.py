@@ -9,10 +9,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 
+#: Å: the smallest field of which the network sees enough.
+_SMALLEST = 6.0
 #: Å of mirrored image around the field while resampling, so that its edges do not wrap into each other.
 _PAD = 4.0
 
@@ -125,3 +129,19 @@ def canonical_pixels(image: object, pixel_size: float) -> float:
     shape = getattr(image, "shape", ())
     known = len(shape) == 2 and np.isfinite(pixel_size)
     return float(np.prod(CanonicalGrid.of(shape, pixel_size).shape)) if known and pixel_size > 0 else 0.0
+
+
+def check_field(shape: tuple[int, int], pixel_size: float) -> None:
+    """Check that the network can see the atoms of an image.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixel size cannot show atoms, or the field is smaller than `_SMALLEST`.
+    """
+    checked_pixel_size(pixel_size)
+    if min(shape) * pixel_size < _SMALLEST:
+        raise PixelSizeError(
+            f"At {pixel_size:g} Å/px the image is only {min(shape) * pixel_size:.1f} Å wide; "
+            f"check the pixel size, at least {_SMALLEST:g} Å are needed."
+        )
