@@ -150,17 +150,13 @@ class Segmenter:
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        if by_strips:
-            large = stored(image)
+        if by_strips or (not isinstance(image, PreparedImage) and np.size(image) > _PREPARED_AT_ONCE):
+            large = stored(image) if by_strips else checked_image(image)
             check_field(large.shape, pixel_size)
-            check_room(large.shape, float(pixel_size), large.name)
+            if isinstance(large, StoredImage):
+                check_room(large.shape, float(pixel_size), large.name)
             self._forget(pixel_size)
             self._stored, self.prepared, self._canonical = large, None, None
-        elif not isinstance(image, PreparedImage) and np.size(image) > _PREPARED_AT_ONCE:
-            whole = checked_image(image)
-            check_field(whole.shape, pixel_size)
-            self._forget(pixel_size)
-            self._stored, self.prepared, self._canonical = whole, None, None
         else:
             with telling_out_of_memory():
                 self._take(prepare(image), pixel_size)
@@ -178,13 +174,15 @@ class Segmenter:
 
     def _prepare(self) -> Generator[Progress, None, None]:
         """Make a large image fit for the network."""
+        if isinstance(self._stored, np.ndarray):
+            prepared = yield from prepare_steps(self._stored)
+            self._canonical = yield from CanonicalImage.from_prepared_steps(prepared, self._pixel_size)
+            self.prepared, self._stored = prepared, None
+            return
         assert self._stored is not None
-        if not isinstance(self._stored, StoredImage):
-            return self._take((yield from prepare_steps(self._stored)), self._pixel_size)
         scratch = ScratchArrays()
-        prepared = yield from prepare_strips(self._stored, scratch)
-        self._canonical = yield from canonical_strips(prepared, self._pixel_size, scratch)
-        self.prepared = prepared
+        self.prepared = yield from prepare_strips(self._stored, scratch)
+        self._canonical = yield from canonical_strips(self.prepared, self._pixel_size, scratch)
 
     def segment(
         self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.recording.artefacts import flashes, lone_pixels
+from napari_stemprior.recording.artefacts import flashes_steps, lone_pixels_steps
 from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, columns_are_dark
 from napari_stemprior.recording.findings import Findings
 from napari_stemprior.recording.image_check import (
@@ -20,9 +20,10 @@ from napari_stemprior.recording.image_check import (
     without_contrast,
 )
 from napari_stemprior.recording.inpainting import inpaint
-from napari_stemprior.recording.row_offsets import row_offsets
+from napari_stemprior.recording.row_offsets import row_offsets_steps
+from napari_stemprior.recording.stage import PREPARING
 from napari_stemprior.recording.stored_image import StoredImage, middle_of
-from napari_stemprior.recording.valid_mask import STAGE, BadArea, bad_areas_steps
+from napari_stemprior.recording.valid_mask import BadArea, bad_areas_steps
 
 Mask = NDArray[np.bool_]
 
@@ -133,7 +134,6 @@ def prepare_steps(
     """Make a recording fit for analysis, step by step; see `prepare`."""
     if isinstance(image, PreparedImage):
         return image
-    here = Progress(0, 1, STAGE)
     if excluded is None and isinstance(image, StoredImage):
         excluded = image.excluded
     array = checked_image(image).copy()
@@ -152,22 +152,22 @@ def prepare_steps(
         valid &= ~mask
         if not valid.any() or np.ptp(array[valid]) == 0:
             raise masked_away()
-    yield here
+    yield PREPARING
     filled = inpaint(array, valid)
     if min(array.shape) < LEAST_SIDE:
         nothing = np.zeros(array.shape, bool)
         return PreparedImage(filled, valid, nothing, np.zeros(len(array), np.float32), tuple(areas))
-    yield here
-    spoiled = lone_pixels(filled, valid)
+    yield PREPARING
+    spoiled = yield from lone_pixels_steps(filled, valid)
     if spoiled.any():
         filled = inpaint(filled, valid & ~spoiled)
-    yield here
-    offsets = row_offsets(filled, valid & ~spoiled)
+    yield PREPARING
+    offsets = yield from row_offsets_steps(filled, valid & ~spoiled)
     if offsets.any():
         filled = np.where(valid, filled - offsets[:, None], filled)
-    yield here
-    streaks = flashes(filled, valid & ~spoiled)
-    yield here
+    yield PREPARING
+    streaks = yield from flashes_steps(filled, valid & ~spoiled)
+    yield PREPARING
     mended = spoiled | streaks
     if streaks.any() or (offsets.any() and not valid.all()):
         filled = inpaint(filled, valid & ~mended)

@@ -18,8 +18,9 @@ from napari_stemprior.recording.image_check import masked_away, without_contrast
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.prepare import PreparedImage
 from napari_stemprior.recording.row_offsets import RowSums, brightness, offsets_from
+from napari_stemprior.recording.stage import STAGE
 from napari_stemprior.recording.stored_image import StoredImage, middle_of, strips_of
-from napari_stemprior.recording.valid_mask import STAGE, BadArea, bad_areas
+from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 from napari_stemprior.scratch_arrays import ScratchArrays, read_block
 
 Mask = NDArray[np.bool_]

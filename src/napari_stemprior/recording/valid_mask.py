@@ -20,10 +20,8 @@ from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
 from napari_stemprior.recording.flat_runs import Image, Mask
 from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
+from napari_stemprior.recording.stage import PREPARING
 
-#: What the progress says.
-STAGE = "preparing the recording"
-_HERE = Progress(0, 1, STAGE)
 #: A caption strip or a border of any kind leaves at least this share of an image.
 _LEAST_SIGNAL = 0.2
 
@@ -83,33 +81,35 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
         valid = left
         return True
 
-    yield _HERE
+    yield PREPARING
     add("border", border(image, valid))
-    yield _HERE
+    yield PREPARING
     add("corner", corners(image, valid, in_empty=False))
-    yield _HERE
+    yield PREPARING
     if add("caption strip", caption_strip(image, valid)):  # and what it was glued to
         add("border", border(image, valid))
-    yield _HERE
+    yield PREPARING
     add("corner", corners(image, valid))
-    yield _HERE
+    yield PREPARING
     edge, rows, columns = compressed_lines(image, valid)
     if add("border", edge):  # its ends belong to no row
         _, rows, columns = compressed_lines(image, valid)
     add("rows", rows)
     add("columns", columns)
-    yield _HERE
+    yield PREPARING
     lost = lost_rows(image, valid)
     strips = [area.mask for area in found if area.kind == "caption strip"]
     if strips:
         add("caption strip", _rest_of_strip(strips[0], lost))
     add("rows", lost)
-    yield _HERE
+    yield PREPARING
     add("columns", lost_columns(image, valid))
-    yield _HERE
+    yield PREPARING
     bars, rows = drawn(image, valid)
-    yield _HERE
-    if add("scale bar", bars | bright_bars(image, valid)):  # lost lines may run through its letters
+    yield PREPARING
+    bars = bars | bright_bars(image, valid)
+    yield PREPARING
+    if add("scale bar", bars):  # lost lines may run through its letters
         _, flat_rows, flat_columns = compressed_lines(image, valid)
         add("rows", flat_rows | lost_rows(image, valid))
         add("columns", flat_columns | lost_columns(image, valid))
