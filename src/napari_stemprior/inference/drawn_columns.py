@@ -101,13 +101,13 @@ class DrawnColumns:
         drawn = place.new_zeros(down * across, side, side, dtype=torch.float32)
         nothing = place.new_zeros(1, 2)
         at, height = torch.cat([place, nothing]), torch.cat([amplitude, nothing[0, :1]]).float()
-        root = 0.5**0.5 / width
-        pixels = self._pixels * root
+        scale = -0.5 / width**2
         for part, table in self._parts():
             corner = torch.from_numpy(self._corner[part]).to(place.device)[:, None]
-            away = (self._centre[table] - corner + at[table]).float()  # (squares, columns, 2)
-            away *= root
-            profiles = (pixels - away[..., None]).square_().neg_().clamp_(min=_LEAST).exp_()
+            whole = (self._centre[table] - corner).float()  # (squares, columns, 2)
+            # whole pixels first: far from the corner of a square the remainder would lose its digits
+            profiles = (self._pixels - whole[..., None]).sub_(at[table].float()[..., None])
+            profiles = profiles.square_().mul_(scale).clamp_(min=_LEAST).exp_()
             along_y, along_x = profiles.unbind(2)
             torch.bmm((along_y * height[table][..., None]).transpose(1, 2), along_x, out=drawn[part])
         return drawn.reshape(down, across, side, side).transpose(1, 2).reshape(-1)

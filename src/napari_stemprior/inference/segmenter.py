@@ -150,7 +150,7 @@ class Segmenter:
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        if by_strips or (not isinstance(image, PreparedImage) and np.size(image) > _PREPARED_AT_ONCE):
+        if not isinstance(image, PreparedImage) and (by_strips or np.size(image) > _PREPARED_AT_ONCE):
             large = stored(image) if by_strips else checked_image(image)
             check_field(large.shape, pixel_size)
             if isinstance(large, StoredImage):

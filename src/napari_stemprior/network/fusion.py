@@ -196,8 +196,17 @@ class SiteAttention(nn.Module):
         assert self.out.bias is not None
         width = x.shape[1]
         pixels = x.permute(0, 2, 3, 1)
-        gate = torch.sigmoid(F.linear(pixels, self.gate.weight[:, :width, 0, 0], self.gate.bias))
-        return torch.addcmul(pixels, gate, self.out.bias).permute(0, 3, 1, 2)
+        weight = self.gate.weight[:, :width, 0, 0]
+        if x.device.type != "cpu" or torch.is_grad_enabled():
+            gate = torch.sigmoid(F.linear(pixels, weight, self.gate.bias))
+            return torch.addcmul(pixels, gate, self.out.bias).permute(0, 3, 1, 2)
+        flat = pixels.reshape(-1, width)  # some pixels at a time, which the cache of a CPU holds
+        fused = torch.empty_like(flat)
+        for begin in range(0, len(flat), _TOGETHER):
+            some = slice(begin, begin + _TOGETHER)
+            gate = F.linear(flat[some], weight, self.gate.bias).sigmoid_()
+            torch.addcmul(flat[some], gate, self.out.bias, out=fused[some])
+        return fused.reshape(pixels.shape).permute(0, 3, 1, 2)
 
     def _place(self, y: Tensor, x: Tensor) -> Tensor:
         """Describe (K, n) offsets in Å to sites: (6, K, n), four radial functions and a direction."""

@@ -144,9 +144,12 @@ def _electron(image: Floats, valid: Mask) -> float:
     """Return what one electron is worth where most pixels saw none: the usual height of a peak; else 0."""
     part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
     image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
-    ground = float(np.median(image[valid]))
+    shown = image[valid]
+    ground = float(np.median(shown))
+    if (shown == ground).mean() < 0.5:
+        return 0.0
     above = (image > ground) & valid
-    if not 0 < above.sum() < 0.5 * valid.sum() or (image == ground)[valid].mean() < 0.5:
+    if not 0 < above.sum() < 0.5 * valid.sum():
         return 0.0
     return float(np.median(image[above & (image == maximum_filter(image, 3))])) - ground
 
