@@ -3,7 +3,7 @@
 A column at ``centre + place`` (whole pixel and remainder) has the bell ``exp(-((u - y)² + (v - x)²) / 2w²)``
 on the window ``(u, v)`` that all columns share. Its derivatives are the bell times polynomials of u and v of
 second degree at most, so all sums of their products are those of ``weight × bell²`` with ten monomials. The
-window is a disc of `_REACH` around the pixel.
+window is a disc of `_DRAWN` around the pixel, of which the inner `_REACH` is fitted.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_stemprior.inference.drawn_columns import DrawnColumns
 from napari_stemprior.progress import Progress
 
 Floats = NDArray[np.float64]
 
-#: Å: how far around a column its pixels count.
-_REACH = 1.1
+#: Å: how far around a column its pixels count, and how far its Gaussian is drawn.
+_REACH, _DRAWN = 1.1, 1.7
 #: Pixels of patches that are worked on together: on a CPU what its cache holds, on a GPU what fills it.
 _TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
 #: Classes of signal in which the noise is estimated, and the bins that these are made of.
@@ -87,7 +86,7 @@ class ColumnPatches:
     ) -> None:
         self.device = device
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        window = _window(pixel_size)
+        window, near = _window(pixel_size)
         shape = np.array(image.shape)
         # floor, since round() would take both 1.5 and 2.5 to 2
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, shape - 1)
@@ -95,32 +94,31 @@ class ColumnPatches:
         self.unit = float(np.std(image, dtype=np.float64)) or 1.0
         level = float(np.mean(image, dtype=np.float64))
         scaled = torch.from_numpy(((image - level) / self.unit).astype(np.float32))
-        self._all = DrawnColumns(self._centre, image.shape, pad, pixel_size, device)
-        height, width = self._all.shape
-        around = [pad, width - image.shape[1] - pad, pad, height - image.shape[0] - pad]
-        padded = F.pad(scaled.to(device), around).reshape(-1)
+        self._image = F.pad(scaled.to(device), [pad] * 4).reshape(-1)
         counts = torch.ones(image.shape, dtype=torch.bool) if valid is None else torch.from_numpy(valid)
-        counts = F.pad(counts.to(device).float(), around).reshape(-1)
+        counts = F.pad(counts.to(device), [pad] * 4).reshape(-1)
+        width = image.shape[1] + 2 * pad
         base = (self._centre + pad) @ np.array([width, 1])
         self._base = torch.from_numpy(base).to(device)
         self._offset = torch.from_numpy(window @ np.array([width, 1])).to(device)
+        self._near = near
         u, v = torch.from_numpy(window.T.astype(np.float32)).to(device)
         q = u**2 + v**2
         self._quadric = torch.stack([q, u, v, torch.ones_like(u)])
-        four = torch.stack([torch.ones_like(u), u, v, q], dim=1)
+        four = torch.stack([torch.ones_like(u), u, v, q], dim=1)[:near]
         self._four = four
         rows, columns = torch.triu_indices(4, 4, device=device)
         self._products, self._rows, self._columns = four[:, rows] * four[:, columns], rows, columns
         together = _TOGETHER_ON_CPU if device.type == "cpu" else _TOGETHER_ON_GPU
         self._block = max(1, together // len(window))
-        keep = self._base.numel() * len(window) <= _KEPT
-        self._indices: dict[int, Tensor] | None = {} if keep else None
-        #: What each pixel of a column counts, its value, and the signal that is fitted to it.
-        self._inside, self._values, self._signal = torch.empty(3, len(yx), len(window), device=device)
+        keep = len(yx) * (len(window) + near) <= _KEPT
+        self._indices: dict[tuple[int, bool], Tensor] | None = {} if keep else None
+        self._inside = torch.empty(len(yx), near, dtype=torch.bool, device=device)
+        self._values, self._signal, self._bells = torch.empty(3, len(yx), near, device=device)
         for block in self._blocks():
             flat = self._flat(block)
             self._inside[block] = _taken(counts, flat)
-            self._values[block] = _taken(padded, flat)
+            self._values[block] = _taken(self._image, flat)
         self._last = time.monotonic()
 
     def local(self, yx: Floats) -> Tensor:
@@ -139,8 +137,8 @@ class ColumnPatches:
             if self._is_due():
                 yield Progress(0, 1, stage)
             values, inside = self._values[block], self._inside[block]
-            low[block] = _fifth(values, inside > 0)
-            core = inside[:, :9]
+            low[block] = _fifth(values, inside)
+            core = inside[:, :9].float()
             mean = (values[:, :9] * core).sum(1) / core.sum(1).clamp(min=1)
             height[block] = (mean - low[block]).clamp(min=0.0)
         return height.to(self.dtype), low.to(self.dtype)
@@ -160,10 +158,16 @@ class ColumnPatches:
         progress : Progress
             What to say meanwhile.
         """
-        exponent, level = self._exponents(place, width), background.float()[:, None]
-        if self._is_due():
-            yield progress
-        drawn = self._all.image(place, amplitude, width)
+        exponent, height = self._exponents(place, width), amplitude.float()[:, None]
+        level = background.float()[:, None]
+        drawn = torch.zeros_like(self._image)
+        for block in self._blocks():
+            if self._is_due():
+                yield progress
+            bells = (exponent[block] @ self._quadric).exp_()
+            self._bells[block] = bells[:, : self._near]
+            bells *= height[block]
+            drawn.scatter_add_(0, self._flat(block, drawn=True).reshape(-1), bells.reshape(-1))
         line = yield from self._noise(drawn, level, progress)
         n = len(place)
         products = torch.empty(n, 10, dtype=self.dtype, device=self.device)
@@ -174,10 +178,8 @@ class ColumnPatches:
                 yield progress
             signal = self._signal[block]
             residual = self._values[block] - signal
-            weight = (
-                (signal * line[1]).add_(line[0]).clamp_(min=line[2]).reciprocal_().mul_(self._inside[block])
-            )
-            bell = (exponent[block] @ self._quadric).exp_()
+            weight = self._inside[block] / (line[0] + line[1] * signal).clamp(min=line[2])
+            bell = self._bells[block]
             weighted = weight * bell
             residual *= weight
             products[block] = (weighted * bell @ self._products).to(self.dtype)
@@ -209,8 +211,8 @@ class ColumnPatches:
                 yield progress
             signal = torch.add(_taken(drawn, self._flat(block)), level[block], out=self._signal[block])
             residual = self._values[block] - signal
-            inside = self._inside[block]
-            index = (signal - low).mul_(scale).clamp_(0, _BINS - 1).long().reshape(-1)
+            inside = self._inside[block].float()
+            index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
             count.scatter_add_(0, index, inside.reshape(-1))
             error.scatter_add_(0, index, residual.square_().mul_(inside).reshape(-1))
         counts, errors = count.cpu().numpy().astype(float), error.cpu().numpy().astype(float)
@@ -226,13 +228,13 @@ class ColumnPatches:
         slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
         return float(y.mean() - slope * x.mean()), slope, 0.1 * mean
 
-    def _flat(self, which: slice) -> Tensor:
-        """Return (B, P) indices into the padded image."""
-        known = None if self._indices is None else self._indices.get(which.start)
+    def _flat(self, which: slice, *, drawn: bool = False) -> Tensor:
+        """Return (B, P) indices into the padded image: of fitted pixels, or of all `drawn` ones."""
+        known = None if self._indices is None else self._indices.get((which.start, drawn))
         if known is None:
-            known = self._base[which, None] + self._offset
+            known = self._base[which, None] + (self._offset if drawn else self._offset[: self._near])
             if self._indices is not None:
-                self._indices[which.start] = known
+                self._indices[which.start, drawn] = known
         return known
 
     def _blocks(self) -> Iterator[slice]:
@@ -248,15 +250,18 @@ class ColumnPatches:
         return due
 
 
-def _window(pixel_size: float) -> NDArray[np.int64]:
-    """Return the (P, 2) pixels of a disc of `_REACH`, the nearest first."""
-    radius = max(2, int(np.ceil(_REACH / pixel_size)))
+def _window(pixel_size: float) -> tuple[NDArray[np.int64], int]:
+    """Return the (P, 2) pixels of a disc of `_DRAWN`, the nearest first, and how many are fitted."""
+    radius = max(2, int(np.ceil(_DRAWN / pixel_size)))
     step = np.arange(-radius, radius + 1)
     window = np.stack(np.meshgrid(step, step, indexing="ij"), -1).reshape(-1, 2)
     distance = np.hypot(*window.T) * pixel_size
     order = np.argsort(distance, kind="stable")
     window, distance = window[order], distance[order]
-    return np.asarray(window[distance <= max(_REACH, 1.5 * pixel_size)])
+    return (
+        window[distance <= max(_DRAWN, 2.0 * pixel_size)],
+        int((distance <= max(_REACH, 1.5 * pixel_size)).sum()),
+    )
 
 
 def _taken(values: Tensor, flat: Tensor) -> Tensor:
