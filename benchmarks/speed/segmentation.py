@@ -127,16 +127,13 @@ def measured(file: Path, device: str, precision: str) -> dict[str, Any]:
     peak_memory()
     clock = time.process_time if segmenter.device.type == "cpu" else time.perf_counter
     before = peak_memory()
-    stages: dict[str, float] = {}
-    last, stage = clock(), "preparing"
-    segmenter.set_image(image, PIXEL_SIZE)
-    prepared = segmenter.prepared
-    assert prepared is not None
-    stages[stage] = clock() - last
-    preparing = peak_memory()
+    prepared = prepare(image)
+    preparing = peak_memory() - before
     fit = fit_lattice(prepared, PIXEL_SIZE, prior)
     peak_memory()
-    last, stage, longest = clock(), "starting", 0.0
+    stages: dict[str, float] = {}
+    last, stage, longest = clock(), "preparing the recording", 0.0
+    segmenter.set_image(image, PIXEL_SIZE)
     steps = segmenter.steps(prior, fit=fit)
     while True:
         try:
@@ -156,7 +153,7 @@ def measured(file: Path, device: str, precision: str) -> dict[str, Any]:
         "stages": stages,
         "longest": longest,
         "memory": peak_memory() - before,
-        "memory of preparing": preparing - before,
+        "memory of preparing": preparing,
         "atoms": len(table),
         "error": float(np.sqrt((distance[near] ** 2).mean()) * PIXEL_SIZE),
         "device": str(segmenter.device),
@@ -204,13 +201,18 @@ def print_table(
         line(f"{name}, bytes a pixel", [f"{ours[name] * 2**20 / size**2:.0f}" for size, ours, _ in rows])
     line("atoms", [f"{ours['atoms']}" for _, ours, _ in rows])
     line("RMSE, Å", [f"{ours['error']:.3f}" for _, ours, _ in rows])
-    for name, said in (("log", "Laplacian of Gaussian"), ("atomai", "AtomAI, network alone")):
+    rivals = (
+        ("log", "seconds", "Laplacian of Gaussian"),
+        ("atomai", "predict", "AtomAI, predict"),
+        ("atomai", "seconds", "AtomAI, network alone"),
+    )
+    for name, field, said in rivals:
         if any(name in others for _, _, others in rows):
             shown = [others.get(name) for _, _, others in rows]
-            line(said, [f"{other['seconds']:.2f}" if other else "" for other in shown])
+            line(said, [f"{other[field]:.2f}" if other else "" for other in shown])
             if name == "atomai":
                 ratios = zip(shown, totals, strict=True)
-                line("AtomAI / together", [f"{o['seconds'] / t:.2f}" if o else "" for o, t in ratios])
+                line(f"{said} / together", [f"{o[field] / t:.2f}" if o else "" for o, t in ratios])
     if any("atomap" in others for _, _, others in rows):
         shown = [others.get("atomap") for _, _, others in rows]
         each = [o["seconds"] / o["columns"] * 1e3 if o else None for o in shown]

@@ -22,6 +22,11 @@ class Progress:
     stage: str = ""
 
 
+def result_of(work: T | Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """Run work of which each step tells progress; what is a result already is returned as it is."""
+    return (yield from work) if isinstance(work, Generator) else work
+
+
 def drain(work: Generator[Progress, None, T], report: Callable[[Progress], None] | None = None) -> T:
     """Run the work to its end, pass each progress on, and return its result."""
     while True:

@@ -103,7 +103,7 @@ def test_a_stack_that_was_refused_is_not_fitted_again(
     other = Segmenter("small", "cpu")
     other.set_image(image, PIXEL)
     pd.testing.assert_frame_equal(other.segment(stack).rows, rows)
-    monkeypatch.setattr(laying, "fit_lattice", never)
+    monkeypatch.setattr(laying, "fit_lattice_steps", never)
     pd.testing.assert_frame_equal(other.segment(stack).rows, rows)
     pd.testing.assert_frame_equal(other.segment(stack, fit=fit).rows, rows)
 
@@ -133,7 +133,7 @@ def test_the_places_of_all_layers_are_believed(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the layers were placed already")
 
-    monkeypatch.setattr(laying, "fit_lattice", never)
+    monkeypatch.setattr(laying, "fit_lattice_steps", never)
     image, poses = drawn(stack, (0, 1))
     segmenter.set_image(image, PIXEL)
     rows = drain(segmenter.steps(stack, fit=LatticeFit(stack, tuple(poses), by_hand=True))).rows
@@ -157,7 +157,7 @@ def test_another_trust_decodes_only(
 
     for name in ("prompt_lattice", "predict_each", "prepare"):
         monkeypatch.setattr(segmenting, name, never)
-    for name in ("fit_lattice", "follow_lattice"):
+    for name in ("fit_lattice_steps", "follow_lattice_steps"):
         monkeypatch.setattr(laying, name, never)
     segmenter.set_image(image.copy(), PIXEL)
     pd.testing.assert_frame_equal(segmenter.segment(stack, trust=0.5).rows, half.rows)

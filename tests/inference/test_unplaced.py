@@ -1,5 +1,7 @@
 """What a prior is worth that the image does not show in any place, and what it must not do."""
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from napari_stemprior.inference.unplaced import agrees, hinted_probability, spac
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import Progress
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
 
@@ -28,7 +31,10 @@ def image() -> np.ndarray:
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter_module, "prompt_lattice", lambda *args: None)
+    def placed_nowhere(*arguments: object) -> Generator[Progress, None, None]:
+        yield from ()
+
+    monkeypatch.setattr(segmenter_module, "prompt_lattice", placed_nowhere)
 
 
 @pytest.fixture(scope="module")

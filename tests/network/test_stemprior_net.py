@@ -1,12 +1,14 @@
 """What the network promises whatever its weights."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from napari_stemprior.errors import ModelError
+from napari_stemprior.network import fusion
 from napari_stemprior.network.checkpoint import load_network, load_tensors, save_network, save_tensors
 from napari_stemprior.network.config import NetworkConfig
 from napari_stemprior.network.fusion import nearest_sites
@@ -84,17 +86,32 @@ def test_gain_and_offset_do_not_matter(network: StructurePromptedNet, image: tor
         )
 
 
+@pytest.mark.parametrize("side", [SIDE, 72])
 @pytest.mark.parametrize(("count", "spread"), [(40, 1.0), (400, 1.0), (400, 0.2)])
-def test_nearest_sites_are_the_nearest(count: int, spread: float) -> None:
-    """Also of more sites than a group of blocks has candidates, and where too many of them crowd."""
+def test_nearest_sites_are_the_nearest(
+    count: int, spread: float, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of more sites than a group of blocks has candidates, and where too many of them crowd.
+
+    A side that is no whole number of groups is looked at in groups as well.
+    """
+    grouped, looked = [], fusion._nearest_in_groups
+
+    def watched(*arguments: Any) -> Any:
+        grouped.append(arguments)
+        return looked(*arguments)
+
+    monkeypatch.setattr(fusion, "_nearest_in_groups", watched)
     generator = torch.Generator().manual_seed(2)
-    sites = torch.rand(1, count, 2, generator=generator) * SIDE * spread
+    sites = torch.rand(1, count, 2, generator=generator) * side * spread
     mask = torch.ones(1, count, dtype=torch.bool)
     mask[0, :5] = False
-    nearest, valid = nearest_sites(sites, mask, (SIDE, SIDE), 3)
+    nearest, valid = nearest_sites(sites, mask, (side, side), 3)
+    assert bool(grouped) is (count > 96)
     assert bool(valid.all())
     assert int(nearest.min()) >= 5
-    centre = torch.stack(torch.meshgrid(*[torch.arange(16) * 4 + 1.5] * 2, indexing="ij"), -1).reshape(-1, 2)
+    middles = torch.arange(side // 4) * 4 + 1.5
+    centre = torch.stack(torch.meshgrid(middles, middles, indexing="ij"), -1).reshape(-1, 2)
     expected = (torch.cdist(centre, sites[0, 5:]) * 0.2).sort(dim=1).values[:, :3]
     found = sites[0, nearest[0].permute(1, 2, 0).reshape(-1, 3)]
     assert_close((found - centre[:, None]).norm(dim=-1) * 0.2, expected, atol=1e-3, rtol=1e-3)

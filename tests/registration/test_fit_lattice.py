@@ -1,6 +1,7 @@
 """Fitting a lattice: grains, ties and what does not fit."""
 
 import sys
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from napari_stemprior.inference import Segmenter
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration import (
     LatticeFit,
@@ -20,8 +22,8 @@ from napari_stemprior.registration import (
     fit_lattice,
     fit_pose_field,
     follow_lattice,
-    register,
 )
+from napari_stemprior.registration.fit import likely_poses
 from napari_stemprior.registration.grains import with_grains
 from napari_stemprior.registration.lattice_fit import MARGIN
 from napari_stemprior.registration.rival_poses import preferred
@@ -29,6 +31,16 @@ from napari_stemprior.structure import StructurePrior, built_in
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 FIT = sys.modules[fit_lattice.__module__]
+
+
+def placing(*poses: Pose) -> Callable[..., Generator[Progress, None, list[Pose]]]:
+    """Return what finds these poses on any image."""
+
+    def found(*arguments: object) -> Generator[Progress, None, list[Pose]]:
+        yield from ()
+        return list(poses)
+
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +88,11 @@ def test_a_given_pose_leaves_room_for_other_grains_only_where_it_is_not_seen(
 ) -> None:
     asked = []
 
-    def watched(*arguments: Any, **options: Any) -> list[Pose]:
+    def watched(*arguments: Any, **options: Any) -> Generator[Progress, None, list[Pose]]:
         asked.append(arguments)
-        return register(*arguments, **options)
+        return likely_poses(*arguments, **options)
 
-    monkeypatch.setattr(FIT, "register", watched)
+    monkeypatch.setattr(FIT, "likely_poses", watched)
     pose = Pose.from_angle(25.0, PIXEL, (9.0, 2.0))
     placed = follow_lattice(image, PIXEL, LatticeFit(prior, (pose,)))
     assert len(asked) == 1
@@ -107,7 +119,7 @@ def test_half_a_turn_is_decided_by_the_image(monkeypatch: pytest.MonkeyPatch, pr
     right = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.97), log_likelihood=40.0)
     wrong = Pose(right.affine, right.origin + 6.0, 0.975, log_likelihood=30.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, right)
-    monkeypatch.setattr(FIT, "register", lambda *_, **__: [wrong, right])
+    monkeypatch.setattr(FIT, "likely_poses", placing(wrong, right))
     placed = fit_lattice(ideal, PIXEL, prior)
     assert placed.pose is right
 
@@ -118,12 +130,12 @@ def test_what_the_image_does_not_tell_is_a_reservation(
     first = replace(Pose.from_angle(8.0, PIXEL, (3.0, 5.0), score=0.975), log_likelihood=31.0)
     turned = replace(Pose.from_angle(188.0, PIXEL, (9.0, 11.0), score=0.97), log_likelihood=32.0)
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, first)
-    monkeypatch.setattr(FIT, "register", lambda *_, **__: [first, turned])
+    monkeypatch.setattr(FIT, "likely_poses", placing(first, turned))
     placed = fit_lattice(ideal, PIXEL, prior)
     np.testing.assert_array_equal(placed.pose.origin, first.origin)
     assert "other way round, turned by 180°" in placed.pose.reservations[0]
     twin = replace(first, score=0.97, log_likelihood=30.0)
-    monkeypatch.setattr(FIT, "register", lambda *_, **__: [first, twin])
+    monkeypatch.setattr(FIT, "likely_poses", placing(first, twin))
     clean = fit_lattice(ideal, PIXEL, prior)
     assert clean.pose.reservations == ()
 

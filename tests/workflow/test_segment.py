@@ -47,7 +47,7 @@ def test_a_fit_that_is_known_gives_the_same_atoms_and_is_not_made_again(
     micrograph, operations, whole, monkeypatch
 ):
     fit = drain(fit_lattice(operations, micrograph, built_in("WS2")))
-    monkeypatch.setattr("napari_stemprior.inference.prompt_lattice.fit_lattice", None)
+    monkeypatch.setattr("napari_stemprior.inference.prompt_lattice.fit_lattice_steps", None)
     again = drain(segment(Operations(), micrograph, built_in("WS2"), fit, SETTINGS))
     assert again.fit is fit
     np.testing.assert_array_equal(again.table.yx, whole.table.yx)

@@ -29,6 +29,7 @@ from napari_stemprior.io import TrainingPair, TrainingPairDataset
 from napari_stemprior.io.pair_dataset_tools import opened, split
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.prompt import StructurePrompt
+from napari_stemprior.progress import drain
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.structure import Prior
@@ -259,7 +260,7 @@ def _prompted(
     assert size is not None
     if pair.prior is None:
         return StructurePrompt.absent(), None
-    fit = prompt_lattice(prepared, size, pair.prior, known)
+    fit = drain(prompt_lattice(prepared, size, pair.prior, known))
     if fit is None:
         return StructurePrompt.absent(), None
     return placed_prompt(pair.prior, fit.registered, canonical), fit.registered

@@ -18,7 +18,6 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
-from napari_stemprior import __version__
 from napari_stemprior.commands.stopping import TerminatedError, exit_code, terminating
 from napari_stemprior.errors import BAD_INPUT, StempriorError, out_of_memory
 
@@ -88,7 +87,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"stemprior {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((a for a in arguments if not a.startswith("-")), None)
     for name, command in COMMANDS.items():
@@ -109,6 +108,17 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see '{self.prog} --help'.\n")
+
+
+class _Version(argparse.Action):
+    """Prints the version: to look it up takes longer than the rest of the start, so only if it is asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: object, **options: object) -> None:
+        """Print it and exit."""
+        from napari_stemprior import __version__
+
+        print(f"stemprior {__version__}")
+        parser.exit()
 
 
 def _subcommand(summary: str, name: str) -> Command:

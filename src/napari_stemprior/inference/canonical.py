@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +10,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.network.resample import fourier_resample
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.stage import STAGE
 
+#: Pixels that are resampled together.
+_TOGETHER = 2**19
+#: Å: the smallest field of which the network sees enough.
+_SMALLEST = 6.0
 #: Å of mirrored image around the field while resampling, so that its edges do not wrap into each other.
 _PAD = 4.0
 
@@ -85,7 +94,14 @@ class CanonicalImage:
     @classmethod
     def from_prepared(cls, prepared: PreparedImage, pixel_size: float) -> CanonicalImage:
         """Resample a prepared recording of `pixel_size` Å/px, and what of it is valid."""
-        plain = cls.from_array(prepared.image, pixel_size)
+        return drain(cls.from_prepared_steps(prepared, pixel_size))
+
+    @classmethod
+    def from_prepared_steps(
+        cls, prepared: PreparedImage, pixel_size: float
+    ) -> Generator[Progress, None, CanonicalImage]:
+        """Resample a prepared recording step by step; see `from_prepared`."""
+        plain = yield from cls._from_array(prepared.image, pixel_size)
         if prepared.valid.all():
             return plain
         rows, columns = (
@@ -97,14 +113,32 @@ class CanonicalImage:
     @classmethod
     def from_array(cls, image: NDArray[np.float32], pixel_size: float) -> CanonicalImage:
         """Resample an (H, W) array of `pixel_size` Å/px, all of it valid."""
-        grid = CanonicalGrid.of(image.shape, pixel_size)
+        return drain(cls._from_array(image, pixel_size))
+
+    @classmethod
+    def _from_array(
+        cls, image: NDArray[np.float32], pixel_size: float
+    ) -> Generator[Progress, None, CanonicalImage]:
+        """Resample some columns at a time, then some rows."""
+        grid, here = CanonicalGrid.of(image.shape, pixel_size), Progress(0, 1, STAGE)
         data = np.asarray(image, dtype=np.float32)
-        data = data - data.mean()
-        padded = np.pad(data, [(p, p) for p in grid.pads], mode="reflect")
-        resampled = fourier_resample(torch.from_numpy(padded), grid.padded)
-        first, last = grid.first, grid.last
-        cropped = resampled[first[0] : last[0] + 1, first[1] : last[1] + 1].contiguous()
-        return cls(cropped, grid.scale, grid.shift)
+        height, width = grid.shape
+        level, (pad_y, pad_x) = data.mean(), grid.pads
+        half = torch.empty(height, data.shape[1])
+        some = max(1, _TOGETHER // len(data))
+        for first in range(0, data.shape[1], some):
+            yield here
+            part = np.pad(data[:, first : first + some] - level, [(pad_y, pad_y), (0, 0)], mode="reflect")
+            made = fourier_resample(torch.from_numpy(part), (grid.padded[0], part.shape[1]))
+            half[:, first : first + some] = made[grid.first[0] : grid.last[0] + 1]
+        whole = torch.empty(height, width)
+        some = max(1, _TOGETHER // data.shape[1])
+        for first in range(0, height, some):
+            yield here
+            part = np.pad(half[first : first + some].numpy(), [(0, 0), (pad_x, pad_x)], mode="reflect")
+            made = fourier_resample(torch.from_numpy(part), (len(part), grid.padded[1]))
+            whole[first : first + some] = made[:, grid.first[1] : grid.last[1] + 1]
+        return cls(whole, grid.scale, grid.shift)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,3 +159,19 @@ def canonical_pixels(image: object, pixel_size: float) -> float:
     shape = getattr(image, "shape", ())
     known = len(shape) == 2 and np.isfinite(pixel_size)
     return float(np.prod(CanonicalGrid.of(shape, pixel_size).shape)) if known and pixel_size > 0 else 0.0
+
+
+def check_field(shape: tuple[int, int], pixel_size: float) -> None:
+    """Check that the network can see the atoms of an image.
+
+    Raises
+    ------
+    PixelSizeError
+        If the pixel size cannot show atoms, or the field is smaller than `_SMALLEST`.
+    """
+    checked_pixel_size(pixel_size)
+    if min(shape) * pixel_size < _SMALLEST:
+        raise PixelSizeError(
+            f"At {pixel_size:g} Å/px the image is only {min(shape) * pixel_size:.1f} Å wide; "
+            f"check the pixel size, at least {_SMALLEST:g} Å are needed."
+        )

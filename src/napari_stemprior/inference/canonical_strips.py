@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from napari_stemprior.inference.canonical import CanonicalGrid, CanonicalImage
 from napari_stemprior.network.resample import fourier_resample
 from napari_stemprior.progress import Progress
-from napari_stemprior.recording.prepared_strips import STAGE, PreparedStrips
+from napari_stemprior.recording.prepared_strips import PreparedStrips
+from napari_stemprior.recording.stage import STAGE
 from napari_stemprior.recording.stored_image import middle_of, strips_of
 from napari_stemprior.scratch_arrays import ScratchArrays, read_block
 

@@ -10,20 +10,18 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import Calibration, deviations, log_odds, reference_heights
-from napari_stemprior.inference.map_readings import MapPeaks, MapReadings, read_maps, sites_inside
+from napari_stemprior.inference.map_readings import STAGE, MapPeaks, MapReadings, read_maps, sites_inside
 from napari_stemprior.inference.site_answers import SITE_DISTANCE, SiteAnswers, site_answers
 from napari_stemprior.inference.suppression import non_maximum_suppression
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure.lattice_sites import LatticeSites
 from napari_stemprior.structure.prior import MERGE_DISTANCE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: What the progress says.
-STAGE = "finding the columns"
 #: On a lattice, and in an image without order, a column is one from this probability on; below it, it is
 #: not reported at all.
 THRESHOLD = 0.5
@@ -153,7 +151,7 @@ def decode(
     if image is not None and sites is not None and kind is not None:
         answers = yield from site_answers(image, sites, kind, probability, valid, row_noise)
     yield Progress(0, 1, STAGE)
-    readings = read_maps(answer, probability, unprompted, sites, read_layers(sites))
+    readings = yield from read_maps(answer, probability, unprompted, sites, read_layers(sites))
     return (yield from decide(readings, sites, kind, closest, calibration, threshold, answers))
 
 
@@ -247,7 +245,7 @@ def found_peaks(
     answers : SiteAnswers, optional
         Of the sites.
     """
-    readings = read_maps(answer, probability, unprompted, sites, (hidden,))
+    readings = drain(read_maps(answer, probability, unprompted, sites, (hidden,)))
     return peak_table(readings, hidden, sites, kind, answers)
 
 

@@ -5,7 +5,7 @@ All that follows needs these numbers only, so the maps of a large image need nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,7 +15,11 @@ from scipy.ndimage import maximum_filter
 from napari_stemprior.inference.maxima import is_peak, maxima
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.progress import Progress
 from napari_stemprior.structure.lattice_sites import LatticeSites
+
+#: What the progress says.
+STAGE = "finding the columns"
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -114,8 +118,8 @@ def read_maps(
     shape: tuple[int, int] | None = None,
     first: int = 0,
     core: slice | None = None,
-) -> MapReadings:
-    """Read the maps of an image, or of a band of its rows.
+) -> Generator[Progress, None, MapReadings]:
+    """Read the maps of an image, or of a band of its rows, step by step.
 
     Parameters
     ----------
@@ -141,19 +145,22 @@ def read_maps(
     whole = (rows, columns) if shape is None else shape
     wanted = slice(first, first + rows) if core is None else core
     reach = 2 * round(_SUPPORT / CANONICAL_PIXEL_SIZE) + 1
+    here = Progress(0, 1, STAGE)
     support = np.asarray(maximum_filter(unprompted.max(axis=0), reach))
     labels, variance = answer.site.numpy(), answer.variance.numpy()
     found = [MapPeaks.none(), MapPeaks.none()]
     at_site, supported = np.zeros((2, 0 if sites is None else len(sites)))
     for hidden in layers:
         heat = probability[int(hidden)]
+        yield here
         if sites is not None:
             row, column = pixel_of(sites.yx, whole).T
-            here = sites_inside(sites, whole) & (row >= wanted.start) & (row < wanted.stop)
-            mine = np.flatnonzero(here & (sites.is_hidden == hidden))
+            inside = sites_inside(sites, whole) & (row >= wanted.start) & (row < wanted.stop)
+            mine = np.flatnonzero(inside & (sites.is_hidden == hidden))
             row, column = row[mine] - first, column[mine]
             at_site[mine] = maximum_filter(heat, _AT_SITE)[row, column]
             supported[mine] = support[row, column]
+            yield here
         peak = is_peak(heat)
         peak[: wanted.start - first] = peak[wanted.stop - first :] = False
         pixel, yx, height = maxima(heat, answer, peak)

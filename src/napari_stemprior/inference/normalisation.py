@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_stemprior.network.image_encoder import REACH, local_contrast, normalised
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, drain
 
 #: Canonical pixels on a side of the square that a pixel is normalised by: 51 Å.
 WINDOW = 256
@@ -40,7 +40,8 @@ def normalised_image(image: Tensor, stage: str) -> Generator[Progress, None, Ten
     if max(image.shape) <= WINDOW:
         return normalised(image[None, None])[0]
     yield Progress(0, 1, stage)
-    mean, deviation = moments_around(image)
+    mean, deviation = yield from _moments(image, WINDOW, stage)
+    yield Progress(0, 1, stage)
     flat = (image - mean) / deviation.clamp(min=1e-8)
     del mean, deviation
     yield Progress(0, 1, stage)
@@ -52,9 +53,15 @@ def normalised_image(image: Tensor, stage: str) -> Generator[Progress, None, Ten
             for whole, part in zip((local, smooth), parts, strict=True):
                 whole[rows, columns] = part[0, 0][inner]
         yield Progress(0, 1, stage)
-    smooth /= moments_around(smooth)[1].clamp(min=1e-4)
+    _, deviation = yield from _moments(smooth, WINDOW, stage)
+    smooth /= deviation.clamp_(min=1e-4)
     yield Progress(0, 1, stage)
-    return torch.stack([_asinh(flat), _asinh(local), smooth])
+    seen = image.new_empty(3, *image.shape)
+    seen[0] = _asinh(flat)
+    yield Progress(0, 1, stage)
+    seen[1] = _asinh(local)
+    seen[2] = smooth
+    return seen
 
 
 def _asinh(x: Tensor) -> Tensor:
@@ -68,19 +75,25 @@ def moments_around(image: Tensor, window: int = WINDOW) -> tuple[Tensor, Tensor]
 
     Near an edge the window stays inside; where the image is smaller, the window is all of it.
     """
+    return drain(_moments(image, window, ""))
+
+
+def _moments(image: Tensor, window: int, stage: str) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
+    """Return `moments_around`, step by step."""
     exact = torch.float32 if image.device.type == "mps" else torch.float64  # sums of many pixels
     level = image.mean()
     shifted = (image - level).to(exact)
     count = min(window, image.shape[0]) * min(window, image.shape[1])
-    mean = _sums(shifted, window) / count
-    square = _sums(shifted.square_(), window) / count
+    mean = (yield from _sums(shifted, window, stage)) / count
+    square = (yield from _sums(shifted.square_(), window, stage)) / count
     variance = (square - mean**2).clamp_(min=0).mul_(count / max(count - 1, 1))
     return (mean + level).to(image.dtype), variance.sqrt_().to(image.dtype)
 
 
-def _sums(image: Tensor, window: int) -> Tensor:
+def _sums(image: Tensor, window: int, stage: str) -> Generator[Progress, None, Tensor]:
     """Sum an (H, W) image over the square windows of its pixels."""
     for axis in (0, 1):
+        yield Progress(0, 1, stage)
         size = image.shape[axis]
         width = min(window, size)
         first = (torch.arange(size, device=image.device) - width // 2).clamp(0, size - width)

@@ -106,6 +106,7 @@ def occupancy(
     yield HERE
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     above = data.ravel() - floor
+    yield HERE
     slope, offset = _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
@@ -134,6 +135,7 @@ def occupancy(
     yield HERE
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
+    yield HERE
     left = (above - film.ravel() - columns).reshape(data.shape)
     yield HERE
     excess = yield from _excess(
@@ -185,6 +187,7 @@ def _excess(
     """
     width = WIDTHS[0] / CANONICAL_PIXEL_SIZE
     found = gaussian_smoothed(left, width) ** 2
+    yield HERE
     expected = gaussian_smoothed(variance, float(width / np.sqrt(2))) / (4 * np.pi * width**2)
     yield HERE
     site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from napari_stemprior.errors import RegistrationError
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
-from napari_stemprior.registration import LatticeFit, fit_lattice, follow_lattice
+from napari_stemprior.registration import LatticeFit
+from napari_stemprior.registration.fit_lattice import fit_lattice_steps, follow_lattice_steps
 from napari_stemprior.structure import Prior
 
 
 def prompt_lattice(
     image: PreparedImage | PreparedStrips, pixel_size: float, prior: Prior, known: LatticeFit | None = None
-) -> LatticeFit | None:
-    """Fit a prior, or follow a fit that is known through strain; the same for answering and for fine-tuning.
+) -> Generator[Progress, None, LatticeFit | None]:
+    """Fit a prior, or follow a fit that is known through strain, step by step.
+
+    It is the same for answering and for fine-tuning.
 
     Parameters
     ----------
@@ -38,9 +44,11 @@ def prompt_lattice(
     if known is not None:
         if not (known.is_fit or known.by_hand):
             return None
-        return known if known.sites is not None else follow_lattice(image, pixel_size, known)
+        if known.sites is not None:
+            return known
+        return (yield from follow_lattice_steps(image, pixel_size, known))
     try:
-        found = fit_lattice(image, pixel_size, prior)
+        found = yield from fit_lattice_steps(image, pixel_size, prior)
     except RegistrationError:
         return None
     return found if found.is_fit else None

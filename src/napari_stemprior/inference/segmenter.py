@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
 from napari_stemprior.errors import (
     MicrographError,
-    PixelSizeError,
     StempriorError,
     telling_out_of_memory,
 )
 from napari_stemprior.inference.calibration import Calibration
-from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels
+from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels, check_field
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.decoding import THRESHOLD, Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
@@ -39,13 +38,16 @@ from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
-from napari_stemprior.recording.pixel_size_range import checked_pixel_size
+from napari_stemprior.recording.image_check import checked_image
+from napari_stemprior.recording.prepare import prepare_steps
 from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
 from napari_stemprior.recording.stored_image import StoredImage, is_large, is_stored, stored
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
 
+#: Pixels of an image that is prepared at once: more take longer than 0.2 s.
+_PREPARED_AT_ONCE = 2**19
 #: Below this evidence an atom stands on the prior alone.
 LATTICE_EVIDENCE = 0.25
 #: Atoms less sure than this are marked for review.
@@ -108,7 +110,7 @@ class Segmenter:
         self.prepared: PreparedImage | PreparedStrips | None = None
         self._pixel_size = 0.0
         self._image: object = None
-        self._stored: StoredImage | None = None
+        self._stored: StoredImage | NDArray[np.float32] | None = None  # what `steps` prepares
         self._canonical: CanonicalImage | CanonicalStrips | None = None
         self._unprompted: Answer | None = None
         self._fitted: tuple[Prior, LatticeFit | None] | None = None
@@ -124,9 +126,9 @@ class Segmenter:
         Parameters
         ----------
         image : (H, W) array-like, or PreparedImage
-            Any unit and dtype. An array is prepared first, see `recording.prepare`. What has more than some
-            30 million pixels, in memory or not (Zarr, Dask, a memory map), goes by strips, which `steps`
-            prepares.
+            Any unit and dtype. An array is prepared, see `recording.prepare`; a large one when `steps` are
+            taken. What has more than some 30 million pixels, in memory or not (Zarr, Dask, a memory map),
+            goes by strips.
         pixel_size : float
             Å per pixel.
 
@@ -148,10 +150,11 @@ class Segmenter:
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        if by_strips:
-            large = stored(image)
-            self._check(large.shape, pixel_size)
-            check_room(large.shape, float(pixel_size), large.name)
+        if not isinstance(image, PreparedImage) and (by_strips or np.size(image) > _PREPARED_AT_ONCE):
+            large = stored(image) if by_strips else checked_image(image)
+            check_field(large.shape, pixel_size)
+            if isinstance(large, StoredImage):
+                check_room(large.shape, float(pixel_size), large.name)
             self._forget(pixel_size)
             self._stored, self.prepared, self._canonical = large, None, None
         else:
@@ -160,7 +163,7 @@ class Segmenter:
         self._image = known
 
     def _take(self, prepared: PreparedImage, pixel_size: float) -> None:
-        self._check(prepared.shape, pixel_size)
+        check_field(prepared.shape, pixel_size)
         self._forget(pixel_size)
         self._canonical = CanonicalImage.from_prepared(prepared, float(pixel_size))
         self.prepared, self._stored = prepared, None
@@ -169,22 +172,17 @@ class Segmenter:
         self._pixel_size = float(pixel_size)
         self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
 
-    def _prepare_strips(self) -> Generator[Progress, None, None]:
-        """Make an image that goes by strips fit for the network."""
+    def _prepare(self) -> Generator[Progress, None, None]:
+        """Make a large image fit for the network."""
+        if isinstance(self._stored, np.ndarray):
+            prepared = yield from prepare_steps(self._stored)
+            self._canonical = yield from CanonicalImage.from_prepared_steps(prepared, self._pixel_size)
+            self.prepared, self._stored = prepared, None
+            return
         assert self._stored is not None
         scratch = ScratchArrays()
-        prepared = yield from prepare_strips(self._stored, scratch)
-        self._canonical = yield from canonical_strips(prepared, self._pixel_size, scratch)
-        self.prepared = prepared
-
-    @staticmethod
-    def _check(shape: tuple[int, int], pixel_size: float) -> None:
-        checked_pixel_size(pixel_size)
-        if min(shape) * pixel_size < 6.0:
-            raise PixelSizeError(
-                f"At {pixel_size:g} Å/px the image is only {min(shape) * pixel_size:.1f} Å wide; "
-                "check the pixel size, at least 6 Å are needed."
-            )
+        self.prepared = yield from prepare_strips(self._stored, scratch)
+        self._canonical = yield from canonical_strips(self.prepared, self._pixel_size, scratch)
 
     def segment(
         self, prior: Prior | None, *, trust: float = 1.0, fit: LatticeFit | None = None, place: bool = True
@@ -249,7 +247,7 @@ class Segmenter:
             )
         with telling_out_of_memory():
             if self._canonical is None:
-                yield from self._prepare_strips()
+                yield from self._prepare()
             return (yield from self._steps(prior, trust, fit, place))
 
     def _steps(
@@ -260,7 +258,7 @@ class Segmenter:
         self.fit = None
         if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
-            self.fit = self._placed(prior, fit)
+            self.fit = yield from self._placed(prior, fit)
         told, hinted = self.fit if prior is not None and trust > 0 else None, False
         if isinstance(self._canonical, CanonicalStrips):
             asked = (self.network, self.device, self.precision, self._canonical)
@@ -336,13 +334,13 @@ class Segmenter:
         )
         return peaks, hinted
 
-    def _placed(self, prior: Prior, fit: LatticeFit | None) -> LatticeFit | None:
+    def _placed(self, prior: Prior, fit: LatticeFit | None) -> Generator[Progress, None, LatticeFit | None]:
         """Return `prompt_lattice`; one that was fitted to this image is kept."""
         assert self.prepared is not None
         if fit is not None:
-            return prompt_lattice(self.prepared, self._pixel_size, prior, fit)
+            return (yield from prompt_lattice(self.prepared, self._pixel_size, prior, fit))
         if self._fitted is None or self._fitted[0] != prior:
-            self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
+            self._fitted = prior, (yield from prompt_lattice(self.prepared, self._pixel_size, prior))
         return self._fitted[1]
 
     def _table(
@@ -358,8 +356,7 @@ class Segmenter:
             if isinstance(self.prepared, PreparedStrips):
                 yx = yield from refine_by_blocks(self.prepared, self._pixel_size, yx, known, self.device)
             else:
-                valid = None if self.prepared.valid.all() else self.prepared.valid
-                image = self.prepared.image
+                image, valid = self.prepared.image, self.prepared.valid
                 yx = (yield from refine(image, self._pixel_size, yx, known, valid, self.device)).yx
             yield Progress(0, 1, "making the table")
             shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
@@ -369,10 +366,9 @@ class Segmenter:
             columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
         else:
             columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
-        source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
+        yield Progress(0, 1, "making the table")
         # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
         doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
-        status = np.where(doubtful, "review", "ok").astype(object)
         supported = self._support if fit is None else None
         provenance = {
             "model": self.name,
@@ -386,14 +382,15 @@ class Segmenter:
             "trust": trust,
             "recording": self.prepared.summary(),
         } | told_of_fit(fit, yx, self.prepared.shape, self._pixel_size)
+        yield Progress(0, 1, "making the table")
         table = AtomTable.from_positions(
             yx,
             self._pixel_size,
             provenance=provenance,
             confidence=peaks.confidence,
             evidence=peaks.evidence,
-            source=source,
-            status=status,
+            source=np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object),
+            status=np.where(doubtful, "review", "ok").astype(object),
             **columns,
         )
         table.provenance["inferred"] = inferred_kinds(table.rows)

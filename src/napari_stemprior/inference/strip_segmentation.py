@@ -29,7 +29,7 @@ from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import SITE_MARGIN
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
@@ -96,7 +96,7 @@ class _Reader:
             some = np.flatnonzero((y >= core.start - 1) & (y <= core.stop))
             sites = _some(sites, some)
         layers = read_layers(self.sites)
-        readings = read_maps(answer, mixed, alone, sites, layers, self.shape, self._first, core)
+        readings = drain(read_maps(answer, mixed, alone, sites, layers, self.shape, self._first, core))
         for kept, found in zip(self.peaks, readings.peaks, strict=True):
             kept.append(found)
         self.at_site[some] += readings.at_site

@@ -136,7 +136,7 @@ def predict_normalised(
         batch = places[done : done + size]
         tiles = torch.stack([seen[:, y : y + rows, x : x + columns] for y, x in batch])
         try:
-            answers = _ask(network, tiles, prompts, batch)
+            answers = yield from _ask(network, tiles, prompts, batch, Progress(done, len(places), stage))
         except (MemoryError, RuntimeError) as error:  # of the CPU or the GPU
             if size == 1 or out_of_memory(error) is None:
                 raise
@@ -178,8 +178,9 @@ def _ask(
     tiles: Tensor,
     prompts: Sequence[StructurePrompt],
     places: Sequence[tuple[int, int]],
-) -> list[tuple[Tensor, Tensor | None]]:
-    """Ask the network of a batch of tiles with each prompt.
+    progress: Progress,
+) -> Generator[Progress, None, list[tuple[Tensor, Tensor | None]]]:
+    """Ask the network of a batch of tiles with each prompt, layer by layer.
 
     Parameters
     ----------
@@ -190,6 +191,8 @@ def _ask(
         Of batch size 1, of the whole image.
     places : sequence of (int, int)
         Where the tiles begin.
+    progress : Progress
+        What is said between the layers.
 
     Returns
     -------
@@ -204,7 +207,14 @@ def _ask(
         cropped = cropped.to(tiles.device)
         if features is None or not network.sees_image_first:
             features = network.image_features(tiles, cropped)
-        answers.append(network.maps(features, cropped))
+        layers = network.maps_steps(features, cropped)
+        while True:
+            yield progress
+            try:
+                next(layers)
+            except StopIteration as stop:
+                answers.append(stop.value)
+                break
     return answers
 
 

@@ -115,6 +115,29 @@ def pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), layer.weight[:, :, 0, 0], layer.bias).permute(0, 3, 1, 2)
 
 
+def planar(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    """Apply a 1 x 1 convolution to channels that lie last, and return channels that lie first.
+
+    Parameters
+    ----------
+    weight : Tensor (D, C), (B, D, C) or (D, C, 1, 1)
+    bias : Tensor (D,) or (B, D)
+    x : Tensor (B, C, H, W)
+        Channels last.
+
+    Returns
+    -------
+    Tensor (B, D, H, W)
+        Contiguous.
+    """
+    assert bias is not None
+    batch, _, height, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+    weight = weight.flatten(2)[..., 0] if weight.ndim == 4 else weight
+    made = weight @ pixels.transpose(1, 2)
+    return made.add_(bias[..., None]).reshape(batch, -1, height, width)
+
+
 def _joined(coarse: Tensor, fine: Tensor) -> Tensor:
     """Put (B, C, H, W) at twice its resolution beside (B, D, 2 H, 2 W), both channels last.
 

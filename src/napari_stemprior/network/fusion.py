@@ -196,8 +196,17 @@ class SiteAttention(nn.Module):
         assert self.out.bias is not None
         width = x.shape[1]
         pixels = x.permute(0, 2, 3, 1)
-        gate = torch.sigmoid(F.linear(pixels, self.gate.weight[:, :width, 0, 0], self.gate.bias))
-        return torch.addcmul(pixels, gate, self.out.bias).permute(0, 3, 1, 2)
+        weight = self.gate.weight[:, :width, 0, 0]
+        if x.device.type != "cpu" or torch.is_grad_enabled():
+            gate = torch.sigmoid(F.linear(pixels, weight, self.gate.bias))
+            return torch.addcmul(pixels, gate, self.out.bias).permute(0, 3, 1, 2)
+        flat = pixels.reshape(-1, width)  # some pixels at a time, which the cache of a CPU holds
+        fused = torch.empty_like(flat)
+        for begin in range(0, len(flat), _TOGETHER):
+            some = slice(begin, begin + _TOGETHER)
+            gate = F.linear(flat[some], weight, self.gate.bias).sigmoid_()
+            torch.addcmul(flat[some], gate, self.out.bias, out=fused[some])
+        return fused.reshape(pixels.shape).permute(0, 3, 1, 2)
 
     def _place(self, y: Tensor, x: Tensor) -> Tensor:
         """Describe (K, n) offsets in Å to sites: (6, K, n), four radial functions and a direction."""
@@ -257,23 +266,23 @@ def nearest_sites(
     valid : Tensor of bool, same shape
     """
     height, width = shape[0] // block, shape[1] // block
-    y = torch.arange(height, device=sites.device) * block + (block - 1) / 2
-    x = torch.arange(width, device=sites.device) * block + (block - 1) / 2
+    # whole groups of blocks: what is too many at the end is left out again
+    rows, columns = (-(-n // _GROUP) * _GROUP for n in (height, width))
+    y = torch.arange(rows, device=sites.device) * block + (block - 1) / 2
+    x = torch.arange(columns, device=sites.device) * block + (block - 1) / 2
     centre = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).to(sites)
     k = min(neighbours, sites.shape[1])
-    size = (sites.shape[0], height, width, k)
     found = None
     for candidates in _CANDIDATES:
-        if found is None and sites.shape[1] > 2 * candidates and not height % _GROUP and not width % _GROUP:
+        if found is None and sites.shape[1] > 2 * candidates:
             found = _nearest_in_groups(sites, mask, centre, k, candidates)
     if found is None:
         distance2 = _squared_distances(centre.reshape(1, -1, 2), sites, mask)
         found = distance2.topk(k, dim=-1, largest=False)
-    distance2, nearest = found
-    return (
-        nearest.reshape(size).permute(0, 3, 1, 2),
-        torch.isfinite(distance2).reshape(size).permute(0, 3, 1, 2),
+    distance2, nearest = (
+        one.reshape(sites.shape[0], rows, columns, k)[:, :height, :width].permute(0, 3, 1, 2) for one in found
     )
+    return nearest, torch.isfinite(distance2)
 
 
 def _squared_distances(places: Tensor, sites: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ far brighter (or darker) than both is no column.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, maximum_filter1d, uniform_filter1d
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.smoothing import gaussian_smoothed
+from napari_stemprior.recording.stage import PREPARING
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -42,6 +44,8 @@ _FLASH_ALONE = 0.25
 _GLANCE, _GLANCE_DEVIATIONS = 24, 5.0
 #: Rows around a piece that are looked at.
 _AROUND = 33
+#: Pixels that are looked at closely together.
+_TOGETHER = 2**22
 #: Side of the part of an image that tells its noise.
 _SAMPLE = 512
 
@@ -97,6 +101,11 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
     -------
     (H, W) array of bool
     """
+    return drain(lone_pixels_steps(image, valid))
+
+
+def lone_pixels_steps(image: Floats, valid: Mask) -> Generator[Progress, None, Mask]:
+    """Find hot and dead pixels, step by step; see `lone_pixels`."""
     mask = np.zeros(image.shape, bool)
     values = image[valid]
     some = values[:: max(1, values.size // 2**18)]
@@ -106,6 +115,7 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
         if len(ends) == 0:
             continue
         y, x = np.unravel_index(ends, image.shape)
+        yield PREPARING
         around = sign * _neighbours(image, y, x)
         middle = np.median(around, axis=0)
         # the brightest surroundings there are, and the range from the other end up to them
@@ -118,6 +128,7 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
         keep = alone & beyond
         if not keep.any():
             continue
+        yield PREPARING
         mended = image.copy()
         mended[y[keep], x[keep]] = sign * middle[keep]
         noise = Noise.of(mended, valid)
@@ -133,9 +144,12 @@ def _electron(image: Floats, valid: Mask) -> float:
     """Return what one electron is worth where most pixels saw none: the usual height of a peak; else 0."""
     part = tuple(slice(max(0, (n - _SAMPLE) // 2), (n + _SAMPLE) // 2) for n in image.shape)
     image, valid = (image[part], valid[part]) if valid[part].any() else (image, valid)
-    ground = float(np.median(image[valid]))
+    shown = image[valid]
+    ground = float(np.median(shown))
+    if (shown == ground).mean() < 0.5:
+        return 0.0
     above = (image > ground) & valid
-    if not 0 < above.sum() < 0.5 * valid.sum() or (image == ground)[valid].mean() < 0.5:
+    if not 0 < above.sum() < 0.5 * valid.sum():
         return 0.0
     return float(np.median(image[above & (image == maximum_filter(image, 3))])) - ground
 
@@ -153,6 +167,11 @@ def flashes(image: Floats, valid: Mask) -> Mask:
     -------
     (H, W) array of bool
     """
+    return drain(flashes_steps(image, valid))
+
+
+def flashes_steps(image: Floats, valid: Mask) -> Generator[Progress, None, Mask]:
+    """Find discharges and streaks, step by step; see `flashes`."""
     mask = np.zeros(image.shape, bool)
     if min(image.shape) < 2 * _GLANCE:
         return mask
@@ -166,31 +185,43 @@ def flashes(image: Floats, valid: Mask) -> Mask:
         return found, max(found.slope, _electron(image, valid))
 
     for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        part = slice(int(group[0]), int(group[-1]) + 1)
-        if valid[part].any():
-            mask[part] = _flashes(image[part], valid[part], noise)
+        most = max(_TOGETHER // image.shape[1], 4 * _AROUND)
+        for first in range(int(group[0]), int(group[-1]) + 1, most):
+            own = slice(first, min(first + most, int(group[-1]) + 1))
+            part = slice(max(own.start - _AROUND, int(group[0])), min(own.stop + _AROUND, int(group[-1]) + 1))
+            if valid[part].any():
+                found = yield from _flashes(image[part], valid[part], noise)
+                mask[own] = found[own.start - part.start : own.stop - part.start]
     return mask
 
 
-def _flashes(image: Floats, valid: Mask, noise: Callable[[], tuple[Noise, float]]) -> Mask:
+def _flashes(
+    image: Floats, valid: Mask, noise: Callable[[], tuple[Noise, float]]
+) -> Generator[Progress, None, Mask]:
     """Find flashes in some rows; noise and the signal of an electron are asked for where needed."""
     mask = np.zeros(image.shape, bool)
+    yield PREPARING
     above = image - gaussian_smoothed(image, 8.0)
+    yield PREPARING
     spread = float(np.std(above[valid])) + 1e-30
     for length in _FLASH_LENGTHS:
         if length > image.shape[1] // 2:
             break
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
+        yield PREPARING
         beside = _beside(smooth)
         hit = (smooth > spread) & (beside < _FLASH_ALONE * smooth)
         if not hit.any():
             continue
+        yield PREPARING
         known, electron = noise()
         variance = known.variance(gaussian_smoothed(image, 1.5))
+        yield PREPARING
         error = np.sqrt(1.5 * uniform_filter1d(variance, length, axis=1, mode="reflect") / length)
         more = smooth - beside
         hit &= (more > _FLASH_DEVIATIONS * error) & (more * length > 2 * _ELECTRONS * electron)
         if hit.any():  # the mean over a length is high around the flash as well: there the short one decides
+            yield PREPARING
             short = uniform_filter1d(above, 5, axis=1, mode="reflect")
             alone = (short > spread) & (_beside(short) < _FLASH_ALONE * short)
             mask |= maximum_filter1d(hit, length, axis=1) & alone

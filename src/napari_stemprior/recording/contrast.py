@@ -14,6 +14,8 @@ _FINE = (1.5, 2.5, 4.0, 6.0)
 _COARSE = 2.5
 #: Pixels of a large image that are looked at, some for each width: they tell as much as all.
 _LOOKED_AT = 2**16
+#: Pixels in the middle of a large image that are looked at.
+LOOKED_AT_MIDDLE = 2**22
 #: Noise power that such a band lets through, times the square of its width: that of two Gaussians and their
 #: product.
 _NOISE = (1 + _COARSE**-2 - 4 / (1 + _COARSE**2)) / (4 * np.pi)

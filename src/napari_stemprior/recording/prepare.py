@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.recording.artefacts import flashes, lone_pixels
-from napari_stemprior.recording.contrast import columns_are_dark
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.recording.artefacts import flashes_steps, lone_pixels_steps
+from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, columns_are_dark
 from napari_stemprior.recording.findings import Findings
 from napari_stemprior.recording.image_check import (
     LEAST_SIDE,
@@ -18,9 +20,10 @@ from napari_stemprior.recording.image_check import (
     without_contrast,
 )
 from napari_stemprior.recording.inpainting import inpaint
-from napari_stemprior.recording.row_offsets import row_offsets
-from napari_stemprior.recording.stored_image import StoredImage
-from napari_stemprior.recording.valid_mask import BadArea, bad_areas
+from napari_stemprior.recording.row_offsets import row_offsets_steps
+from napari_stemprior.recording.stage import PREPARING
+from napari_stemprior.recording.stored_image import StoredImage, middle_of
+from napari_stemprior.recording.valid_mask import BadArea, bad_areas_steps
 
 Mask = NDArray[np.bool_]
 
@@ -58,7 +61,10 @@ class PreparedImage:
 
     @cached_property
     def dark_columns(self) -> bool:
-        """Whether the columns look darker than the ground."""
+        """Whether the columns look darker than the ground, by the middle of a large image."""
+        middle = middle_of(self.shape, LOOKED_AT_MIDDLE)
+        if self.valid[middle].any():
+            return columns_are_dark(self.image[middle], self.valid[middle])
         return columns_are_dark(self.image, self.valid)
 
     @property
@@ -119,6 +125,13 @@ def prepare(image: ArrayLike | PreparedImage, excluded: Mask | None = None) -> P
     MicrographError
         If it is no two-dimensional image of real numbers, see `image_check`, or without contrast.
     """
+    return drain(prepare_steps(image, excluded))
+
+
+def prepare_steps(
+    image: ArrayLike | PreparedImage, excluded: Mask | None = None
+) -> Generator[Progress, None, PreparedImage]:
+    """Make a recording fit for analysis, step by step; see `prepare`."""
     if isinstance(image, PreparedImage):
         return image
     if excluded is None and isinstance(image, StoredImage):
@@ -128,7 +141,7 @@ def prepare(image: ArrayLike | PreparedImage, excluded: Mask | None = None) -> P
         finite = np.isfinite(array)
         areas = [] if finite.all() else [BadArea("pixels that are no numbers", ~finite)]
     else:
-        areas = bad_areas(array)
+        areas = yield from bad_areas_steps(array)
     valid = np.ones(array.shape, bool)
     for area in areas:
         valid &= ~area.mask
@@ -139,17 +152,22 @@ def prepare(image: ArrayLike | PreparedImage, excluded: Mask | None = None) -> P
         valid &= ~mask
         if not valid.any() or np.ptp(array[valid]) == 0:
             raise masked_away()
+    yield PREPARING
     filled = inpaint(array, valid)
     if min(array.shape) < LEAST_SIDE:
         nothing = np.zeros(array.shape, bool)
         return PreparedImage(filled, valid, nothing, np.zeros(len(array), np.float32), tuple(areas))
-    spoiled = lone_pixels(filled, valid)
+    yield PREPARING
+    spoiled = yield from lone_pixels_steps(filled, valid)
     if spoiled.any():
         filled = inpaint(filled, valid & ~spoiled)
-    offsets = row_offsets(filled, valid & ~spoiled)
+    yield PREPARING
+    offsets = yield from row_offsets_steps(filled, valid & ~spoiled)
     if offsets.any():
         filled = np.where(valid, filled - offsets[:, None], filled)
-    streaks = flashes(filled, valid & ~spoiled)
+    yield PREPARING
+    streaks = yield from flashes_steps(filled, valid & ~spoiled)
+    yield PREPARING
     mended = spoiled | streaks
     if streaks.any() or (offsets.any() and not valid.all()):
         filled = inpaint(filled, valid & ~mended)

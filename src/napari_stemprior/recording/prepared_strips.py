@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
-from napari_stemprior.recording.contrast import columns_are_dark
+from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, columns_are_dark
 from napari_stemprior.recording.empty_frame import constant_lines
 from napari_stemprior.recording.findings import Extent, Findings, rms
 from napari_stemprior.recording.image_check import masked_away, without_contrast
 from napari_stemprior.recording.inpainting import inpaint
 from napari_stemprior.recording.prepare import PreparedImage
 from napari_stemprior.recording.row_offsets import RowSums, brightness, offsets_from
+from napari_stemprior.recording.stage import STAGE
 from napari_stemprior.recording.stored_image import StoredImage, middle_of, strips_of
 from napari_stemprior.recording.valid_mask import BadArea, bad_areas
 from napari_stemprior.scratch_arrays import ScratchArrays, read_block
@@ -30,12 +31,8 @@ _OVERLAP = 128
 _LEAST_OF_STRIP, _LEAST = 0.04, 0.2
 #: What the masks on the disk say of a pixel.
 _GOOD, _BAD, _MENDED = 0, 1, 2
-#: Pixels in the middle that tell whether columns are dark.
-_MIDDLE = 2**22
 #: Values by which the brightness of an image is told.
 _SAMPLE = 2**18
-#: What the progress says.
-STAGE = "preparing the recording"
 
 
 class PreparedStrips:
@@ -114,7 +111,7 @@ class PreparedStrips:
     @cached_property
     def dark_columns(self) -> bool:
         """Whether the columns look darker than the ground, by the middle of the image."""
-        part = self.block(*middle_of(self.shape, _MIDDLE))
+        part = self.block(*middle_of(self.shape, LOOKED_AT_MIDDLE))
         return bool(part.valid.any()) and columns_are_dark(part.image, part.valid)
 
     def summary(self) -> dict[str, object]:

@@ -10,12 +10,15 @@ neighbouring k_x, where pixel noise and crystal are the same and row offsets are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
+
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.recording.stage import PREPARING
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +83,20 @@ def row_offsets(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     (H,) array of float32
         In units of the image; all zero where the image shows no row offsets.
     """
-    return offsets_from(RowSums.of(image, valid, brightness(image, valid)))
+    return drain(row_offsets_steps(image, valid))
+
+
+def row_offsets_steps(
+    image: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Estimate how much brighter each row is than it should be, step by step; see `row_offsets`."""
+    limits, strips = brightness(image, valid), []
+    for first in range(0, len(image), _TOGETHER):
+        yield PREPARING
+        some = slice(first, first + _TOGETHER)
+        strips.append(RowSums.of(image[some], valid[some], limits))
+    yield PREPARING
+    return offsets_from(RowSums.joined(strips))
 
 
 def brightness(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.recording.flat_runs import Image, Mask
+from napari_stemprior.recording.flat_runs import Image, Mask, ends_of_rows
 
 #: Chance that an image has one good row that passes for a lost one.
 _FALSE_ALARM = 0.01
@@ -40,8 +40,7 @@ def silent_rows(image: Image, valid: Mask) -> NDArray[np.bool_]:
     """
     count = valid.sum(axis=1)
     held = count >= _FEWEST
-    low = np.where(valid, image, np.inf).min(axis=1)
-    high = np.where(valid, image, -np.inf).max(axis=1)
+    low, high = ends_of_rows(image, valid)
     flat = held & (low == high)
     silent = np.zeros(len(image), bool)
     if not flat.any() or flat.all():

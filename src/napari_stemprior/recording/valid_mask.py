@@ -8,16 +8,19 @@ elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.caption_strip import caption_strip
 from napari_stemprior.recording.compressed_bars import bright_bars
 from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
 from napari_stemprior.recording.flat_runs import Image, Mask
 from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
+from napari_stemprior.recording.stage import PREPARING
 
 #: A caption strip or a border of any kind leaves at least this share of an image.
 _LEAST_SIGNAL = 0.2
@@ -54,6 +57,11 @@ def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
     list of BadArea
         They do not overlap; empty where all pixels are good.
     """
+    return drain(bad_areas_steps(image, least))
+
+
+def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Progress, None, list[BadArea]]:
+    """Find the areas of an image that hold no signal, step by step; see `bad_areas`."""
     found: list[BadArea] = []
     valid = np.isfinite(image)
     if not valid.all():
@@ -73,24 +81,35 @@ def bad_areas(image: Image, least: float = _LEAST_SIGNAL) -> list[BadArea]:
         valid = left
         return True
 
+    yield PREPARING
     add("border", border(image, valid))
+    yield PREPARING
     add("corner", corners(image, valid, in_empty=False))
+    yield PREPARING
     if add("caption strip", caption_strip(image, valid)):  # and what it was glued to
         add("border", border(image, valid))
+    yield PREPARING
     add("corner", corners(image, valid))
+    yield PREPARING
     edge, rows, columns = compressed_lines(image, valid)
     if add("border", edge):  # its ends belong to no row
         _, rows, columns = compressed_lines(image, valid)
     add("rows", rows)
     add("columns", columns)
+    yield PREPARING
     lost = lost_rows(image, valid)
     strips = [area.mask for area in found if area.kind == "caption strip"]
     if strips:
         add("caption strip", _rest_of_strip(strips[0], lost))
     add("rows", lost)
+    yield PREPARING
     add("columns", lost_columns(image, valid))
+    yield PREPARING
     bars, rows = drawn(image, valid)
-    if add("scale bar", bars | bright_bars(image, valid)):  # lost lines may run through its letters
+    yield PREPARING
+    bars = bars | bright_bars(image, valid)
+    yield PREPARING
+    if add("scale bar", bars):  # lost lines may run through its letters
         _, flat_rows, flat_columns = compressed_lines(image, valid)
         add("rows", flat_rows | lost_rows(image, valid))
         add("columns", flat_columns | lost_columns(image, valid))

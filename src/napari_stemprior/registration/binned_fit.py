@@ -6,17 +6,18 @@ that is done strip by strip, so that the image comes into memory in coarse pixel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_stemprior.progress import drain
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.prepared_strips import PreparedStrips, prepare_strips
 from napari_stemprior.recording.stored_image import is_stored, stored
 from napari_stemprior.registration.fourier.normalized_image import COARSE_PIXEL
 from napari_stemprior.registration.lattice_fit import LatticeFit
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.scratch_arrays import ScratchArrays
 
 
@@ -33,9 +34,11 @@ def binning_at(pixel_size: float) -> int:
 
 
 def on_binned(
-    image: PreparedStrips, pixel_size: float, fit: Callable[[PreparedImage, float], LatticeFit]
-) -> LatticeFit:
-    """Fit a lattice on the image in coarser pixels and carry it back.
+    image: PreparedStrips,
+    pixel_size: float,
+    fit: Callable[[PreparedImage, float], Generator[Progress, None, LatticeFit]],
+) -> Generator[Progress, None, LatticeFit]:
+    """Fit a lattice on the image in coarser pixels and carry it back, step by step.
 
     Parameters
     ----------
@@ -46,6 +49,9 @@ def on_binned(
         Gets the coarse image and its pixel size.
     """
     if not (np.isfinite(pixel_size) and pixel_size > 0):
-        return fit(image.binned(1), pixel_size)  # says what is wrong with it
+        return (yield from fit(image.binned(1), pixel_size))  # says what is wrong with it
     binning = binning_at(pixel_size)
-    return fit(image.binned(binning), pixel_size * binning).scaled(binning)
+    coarse = image.binned(binning)
+    yield FITTING
+    found = yield from fit(coarse, pixel_size * binning)
+    return found.scaled(binning)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.diagnosis import diagnosis
 from napari_stemprior.registration.decision.pose_candidate import (
@@ -30,11 +32,13 @@ from napari_stemprior.registration.fourier.normalized_image import (
     corner_of,
     prepared_image,
     preprocess,
+    preprocess_steps,
 )
 from napari_stemprior.registration.fourier.peak_search import explained_power
 from napari_stemprior.registration.fourier.reflections import Reflections, list_reflections
 from napari_stemprior.registration.gpa.lock_in import lock_in
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import StructurePrior
 
 #: Scales that the sweep tries: pixel sizes in files are often 5 % off.
@@ -73,11 +77,35 @@ def register(
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
+    return drain(register_steps(image, pixel_size, prior, candidates=candidates))
+
+
+def register_steps(
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, *, candidates: int = 4
+) -> Generator[Progress, None, list[Pose]]:
+    """Find how the lattice of a prior lies on an image, step by step; see `register`."""
+    features = yield from features_for(image, pixel_size, prior)
+    poses = yield from likely_poses(features, prior, candidates)
+    return [pose.moved(corner_of(image)) for pose in poses]
+
+
+def features_for(
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior
+) -> Generator[Progress, None, FourierFeatures]:
+    """Make an image ready for a prior, step by step; raises what `fit_lattice` does."""
     array = prepared_image(image)
     size = check_pixel_size(array.shape, pixel_size, prior)
-    normalized = preprocess(array, size)
-    found = register_candidates(normalized, prior)[: max(1, candidates)]
-    return [to_pose(candidate, normalized, prior).moved(corner_of(image)) for candidate in found]
+    yield FITTING
+    normalized = yield from preprocess_steps(array, size)
+    return (yield from fourier_features(normalized))
+
+
+def likely_poses(
+    features: FourierFeatures, prior: StructurePrior, candidates: int
+) -> Generator[Progress, None, list[Pose]]:
+    """Return the best poses on an image that is made ready, step by step; see `register`."""
+    judged = yield from register_features(features, prior)
+    return [to_pose(one, features.normalized, prior) for one in judged[: max(1, candidates)]]
 
 
 def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior) -> str:
@@ -102,37 +130,40 @@ def diagnose(image: ArrayLike | PreparedImage, pixel_size: float, prior: Structu
         As `fit_lattice` does.
     """
     array = prepared_image(image)
-    features = fourier_features(preprocess(array, check_pixel_size(array.shape, pixel_size, prior)))
-    return diagnosis(register_features(features, prior), features.peaks, prior, pixel_size)
+    normalized = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
+    features = drain(fourier_features(normalized))
+    return diagnosis(drain(register_features(features, prior)), features.peaks, prior, pixel_size)
 
 
 def register_candidates(normalized: NormalizedImage, prior: StructurePrior) -> list[PoseCandidate]:
     """Register a normalised image; every candidate, best first. See `register`."""
-    return register_features(fourier_features(normalized), prior)
+    return drain(register_features(drain(fourier_features(normalized)), prior))
 
 
-def register_features(features: FourierFeatures, prior: StructurePrior) -> list[PoseCandidate]:
-    """Register an image that is made ready; every candidate, best first.
+def register_features(
+    features: FourierFeatures, prior: StructurePrior
+) -> Generator[Progress, None, list[PoseCandidate]]:
+    """Register an image that is made ready, step by step; every candidate, best first.
 
     Where the lattice does not fit near the stated pixel size, pixel sizes up to 20 % off are tried.
     """
-    near = _placed_at(features, prior, SCALES)
+    near = yield from _placed_at(features, prior, SCALES)
     if near[0].quality.score > 0.5:
         return near
-    far = _placed_at(features, prior, FAR_SCALES)
+    far = yield from _placed_at(features, prior, FAR_SCALES)
     return ranked(near + far) if far[0].quality.score > 0.5 else near
 
 
 def _placed_at(
     features: FourierFeatures, prior: StructurePrior, scales: NDArray[np.float64]
-) -> list[PoseCandidate]:
+) -> Generator[Progress, None, list[PoseCandidate]]:
     reflections = list_reflections(prior, features.resolution)
-    lattices = find_lattices(features, reflections, prior, scales)
+    lattices = yield from find_lattices(features, reflections, prior, scales)
     groups: list[list[PoseCandidate]] = []
     for lattice in lattices[:LATTICES]:
         if lattice.value < _WEAK * lattices[0].value:
             break
-        groups.append(pose_candidates(features, reflections, prior, lattice.linear))
+        groups.append((yield from pose_candidates(features, reflections, prior, lattice.linear)))
     return ranked(_excused(groups, features, prior))
 
 
@@ -155,17 +186,20 @@ def _excused(
 
 def find_lattices(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, scales: NDArray[np.float64]
-) -> list[LatticeCandidate]:
-    """Sweep, refine and merge: different lattices, best first."""
+) -> Generator[Progress, None, list[LatticeCandidate]]:
+    """Sweep, refine and merge, step by step: different lattices, best first."""
     mirrors = (False,) if has_mirror(prior) else (False, True)
     refined: list[LatticeCandidate] = []
+    yield FITTING
     for start in sweep(features.blurred, reflections, scales, mirrors=mirrors):
+        yield FITTING
         lattice = refine_power(features.blurred, reflections, start, strain=0.012, evaluations=70)
         if not any(same_lattice(lattice.linear, other.linear, prior.cell) for other in refined):
             refined.append(lattice)
     refined.sort(key=lambda lattice: -lattice.value)
     sharp: list[LatticeCandidate] = []
     for lattice in refined[: 2 * LATTICES]:
+        yield FITTING
         better = refine_power(features.whole, reflections, lattice, strain=0.004, evaluations=110)
         if not any(same_lattice(better.linear, other.linear, prior.cell) for other in sharp):
             sharp.append(better)
@@ -175,11 +209,14 @@ def find_lattices(
 
 def pose_candidates(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
-) -> list[PoseCandidate]:
+) -> Generator[Progress, None, list[PoseCandidate]]:
     """Lock the phases over the whole image and find the origin of every orientation of the basis."""
-    judge = Judge(features, lock_in(features, reflections, prior, linear))
+    locked = yield from lock_in(features, reflections, prior, linear)
+    yield FITTING
+    judge = Judge(features, locked)
     candidates: list[PoseCandidate] = []
     for symmetry in lattice_symmetries(prior):
+        yield FITTING
         candidate = judge.candidate(symmetry)
         if not any(equivalent(candidate, other, prior) for other in candidates):
             candidates.append(candidate)

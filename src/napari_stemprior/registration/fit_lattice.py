@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
-from napari_stemprior.registration.fit import register
-from napari_stemprior.registration.gpa.pose_field import fit_pose_field
+from napari_stemprior.registration.fit import features_for, likely_poses
+from napari_stemprior.registration.fourier.features import FourierFeatures
+from napari_stemprior.registration.gpa.pose_field import followed_field
 from napari_stemprior.registration.grain import Grain, around
 from napari_stemprior.registration.grains import with_grains
 from napari_stemprior.registration.lattice_fit import MARGIN, MIN_RELIABILITY, LatticeFit, shown
@@ -26,6 +29,7 @@ from napari_stemprior.registration.pose import Pose
 from napari_stemprior.registration.refine_pose import refine_pose
 from napari_stemprior.registration.rival_poses import preferred
 from napari_stemprior.registration.second_lattice import leaves_fringes, telling_of_second_lattice
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
@@ -72,23 +76,38 @@ def fit_lattice(
         If the pixel size is not positive, or shows less than three unit cells of a lattice, or less than
         three pixels a unit cell.
     """
+    return drain(fit_lattice_steps(image, pixel_size, prior, locked))
+
+
+def fit_lattice_steps(
+    image: ArrayLike | PreparedImage | PreparedStrips,
+    pixel_size: float,
+    prior: Prior,
+    locked: tuple[Grain, ...] = (),
+) -> Generator[Progress, None, LatticeFit]:
+    """Find where the lattice of a prior lies, step by step; see `fit_lattice`."""
     array = prepared_any(image)
+    yield FITTING
     if isinstance(array, PreparedStrips):
         coarse = tuple(grain.scaled(1 / binning_at(pixel_size)) for grain in locked)
-        found = on_binned(
-            array, pixel_size, lambda small, size: fit_lattice(small, size, prior, locked=coarse)
+        found = yield from on_binned(
+            array, pixel_size, lambda small, size: fit_lattice_steps(small, size, prior, coarse)
         )
         return with_originals(found, locked)
     if locked:
-        return fitted_around(array, prior, locked, lambda rest: fit_lattice(rest, pixel_size, prior))
+        work = fitted_around(array, prior, locked, lambda rest: fit_lattice_steps(rest, pixel_size, prior))
+        return (yield from work)
     crystal = prior.crystal
     if crystal is None:
-        return fit_stack(array, pixel_size, prior, fit_lattice)
-    poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
-    fits = _followed_fits(array, pixel_size, crystal, poses)
+        return (yield from fit_stack(array, pixel_size, prior, fit_lattice_steps))
+    features = yield from features_for(array, pixel_size, crystal)
+    poses = yield from likely_poses(features, crystal, _CANDIDATES)
+    fits = yield from _followed_fits(array, pixel_size, crystal, poses, features)
     if not fits:
         return LatticeFit(prior, (poses[0],))
+    yield FITTING
     best = preferred(fits, crystal)
+    yield FITTING
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
     placed = with_grains(best, fits, array, pixel_size)
     return replace(telling_of_second_lattice(placed, fits, crystal), rivals=rivals)
@@ -120,23 +139,33 @@ def follow_lattice(
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
+    return drain(follow_lattice_steps(image, pixel_size, fit))
+
+
+def follow_lattice_steps(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
+    """Follow the lattice of poses that are known, step by step; see `follow_lattice`."""
     array = prepared_any(image)
+    yield FITTING
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        found = on_binned(array, pixel_size, lambda small, size: follow_lattice(small, size, coarse))
-        return with_originals(found, fit.locked)
+        work = on_binned(array, pixel_size, lambda small, size: follow_lattice_steps(small, size, coarse))
+        return with_originals((yield from work), fit.locked)
     if fit.locked:
-        return _followed_around(array, pixel_size, fit)
+        return (yield from _followed_around(array, pixel_size, fit))
     crystal = fit.prior.crystal
     if crystal is None:
-        return _followed_stack(array, pixel_size, fit)
-    given = _followed(array, pixel_size, crystal, fit.pose)
+        return (yield from _followed_stack(array, pixel_size, fit))
+    features = yield from features_for(array, pixel_size, crystal)
+    given = yield from _followed(array, pixel_size, crystal, fit.pose, features)
     assert given.sites is not None
     others: list[LatticeFit] = []
     unseen = bool((given.sites.reliability < MIN_RELIABILITY).any())  # else no grain has where to be
-    if unseen or leaves_fringes(array, pixel_size, crystal, fit.pose):
-        poses = register(array, pixel_size, crystal, candidates=_CANDIDATES)
-        others = _followed_fits(array, pixel_size, crystal, poses)
+    if unseen or leaves_fringes(features, crystal, fit.pose):
+        poses = yield from likely_poses(features, crystal, _CANDIDATES)
+        others = yield from _followed_fits(array, pixel_size, crystal, poses, features)
+    yield FITTING
     found = telling_of_second_lattice(with_grains(given, others, array, pixel_size), others, crystal)
     return replace(fit, poses=found.poses, sites=found.sites, field=given.field, grains=found.grains)
 
@@ -163,11 +192,19 @@ def refine_fit(
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
+    return drain(refine_fit_steps(image, pixel_size, fit))
+
+
+def refine_fit_steps(
+    image: ArrayLike | PreparedImage | PreparedStrips, pixel_size: float, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
+    """Refine poses that a person has set, step by step; see `refine_fit`."""
     array = prepared_any(image)
+    yield FITTING
     if isinstance(array, PreparedStrips):
         coarse = fit.scaled(1 / binning_at(pixel_size))
-        found = on_binned(array, pixel_size, lambda small, size: refine_fit(small, size, coarse))
-        return with_originals(found, fit.locked)
+        work = on_binned(array, pixel_size, lambda small, size: refine_fit_steps(small, size, coarse))
+        return with_originals((yield from work), fit.locked)
     if len(fit.layers) > 1:
         return stack_lattice(fit.prior, refine_stack_poses(array, pixel_size, fit.prior, fit.poses))
     (layer,) = fit.layers
@@ -176,35 +213,51 @@ def refine_fit(
     return LatticeFit(fit.prior, (pose,), only_layer=fit.only_layer, grains=fit.locked, locked=fit.locked)
 
 
-def _followed_around(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def _followed_around(
+    image: PreparedImage, pixel_size: float, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
     """Follow the lattice around locked grains; where it is that of one, what lies around it is found anew."""
     own = held_pose(fit.pose, fit.locked)
     if own is None:
         free = replace(fit, locked=())
-        return fitted_around(
-            image, fit.prior, fit.locked, lambda rest: follow_lattice(rest, pixel_size, free)
+        work = fitted_around(
+            image, fit.prior, fit.locked, lambda rest: follow_lattice_steps(rest, pixel_size, free)
         )
-    found = fit_lattice(image, pixel_size, fit.prior, locked=fit.locked)
+        return (yield from work)
+    found = yield from fit_lattice_steps(image, pixel_size, fit.prior, fit.locked)
     rivals = tuple(pose for pose in (*found.poses, *found.rivals) if held_pose(pose, (own,)) is None)
     return replace(found, poses=fit.poses, field=own.field, rivals=rivals, by_hand=fit.by_hand)
 
 
-def _followed_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def _followed_stack(
+    image: PreparedImage, pixel_size: float, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
     if fit.only_layer is None:
-        return follow_stack(image, pixel_size, fit)
+        return (yield from follow_stack(image, pixel_size, fit))
     (layer,) = fit.layers
-    alone = follow_lattice(image, pixel_size, LatticeFit(layer, fit.poses))
+    alone = yield from follow_lattice_steps(image, pixel_size, LatticeFit(layer, fit.poses))
     return as_layer_of(fit, alone)
 
 
 def _followed_fits(
-    image: PreparedImage, pixel_size: float, prior: StructurePrior, poses: list[Pose]
-) -> list[LatticeFit]:
-    return [_followed(image, pixel_size, prior, pose) for pose in poses if pose.is_fit]
+    image: PreparedImage,
+    pixel_size: float,
+    prior: StructurePrior,
+    poses: list[Pose],
+    features: FourierFeatures,
+) -> Generator[Progress, None, list[LatticeFit]]:
+    fits = []
+    for pose in poses:
+        if pose.is_fit:
+            fits.append((yield from _followed(image, pixel_size, prior, pose, features)))
+    return fits
 
 
-def _followed(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> LatticeFit:
-    field = fit_pose_field(image, pixel_size, prior, pose)
+def _followed(
+    image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose, features: FourierFeatures
+) -> Generator[Progress, None, LatticeFit]:
+    field = yield from followed_field(features, prior, pose)
+    yield FITTING
     yx, column, reliability = field.columns(prior, (image.shape[0], image.shape[1]), MARGIN / pixel_size)
     sites = LatticeSites.of(prior.columns, yx, column, reliability)
     return LatticeFit(prior, (pose,), shown(sites, image), field)

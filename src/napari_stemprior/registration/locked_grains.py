@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import numpy as np
 
 from napari_stemprior.errors import MicrographError, RegistrationError
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.grain import Grain, around
 from napari_stemprior.registration.lattice_fit import LatticeFit, shown, with_locked_sites
@@ -20,9 +21,12 @@ _SMALLEST_GRAIN = 6
 
 
 def fitted_around(
-    image: PreparedImage, prior: Prior, locked: tuple[Grain, ...], fit: Callable[[PreparedImage], LatticeFit]
-) -> LatticeFit:
-    """Fit what locked grains leave of an image, and lay them beside what is found.
+    image: PreparedImage,
+    prior: Prior,
+    locked: tuple[Grain, ...],
+    fit: Callable[[PreparedImage], Generator[Progress, None, LatticeFit]],
+) -> Generator[Progress, None, LatticeFit]:
+    """Fit what locked grains leave of an image, step by step, and lay them beside what is found.
 
     Parameters
     ----------
@@ -40,7 +44,7 @@ def fitted_around(
         The grains alone where the rest shows no lattice.
     """
     try:
-        found = fit(around(image, locked))
+        found = yield from fit(around(image, locked))
     except (MicrographError, RegistrationError):  # they leave too little
         found = None
     held = locked_alone(prior, locked) if found is None or not found.is_fit else holding(found, locked)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.progress import drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.pose_candidate import PoseCandidate, to_pose
 from napari_stemprior.registration.fit import pose_candidates, register
@@ -83,7 +84,8 @@ def make_bands(image: PreparedImage, low: float, high: float) -> list[Band]:
         part = image.cropped(*(slice(c, c + s) for c, s in zip(corner.tolist(), side.tolist(), strict=True)))
         if not part.valid.any() or np.ptp(part.image[part.valid]) == 0:
             part, corner = image, np.zeros(2, dtype=int)
-        bands.append(Band(first, last, middle, corner, fourier_features(preprocess(part, middle))))
+        features = drain(fourier_features(preprocess(part, middle)))
+        bands.append(Band(first, last, middle, corner, features))
     return bands
 
 
@@ -140,7 +142,7 @@ def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopef
     if not hopeful and explained_power(band.features.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
-    for candidate in pose_candidates(band.features, reflections, prior, lattice.linear):
+    for candidate in drain(pose_candidates(band.features, reflections, prior, lattice.linear)):
         # no scale speaks against a lattice that is to tell the scale
         free = replace(candidate, quality=replace(candidate.quality, scale=0.0))
         inner = to_pose(free, band.features.normalized, prior)

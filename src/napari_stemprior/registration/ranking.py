@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import PixelSizeError
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.fit_quality import FitQuality
 from napari_stemprior.registration.decision.pose_candidate import to_pose
@@ -119,7 +119,7 @@ def rank_priors(
     found: list[_Found] = []
     if pixel_size is not None:
         yield Progress(0, len(priors), "transforming the image")
-        features = fourier_features(preprocess(array, pixel_size))
+        features = yield from fourier_features(preprocess(array, pixel_size))
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(features, array.shape, pixel_size, prior)
@@ -162,7 +162,7 @@ def _at_stated_size(
     except PixelSizeError:
         return []
     placed = []
-    for candidate in register_features(features, prior):
+    for candidate in drain(register_features(features, prior)):
         pose = to_pose(candidate, features.normalized, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
         # heavy tails: a magnification may be off by a tenth, and then says little

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_stemprior.progress import drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.pose_candidate import Judge, to_pose
 from napari_stemprior.registration.fourier.features import fourier_features
@@ -67,7 +68,7 @@ def refine_pose(
     check_pixel_size(array.shape, pixel_size, prior)
     normalized = preprocess(array, check_pixel_size(array.shape, pose.pixel_size, prior))
     linear, _ = normalized.in_angstrom(pose)
-    features = fourier_features(normalized)
+    features = drain(fourier_features(normalized))
     reflections = list_reflections(prior, features.resolution)
     weight = robust_weight(reflections)
     trials = np.array(
@@ -77,7 +78,7 @@ def refine_pose(
     start = LatticeCandidate(trials[int(value.argmax())], float(value.max()), 1.0)
     for power, strain in ((features.blurred, 0.012), (features.whole, 0.004)):
         start = refine_power(power, reflections, start, strain=strain, evaluations=110)
-    locked = lock_in(features, reflections, prior, start.linear)
+    locked = drain(lock_in(features, reflections, prior, start.linear))
     # which way round the basis lies is kept as the hand has set it
     candidate = Judge(features, locked).nearest(linear)
     best = to_pose(candidate, normalized, prior)

@@ -8,11 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.fourier.features import fourier_features
+from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.fourier.lattice_search import same_lattice
 from napari_stemprior.registration.fourier.lattice_symmetries import lattice_symmetries
-from napari_stemprior.registration.fourier.normalized_image import check_pixel_size, preprocess
 from napari_stemprior.registration.fourier.peak_search import explained_power
 from napari_stemprior.registration.lattice_fit import LatticeFit
 from napari_stemprior.registration.pose import Pose
@@ -62,20 +60,18 @@ def telling_of_second_lattice(
     return fit
 
 
-def leaves_fringes(image: PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose) -> bool:
+def leaves_fringes(features: FourierFeatures, prior: StructurePrior, pose: Pose) -> bool:
     """Tell whether enough fringes lie off a lattice that a second one may be looked for.
 
     Parameters
     ----------
-    image : PreparedImage
-    pixel_size : float
-        Å per pixel.
+    features : FourierFeatures
+        Of the image.
     prior : StructurePrior
     pose : Pose
     """
-    normalized = preprocess(image, check_pixel_size(image.shape, pixel_size, prior))
-    linear, _ = normalized.in_angstrom(pose)
-    explained = explained_power(fourier_features(normalized).peaks, linear, prior)
+    linear, _ = features.normalized.in_angstrom(pose)
+    explained = explained_power(features.peaks, linear, prior)
     return bool(explained < _EXPLAINS_ALL)  # NaN where there is no fringe at all
 
 

@@ -65,15 +65,12 @@ def with_margin(
     """
     inside = np.mod(fractional, 1.0)
     width = margin * np.linalg.norm(np.linalg.inv(cell), axis=0)  # in units of the distances between faces
-    places, owner = [inside @ cell], [np.arange(len(inside))]
     around = [range(-int(np.ceil(w)), int(np.ceil(w)) + 1) for w in width]
-    for shift in product(*around):
-        if any(shift):
-            moved = inside + np.array(shift)
-            near = ((moved > -width) & (moved < 1 + width)).all(axis=1)
-            places.append(moved[near] @ cell)
-            owner.append(np.flatnonzero(near))
-    return np.concatenate(places), np.concatenate(owner)
+    shifts = np.array([shift for shift in product(*around) if any(shift)]).reshape(-1, 1, len(cell))
+    moved = inside + shifts
+    near = ((moved > -width) & (moved < 1 + width)).all(axis=2)
+    places = np.concatenate([inside, moved[near]]) @ cell
+    return places, np.concatenate([np.arange(len(inside)), np.nonzero(near)[1]])
 
 
 def near_groups(count: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.io.micrograph import Micrograph
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, result_of
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure import Prior, StructurePrior
@@ -57,8 +57,8 @@ def fit_lattice(
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Fitting the lattice")
     if locked:
-        return operations.fit_around(micrograph.analysed, size, prior, locked)
-    return operations.fit_lattice(micrograph.analysed, size, prior)
+        return (yield from result_of(operations.fit_around(micrograph.analysed, size, prior, locked)))
+    return (yield from result_of(operations.fit_lattice(micrograph.analysed, size, prior)))
 
 
 def follow_strain(
@@ -68,7 +68,8 @@ def follow_strain(
     if not fit.is_fit or fit.sites is not None:
         return fit
     yield Progress(0, 0, "Following the lattice through strain")
-    return operations.follow_lattice(micrograph.analysed, known_pixel_size(micrograph), fit)
+    followed = operations.follow_lattice(micrograph.analysed, known_pixel_size(micrograph), fit)
+    return (yield from result_of(followed))
 
 
 def refine_pose(
@@ -77,7 +78,7 @@ def refine_pose(
     """Refine poses that were set by hand; the layers of a stack together, lest both take one lattice."""
     size = known_pixel_size(micrograph)
     yield Progress(0, 0, "Refining the lattice")
-    refined = operations.refine_fit(micrograph.analysed, size, fit)
+    refined = yield from result_of(operations.refine_fit(micrograph.analysed, size, fit))
     return (yield from follow_strain(operations, micrograph, replace(refined, by_hand=False)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit, Pose
 from napari_stemprior.registration.grain import Grain
 from napari_stemprior.structure import Prior, StructurePrior
+
+#: A lattice that is fitted step by step.
+Fitting: TypeAlias = Generator[Progress, None, LatticeFit]
 
 
 class SegmenterLike(Protocol):
@@ -89,28 +92,28 @@ def _prepare(image: Analysed) -> PreparedImage:
     return prepare(image)
 
 
-def _fit_lattice(image: Analysed, pixel_size: float, prior: Prior) -> LatticeFit:
-    from napari_stemprior.registration import fit_lattice
+def _fit_lattice(image: Analysed, pixel_size: float, prior: Prior) -> Fitting:
+    from napari_stemprior.registration.fit_lattice import fit_lattice_steps
 
-    return fit_lattice(image, pixel_size, prior)
-
-
-def _fit_around(image: Analysed, pixel_size: float, prior: Prior, locked: tuple[Grain, ...]) -> LatticeFit:
-    from napari_stemprior.registration import fit_lattice
-
-    return fit_lattice(image, pixel_size, prior, locked=locked)
+    return (yield from fit_lattice_steps(image, pixel_size, prior))
 
 
-def _follow_lattice(image: Analysed, pixel_size: float, fit: LatticeFit) -> LatticeFit:
-    from napari_stemprior.registration import follow_lattice
+def _fit_around(image: Analysed, pixel_size: float, prior: Prior, locked: tuple[Grain, ...]) -> Fitting:
+    from napari_stemprior.registration.fit_lattice import fit_lattice_steps
 
-    return follow_lattice(image, pixel_size, fit)
+    return (yield from fit_lattice_steps(image, pixel_size, prior, locked))
 
 
-def _refine_fit(image: Analysed, pixel_size: float, fit: LatticeFit) -> LatticeFit:
-    from napari_stemprior.registration.fit_lattice import refine_fit
+def _follow_lattice(image: Analysed, pixel_size: float, fit: LatticeFit) -> Fitting:
+    from napari_stemprior.registration.fit_lattice import follow_lattice_steps
 
-    return refine_fit(image, pixel_size, fit)
+    return (yield from follow_lattice_steps(image, pixel_size, fit))
+
+
+def _refine_fit(image: Analysed, pixel_size: float, fit: LatticeFit) -> Fitting:
+    from napari_stemprior.registration.fit_lattice import refine_fit_steps
+
+    return (yield from refine_fit_steps(image, pixel_size, fit))
 
 
 def _rank_priors(
@@ -184,11 +187,11 @@ class Operations:
     #: A `StructurePrior`, or a `Stack` for a name such as "MoS2/WS2 twist 3.1°".
     load_prior: Callable[..., Any] = _load_prior
     prepare: Callable[[Analysed], PreparedImage] = _prepare
-    fit_lattice: Callable[[Analysed, float, Prior], LatticeFit] = _fit_lattice
+    fit_lattice: Callable[[Analysed, float, Prior], LatticeFit | Fitting] = _fit_lattice
     #: The same around grains that a person has locked.
-    fit_around: Callable[[Analysed, float, Prior, tuple[Grain, ...]], LatticeFit] = _fit_around
-    follow_lattice: Callable[[Analysed, float, LatticeFit], LatticeFit] = _follow_lattice
-    refine_fit: Callable[[Analysed, float, LatticeFit], LatticeFit] = _refine_fit
+    fit_around: Callable[[Analysed, float, Prior, tuple[Grain, ...]], LatticeFit | Fitting] = _fit_around
+    follow_lattice: Callable[[Analysed, float, LatticeFit], LatticeFit | Fitting] = _follow_lattice
+    refine_fit: Callable[[Analysed, float, LatticeFit], LatticeFit | Fitting] = _refine_fit
     rank_priors: Callable[..., Generator[Progress, None, list[Any]]] = _rank_priors
     fit_pixel_size: Callable[[Analysed, StructurePrior], tuple[float, Pose]] = _fit_pixel_size
     reference_image: Callable[..., NDArray[np.float32]] = _reference_image

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
+from napari_stemprior.progress import Progress
 from napari_stemprior.registration.fourier.lattice_search import CAPTURE
 from napari_stemprior.registration.fourier.normalized_image import NormalizedImage
 from napari_stemprior.registration.fourier.padded_transform import PaddedTransform
 from napari_stemprior.registration.fourier.peak_search import SpectralPeaks, find_peaks
-from napari_stemprior.registration.fourier.power_spectrum import PowerSpectrum, power_spectrum
+from napari_stemprior.registration.fourier.power_spectrum import PowerSpectrum, power_spectrum_steps
 from napari_stemprior.registration.fourier.reflections import RESOLUTION
+from napari_stemprior.registration.stage import FITTING
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,11 @@ class FourierFeatures:
     resolution: float
 
 
-def fourier_features(normalized: NormalizedImage) -> FourierFeatures:
-    """Transform a normalised image."""
+def fourier_features(normalized: NormalizedImage) -> Generator[Progress, None, FourierFeatures]:
+    """Transform a normalised image, step by step."""
     resolution = max(RESOLUTION, 2.1 * normalized.pixel_size)
-    whole = power_spectrum(normalized, resolution)
-    return FourierFeatures(
-        normalized,
-        whole,
-        whole.blurred(0.35 / CAPTURE),
-        find_peaks(whole),
-        PaddedTransform(normalized),
-        resolution,
-    )
+    whole = yield from power_spectrum_steps(normalized, resolution)
+    yield FITTING
+    blurred, peaks = whole.blurred(0.35 / CAPTURE), find_peaks(whole)
+    yield FITTING
+    return FourierFeatures(normalized, whole, blurred, peaks, PaddedTransform(normalized), resolution)

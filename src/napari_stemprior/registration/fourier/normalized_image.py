@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.recording.image_check import LEAST_SIDE, too_small
 from napari_stemprior.recording.pixel_size_range import checked_pixel_size
 from napari_stemprior.recording.stored_image import is_stored, middle_of, stored
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import StructurePrior
 
 #: Pixels finer than this (Å) are binned: they hold nothing below 0.6 Å.
@@ -129,18 +132,27 @@ def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) ->
     pixel_size : float
         Å per pixel.
     """
+    return drain(preprocess_steps(image, pixel_size))
+
+
+def preprocess_steps(
+    image: NDArray[np.float32] | PreparedImage, pixel_size: float
+) -> Generator[Progress, None, NormalizedImage]:
+    """Make an image fit for Fourier analysis, step by step; see `preprocess`."""
     prepared = image if isinstance(image, PreparedImage) else PreparedImage.of(image)
     data = prepared.image
     weight = None if prepared.valid.all() else prepared.valid.astype(np.float32)
     # even a fine image keeps 96 pixels on its short side
     binning = int(np.clip(COARSE_PIXEL / pixel_size, 1, max(1, min(data.shape) // 96)))
     if binning > 1:
+        yield FITTING
         if weight is not None:
             data, weight = _binned(data * weight, binning), _binned(weight, binning)
             data = np.where(weight > 0, data / np.maximum(weight, 1e-6), 0)
         else:
             data = _binned(data, binning)
         pixel_size = pixel_size * binning
+    yield FITTING
     good = data if weight is None else data[weight > 0]
     sample = (
         good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
@@ -155,8 +167,11 @@ def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) ->
     data /= spread
     rms = float(np.sqrt(np.mean(prepared.row_offsets.astype(np.float64) ** 2)))
     row_noise = rms / spread / np.sqrt(binning)
+    yield FITTING
     data -= _blur_valid(data, weight, BACKGROUND_WIDTH / pixel_size)
+    yield FITTING
     contrast = _blur_valid(data**2, weight, CONTRAST_WIDTH / pixel_size)
+    yield FITTING
     np.sqrt(np.maximum(contrast, 0, out=contrast), out=contrast)
     # a hole must not be blown up to the contrast of the crystal
     usual = float(np.median(contrast if weight is None else contrast[weight > 0]))
@@ -168,8 +183,11 @@ def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) ->
 
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
     height, width = (n // binning for n in image.shape)
-    blocks = image[: height * binning, : width * binning].reshape(height, binning, width, binning)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+    rows = image[: height * binning].reshape(height, binning, -1).sum(axis=1, dtype=np.float32)
+    blocks = rows[:, : width * binning : binning].copy()
+    for step in range(1, binning):
+        blocks += rows[:, step : width * binning : binning]
+    return np.asarray(blocks / binning**2, np.float32)
 
 
 def _blur_valid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration.fourier.normalized_image import NormalizedImage
+from napari_stemprior.registration.stage import FITTING
 
 #: Side in Å of the tiles whose power is averaged: long enough to see weak reflections,
 #: short enough to bear drift and strain.
@@ -76,6 +79,13 @@ def power_spectrum(normalized: NormalizedImage, resolution: float) -> PowerSpect
     resolution : float
         Finest spacing in Å that is needed.
     """
+    return drain(power_spectrum_steps(normalized, resolution))
+
+
+def power_spectrum_steps(
+    normalized: NormalizedImage, resolution: float
+) -> Generator[Progress, None, PowerSpectrum]:
+    """Average the power over overlapping tiles, step by step; see `power_spectrum`."""
     image, pixel = normalized.image, normalized.pixel_size
     side = min(*image.shape, max(32, round(TILE / pixel)))
     window = np.hanning(side + 2)[1:-1].astype(np.float32)
@@ -85,11 +95,13 @@ def power_spectrum(normalized: NormalizedImage, resolution: float) -> PowerSpect
     total: NDArray[np.float32] | None = None
     starts = [_starts(n, side) for n in image.shape]
     for top in starts[0]:
+        yield FITTING
         for left in starts[1]:
             tile = image[top : top + side, left : left + side]
             transform = fft.rfft2((tile - tile.mean()) * taper, (size, size))
             power = transform.real**2 + transform.imag**2
             total = power if total is None else total + power
+    yield FITTING
     assert total is not None
     power = total / (len(starts[0]) * len(starts[1]) * float((taper**2).sum()))
 

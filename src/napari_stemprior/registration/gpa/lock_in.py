@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.progress import Progress
 from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.fourier.reflections import Reflections
 from napari_stemprior.registration.gpa.phase_refinement import RefinedPhases, refine_phases
@@ -49,8 +51,8 @@ class PhaseLockedLattice:
 
 def lock_in(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
-) -> PhaseLockedLattice:
-    """Bring the phases of a lattice in line over the whole image.
+) -> Generator[Progress, None, PhaseLockedLattice]:
+    """Bring the phases of a lattice in line over the whole image, step by step.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def lock_in(
         From (x, y) in Å of the prior to (y, x) in Å of the image, good to a percent or so.
     """
     noise = features.whole.noise(reflections.g @ np.linalg.inv(linear))
-    phases = refine_phases(features.transform, reflections, noise, prior, linear)
+    phases = yield from refine_phases(features.transform, reflections, noise, prior, linear)
     measured = phases.values.sum((1, 2))
     places = phases.fringes.places
     step = places[1, 0, 0] * places[0, 1, 1] / features.normalized.pixel_size**2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.progress import Progress
 from napari_stemprior.registration.fourier.lattice_symmetries import lattice_symmetries
 from napari_stemprior.registration.fourier.padded_transform import PaddedTransform
 from napari_stemprior.registration.fourier.reflections import Reflections
@@ -20,6 +22,7 @@ from napari_stemprior.registration.gpa.displacement_field import (
     track,
 )
 from napari_stemprior.registration.gpa.origin import match_origin, rotated
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import StructurePrior
 
 #: Gaussian in Å of the demodulation.
@@ -70,8 +73,8 @@ def refine_phases(
     noise: NDArray[np.float64],
     prior: StructurePrior,
     linear: NDArray[np.float64],
-) -> RefinedPhases:
-    """Refine a lattice from the power by the phases, and take its displacement out of the fringes.
+) -> Generator[Progress, None, RefinedPhases]:
+    """Refine a lattice from the power by the phases and take its displacement out, step by step.
 
     Parameters
     ----------
@@ -88,13 +91,13 @@ def refine_phases(
     window = np.exp(-((fringes.places - middle) ** 2).sum(-1) / (2 * 25.0**2))
     local = (fringes.values * window).sum((1, 2))
     start = _best_basis(reflections, local / noise, prior, linear)
-    best = _grown(transform, reflections, noise, middle, start)
+    yield FITTING
+    best = yield from _grown(transform, reflections, noise, middle, start)
     if best.coherence < _LOOSE:
         # a bend as long as the window looks like strain to it; following the phases tells the two apart
-        best = max(
-            best, _followed(transform, reflections, noise, middle, start), key=lambda s: s.strength(noise)
-        )
-    return _on_its_grain(transform, reflections, noise, middle, best)
+        followed = yield from _followed(transform, reflections, noise, middle, start)
+        best = max(best, followed, key=lambda s: s.strength(noise))
+    return (yield from _on_its_grain(transform, reflections, noise, middle, best))
 
 
 def _taken_out(
@@ -104,10 +107,13 @@ def _taken_out(
     linear: NDArray[np.float64],
     origin: NDArray[np.float64],
     smooth: float,
-) -> RefinedPhases:
+) -> Generator[Progress, None, RefinedPhases]:
     """Follow the displacement from an affine map and take it out."""
+    yield FITTING
     fringes = demodulate(transform, reflections, linear, WIDTH)
+    yield FITTING
     field = track(fringes, templated(fringes, origin, noise), noise, smooth=smooth)
+    yield FITTING
     waves = np.exp(2j * np.pi * (np.einsum("na,yxa->nyx", fringes.k, field.shift + origin)))
     values = fringes.values * waves
     common = coherence(values, values.sum((1, 2)), noise * fringes.effective)
@@ -120,7 +126,7 @@ def _grown(
     noise: NDArray[np.float64],
     middle: NDArray[np.float64],
     start: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> RefinedPhases:
+) -> Generator[Progress, None, RefinedPhases]:
     """Bring the phases of a growing window in line: exact, and good at little signal."""
     linear, origin = start
     fringes = demodulate(transform, reflections, linear, WIDTH)
@@ -128,16 +134,18 @@ def _grown(
     reach = float(np.linalg.norm(transform.normalized.extent))
     radius: float | None = 25.0
     while True:
+        yield FITTING
         # the strongest reflections hold nearly all that is known of the affine map
         matched = templated(fringes, origin, noise)[:_COHERENT_REFLECTIONS]
         change, shift = coherent_affine(fringes, matched, middle, radius)
         linear, origin = _moved(linear, origin, change, shift, middle)
         if radius is None:
             break
+        yield FITTING
         # demodulate anew: waves must not drift within the Gaussian
         fringes = demodulate(transform, reflections, linear, float(np.clip(radius / 12, WIDTH, 10.0)))
         radius = radius * 1.8 if radius * 1.8 < reach else None
-    return _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH)
+    return (yield from _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH))
 
 
 def _on_its_grain(
@@ -146,7 +154,7 @@ def _on_its_grain(
     noise: NDArray[np.float64],
     middle: NDArray[np.float64],
     best: RefinedPhases,
-) -> RefinedPhases:
+) -> Generator[Progress, None, RefinedPhases]:
     """Bring the phases in line anew where the lattice is seen, if it covers a part of the image only."""
     match = best.displacement.match
     weight = np.clip(match / max(float(np.percentile(match, 90)), 1e-12), 0, 1) ** 2
@@ -155,7 +163,7 @@ def _on_its_grain(
     matched = templated(best.fringes, best.origin, noise)[:_COHERENT_REFLECTIONS] * weight
     change, shift = coherent_affine(best.fringes, matched, middle, None)
     linear, origin = _moved(best.linear, best.origin, change, shift, middle)
-    return _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH)
+    return (yield from _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH))
 
 
 def _followed(
@@ -164,7 +172,7 @@ def _followed(
     noise: NDArray[np.float64],
     middle: NDArray[np.float64],
     start: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> RefinedPhases:
+) -> Generator[Progress, None, RefinedPhases]:
     """Follow the phases from place to place and take the affine part of the displacement into the map."""
     # a bend pulls the strain of the spectrum's peaks about; its rotation and scale are better known
     left, stretch, right = np.linalg.svd(start[0])
@@ -172,10 +180,10 @@ def _followed(
     origin = linear @ np.linalg.inv(start[0]) @ (start[1] - middle) + middle
     for _ in range(_FOLLOW_ROUNDS):
         # sharp, since strain that is not yet known blurs the fringes
-        sharp = _taken_out(transform, reflections, noise, linear, origin, smooth=0.0)
+        sharp = yield from _taken_out(transform, reflections, noise, linear, origin, smooth=0.0)
         change, shift = field_affine(sharp.fringes, sharp.displacement, middle)
         linear, origin = _moved(linear, origin, change, shift, middle)
-    return _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH)
+    return (yield from _taken_out(transform, reflections, noise, linear, origin, smooth=_SMOOTH))
 
 
 def _moved(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
     prepared_image,
-    preprocess,
+    preprocess_steps,
 )
-from napari_stemprior.registration.fourier.padded_transform import PaddedTransform
-from napari_stemprior.registration.fourier.power_spectrum import power_spectrum
 from napari_stemprior.registration.fourier.reflections import list_reflections
 from napari_stemprior.registration.gpa.demodulation import demodulate
 from napari_stemprior.registration.gpa.displacement_field import DisplacementField, match_at, templated, track
 from napari_stemprior.registration.gpa.spline_field import is_small, spline_displacement
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import StructurePrior
 
 #: Standard deviation in Å of the finest window that displacements are taken from.
@@ -143,16 +145,32 @@ def fit_pose_field(
     PixelSizeError
         If the pixel size does not suit the prior and the image.
     """
+    return drain(fit_pose_field_steps(image, pixel_size, prior, pose))
+
+
+def fit_pose_field_steps(
+    image: ArrayLike | PreparedImage, pixel_size: float, prior: StructurePrior, pose: Pose
+) -> Generator[Progress, None, PoseField]:
+    """Follow the lattice of a pose through strain, step by step; see `fit_pose_field`."""
     array = prepared_image(image)
-    normalized = preprocess(array, check_pixel_size(array.shape, pixel_size, prior))
+    normalized = yield from preprocess_steps(array, check_pixel_size(array.shape, pixel_size, prior))
+    features = yield from fourier_features(normalized)
+    return (yield from followed_field(features, prior, pose))
+
+
+def followed_field(
+    features: FourierFeatures, prior: StructurePrior, pose: Pose
+) -> Generator[Progress, None, PoseField]:
+    """Follow the lattice of a pose on an image that is made ready, step by step; see `fit_pose_field`."""
+    normalized, transform = features.normalized, features.transform
     linear, origin = normalized.in_angstrom(pose)
-    resolution = max(0.85, 2.1 * normalized.pixel_size)
-    reflections = list_reflections(prior, resolution)
-    noise = power_spectrum(normalized, resolution).noise(reflections.g @ np.linalg.inv(linear))
-    transform = PaddedTransform(normalized)
+    reflections = list_reflections(prior, features.resolution)
+    noise = features.whole.noise(reflections.g @ np.linalg.inv(linear))
+    yield FITTING
     coarse = demodulate(transform, reflections, linear, WIDTH)
     matched = templated(coarse, origin, noise)
     for blur in _BLURS:
+        yield FITTING
         field = track(coarse, matched, noise, smooth=blur)
         error = field.error
         if error < _TOLERATED:
@@ -161,6 +179,7 @@ def fit_pose_field(
     for _ in range(_PASSES - 1):
         if not shift.any():
             break
+        yield FITTING
         turned = matched * np.exp(2j * np.pi * np.einsum("na,yxa->nyx", coarse.k, shift))
         rest = _smoothed(track(coarse, turned, noise, smooth=blur))
         if not rest.any():
@@ -169,12 +188,13 @@ def fit_pose_field(
 
     spline = None
     if is_small(normalized.extent):
-        spline = spline_displacement(coarse, matched, noise, shift, normalized.extent)
+        spline = yield from spline_displacement(coarse, matched, noise, shift, normalized.extent)
         error = spline.error
 
     reliability, places = None, coarse.places
     side = max(3.0, float(np.sqrt(prior.area)))
     for width in _FINE_WIDTHS:
+        yield FITTING
         fine = demodulate(transform, reflections, linear, width * side)
         places = fine.places
         if spline is not None:
@@ -185,6 +205,7 @@ def fit_pose_field(
             moved = np.stack(
                 [map_coordinates(shift[..., a], at, order=1, mode="nearest") for a in (0, 1)], -1
             )
+        yield FITTING
         match, deviation = match_at(fine, templated(fine, origin, noise), moved, noise)
         usual = _usual(match)
         reliability = np.clip((match / usual - _SHARES[0]) / (_SHARES[1] - _SHARES[0]), 0, 1)

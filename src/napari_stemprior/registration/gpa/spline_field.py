@@ -9,6 +9,7 @@ its dose can tell, and beyond what is seen the field goes on straight.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.linalg import cho_factor, cho_solve
 
+from napari_stemprior.progress import Progress
 from napari_stemprior.registration.gpa.demodulation import Fringes
+from napari_stemprior.registration.stage import FITTING
 
 #: Å between the knots of the spline: strain shorter than some 30 Å is not followed.
 SPACING = 8.0
@@ -65,8 +68,8 @@ def spline_displacement(
     noise: NDArray[np.float64],
     start: NDArray[np.float64],
     extent: NDArray[np.float64],
-) -> SplineDisplacement:
-    """Fit a smooth displacement to all fringes at once.
+) -> Generator[Progress, None, SplineDisplacement]:
+    """Fit a smooth displacement to all fringes at once, step by step.
 
     Parameters
     ----------
@@ -95,6 +98,7 @@ def spline_displacement(
     for roughness in _ROUGHNESS:
         penalty, field = stiffness / roughness**2, first
         for _ in range(_ROUNDS):
+            yield FITTING
             slope, curvature = problem.expanded(field)
             pull = slope - penalty @ field
             matrix = curvature.copy()
@@ -105,6 +109,7 @@ def spline_displacement(
             field = field + move
             if float(np.abs(design @ move).max()) < _ENOUGH:
                 break
+        yield FITTING
         bending = float(np.einsum("ai,ab,bi->", field, penalty, field))
         volume = 2 * float(np.log(np.diag(factor[0])).sum())
         # three numbers of each component, shift and gradient, do not bend
@@ -113,6 +118,7 @@ def spline_displacement(
         if falls == 2:
             break
         if best is None or marginal > best[0]:
+            yield FITTING
             open_ = cho_solve(factor, np.kron(design, np.eye(2)).T)
             error = float(
                 np.sqrt(np.einsum("pa,ap->", np.kron(design, np.eye(2)), open_) / (2 * len(design)))

@@ -7,13 +7,14 @@ explains beyond the others. Then each layer is locked on the image from which th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.pose_candidate import Judge, PoseCandidate, to_pose
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
@@ -36,6 +37,7 @@ from napari_stemprior.registration.multilayer.search import (
     unfolded,
 )
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.stack import rotation
 
@@ -109,29 +111,41 @@ def register_stack(
     MicrographError, RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
+    return drain(register_stack_steps(image, pixel_size, stack, candidates))
+
+
+def register_stack_steps(
+    image: ArrayLike | PreparedImage, pixel_size: float, stack: Prior, candidates: int = 4
+) -> Generator[Progress, None, list[StackPose]]:
+    """Find how the lattices of a stack lie on an image, step by step; see `register_stack`."""
     array = prepared_image(image)
     size = min(check_pixel_size(array.shape, pixel_size, layer) for layer in stack.layers)
+    yield FITTING
     normalized = preprocess(array, size)
-    features = fourier_features(normalized)
+    features = yield from fourier_features(normalized)
     reflections = [list_reflections(layer, features.resolution) for layer in stack.layers]
+    yield FITTING
     waves = PlaneWaveFit(normalized)
-    joints = [
-        unfolded(waves, stack, reflections, joint) for joint in orientations(features, stack, reflections)
-    ]
+    yield FITTING
+    joints = []
+    for joint in orientations(features, stack, reflections):
+        yield FITTING
+        joints.append(unfolded(waves, stack, reflections, joint))
     joints.sort(key=lambda item: -item[0])
-    starts = [
-        start
-        for _, linear in joints[:_ORIGINS]
-        for start in origins(waves, stack, reflections, linear)[: max(1, candidates)]
-    ]
+    starts: list[Start] = []
+    for _, linear in joints[:_ORIGINS]:
+        yield FITTING
+        starts += origins(waves, stack, reflections, linear)[: max(1, candidates)]
     starts.sort(key=lambda start: -start.agreement)
     starts = [s for s in starts if s.agreement > starts[0].agreement - _WORSE][: max(1, candidates)]
     model = LayerModel(normalized)
-    results = [_judged(features, model, stack, reflections, start) for start in starts]
+    results = []
+    for start in starts:
+        results.append((yield from _judged(features, model, stack, reflections, start)))
     if not any(r.is_fit for r in results):  # lattices that coincide have origins that waves cannot tell apart
-        results += [
-            _judged(features, model, stack, reflections, start, one_by_one=True) for start in starts[:2]
-        ]
+        for start in starts[:2]:
+            work = _judged(features, model, stack, reflections, start, one_by_one=True)
+            results.append((yield from work))
     results.sort(key=lambda result: -result.score)
     if _is_homobilayer(stack):
         results = _both_ways_up(results[0], model, stack)
@@ -172,7 +186,7 @@ def refine_stack_poses(
     normalized = preprocess(
         array, min(check_pixel_size(array.shape, poses[0].pixel_size, p) for p in stack.layers)
     )
-    features = fourier_features(normalized)
+    features = drain(fourier_features(normalized))
     reflections = [list_reflections(layer, features.resolution) for layer in stack.layers]
     linear, _ = normalized.in_angstrom(poses[0])
     turned = np.array([scale * rotation(angle) @ linear for angle in _ANGLES for scale in _LENGTHS])
@@ -180,7 +194,7 @@ def refine_stack_poses(
     waves = PlaneWaveFit(normalized)
     _, maps = unfolded(waves, stack, reflections, near)
     (start,) = origins(waves, stack, reflections, maps, as_it_lies=True)
-    result = _judged(features, LayerModel(normalized), stack, reflections, start)
+    result = drain(_judged(features, LayerModel(normalized), stack, reflections, start))
     placed = []
     for layer, own, hand in zip(stack.layers, result.poses, poses, strict=True):
         cells = np.round(own.to_angstrom(hand.origin) @ np.linalg.inv(layer.cell))
@@ -228,10 +242,12 @@ def _judged(
     start: Start,
     *,
     one_by_one: bool = False,
-) -> StackPose:
+) -> Generator[Progress, None, StackPose]:
     """Lock a start; what fits is asked whether it is more than one layer."""
-    locked = _locked(features, model, stack, reflections, start, one_by_one=one_by_one)
-    return _needed(locked, features, model, stack, reflections) if locked.is_fit else locked
+    locked = yield from _locked(features, model, stack, reflections, start, one_by_one=one_by_one)
+    if not locked.is_fit:
+        return locked
+    return (yield from _needed(locked, features, model, stack, reflections))
 
 
 def _locked(
@@ -242,7 +258,7 @@ def _locked(
     start: Start,
     *,
     one_by_one: bool = False,
-) -> StackPose:
+) -> Generator[Progress, None, StackPose]:
     """Lock every layer on what the others leave of the image; one by one, on what those before it leave."""
     normalized = features.normalized
     linear, origin = list(start.linear), list(start.origin)
@@ -260,13 +276,15 @@ def _locked(
                 )
                 for n in there
             ]
+            yield FITTING
             rest = features
             if len(there) > 1:
                 left = model.without_others(layers, only=there.index(number))[0]
-                rest = fourier_features(replace(normalized, image=left))
+                rest = yield from fourier_features(replace(normalized, image=left))
             layer = stack.layers[number]
-            locked = lock_in(rest, reflections[number], layer, linear[number])
+            locked = yield from lock_in(rest, reflections[number], layer, linear[number])
             # which way round the basis lies is kept as the stack has it
+            yield FITTING
             candidate = Judge(rest, locked).nearest(linear[number])
             placed[number] = candidate
             linear[number], origin[number] = candidate.linear, candidate.origin
@@ -280,14 +298,16 @@ def _needed(
     model: LayerModel,
     stack: Prior,
     reflections: list[Reflections],
-) -> StackPose:
+) -> Generator[Progress, None, StackPose]:
     """Lower the score of a stack on an image that one layer alone explains about as well.
 
     Two lattices that lie close can share what one of them has made, so each fits what the other leaves.
     """
     normalized = features.normalized
     layers = _layers(stack, result, normalized)
+    yield FITTING
     together = model.explained_variance(layers)
+    yield FITTING
     power = np.array(
         [
             (layer.z_weights.sum() / layer.area) ** 2 * float((np.abs(n.factor) ** 2).sum())
@@ -301,10 +321,12 @@ def _needed(
         others = [_nearest(linear, normalized.in_angstrom(pose)[0], layer) for pose in result.poses]
         for other in others:
             start = (linear + other) / 2
-            judge = Judge(features, lock_in(features, reflections[number], layer, start))
+            judge = Judge(features, (yield from lock_in(features, reflections[number], layer, start)))
+            yield FITTING
             candidates = [judge.candidate(symmetry) for symmetry in lattice_symmetries(layer)]
             best = max(candidates, key=lambda candidate: candidate.quality.agreement)
             pose = to_pose(best, normalized, layer).scaled(1 / normalized.binning)
+            yield FITTING
             alone = max(alone, model.explained_variance([Layer(layer, pose)]))
     expected = 1 - float(power.max() / power.sum())
     gain = (together - alone) / max(together, 1e-6) / expected

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import numpy as np
 
 from napari_stemprior.errors import RegistrationError
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
-from napari_stemprior.registration.gpa.pose_field import fit_pose_field
+from napari_stemprior.registration.gpa.pose_field import fit_pose_field_steps
 from napari_stemprior.registration.lattice_fit import MARGIN, LatticeFit, shown
-from napari_stemprior.registration.multilayer.stack_fit import StackPose, register_stack, separated
+from napari_stemprior.registration.multilayer.stack_fit import (
+    StackPose,
+    register_stack_steps,
+    separated,
+)
+from napari_stemprior.registration.stage import FITTING
 from napari_stemprior.structure import Prior, StructurePrior
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
-FitLayer = Callable[[PreparedImage, float, StructurePrior], LatticeFit]
+FitLayer = Callable[[PreparedImage, float, StructurePrior], Generator[Progress, None, LatticeFit]]
 
 
 def stack_lattice(stack: Prior, found: StackPose) -> LatticeFit:
@@ -27,7 +33,9 @@ def stack_lattice(stack: Prior, found: StackPose) -> LatticeFit:
     return LatticeFit(stack, (first, *found.poses[1:]))
 
 
-def fit_stack(image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: FitLayer) -> LatticeFit:
+def fit_stack(
+    image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: FitLayer
+) -> Generator[Progress, None, LatticeFit]:
     """Place all layers of a stack together; where that does not fit, the one layer that fits best alone.
 
     Parameters
@@ -49,13 +57,14 @@ def fit_stack(image: PreparedImage, pixel_size: float, stack: Prior, fit_layer: 
     RegistrationError, PixelSizeError
         As `fit_lattice` does.
     """
-    together = stack_lattice(stack, register_stack(image, pixel_size, stack, candidates=2)[0])
+    found = yield from register_stack_steps(image, pixel_size, stack, candidates=2)
+    together = stack_lattice(stack, found[0])
     if together.is_fit:
-        return follow_stack(image, pixel_size, together)
+        return (yield from follow_stack(image, pixel_size, together))
     alone: list[tuple[int, LatticeFit]] = []
     for number, layer in enumerate(stack.layers):
         try:
-            fit = fit_layer(image, pixel_size, layer)
+            fit = yield from fit_layer(image, pixel_size, layer)
         except RegistrationError:
             continue
         if fit.is_fit:
@@ -83,7 +92,9 @@ def as_layer_of(fit: LatticeFit, alone: LatticeFit) -> LatticeFit:
     return replace(fit, sites=LatticeSites.of(stack.columns, sites.yx, column, sites.reliability))
 
 
-def follow_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> LatticeFit:
+def follow_stack(
+    image: PreparedImage, pixel_size: float, fit: LatticeFit
+) -> Generator[Progress, None, LatticeFit]:
     """Follow the strain of every layer on the image without the others.
 
     Parameters
@@ -95,10 +106,11 @@ def follow_stack(image: PreparedImage, pixel_size: float, fit: LatticeFit) -> La
         The poses of all layers of a stack; they are believed.
     """
     stack = fit.prior
+    yield FITTING
     parts, size, binning = separated(image, pixel_size, stack, fit.poses)
     positions, columns, reliability = [], [], []
     for number, (part, layer, pose) in enumerate(zip(parts, stack.layers, fit.poses, strict=True)):
-        field = fit_pose_field(part, size, layer, pose.scaled(1 / binning))
+        field = yield from fit_pose_field_steps(part, size, layer, pose.scaled(1 / binning))
         yx, column, sure = field.columns(layer, (part.shape[0], part.shape[1]), MARGIN / size)
         positions.append((yx + 0.5) * binning - 0.5)
         columns.append(column + stack.first_columns[number])
