@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -10,10 +11,12 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.drawn_columns import LEAST_SEEN
 from napari_stemprior.measurement.fit_windows import averaged
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, GaussianFit
 from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
+from napari_stemprior.measurement.processors import processors
 
 Floats = NDArray[np.float64]
 
@@ -109,9 +112,10 @@ def fit_columns(
     yx = (atoms.yx + 0.5) / factor - 0.5
     order = _along_rows(yx)
     fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
-    fit.run(_common_width(fit))
+    common = _common_width(fit)
+    fit.run(common)
     found = _result(fit, factor)
-    found = _with_honest_errors(found, _error_factors(fit, found, factor))
+    found = _with_honest_errors(found, _error_factors(fit, found, factor, common))
     back = np.argsort(order)
     arrays = {f.name: getattr(found, f.name)[back] for f in fields(found) if f.name != "noise"}
     return replace(found, **arrays)
@@ -127,14 +131,14 @@ def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
     n = len(fit.start)
     if n < 2 * _FIELDS * _IN_FIELD:
         return None
-    widths = []
+    areas = []
     for middle in (np.arange(_FIELDS) + 0.5) * n / _FIELDS:
         near = np.argsort(np.linalg.norm(fit.start - fit.start[int(middle)], axis=1))[:_IN_FIELD]
         box, low = _box(fit, fit.start[near])
-        field = GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low)
-        field.run_common()
-        widths.append((field.common, field.tail))
-    width, tail = np.median(widths, axis=0)
+        areas.append(GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low))
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(GaussianFit.run_common, areas))
+    width, tail = np.median([(field.common, field.tail) for field in areas], axis=0)
     return float(width), float(tail)
 
 
@@ -161,8 +165,9 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     with np.errstate(all="ignore"):
         # the mean over a block of points is wider than the column by the variance of the block
         derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
-        picked = fit.covariance[:, [[0], [4], [5], [6]], [0, 4, 5, 6]]
-        error = np.sqrt(np.einsum("nqa,nab,nqb->nqb", slopes, picked, slopes).sum(-1))
+        covariance = np.moveaxis(fit.covariance, 0, -1)  # as it lies in memory
+        picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
+        error = np.sqrt((np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)).T
         place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
     reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
     bad = reason != ""
@@ -181,7 +186,9 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
 _WITH_ERRORS = ("volume", "width", "ellipticity", "direction")
 
 
-def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str, Floats]:
+def _error_factors(
+    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, float] | None
+) -> dict[str, Floats]:
     """Return (N,) by how much larger than stated the scatter of simulated fits is; 1 at least.
 
     The columns are taken in classes of brightness, as many as show: a faint one suffers more from its
@@ -198,13 +205,18 @@ def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str,
         bright = fit_mixture(found.volume[np.intersect1d(some, good)], 4).classify(found.volume)
         box, low = _box(fit, fit.place[some])
         inner = np.isin(some, good) & (distance[some] <= max(0.8 * distance[some].max(), distance[some[8]]))
-        clean = fit.drawn().reshape(fit.image.shape)[box] + float(np.median(fit.level[some]))
+        clean = fit.drawn(box) + float(np.median(fit.level[some]))
         rng = np.random.default_rng(0)
-        for _ in range(_REPEATS):
-            drawn = clean + rng.normal(size=clean.shape) * np.sqrt(fit.noise.variance(clean))
-            again = GaussianFit(drawn, fit.valid[box], fit.size, fit.place[some] - low)
-            again.run()
-            result = _result(again, factor)
+        drawn = clean + rng.normal(size=(_REPEATS, *clean.shape)) * np.sqrt(fit.noise.variance(clean))
+
+        def fitted(image: Floats) -> ColumnFit:
+            again = GaussianFit(image, fit.valid[box], fit.size, fit.place[some] - low)
+            again.run(common, fit.tailed)
+            return _result(again, factor)
+
+        with ThreadPoolExecutor(processors()) as pool:
+            repeats = list(pool.map(fitted, drawn))
+        for result in repeats:
             here = inner & (result.reason == "")
             place = ((result.yx + 0.5) / factor - 0.5 - (fit.place[some] - low)) * fit.size
             classes.append(bright[some][here])
@@ -230,40 +242,32 @@ def _with_honest_errors(found: ColumnFit, factors: dict[str, Floats]) -> ColumnF
 
 
 def _derived(height: Floats, shape: Floats, block: float) -> tuple[Floats, Floats]:
-    """Return (N, 4) volume (px²), width (px), ellipticity, direction, and (N, 4, 4) their slopes.
+    """Return (N, 4) volume (px²), width (px), ellipticity, direction, and (4, 4, N) their slopes.
 
     `block` (px²) is taken off the squared widths. The slopes are along the height and the three numbers of
-    the inverse covariance, by central differences.
+    the inverse covariance.
     """
-    given = np.concatenate([height[:, None], shape], axis=1)
-    value = _shape_numbers(given, block)
-    slopes = np.empty((len(given), 4, 4))
-    for axis in range(4):
-        step = 1e-4 * np.maximum(np.abs(given[:, axis]), 0.01 * np.abs(given[:, 1]))
-        if axis == 0:
-            step = 1e-4 * np.maximum(height, 1e-12)
-        up, down = given.copy(), given.copy()
-        up[:, axis] += step
-        down[:, axis] -= step
-        change = _shape_numbers(up, block) - _shape_numbers(down, block)
-        change[:, 3] = (change[:, 3] + 90) % 180 - 90
-        slopes[:, :, axis] = change / (2 * step[:, None])
-    return value, slopes
-
-
-def _shape_numbers(given: Floats, block: float) -> Floats:
-    height, a, b, c = given.T
+    a, b, c = shape.T
     determinant = a * c - b * b
+    volume = height * 2 * np.pi / np.sqrt(determinant)
     # the covariance, whose larger eigenvalue belongs to the longer axis
-    yy, yx, xx = c / determinant - block, -b / determinant, a / determinant - block
-    half, difference = (yy + xx) / 2, np.hypot((xx - yy) / 2, yx)
+    yy, yx, xx = c / determinant, -b / determinant, a / determinant
+    # of the covariance along the inverse one: -C dQ C
+    d_yy = np.stack([-yy * yy, -2 * yy * yx, -yx * yx])
+    d_yx = np.stack([-yy * yx, -yy * xx - yx * yx, -yx * xx])
+    d_xx = np.stack([-yx * yx, -2 * yx * xx, -xx * xx])
+    across = (xx - yy) / 2
+    half, difference = (yy + xx) / 2 - block, np.hypot(across, yx)
     long, short = half + difference, np.maximum(half - difference, 1e-6)
-    return np.stack(
-        [
-            height * 2 * np.pi / np.sqrt(determinant),
-            (long * short) ** 0.25,
-            np.sqrt(long / short),
-            np.rad2deg(0.5 * np.arctan2(2 * yx, xx - yy)) % 180,
-        ],
-        axis=1,
-    )
+    d_half, d_across = (d_yy + d_xx) / 2, (d_xx - d_yy) / 2
+    d_difference = (across * d_across + yx * d_yx) / difference
+    d_long, d_short = (d_half + d_difference) / long, (d_half - d_difference) / short  # relative
+    width, ellipticity = (long * short) ** 0.25, np.sqrt(long / short)
+    slopes = np.zeros((4, 4, len(height)))
+    slopes[0, 0] = 2 * np.pi / np.sqrt(determinant)
+    slopes[0, 1:] = -0.5 * volume / determinant * np.stack([c, -2 * b, a])
+    slopes[1, 1:] = width / 4 * (d_long + d_short)
+    slopes[2, 1:] = ellipticity / 2 * (d_long - d_short)
+    slopes[3, 1:] = np.rad2deg(0.5 * (across * d_yx - yx * d_across) / difference**2)
+    direction = np.rad2deg(0.5 * np.arctan2(yx, across)) % 180
+    return np.stack([volume, width, ellipticity, direction], axis=1), slopes
