@@ -22,6 +22,7 @@ from napari_stemprior.measurement.drawn_columns import (
 )
 from napari_stemprior.measurement.normal_equations import SIX, eased, normal_equations, pulls
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
+from napari_stemprior.measurement.shape_freedom import MOST, shape_freedom
 
 Floats = NDArray[np.float64]
 #: How far around a column its pixels are fitted, and how far its Gaussian is drawn, in standard deviations of
@@ -31,10 +32,6 @@ Floats = NDArray[np.float64]
 _FITTED_WIDTHS, _DRAWN_WIDTHS = 2.4, 3.8
 #: Å: range in which the width of a column is fitted.
 _NARROWEST, _WIDEST = 0.25, 0.9
-#: How much the inverse squared widths of a column may differ from the common ones, relative. Of SrTiO3 at
-#: 10⁴ e/Å² the positions of Sr are 8 % better than with 0.5, as faint oxygen takes less from it; 0.12
-#: gives no more.
-_SHAPE_FREEDOM = 0.25
 #: Å: no column moves further than this from where the table has it.
 LARGEST_MOVE = 0.35
 _COMMON_ROUNDS, _OWN_ROUNDS = 3, 8
@@ -47,8 +44,10 @@ _CONVERGED = 0.1
 _DAMPING = 0.8
 #: A column whose residuals are so many times the usual is lost; noise alone never makes twice the usual.
 _LOST = 3.0
-#: Columns from which the noise is measured.
+#: Columns from which the noise, and how much shapes differ, are measured.
 _SOME = 4096
+#: Rounds in which the latter is.
+_FREED = (1, 2)
 
 
 class GaussianFit(DrawnColumns):
@@ -58,8 +57,15 @@ class GaussianFit(DrawnColumns):
         super().__init__(image, valid, pixel_size, yx)
         self.covariance = np.full((len(yx), 7, 7), np.nan)
         self.noise = PixelNoise(1.0, 0.0, 1.0)
+        #: How much the shapes differ, see `shape_freedom`.
+        self.freedom = MOST
 
-    def run(self, common: tuple[float, float] | None = None, tailed: bool | None = None) -> None:
+    def run(
+        self,
+        common: tuple[float, float] | None = None,
+        tailed: bool | None = None,
+        freedom: float | None = None,
+    ) -> None:
         """Fit: first with one round shape for all, then with a shape for each.
 
         Parameters
@@ -68,6 +74,8 @@ class GaussianFit(DrawnColumns):
             Standard deviation of the round shape in pixels, and the height of its tails, where known.
         tailed : bool, optional
             Whether columns have tails; by default they do where those of neighbours matter.
+        freedom : float, optional
+            How much the shapes differ, see `shape_freedom`, where known.
         """
         if not len(self.start):
             return
@@ -81,6 +89,10 @@ class GaussianFit(DrawnColumns):
         for number in range(_OWN_ROUNDS):
             drawn = self._drawn()
             self._measure_noise(drawn, 7 if number else 4)
+            if freedom is not None:
+                self.freedom = freedom
+            elif number in _FREED:
+                self.freedom = self._found_freedom(drawn)
             if self._own_step(drawn, normal) < _CONVERGED and number > 1:
                 break
         # of the last round: what has moved since is less than a tenth of a standard error
@@ -253,10 +265,23 @@ class GaussianFit(DrawnColumns):
     def _own_normal(self, own: slice, images: tuple[Pixels, Pixels]) -> tuple[Floats, Floats]:
         normal, force, _, _ = self._equations(own, images)
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
-        tight = 1 / (_SHAPE_FREEDOM * usual[0]) ** 2
+        tight = 1 / (self.freedom * usual[0]) ** 2
         normal[:, [4, 5, 6], [4, 5, 6]] += tight
         force[:, 4:] += tight * (usual - self.shape[own])
         return eased(normal), force
+
+    def _found_freedom(self, drawn: Pixels) -> float:
+        """Return how much the shapes differ, from parts of the columns that are whole."""
+        images = self._images(drawn)
+        n, step = len(self.start), max(1, _SOME // 8)
+        parts = [slice(max(0, int(one)), min(int(one) + step, n)) for one in np.linspace(0, n - step, 8)]
+        if n <= _SOME:
+            parts = [slice(0, n)]
+        usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
+        found = [(*self._equations(own, images)[:2], self.shape[own] - usual) for own in parts]
+        whole = np.concatenate([self._whole[own] for own in parts])
+        normal, force, shift = (np.concatenate(part)[whole] for part in zip(*found, strict=True))
+        return shape_freedom(normal, force, shift, usual[0])
 
     def _own_step(self, drawn: Pixels, normal: Floats) -> float:
         """Move and reshape the columns; return how far most still move, in standard errors.
