@@ -140,9 +140,11 @@ class GaussianFit(DrawnColumns):
         model = drawn.take(flat) + (self.level[own, None] / self._unit).astype(np.float32)
         residual = (self._values(own) - model) * near
         # a column that the fit lost says nothing about noise
-        square = (
-            (residual**2).sum(1) / np.maximum(near.sum(1), 1) / np.maximum(model.mean(1), 1e-6 * model.max())
+        few = slice(None, None, 4)
+        usual = pixel_noise(
+            np.asarray(model[few][near[few]], float), np.asarray(residual[few][near[few]], float)
         )
+        square = (residual**2).sum(1) / np.maximum((usual.variance(model) * near).sum(1), 1e-30)
         near &= (square <= _LOST * np.median(square))[:, None]
         # the freedom that is left is that of all pixels that any column sees
         pixels = min(len(self.fit_window), self._seen / n)
