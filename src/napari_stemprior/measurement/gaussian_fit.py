@@ -89,11 +89,12 @@ class GaussianFit(DrawnColumns):
         for number in range(_OWN_ROUNDS):
             drawn = self._drawn()
             self._measure_noise(drawn, 7 if number else 4)
+            images = self._images(drawn)
             if freedom is not None:
                 self.freedom = freedom
             elif number in _FREED:
-                self.freedom = self._found_freedom(drawn)
-            if self._own_step(drawn, normal) < _CONVERGED and number > 1:
+                self.freedom = self._found_freedom(images)
+            if self._own_step(images, normal) < _CONVERGED and number > 1:
                 break
         # of the last round: what has moved since is less than a tenth of a standard error
         self.covariance = normal
@@ -272,9 +273,8 @@ class GaussianFit(DrawnColumns):
         force[:, 4:] += tight * (usual - self.shape[own])
         return eased(normal), force
 
-    def _found_freedom(self, drawn: Pixels) -> float:
+    def _found_freedom(self, images: tuple[Pixels, Pixels]) -> float:
         """Return how much the shapes differ, from parts of the columns that are whole."""
-        images = self._images(drawn)
         n, step = len(self.start), max(1, _SOME // 8)
         parts = [slice(max(0, int(one)), min(int(one) + step, n)) for one in np.linspace(0, n - step, 8)]
         if n <= _SOME:
@@ -285,12 +285,11 @@ class GaussianFit(DrawnColumns):
         normal, force, shift = (np.concatenate(part)[whole] for part in zip(*found, strict=True))
         return shape_freedom(normal, force, shift, usual[0])
 
-    def _own_step(self, drawn: Pixels, normal: Floats) -> float:
+    def _own_step(self, images: tuple[Pixels, Pixels], normal: Floats) -> float:
         """Move and reshape the columns; return how far most still move, in standard errors.
 
         The normal equations are written to `normal`, (N, 7, 7).
         """
-        images = self._images(drawn)
 
         def solved(own: slice) -> Floats:
             normal[own], force = self._own_normal(own, images)
