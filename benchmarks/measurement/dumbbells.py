@@ -64,7 +64,8 @@ def dumbbells(source: float, dose: float, seed: int = 1) -> dict[str, float]:
     true, found = ((at[good[:, 1]] - at[good[:, 0]]) * _PIXEL_SIZE for at in (yx, fit.yx))
     along = true / np.linalg.norm(true, axis=1)[:, None]
     off = ((found - true) * along).sum(1)
-    stated = np.sqrt((fit.position_error[good] ** 2).sum(1))
+    shared = fit.shared_variance(*good.T, np.linalg.norm(found, axis=1))
+    stated = np.sqrt((fit.position_error[good] ** 2).sum(1) - shared)
     return {
         "width": float(np.nanmedian(fit.width)), "pairs": len(pairs), "fitted": len(good),
         "bias": off.mean(), "bias_error": off.std() / np.sqrt(len(off)), "rmse": np.sqrt((off**2).mean()),

@@ -99,7 +99,7 @@ def _lattice(case: Specimen, dose: float, seed: int) -> list[dict[str, object]]:
             off = (atoms.yx - case.yx)[own] * PIXEL_SIZE
             rows.append(_row(f"position, {label}", "Å", dose, off, moved.position_error[own, None]))
             rows.append(_row(f"displacement, {label}", "Å", dose, moved.xy[own], moved.error[own, None]))
-        distances = neighbour_distances(atoms, indices, moved.position_error)
+        distances = neighbour_distances(atoms, indices, moved.position_error, fit)
         true = neighbour_distances(true_atoms, index_atoms(true_atoms, lattice), np.full(len(atoms), 1e-9))
         own = inner & (case.column == 0)
         rows.append(

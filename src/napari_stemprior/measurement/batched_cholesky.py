@@ -51,9 +51,9 @@ class BatchedCholesky:
     def inverse(self) -> Floats:
         """Return the (N, m, m) inverses."""
         m, _, n = self._low.shape
-        out = np.empty((n, m, m))
+        out = np.empty((m, m, n))
         for column in range(m):
             unit = np.zeros((m, n))
             unit[column] = 1.0
-            out[:, :, column] = self._solved(unit).T
-        return out
+            out[:, column] = self._solved(unit)
+        return np.moveaxis(out, -1, 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +12,16 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.drawn_columns import LEAST_SEEN
 from napari_stemprior.measurement.fit_windows import averaged
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, LEAST_SEEN, GaussianFit
+from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, GaussianFit
 from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
+from napari_stemprior.measurement.processors import processors
+from napari_stemprior.measurement.shared_errors import HALF, SharedErrors
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 #: Å: finer pixels are averaged to this at most, which is less than the standard deviation of a column.
 _COARSE = 0.3
@@ -23,6 +29,8 @@ _COARSE = 0.3
 _TOGETHER = 0.55
 #: Columns, and how often they are simulated, from which the errors are checked.
 _CHECKED, _REPEATS = 300, 5
+#: Standard deviations of a column up to which two share errors.
+_SHARED = 5.0
 #: Fields of columns that tell the common width, which is only where the fit of each begins.
 _FIELDS, _IN_FIELD = 5, 1000
 
@@ -50,6 +58,8 @@ class ColumnFit:
     noise : PixelNoise
         Of the image as it is.
     reason : (N,) array of str
+    shared : SharedErrors
+        What near columns have in common of their position errors.
     """
 
     yx: Floats
@@ -65,6 +75,20 @@ class ColumnFit:
     background: Floats
     noise: PixelNoise
     reason: NDArray[np.object_]
+    shared: SharedErrors
+
+    def shared_variance(self, one: Integers, other: Integers, distance: Floats) -> Floats:
+        """Return what to take off the variance of distances of independent positions, squared Å.
+
+        Parameters
+        ----------
+        one, other : (...) arrays of int
+            Columns.
+        distance : (...) array
+            Å between them.
+        """
+        independent = self.position_error[one] ** 2 + self.position_error[other] ** 2
+        return np.nan_to_num(independent * (1 - self.shared.factor_at(distance) ** 2))
 
 
 def fit_columns(
@@ -109,11 +133,14 @@ def fit_columns(
     yx = (atoms.yx + 0.5) / factor - 0.5
     order = _along_rows(yx)
     fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
-    fit.run(_common_width(fit))
+    common = _common_width(fit)
+    fit.run(common)
     found = _result(fit, factor)
-    found = _with_honest_errors(found, _error_factors(fit, found, factor))
+    found = _with_honest_errors(fit, found, factor, common)
     back = np.argsort(order)
-    arrays = {f.name: getattr(found, f.name)[back] for f in fields(found) if f.name != "noise"}
+    arrays = {
+        f.name: getattr(found, f.name)[back] for f in fields(found) if f.name not in ("noise", "shared")
+    }
     return replace(found, **arrays)
 
 
@@ -127,14 +154,14 @@ def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
     n = len(fit.start)
     if n < 2 * _FIELDS * _IN_FIELD:
         return None
-    widths = []
+    areas = []
     for middle in (np.arange(_FIELDS) + 0.5) * n / _FIELDS:
         near = np.argsort(np.linalg.norm(fit.start - fit.start[int(middle)], axis=1))[:_IN_FIELD]
         box, low = _box(fit, fit.start[near])
-        field = GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low)
-        field.run_common()
-        widths.append((field.common, field.tail))
-    width, tail = np.median(widths, axis=0)
+        areas.append(GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low))
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(GaussianFit.run_common, areas))
+    width, tail = np.median([(field.common, field.tail) for field in areas], axis=0)
     return float(width), float(tail)
 
 
@@ -161,8 +188,9 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     with np.errstate(all="ignore"):
         # the mean over a block of points is wider than the column by the variance of the block
         derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
-        picked = fit.covariance[:, [[0], [4], [5], [6]], [0, 4, 5, 6]]
-        error = np.sqrt(np.einsum("nqa,nab,nqb->nqb", slopes, picked, slopes).sum(-1))
+        covariance = np.moveaxis(fit.covariance, 0, -1)  # as it lies in memory
+        picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
+        error = np.sqrt((np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)).T
         place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
     reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
     bad = reason != ""
@@ -175,95 +203,134 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     return ColumnFit(
         place, place_error * fit.size, derived[:, 0], error[:, 0], derived[:, 1], error[:, 1],
         derived[:, 2], error[:, 2], derived[:, 3], error[:, 3], level, fine, reason,
+        SharedErrors.independent(),
     )  # fmt: skip
 
 
 _WITH_ERRORS = ("volume", "width", "ellipticity", "direction")
 
 
-def _error_factors(fit: GaussianFit, found: ColumnFit, factor: int) -> dict[str, Floats]:
-    """Return (N,) by how much larger than stated the scatter of simulated fits is; 1 at least.
+@dataclass(frozen=True, eq=False)
+class _Simulated:
+    """Fits of a part of the image that was drawn anew with noise.
+
+    Parameters
+    ----------
+    some : (S,) array of int
+        Columns of the part.
+    inner : (S,) array of bool
+        Those that are not at its edge.
+    step : (R, S, 2) array
+        Å from the place that was drawn to that found again; NaN where a column was not.
+    results : list of ColumnFit
+    """
+
+    some: Integers
+    inner: NDArray[np.bool_]
+    step: Floats
+    results: list[ColumnFit]
+
+
+def _simulated(
+    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, float] | None
+) -> _Simulated | None:
+    """Draw a part of the fitted image anew with noise and fit it again; None where too little was fitted."""
+    good = np.flatnonzero(found.reason == "")
+    if len(good) < 12:
+        return None
+    middle = np.median(fit.place[good], axis=0)
+    distance = np.linalg.norm(fit.place - middle, axis=1)
+    some = np.argsort(distance)[:_CHECKED]
+    box, low = _box(fit, fit.place[some])
+    inner = np.isin(some, good) & (distance[some] <= max(0.8 * distance[some].max(), distance[some[8]]))
+    clean = fit.drawn(box) + float(np.median(fit.level[some]))
+    rng = np.random.default_rng(0)
+    drawn = clean + rng.normal(size=(_REPEATS, *clean.shape)) * np.sqrt(fit.noise.variance(clean))
+
+    def fitted(image: Floats) -> ColumnFit:
+        again = GaussianFit(image, fit.valid[box], fit.size, fit.place[some] - low)
+        again.run(common, fit.tailed, fit.freedom)
+        return _result(again, factor)
+
+    with ThreadPoolExecutor(processors()) as pool:
+        results = list(pool.map(fitted, drawn))
+    true = fit.place[some] - low
+    step = np.stack([((one.yx + 0.5) / factor - 0.5 - true) * fit.size for one in results])
+    return _Simulated(some, inner, step, results)
+
+
+def _with_honest_errors(
+    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, float] | None
+) -> ColumnFit:
+    """Raise errors by how much larger than stated the scatter of simulated fits is, and say what is shared.
 
     The columns are taken in classes of brightness, as many as show: a faint one suffers more from its
     neighbours.
     """
-    good = np.flatnonzero(found.reason == "")
-    stated: dict[str, list[Floats]] = {name: [] for name in ("position", *_WITH_ERRORS)}
-    classes: list[NDArray[np.int64]] = []
-    bright = np.full(len(found.volume), -1)
-    if len(good) >= 12:
-        middle = np.median(fit.place[good], axis=0)
-        distance = np.linalg.norm(fit.place - middle, axis=1)
-        some = np.argsort(distance)[:_CHECKED]
-        bright = fit_mixture(found.volume[np.intersect1d(some, good)], 4).classify(found.volume)
-        box, low = _box(fit, fit.place[some])
-        inner = np.isin(some, good) & (distance[some] <= max(0.8 * distance[some].max(), distance[some[8]]))
-        clean = fit.drawn().reshape(fit.image.shape)[box] + float(np.median(fit.level[some]))
-        rng = np.random.default_rng(0)
-        for _ in range(_REPEATS):
-            drawn = clean + rng.normal(size=clean.shape) * np.sqrt(fit.noise.variance(clean))
-            again = GaussianFit(drawn, fit.valid[box], fit.size, fit.place[some] - low)
-            again.run()
-            result = _result(again, factor)
+    simulated = _simulated(fit, found, factor, common)
+    if simulated is None:
+        return found
+    some, inner = simulated.some, simulated.inner
+    bright = fit_mixture(found.volume[some[np.isin(some, np.flatnonzero(found.reason == ""))]], 4).classify(
+        found.volume
+    )
+    changed: dict[str, Any] = {}
+    for name in ("position", *_WITH_ERRORS):
+        stated: list[Floats] = []
+        classes: list[Integers] = []
+        for result, step in zip(simulated.results, simulated.step, strict=True):
             here = inner & (result.reason == "")
-            place = ((result.yx + 0.5) / factor - 0.5 - (fit.place[some] - low)) * fit.size
+            error = getattr(result, f"{name}_error")[here, None]
+            change = step[here]
+            if name != "position":
+                change = (getattr(result, name)[here] - getattr(found, name)[some][here])[:, None]
+            if name == "direction":
+                change = (change + 90) % 180 - 90
+            stated.append(np.abs(change / error))
             classes.append(bright[some][here])
-            stated["position"].append(np.abs(place[here] / result.position_error[here, None]))
-            for name in _WITH_ERRORS:
-                change = getattr(result, name)[here] - getattr(found, name)[some][here]
-                if name == "direction":
-                    change = (change + 90) % 180 - 90
-                stated[name].append(np.abs(change / getattr(result, f"{name}_error")[here])[:, None])
-    factors = {name: np.ones(len(bright)) for name in stated}
-    for name, parts in stated.items():
+        raised = getattr(found, f"{name}_error").copy()
         for one in range(bright.max(initial=-1) + 1):
-            values = np.concatenate(parts)[np.concatenate(classes) == one]
+            values = np.concatenate(stated)[np.concatenate(classes) == one]
             if len(values) > 12:
-                # half of a Gaussian lies within 0.6745 standard deviations
-                factors[name][bright == one] = max(1.0, float(np.nanmedian(values)) / 0.6745)
-    return factors
-
-
-def _with_honest_errors(found: ColumnFit, factors: dict[str, Floats]) -> ColumnFit:
-    changed = {f"{name}_error": getattr(found, f"{name}_error") * factors[name] for name in _WITH_ERRORS}
-    return replace(found, position_error=found.position_error * factors["position"], **changed)
+                raised[bright == one] *= max(1.0, float(np.nanmedian(values)) / HALF)
+        changed[f"{name}_error"] = raised
+    pairs = cKDTree(fit.place[some]).query_pairs(_SHARED * fit.common, output_type="ndarray")
+    pairs = pairs[inner[pairs].all(1)]
+    line = (fit.place[some][pairs[:, 1]] - fit.place[some][pairs[:, 0]]) * fit.size
+    distance = np.linalg.norm(line, axis=1)
+    moved = simulated.step[:, pairs[:, 1]] - simulated.step[:, pairs[:, 0]]
+    along = np.einsum("rpa,pa->pr", moved, line / distance[:, None])
+    error = np.sqrt((changed["position_error"][some][pairs] ** 2).sum(1))
+    return replace(found, **changed, shared=SharedErrors.measured(distance, along, error))
 
 
 def _derived(height: Floats, shape: Floats, block: float) -> tuple[Floats, Floats]:
-    """Return (N, 4) volume (px²), width (px), ellipticity, direction, and (N, 4, 4) their slopes.
+    """Return (N, 4) volume (px²), width (px), ellipticity, direction, and (4, 4, N) their slopes.
 
     `block` (px²) is taken off the squared widths. The slopes are along the height and the three numbers of
-    the inverse covariance, by central differences.
+    the inverse covariance.
     """
-    given = np.concatenate([height[:, None], shape], axis=1)
-    value = _shape_numbers(given, block)
-    slopes = np.empty((len(given), 4, 4))
-    for axis in range(4):
-        step = 1e-4 * np.maximum(np.abs(given[:, axis]), 0.01 * np.abs(given[:, 1]))
-        if axis == 0:
-            step = 1e-4 * np.maximum(height, 1e-12)
-        up, down = given.copy(), given.copy()
-        up[:, axis] += step
-        down[:, axis] -= step
-        change = _shape_numbers(up, block) - _shape_numbers(down, block)
-        change[:, 3] = (change[:, 3] + 90) % 180 - 90
-        slopes[:, :, axis] = change / (2 * step[:, None])
-    return value, slopes
-
-
-def _shape_numbers(given: Floats, block: float) -> Floats:
-    height, a, b, c = given.T
+    a, b, c = shape.T
     determinant = a * c - b * b
+    volume = height * 2 * np.pi / np.sqrt(determinant)
     # the covariance, whose larger eigenvalue belongs to the longer axis
-    yy, yx, xx = c / determinant - block, -b / determinant, a / determinant - block
-    half, difference = (yy + xx) / 2, np.hypot((xx - yy) / 2, yx)
+    yy, yx, xx = c / determinant, -b / determinant, a / determinant
+    # of the covariance along the inverse one: -C dQ C
+    d_yy = np.stack([-yy * yy, -2 * yy * yx, -yx * yx])
+    d_yx = np.stack([-yy * yx, -yy * xx - yx * yx, -yx * xx])
+    d_xx = np.stack([-yx * yx, -2 * yx * xx, -xx * xx])
+    across = (xx - yy) / 2
+    half, difference = (yy + xx) / 2 - block, np.hypot(across, yx)
     long, short = half + difference, np.maximum(half - difference, 1e-6)
-    return np.stack(
-        [
-            height * 2 * np.pi / np.sqrt(determinant),
-            (long * short) ** 0.25,
-            np.sqrt(long / short),
-            np.rad2deg(0.5 * np.arctan2(2 * yx, xx - yy)) % 180,
-        ],
-        axis=1,
-    )
+    d_half, d_across = (d_yy + d_xx) / 2, (d_xx - d_yy) / 2
+    d_difference = (across * d_across + yx * d_yx) / difference
+    d_long, d_short = (d_half + d_difference) / long, (d_half - d_difference) / short  # relative
+    width, ellipticity = (long * short) ** 0.25, np.sqrt(long / short)
+    slopes = np.zeros((4, 4, len(height)))
+    slopes[0, 0] = 2 * np.pi / np.sqrt(determinant)
+    slopes[0, 1:] = -0.5 * volume / determinant * np.stack([c, -2 * b, a])
+    slopes[1, 1:] = width / 4 * (d_long + d_short)
+    slopes[2, 1:] = ellipticity / 2 * (d_long - d_short)
+    slopes[3, 1:] = np.rad2deg(0.5 * (across * d_yx - yx * d_across) / difference**2)
+    direction = np.rad2deg(0.5 * np.arctan2(yx, across)) % 180
+    return np.stack([volume, width, ellipticity, direction], axis=1), slopes

@@ -7,37 +7,31 @@ of all columns are solved at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.measurement.batched_cholesky import BatchedCholesky
-from napari_stemprior.measurement.column_tails import tail_image, tails_matter
-from napari_stemprior.measurement.fit_windows import disc, low_level
-from napari_stemprior.measurement.normal_equations import SIX, eased, monomials, normal_equations
+from napari_stemprior.measurement.column_tails import tails_matter
+from napari_stemprior.measurement.drawn_columns import (
+    DRAWN,
+    FITTED,
+    TOGETHER,
+    DrawnColumns,
+    Pixels,
+    blocks,
+)
+from napari_stemprior.measurement.normal_equations import SIX, eased, normal_equations, pulls
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
-from napari_stemprior.measurement.processors import processors
+from napari_stemprior.measurement.shape_freedom import MOST, shape_freedom
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-#: Sums over pixels are made of 32-bit numbers; what there is of a column has 64.
-Pixels = NDArray[np.float32]
-
-#: Å: how far around a column its pixels are fitted, and how far its Gaussian is drawn, at least.
-_FITTED, _DRAWN = 1.1, 1.7
-#: The same in standard deviations of the column. A window that ends before its column does cannot tell the
-#: level from the width. Pairs 1.36 Å apart of 0.65 Å, without noise, were fitted 0.040 Å too far apart by
-#: windows of 1.1 and 1.7 Å, by 2.2 and 3.6 standard deviations 0.006 Å too near, by 2.4 and 3.8 0.005 Å.
+#: How far around a column its pixels are fitted, and how far its Gaussian is drawn, in standard deviations of
+#: the column. A window that ends before its column does cannot tell the level from the width. Pairs 1.36 Å
+#: apart of 0.65 Å, without noise, were fitted 0.040 Å too far apart by windows of 1.1 and 1.7 Å, by 2.2 and
+#: 3.6 standard deviations 0.006 Å too near, by 2.4 and 3.8 0.005 Å.
 _FITTED_WIDTHS, _DRAWN_WIDTHS = 2.4, 3.8
-#: Å: width of a column to begin with, and the range in which it is fitted.
-_WIDTH, _NARROWEST, _WIDEST = 0.45, 0.25, 0.9
-#: How much the inverse squared widths of a column may differ from the common ones, relative. Of SrTiO3 at
-#: 10⁴ e/Å² the positions of Sr are 8 % better than with 0.5, as faint oxygen takes less from it; 0.12
-#: gives no more.
-_SHAPE_FREEDOM = 0.25
+#: Å: range in which the width of a column is fitted.
+_NARROWEST, _WIDEST = 0.25, 0.9
 #: Å: no column moves further than this from where the table has it.
 LARGEST_MOVE = 0.35
 _COMMON_ROUNDS, _OWN_ROUNDS = 3, 8
@@ -45,166 +39,79 @@ _COMMON_ROUNDS, _OWN_ROUNDS = 3, 8
 _TAIL_ROUNDS, _LARGEST_TAIL = 8, 0.3
 #: The fit has converged where nine of ten columns move by less than this share of their standard error.
 _CONVERGED = 0.1
-#: Pixels that are worked on together, so that they stay in the cache of a processor.
-_TOGETHER = 2**17
 #: Share of a step that is taken: neighbours that overlap answer each other and would overshoot. Least
 #: moves after a number of rounds on SrTiO3 at 10⁴ and 10⁵ e/Å², of 0.7, 0.8, 0.9 and 1.
 _DAMPING = 0.8
-#: Share of its pixels from which on a column is fitted freely.
-LEAST_SEEN = 0.6
 #: A column whose residuals are so many times the usual is lost; noise alone never makes twice the usual.
 _LOST = 3.0
-#: Columns from which the noise is measured.
+#: Columns from which the noise, and how much shapes differ, are measured.
 _SOME = 4096
-#: Blocks of columns from which on threads are worth their start.
-_WORTH_THREADS = 8
-T = TypeVar("T")
+#: Rounds in which the latter is.
+_FREED = (1, 2)
 
 
-class GaussianFit:
-    """The state of the fit: heights, places, shapes and backgrounds of all columns."""
+class GaussianFit(DrawnColumns):
+    """The state of the fit: heights, places, shapes and backgrounds of all columns, and their covariance."""
 
     def __init__(self, image: Floats, valid: NDArray[np.bool_], pixel_size: float, yx: Floats) -> None:
-        self.image, self.valid, self.size = image, valid, pixel_size
-        self.start, self.place = yx, yx.copy()
-        n = len(yx)
-        width = _WIDTH / pixel_size
-        self.common = width
-        self.shape = np.tile([1 / width**2, 0.0, 1 / width**2], (n, 1))  # inverse covariance: yy, yx, xx
-        self.level = np.zeros(n)
-        self.covariance = np.full((n, 7, 7), np.nan)
+        super().__init__(image, valid, pixel_size, yx)
+        self.covariance = np.full((len(yx), 7, 7), np.nan)
         self.noise = PixelNoise(1.0, 0.0, 1.0)
-        self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(image.shape) - 1)
-        self._unit = float(np.std(image)) or 1.0
-        #: Height of the tails of columns over that of the columns, and whether they are fitted.
-        self.tail, self._tailed = 0.0, False
-        self.height, self.count = np.zeros(n), np.zeros(n, np.int64)
-        self._open_windows(_FITTED, _DRAWN)
-        for own in self._blocks():
-            values, near = self._values(own), self._inside(own)
-            self.level[own] = low_level(values, near)
-            core = near[:, :9]
-            mean = (values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
-            self.height[own] = np.maximum(mean - self.level[own], 0)
-        self.level *= self._unit
-        self.height *= self._unit
+        #: How much the shapes differ, see `shape_freedom`.
+        self.freedom = MOST
 
-    def _open_windows(self, fitted: float, drawn: float) -> None:
-        """Fit the pixels up to one distance from each column, and draw it up to another, Å."""
-        self._fitted = fitted
-        self.fit_window = disc(max(fitted / self.size, 1.5))
-        self.draw_window = disc(max(drawn / self.size, 2.0))
-        pad = self._pad = int(np.abs(self.draw_window).max(initial=1))
-        self._width = self.image.shape[1] + 2 * pad
-        self._padded = np.pad((self.image / self._unit).astype(np.float32), pad).ravel()
-        self._counts = np.pad(self.valid, pad).ravel()
-        self._base = (self._centre + pad) @ [self._width, 1]
-        self._near, self._drawn_near = (w @ [self._width, 1] for w in (self.fit_window, self.draw_window))
-        self._monomials, self._drawn_monomials = (monomials(w) for w in (self.fit_window, self.draw_window))
-        for own in self._blocks():
-            self.count[own] = self._inside(own).sum(1)
-        #: Columns that are seen well enough to be moved and reshaped.
-        self._whole = self.count >= LEAST_SEEN * len(self.fit_window)
-        seen = np.zeros(len(self._padded), bool)
-        for own in self._blocks():
-            seen[self._flat(own)] = True
-        self._seen = int(np.count_nonzero(seen & self._counts))
-
-    def _blocks(self) -> list[slice]:
-        step = max(1, _TOGETHER // len(self.fit_window))
-        return [slice(first, first + step) for first in range(0, len(self.start), step)]
-
-    def _flat(self, own: slice | Integers) -> Integers:
-        """Return (B, P) places in the padded image of the pixels that are fitted."""
-        return np.asarray(self._base[own, None] + self._near)
-
-    def _values(self, own: slice | Integers) -> Pixels:
-        return self._padded.take(self._flat(own))
-
-    def _inside(self, own: slice | Integers) -> NDArray[np.bool_]:
-        return self._counts.take(self._flat(own))
-
-    def _bells(self, own: slice, monomials: Pixels) -> Pixels:
-        """Return (B, P) Gaussians of height 1 on the pixels of a window."""
-        y, x = (self.place[own] - self._centre[own]).T
-        a, b, c = self.shape[own].T
-        quadric = np.stack(
-            [a * y * y + 2 * b * y * x + c * x * x, -2 * (a * y + b * x), -2 * (b * y + c * x), a, 2 * b, c],
-            axis=1,
-        )
-        exponent = (-0.5 * quadric).astype(np.float32) @ monomials[:SIX]
-        return np.asarray(np.exp(exponent, out=exponent))
-
-    def drawn(self) -> Floats:
-        """Draw all columns without their backgrounds."""
-        rows = len(self._padded) // self._width
-        whole = self._drawn().reshape(rows, self._width)[self._pad : rows - self._pad, self._pad : -self._pad]
-        return np.asarray(whole * self._unit, float)
-
-    def _drawn(self) -> Pixels:
-        total = np.zeros(len(self._padded), np.float32)
-        height = (self.height / self._unit).astype(np.float32)[:, None]
-
-        def part(own: slice) -> tuple[int, Pixels]:
-            bells = self._bells(own, self._drawn_monomials)
-            bells *= height[own]
-            low = int(self._base[own].min() + self._drawn_near.min())  # a block lies in a part of the image
-            flat = (self._base[own] - low)[:, None] + self._drawn_near
-            return low, np.bincount(flat.ravel(), bells.ravel()).astype(np.float32)
-
-        for low, drawn in self._each_block(part):
-            total[low : low + len(drawn)] += drawn
-        if self.tail:
-            total += np.float32(self.tail) * self._tails()
-        return total
-
-    def _tails(self) -> Pixels:
-        """Draw the tails of all columns, as high as these."""
-        rows = len(self._padded) // self._width
-        place = self.place + self._pad
-        return tail_image((rows, self._width), place, self.height / self._unit, self.common).ravel()
-
-    def _each_block(self, function: Callable[[slice], T]) -> list[T]:
-        """Do something with every block of columns, on all processors."""
-        blocks = self._blocks()
-        if len(blocks) < _WORTH_THREADS:
-            return [function(own) for own in blocks]
-        with ThreadPoolExecutor(processors()) as pool:
-            return list(pool.map(function, blocks))
-
-    def run(self, common: tuple[float, float] | None = None) -> None:
+    def run(
+        self,
+        common: tuple[float, float] | None = None,
+        tailed: bool | None = None,
+        freedom: float | None = None,
+    ) -> None:
         """Fit: first with one round shape for all, then with a shape for each.
 
         Parameters
         ----------
         common : (float, float), optional
             Standard deviation of the round shape in pixels, and the height of its tails, where known.
+        tailed : bool, optional
+            Whether columns have tails; by default they do where those of neighbours matter.
+        freedom : float, optional
+            How much the shapes differ, see `shape_freedom`, where known.
         """
         if not len(self.start):
             return
         if common is None:
-            self.run_common()
+            self.run_common(tailed)
         else:
             self._take_width(common[0])
             self.tail = common[1]
             self._common_step(self._drawn(), 0)
-        normal = np.empty((len(self.start), 7, 7))
+        normal = np.moveaxis(np.empty((7, 7, len(self.start))), -1, 0)  # columns side by side in memory
         for number in range(_OWN_ROUNDS):
             drawn = self._drawn()
             self._measure_noise(drawn, 7 if number else 4)
-            if self._own_step(drawn, normal) < _CONVERGED and number > 1:
+            images = self._images(drawn)
+            if freedom is not None:
+                self.freedom = freedom
+            elif number in _FREED:
+                self.freedom = self._found_freedom(images)
+            if self._own_step(images, normal) < _CONVERGED and number > 1:
                 break
         # of the last round: what has moved since is less than a tenth of a standard error
-        self.covariance = np.concatenate(self._each_block(lambda own: BatchedCholesky(normal[own]).inverse()))
+        self.covariance = normal
 
-    def run_common(self) -> None:
-        """Fit with one round shape for all, with windows that hold it."""
+        def invert(own: slice) -> None:
+            normal[own] = BatchedCholesky(normal[own]).inverse()
+
+        self._each_block(invert)
+
+    def run_common(self, tailed: bool | None = None) -> None:
+        """Fit with one round shape for all, with windows that hold it, and with tails where `tailed`."""
         for rounds in (_COMMON_ROUNDS, _COMMON_ROUNDS - 1):
             self._common_rounds(rounds)
             if not self._take_width(self.common):
                 break
-        self._tailed = tails_matter(self.start, self.common)
-        if self._tailed:
+        self.tailed = tails_matter(self.start, self.common) if tailed is None else tailed
+        if self.tailed:
             self._common_rounds(_TAIL_ROUNDS)
             self._take_width(self.common)
 
@@ -219,10 +126,10 @@ class GaussianFit:
         """Make the common shape this wide; return whether the windows had to grow for it."""
         self.common = common
         self.shape[:] = [1 / common**2, 0, 1 / common**2]
-        fitted = max(_FITTED, _FITTED_WIDTHS * common * self.size)
+        fitted = max(FITTED, _FITTED_WIDTHS * common * self.size)
         grown = fitted > self._fitted
         if grown:
-            self._open_windows(fitted, max(_DRAWN, _DRAWN_WIDTHS * common * self.size))
+            self.open_windows(fitted, max(DRAWN, _DRAWN_WIDTHS * common * self.size))
         return grown
 
     def _measure_noise(self, drawn: Pixels, fitted: int) -> None:
@@ -234,9 +141,11 @@ class GaussianFit:
         model = drawn.take(flat) + (self.level[own, None] / self._unit).astype(np.float32)
         residual = (self._values(own) - model) * near
         # a column that the fit lost says nothing about noise
-        square = (
-            (residual**2).sum(1) / np.maximum(near.sum(1), 1) / np.maximum(model.mean(1), 1e-6 * model.max())
+        few = slice(None, None, 4)
+        usual = pixel_noise(
+            np.asarray(model[few][near[few]], float), np.asarray(residual[few][near[few]], float)
         )
+        square = (residual**2).sum(1) / np.maximum((usual.variance(model) * near).sum(1), 1e-30)
         near &= (square <= _LOST * np.median(square))[:, None]
         # the freedom that is left is that of all pixels that any column sees
         pixels = min(len(self.fit_window), self._seen / n)
@@ -246,67 +155,87 @@ class GaussianFit:
             found.offset * self._unit**2, found.slope * self._unit, found.least * self._unit**2
         )
 
-    def _sums(
-        self, own: slice, drawn: Pixels, tails: Pixels | None = None
+    def _images(self, drawn: Pixels) -> tuple[Pixels, Pixels]:
+        """Return what the columns leave over of the image, and the variance of its pixels without levels.
+
+        Pixels that do not count have an infinite variance.
+        """
+        slope, offset = (
+            np.float32(v) for v in (self.noise.slope / self._unit, self.noise.offset / self._unit**2)
+        )
+
+        def part(own: slice) -> None:
+            np.subtract(self._padded[own], drawn[own], out=self._left[own])
+            np.multiply(drawn[own], slope, out=self._variance[own])
+            self._variance[own] += offset
+
+        self._each_block(part, TOGETHER, len(drawn))
+        self._variance[self._hidden] = np.inf
+        return self._left, self._variance
+
+    def _sums(self, own: slice, left: Pixels, variance: Pixels, tails: Pixels | None) -> list[Floats]:
+        """Return sums over the pixels of some columns.
+
+        (15, B) of the squared bells, (6, B) of the bells and of these times what is left over, all times the
+        monomials, (B,) of the weights and of what is left over; of `tails` (6, B) with the bells times the
+        monomials, (B,) with the weights, with what is left over and with themselves.
+        """
+        unit = self._unit
+        flat = self._flat(own)
+        level = (self.level[own, None] / unit).astype(np.float32)
+        residual = left.take(flat)
+        residual -= level
+        weight = variance.take(flat)
+        weight += level * np.float32(self.noise.slope / unit)
+        np.maximum(weight, np.float32(self.noise.least / unit**2), out=weight)
+        np.reciprocal(weight, out=weight)
+        residual *= weight
+        bell = self._bells(own, self._monomials)
+        six, one = self._monomials[:SIX], self._monomials[0]
+        more: list[Pixels] = []
+        if tails is not None:
+            wide = tails.take(flat)
+            pulled, squared = (residual * wide) @ one, (weight * wide**2) @ one
+            wide *= weight
+            more = [six @ (wide * bell).T, wide @ one, pulled, squared]
+        floor, pull = weight @ one, residual @ one
+        residual *= bell
+        weight *= bell
+        single = six @ weight.T
+        weight *= bell
+        return [
+            np.asarray(v, float)
+            for v in (self._monomials @ weight.T, single, six @ residual.T, floor, pull, *more)
+        ]
+
+    def _equations(
+        self, own: slice, images: tuple[Pixels, Pixels], tails: Pixels | None = None
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the (B, 7, 7) normal equations and (B, 7) forces of some columns.
 
         In the order height, y, x, level and the three numbers of the shape. Of `tails` their (B, 7) coupling
         to these and (2,) their own force and curvature; zeros without.
         """
-        unit = self._unit
-        offset, slope, least = (
-            self.noise.offset / unit**2,
-            self.noise.slope / unit,
-            self.noise.least / unit**2,
-        )
-        flat = self._flat(own)
-        model = drawn.take(flat)
-        model += (self.level[own, None] / unit).astype(np.float32)
-        residual = self._padded.take(flat)
-        residual -= model
-        model *= np.float32(slope)
-        model += np.float32(offset)
-        np.maximum(model, np.float32(least), out=model)
-        weight = np.divide(self._counts.take(flat), model, out=model)
-        residual *= weight
-        bell = self._bells(own, self._monomials)
-        own_tails, tail_moments = np.zeros(2), None
-        if tails is not None:
-            wide = tails.take(flat)
-            own_tails = np.array([(residual * wide).sum(dtype=float), (weight * wide**2).sum(dtype=float)])
-            wide *= weight
-            tail_moments = (self._monomials[:SIX] @ (wide * bell).T, wide.sum(1))
-        floor, floor_force = weight.sum(1), residual.sum(1)
-        residual *= bell
-        forces = self._monomials[:SIX] @ residual.T
-        weight *= bell
-        singles = self._monomials[:SIX] @ weight.T
-        weight *= bell
-        squares = self._monomials @ weight.T
-        square, single, lowest = (np.asarray(v, float) for v in (squares, singles, floor))
+        parts = zip(*(self._sums(part, *images, tails) for part in blocks(own, self._some)), strict=True)
+        square, single, forces, floor, pull, *more = (np.concatenate(part, axis=-1) for part in parts)
         y, x = (self.place[own] - self._centre[own]).T
-        height, shape = self.height[own] / unit, self.shape[own].T
-
-        def equations(pulls: Pixels, pull: Pixels) -> tuple[Floats, Floats]:
-            return normal_equations(
-                height, (y, x), shape, unit, square, single, np.asarray(pulls, float), lowest,
-                np.asarray(pull, float),
-            )  # fmt: skip
-
-        normal, force = equations(forces, floor_force)
-        coupling = np.zeros_like(force) if tail_moments is None else equations(*tail_moments)[1]
-        return normal, force, coupling, own_tails
+        column = self.height[own] / self._unit, (y, x), self.shape[own].T, self._unit
+        force = pulls(*column, forces, pull)
+        coupling, own_tails = np.zeros_like(force), np.zeros(2)
+        if tails is not None:
+            coupling, own_tails = pulls(*column, *more[:2]), np.array([more[2].sum(), more[3].sum()])
+        return normal_equations(*column, square, single, floor), force, coupling, own_tails
 
     def _common_step(self, drawn: Pixels, number: int) -> None:
         """Move the columns, and widen the round shape that all have in common."""
         # a wider Gaussian is a smaller inverse covariance in both directions
         along = np.array([1.0, 0.0, 1.0]) * -2 / self.common**3
 
-        tails = self._tails() if self._tailed and number >= 1 else None
+        tails = self._tails() if self.tailed and number >= 1 else None
+        images = self._images(drawn)
 
         def solved(own: slice) -> tuple[Floats, Floats, Floats, Floats]:
-            normal, force, coupled, own_tails = self._sums(own, drawn, tails)
+            normal, force, coupled, own_tails = self._equations(own, images, tails)
             # (B, 4, 2): how the numbers of a column hang together with the common width and share of tails
             shared = np.stack([normal[:, :4, 4:] @ along, coupled[:, :4]], axis=2)
             factors = BatchedCholesky(eased(normal[:, :4, :4]))
@@ -336,22 +265,34 @@ class GaussianFit:
             step = step - both @ change
         self._move(np.nan_to_num(step), moving=number >= 1)
 
-    def _own_normal(self, own: slice, drawn: Pixels) -> tuple[Floats, Floats]:
-        normal, force, _, _ = self._sums(own, drawn)
+    def _own_normal(self, own: slice, images: tuple[Pixels, Pixels]) -> tuple[Floats, Floats]:
+        normal, force, _, _ = self._equations(own, images)
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
-        tight = 1 / (_SHAPE_FREEDOM * usual[0]) ** 2
+        tight = 1 / (self.freedom * usual[0]) ** 2
         normal[:, [4, 5, 6], [4, 5, 6]] += tight
         force[:, 4:] += tight * (usual - self.shape[own])
         return eased(normal), force
 
-    def _own_step(self, drawn: Pixels, normal: Floats) -> float:
+    def _found_freedom(self, images: tuple[Pixels, Pixels]) -> float:
+        """Return how much the shapes differ, from parts of the columns that are whole."""
+        n, step = len(self.start), max(1, _SOME // 8)
+        parts = [slice(max(0, int(one)), min(int(one) + step, n)) for one in np.linspace(0, n - step, 8)]
+        if n <= _SOME:
+            parts = [slice(0, n)]
+        usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
+        found = [(*self._equations(own, images)[:2], self.shape[own] - usual) for own in parts]
+        whole = np.concatenate([self._whole[own] for own in parts])
+        normal, force, shift = (np.concatenate(part)[whole] for part in zip(*found, strict=True))
+        return shape_freedom(normal, force, shift, usual[0])
+
+    def _own_step(self, images: tuple[Pixels, Pixels], normal: Floats) -> float:
         """Move and reshape the columns; return how far most still move, in standard errors.
 
         The normal equations are written to `normal`, (N, 7, 7).
         """
 
         def solved(own: slice) -> Floats:
-            normal[own], force = self._own_normal(own, drawn)
+            normal[own], force = self._own_normal(own, images)
             return BatchedCholesky(normal[own]).solve(force)
 
         step = np.concatenate(self._each_block(solved))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.column_fit import ColumnFit
 from napari_stemprior.measurement.lattice_indices import LatticeIndices
 from napari_stemprior.structure import StructurePrior
 
@@ -100,7 +101,7 @@ class NeighbourDistances:
 
 
 def neighbour_distances(
-    atoms: AtomTable, indices: LatticeIndices, position_error: Floats
+    atoms: AtomTable, indices: LatticeIndices, position_error: Floats, columns: ColumnFit | None = None
 ) -> NeighbourDistances:
     """Measure the distances to the first shell of columns of the same layer.
 
@@ -110,6 +111,8 @@ def neighbour_distances(
     indices : LatticeIndices
     position_error : (N,) array
         Standard error of a position along one axis, Å.
+    columns : ColumnFit, optional
+        Says what overlapping columns have in common of their errors; without it nothing.
 
     Returns
     -------
@@ -138,11 +141,19 @@ def neighbour_distances(
             unit = np.where(there[..., None], (xy[other] - xy[own][:, None]) / distance[..., None], 0.0)
             pull = np.linalg.norm(unit.sum(1), axis=1) / n_there
             variance = np.where(there, position_error[other] ** 2, 0.0)
-            nan[1, own] = np.sqrt(variance.sum(1) / n_there**2 + (pull * position_error[own]) ** 2)
+            shared = np.zeros_like(variance)
+            if columns is not None:
+                shared = np.where(there, columns.shared_variance(own[:, None], other, distance), 0.0)
+            # what the atom and a neighbour have in common counts as that neighbour lies to the others
+            common = (np.einsum("nja,na->nj", unit, unit.sum(1)) * shared).sum(1) / n_there**2
+            own_variance = position_error[own] ** 2
+            nan[1, own] = np.sqrt(
+                np.maximum(variance.sum(1) / n_there**2 + pull**2 * own_variance - common, 0)
+            )
             nearest = np.nanargmin(distance, axis=1)
             row = np.arange(len(own))
             nan[2, own] = distance[row, nearest]
-            nan[3, own] = np.sqrt(variance[row, nearest] + position_error[own] ** 2)
+            nan[3, own] = np.sqrt(np.maximum((variance - shared)[row, nearest] + own_variance, 0))
     return NeighbourDistances(nan[0], nan[1], nan[2], nan[3], count, expected)
 
 

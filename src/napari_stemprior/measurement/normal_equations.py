@@ -16,8 +16,7 @@ Floats = NDArray[np.float64]
 #: Powers of y and x of the monomials, by degree up to the fourth; the first six are those of a polynomial.
 POWERS = [(p, degree - p) for degree in range(5) for p in range(degree, -1, -1)]
 SIX = 6
-#: Where the numbers of a Gaussian stand among the parameters; the level of its surroundings is the fourth.
-_PLACE = (0, 1, 2, 4, 5, 6)
+#: Where the level of the surroundings stands among the numbers of a column.
 _LEVEL = 3
 
 
@@ -34,10 +33,8 @@ def normal_equations(
     unit: float,
     squares: Floats,
     singles: Floats,
-    forces: Floats,
     floor: Floats,
-    floor_force: Floats,
-) -> tuple[Floats, Floats]:
+) -> Floats:
     """Put the sums of N columns together.
 
     Parameters
@@ -52,45 +49,90 @@ def normal_equations(
         Of the image.
     squares : (15, N) array
         Weighted sums of bell² times the monomials.
-    singles, forces : (6, N) arrays
-        Of the bell times the first six, and of these times what is left over.
-    floor, floor_force : (N,) arrays
-        Of the weights, and of these times what is left over.
+    singles : (6, N) array
+        Of the bell times the first six.
+    floor : (N,) array
+        Of the weights.
 
     Returns
     -------
-    normal : (N, 7, 7) array
-    force : (N, 7) array
-        By height, y, x, level, a, b, c, heights and levels in the image's own units.
+    (N, 7, 7) array
+        By height, y, x, level, a, b, c, heights and levels in the image's own units. The columns lie side by
+        side in memory.
     """
-    n = len(height)
-    y, x = place
-    a, b, c = shape
-    h, half = height, -0.5 * height
-    changes: list[dict[tuple[int, int], Floats]] = [
-        {(0, 0): np.ones(n)},
-        {(0, 0): -h * (a * y + b * x), (1, 0): h * a, (0, 1): h * b},
-        {(0, 0): -h * (b * y + c * x), (1, 0): h * b, (0, 1): h * c},
-        {(0, 0): half * y * y, (1, 0): -2 * half * y, (2, 0): half},
-        {(0, 0): -h * x * y, (1, 0): h * x, (0, 1): h * y, (1, 1): -h},
-        {(0, 0): half * x * x, (0, 1): -2 * half * x, (0, 2): half},
+    m, single = _about(squares, place), _about(singles, place)
+    a, b, c = height * shape
+    turns = ((a, b), (b, c))
+    # of the derivative along y and along x, with the terms of the polynomial of a column
+    slopes = [
+        {(p, q): one * m[p + 1, q] + other * m[p, q + 1] for p, q in POWERS[:SIX]} for one, other in turns
     ]
-    sums = dict(zip(POWERS, squares, strict=True))
-    floors = dict(zip(POWERS, singles, strict=False))
-    pulls = dict(zip(POWERS, forces, strict=False))
-    normal, force = np.zeros((7, 7, n)), np.zeros((7, n))
-    for i, one in zip(_PLACE, changes, strict=True):
-        force[i] = sum(w * pulls[p] for p, w in one.items())
-        normal[i, _LEVEL] = normal[_LEVEL, i] = sum(w * floors[p] for p, w in one.items())
-        for j, other in zip(_PLACE, changes, strict=True):
-            if j < i:
-                continue
-            for q, v in other.items():
-                normal[i, j] += v * sum(w * sums[p[0] + q[0], p[1] + q[1]] for p, w in one.items())
-            normal[j, i] = normal[i, j]
-    normal[_LEVEL, _LEVEL], force[_LEVEL] = floor, floor_force
-    scale = np.array([unit, 1.0, 1.0, unit, 1.0, 1.0, 1.0])
-    return np.moveaxis(normal, -1, 0) / (scale[:, None] * scale), force.T / scale
+    scales = (-0.5 * height, -height, -0.5 * height)
+    shapes = POWERS[3:SIX]
+    out = np.empty((7, 7, len(height)))
+    out[0, 0], out[_LEVEL, _LEVEL], out[0, _LEVEL] = m[0, 0], floor, single[0, 0]
+    for i, slope in enumerate(slopes):
+        out[0, 1 + i] = slope[0, 0]
+        out[1 + i, _LEVEL] = turns[i][0] * single[1, 0] + turns[i][1] * single[0, 1]
+        for j in range(i, 2):
+            out[1 + i, 1 + j] = turns[j][0] * slope[1, 0] + turns[j][1] * slope[0, 1]
+    for i, (power, scale) in enumerate(zip(shapes, scales, strict=True), 4):
+        out[0, i], out[_LEVEL, i] = scale * m[power], scale * single[power]
+        out[1, i], out[2, i] = scale * slopes[0][power], scale * slopes[1][power]
+        for j in range(i, 7):
+            other = shapes[j - 4]
+            out[i, j] = scale * scales[j - 4] * m[power[0] + other[0], power[1] + other[1]]
+    for i in range(7):
+        out[i + 1 :, i] = out[i, i + 1 :]
+    for line in (0, _LEVEL):
+        out[line] /= unit
+        out[:, line] /= unit
+    return np.moveaxis(out, -1, 0)
+
+
+def pulls(
+    height: Floats,
+    place: tuple[Floats, Floats],
+    shape: Floats,
+    unit: float,
+    sums: Floats,
+    level: Floats,
+) -> Floats:
+    """Return the (N, 7) pulls of something on the numbers of N columns, in the order of the equations.
+
+    Parameters
+    ----------
+    height, place, shape, unit
+        As for `normal_equations`.
+    sums : (6, N) array
+        Weighted sums of what pulls times the bell times the first six monomials.
+    level : (N,) array
+        Of what pulls.
+    """
+    m = _about(sums, place)
+    a, b, c = height * shape
+    out = np.stack([
+        m[0, 0], a * m[1, 0] + b * m[0, 1], b * m[1, 0] + c * m[0, 1], level,
+        -0.5 * height * m[2, 0], -height * m[1, 1], -0.5 * height * m[0, 2],
+    ])  # fmt: skip
+    out[[0, _LEVEL]] /= unit
+    return out.T
+
+
+def _about(sums: Floats, place: tuple[Floats, Floats]) -> dict[tuple[int, int], Floats]:
+    """Return sums of monomials about the middle of the window as those about places beside it."""
+    m = dict(zip(POWERS, np.array(sums), strict=False))
+    degree = max(p for p, _ in m)
+    y, x = place
+    for other in range(degree):
+        for first in range(1, degree - other + 1):
+            for power in range(degree - other, first - 1, -1):
+                m[power, other] -= y * m[power - 1, other]
+    for other in range(degree):
+        for first in range(1, degree - other + 1):
+            for power in range(degree - other, first - 1, -1):
+                m[other, power] -= x * m[other, power - 1]
+    return m
 
 
 def eased(normal: Floats) -> Floats:

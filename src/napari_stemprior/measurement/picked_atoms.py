@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
+from napari_stemprior.measurement.column_fit import ColumnFit
 from napari_stemprior.measurement.octahedra import angles_at
 
 Floats = NDArray[np.float64]
@@ -41,10 +42,13 @@ class PickedAtoms:
     angle_error: float
 
 
-def measure_picked(atoms: AtomTable, position_error: Floats, atom_id: Sequence[int]) -> PickedAtoms:
+def measure_picked(
+    atoms: AtomTable, position_error: Floats, atom_id: Sequence[int], columns: ColumnFit | None = None
+) -> PickedAtoms:
     """Measure the distance of two atoms, or two distances and the angle of three.
 
-    A component of the error of a difference is that of both positions, which are taken for independent.
+    A component of the error of a difference is that of both positions, which are taken for independent but
+    for what `columns` says that a distance has less.
 
     Parameters
     ----------
@@ -53,6 +57,8 @@ def measure_picked(atoms: AtomTable, position_error: Floats, atom_id: Sequence[i
         Å along one axis.
     atom_id : sequence of int
         Two or three of the table.
+    columns : ColumnFit, optional
+        Says what overlapping columns have in common of their errors.
 
     Returns
     -------
@@ -80,13 +86,16 @@ def measure_picked(atoms: AtomTable, position_error: Floats, atom_id: Sequence[i
     error = np.asarray(position_error, float)[rows]
     step = np.diff(xy, axis=0)
     distance = np.linalg.norm(step, axis=1)
-    doubt = np.hypot(error[1:], error[:-1])
+    doubt = apart = np.hypot(error[1:], error[:-1])
+    if columns is not None:
+        near = columns.shared_variance(np.array(rows[:-1]), np.array(rows[1:]), distance)
+        apart = np.sqrt(np.maximum(doubt**2 - near, 0))
     direction = np.rad2deg(np.arctan2(step[:, 1], step[:, 0])) % 360
     angle, angle_error = float("nan"), float("nan")
     if len(rows) == 3:
         wide, wide_error = angles_at(xy, error, np.array([1]), np.array([[0, 2]]))
         angle, angle_error = float(min(wide[0], 360 - wide[0])), float(wide_error[0])
     return PickedAtoms(
-        tuple(int(one) for one in atom_id), tuple(distance.tolist()), tuple(doubt.tolist()),
+        tuple(int(one) for one in atom_id), tuple(distance.tolist()), tuple(apart.tolist()),
         tuple(direction.tolist()), tuple(np.rad2deg(doubt / distance).tolist()), angle, angle_error,
     )  # fmt: skip

@@ -52,8 +52,12 @@ def pixel_noise(signal: Floats, residual: Floats) -> PixelNoise:
     """
     if not len(signal):
         return PixelNoise(0.0, 0.0, 1e-30)
-    edges = np.quantile(signal, np.linspace(0, 1, _CLASSES + 1))
-    index = np.clip(np.searchsorted(edges, signal, side="right") - 1, 0, _CLASSES - 1)
+    # numpy sorts many numbers in less time than it finds their quantiles or looks them up
+    place = np.linspace(0, len(signal) - 1, _CLASSES + 1)[1:-1]
+    edges = np.interp(place, np.arange(len(signal)), np.sort(signal))
+    index = np.zeros(len(signal), np.intp)
+    for edge in edges:
+        index += signal >= edge
     count = np.maximum(np.bincount(index, minlength=_CLASSES), 1)
     x = np.bincount(index, signal, _CLASSES) / count
     y = np.bincount(index, residual**2, _CLASSES) / count

@@ -164,7 +164,7 @@ def measure(
         layers = tried("layers", reasons, measure_layers, indices, reference, moved.position_error) or []
     yield Progress(5, 6, "Sorting intensities")
     mixtures = _mixtures(indices, cells, reasons) if cells is not None else {}
-    distances = neighbour_distances(atoms, indices, moved.position_error)
+    distances = neighbour_distances(atoms, indices, moved.position_error, columns)
     found_all = Measurements(
         atoms, fit, indices, reference, moved, pd.DataFrame(), strain, fringes, columns, cells, mixtures,
         polar, found, counted, arrangement, layers, scan, settings.remove_scan_errors, settings.axis, reasons,

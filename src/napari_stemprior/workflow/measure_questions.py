@@ -108,7 +108,9 @@ def answers(asked: Questions, found: Measurements, prepared: PreparedImage, laye
     ]  # fmt: skip
     out["profiles"] = [line for line in lines if line is not None]
     picked = [
-        tried(f"atoms {', '.join(map(str, ids))}", reasons, measure_picked, atoms, error, ids)
+        tried(
+            f"atoms {', '.join(map(str, ids))}", reasons, measure_picked, atoms, error, ids, found.column_fit
+        )
         for ids in asked.picked
     ]
     out["picked"] = [one for one in picked if one is not None]
