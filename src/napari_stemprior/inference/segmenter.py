@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
-from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
+from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import (
     MicrographError,
     PixelSizeError,
@@ -24,14 +23,14 @@ from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonic
 from napari_stemprior.inference.decoding import THRESHOLD, Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.fit_provenance import told_of_fit
+from napari_stemprior.inference.image_lattice import ImageLattice, borne_out, find_image_lattice
 from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.peaks_to_atoms import Recording, peaks_to_atoms
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
-from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.room import check_room
-from napari_stemprior.inference.site_labels import site_labels
-from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
+from napari_stemprior.inference.strip_segmentation import columns_by_strips
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.network.checkpoint import load_network
@@ -45,11 +44,6 @@ from napari_stemprior.recording.stored_image import StoredImage, is_large, is_st
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.scratch_arrays import ScratchArrays
 from napari_stemprior.structure import Prior
-
-#: Below this evidence an atom stands on the prior alone.
-LATTICE_EVIDENCE = 0.25
-#: Atoms less sure than this are marked for review.
-REVIEW_CONFIDENCE = 0.8
 
 
 class Segmenter:
@@ -76,6 +70,8 @@ class Segmenter:
         Ask with a prior whose lattice does not fit, too, without a place for it (`inference.unplaced`).
     strict : bool
         Without a lattice, of an image without order tell only atoms that stand out (`inference.order`).
+    image_lattice : bool
+        Without a prior that fits, look for a lattice that the image itself shows (`inference.image_lattice`).
 
     Raises
     ------
@@ -94,10 +90,12 @@ class Segmenter:
         precision: str = "auto",
         unplaced: bool = True,
         strict: bool = True,
+        image_lattice: bool = True,
     ) -> None:
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
         self.refine, self.unplaced, self.strict = refine, unplaced, strict
+        self.image_lattice = image_lattice
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
@@ -115,6 +113,7 @@ class Segmenter:
         self._prompted: tuple[LatticeFit, Answer] | None = None
         self._hinted: tuple[Prior, Answer] | None = None
         self._support: ImageSupport | None = None
+        self._own: tuple[ImageLattice | None] | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -168,6 +167,7 @@ class Segmenter:
     def _forget(self, pixel_size: float) -> None:
         self._pixel_size = float(pixel_size)
         self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
+        self._own = None
 
     def _prepare_strips(self) -> Generator[Progress, None, None]:
         """Make an image that goes by strips fit for the network."""
@@ -267,6 +267,7 @@ class Segmenter:
             peaks = yield from columns_by_strips(*asked, prior, told, trust, self.calibration)
         else:
             peaks, hinted = yield from self._columns(prior, told, trust)
+        own = None
         if told is None:
             if self._support is None or self._support.strict != self.strict:
                 self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
@@ -274,7 +275,19 @@ class Segmenter:
             if self._support.unordered:  # few of its maxima are columns, so each must be likely by itself
                 stays &= peaks.confidence >= THRESHOLD
             peaks = peaks.where(stays)
-        return (yield from self._table(peaks, prior, self.fit, trust, hinted))
+            if self.fit is None and not self._support.unordered:
+                own, peaks = yield from self._with_image_lattice(peaks)
+        lattice: tuple[Prior, LatticeFit] | None = None if own is None else (own.prior, own.fit)
+        if prior is not None and self.fit is not None:
+            lattice = prior, self.fit
+        provenance = self._provenance(prior, trust, hinted and own is None, own)
+        found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
+        table = yield from peaks_to_atoms(
+            found, peaks, lattice, provenance, refined=self.refine, named=own is None
+        )
+        yx = np.column_stack([table.rows["y_px"], table.rows["x_px"]]).astype(float)
+        table.provenance.update(told_of_fit(self.fit, yx, self.prepared.shape, self._pixel_size))
+        return table
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
@@ -289,7 +302,7 @@ class Segmenter:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
-        hint = prior if self.fit is None and trust > 0 and self.unplaced else None
+        hint = prior if told is None and self.fit is None and trust > 0 and self.unplaced else None
         if hint is not None and not spacings_are_seen(hint, self.prepared.image, self._pixel_size):
             hint = None
         if hint is not None and (self._hinted is None or self._hinted[0] != hint):
@@ -345,56 +358,41 @@ class Segmenter:
             self._fitted = prior, prompt_lattice(self.prepared, self._pixel_size, prior)
         return self._fitted[1]
 
-    def _table(
-        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool
-    ) -> Generator[Progress, None, AtomTable]:
+    def _with_image_lattice(
+        self, alone: Peaks
+    ) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
+        """Look for a lattice that the image itself shows; return it with its columns, or those given."""
         assert self._canonical is not None
+        if not self.image_lattice or not isinstance(self.prepared, PreparedImage):
+            return None, alone
+        if self._own is None:
+            asked = (self.network, self.device, self.precision, self.calibration)
+            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
+        (lattice,) = self._own
+        if lattice is None:
+            return None, alone
+        columns, _ = yield from self._columns(lattice.prior, lattice.fit, 1.0)
+        seen = self._canonical.to_pixels(alone.yx), alone.confidence
+        if not borne_out(lattice, self._pixel_size, seen, columns.confidence):
+            return None, alone
+        return lattice, columns
+
+    def _provenance(
+        self, prior: Prior | None, trust: float, hinted: bool, own: ImageLattice | None
+    ) -> dict[str, Any]:
+        """Say what was asked and what was found, beside the atoms."""
         assert self.prepared is not None
-        yx = self._canonical.to_pixels(peaks.yx)
-        shown = self.prepared.is_valid_at(yx)
-        yx, peaks = yx[shown], peaks.where(shown)
-        if self.refine:
-            known = peaks.sigma / float(self._canonical.scale.mean())
-            if isinstance(self.prepared, PreparedStrips):
-                yx = yield from refine_by_blocks(self.prepared, self._pixel_size, yx, known, self.device)
-            else:
-                valid = None if self.prepared.valid.all() else self.prepared.valid
-                image = self.prepared.image
-                yx = (yield from refine(image, self._pixel_size, yx, known, valid, self.device)).yx
-            yield Progress(0, 1, "making the table")
-            shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
-            yx, peaks = yx[shown], peaks.where(shown)
-        columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
-        if prior is not None and fit is not None:
-            columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
-        else:
-            columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
-        source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
-        # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
-        doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
-        status = np.where(doubtful, "review", "ok").astype(object)
-        supported = self._support if fit is None else None
-        provenance = {
+        supported = self._support if self.fit is None else None
+        return {
             "model": self.name,
             "model_notes": self.notes,
             "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
-            "prior_fits": fit is not None if prior else None,
+            "prior_fits": self.fit is not None if prior else None,
             "prior_unplaced": hinted,
+            "image_lattice": None if own is None else own.told(),
             "only_noise": supported is not None and supported.only_noise,
             "unordered": supported is not None and supported.unordered,
             "trust": trust,
             "recording": self.prepared.summary(),
-        } | told_of_fit(fit, yx, self.prepared.shape, self._pixel_size)
-        table = AtomTable.from_positions(
-            yx,
-            self._pixel_size,
-            provenance=provenance,
-            confidence=peaks.confidence,
-            evidence=peaks.evidence,
-            source=source,
-            status=status,
-            **columns,
-        )
-        table.provenance["inferred"] = inferred_kinds(table.rows)
-        return table
+        }
