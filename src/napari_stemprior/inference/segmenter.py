@@ -6,7 +6,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
@@ -261,12 +260,8 @@ class Segmenter:
         if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
-        told, hinted = self.fit if prior is not None and trust > 0 else None, False
-        if isinstance(self._canonical, CanonicalStrips):
-            asked = (self.network, self.device, self.precision, self._canonical)
-            peaks = yield from columns_by_strips(*asked, prior, told, trust, self.calibration)
-        else:
-            peaks, hinted = yield from self._columns(prior, told, trust)
+        told = self.fit if prior is not None and trust > 0 else None
+        peaks, hinted = yield from self._columns(prior, told, trust)
         own = None
         if told is None:
             if self._support is None or self._support.strict != self.strict:
@@ -275,24 +270,28 @@ class Segmenter:
             if self._support.unordered:  # few of its maxima are columns, so each must be likely by itself
                 stays &= peaks.confidence >= THRESHOLD
             peaks = peaks.where(stays)
-            if self.fit is None and not self._support.unordered:
+            if not self._support.unordered:
                 own, peaks = yield from self._with_image_lattice(peaks)
-        lattice: tuple[Prior, LatticeFit] | None = None if own is None else (own.prior, own.fit)
-        if prior is not None and self.fit is not None:
-            lattice = prior, self.fit
         provenance = self._provenance(prior, trust, hinted and own is None, own)
         found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
+        lattice: tuple[Prior, LatticeFit] | None = None
+        if prior is not None and self.fit is not None:
+            lattice = prior, self.fit
+        elif own is not None:
+            lattice = own.prior, own.fit
         table = yield from peaks_to_atoms(
-            found, peaks, lattice, provenance, refined=self.refine, named=own is None
+            found, peaks, lattice, provenance, refined=self.refine, named=self.fit is not None
         )
-        yx = np.column_stack([table.rows["y_px"], table.rows["x_px"]]).astype(float)
-        table.provenance.update(told_of_fit(self.fit, yx, self.prepared.shape, self._pixel_size))
+        table.provenance.update(told_of_fit(self.fit, table.yx, self.prepared.shape, self._pixel_size))
         return table
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
     ) -> Generator[Progress, None, tuple[Peaks, bool]]:
-        """Find the columns of an image in memory; tell also whether the prior was used without a place."""
+        """Find the columns of an image; tell also whether the prior was used without a place."""
+        if isinstance(self._canonical, CanonicalStrips):
+            asked = (self.network, self.device, self.precision, self._canonical)
+            return (yield from columns_by_strips(*asked, prior, told, trust, self.calibration)), False
         assert isinstance(self._canonical, CanonicalImage)
         assert isinstance(self.prepared, PreparedImage)
         prompts: dict[str, StructurePrompt] = {}
@@ -363,7 +362,8 @@ class Segmenter:
     ) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
         """Look for a lattice that the image itself shows; return it with its columns, or those given."""
         assert self._canonical is not None
-        if not self.image_lattice or not isinstance(self.prepared, PreparedImage):
+        assert self.prepared is not None
+        if not self.image_lattice:
             return None, alone
         if self._own is None:
             asked = (self.network, self.device, self.precision, self.calibration)
