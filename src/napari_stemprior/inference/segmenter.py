@@ -19,7 +19,7 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
-from napari_stemprior.inference.decoding import THRESHOLD, Peaks, decode
+from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.fit_provenance import told_of_fit
 from napari_stemprior.inference.image_lattice import ImageLattice, borne_out, find_image_lattice
@@ -192,13 +192,7 @@ class Segmenter:
 
         Parameters
         ----------
-        prior : StructurePrior, Stack or None
-            None segments with the image alone.
-        trust : float
-            Weight in [0, 1] of the answer with the prior against the one without.
-        fit : LatticeFit, optional
-            Where the lattice of the prior lies, if that is known; otherwise it is fitted.
-        place : bool
+        prior, trust, fit, place
             See `steps`.
 
         Returns
@@ -261,18 +255,18 @@ class Segmenter:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = self._placed(prior, fit)
         told = self.fit if prior is not None and trust > 0 else None
-        peaks, hinted = yield from self._columns(prior, told, trust)
-        own = None
-        if told is None:
-            if self._support is None or self._support.strict != self.strict:
-                self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
-            stays = self._support.tells(self._canonical.to_pixels(peaks.yx))
-            if self._support.unordered:  # few of its maxima are columns, so each must be likely by itself
-                stays &= peaks.confidence >= THRESHOLD
-            peaks = peaks.where(stays)
-            if not self._support.unordered:
+        own, hinted = None, False
+        if told is not None:
+            peaks, _ = yield from self._columns(prior, told, trust)
+        else:
+            peaks, _ = yield from self._columns(None, None, 0.0)
+            peaks = self._supported(peaks)
+            if self._support is not None and not self._support.unordered:
                 own, peaks = yield from self._with_image_lattice(peaks)
-        provenance = self._provenance(prior, trust, hinted and own is None, own)
+            if own is None and isinstance(self._canonical, CanonicalImage):
+                peaks, hinted = yield from self._columns(prior, None, trust)
+                peaks = self._supported(peaks)
+        provenance = self._provenance(prior, trust, hinted, own)
         found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
         lattice: tuple[Prior, LatticeFit] | None = None
         if prior is not None and self.fit is not None:
@@ -284,6 +278,14 @@ class Segmenter:
         )
         table.provenance.update(told_of_fit(self.fit, table.yx, self.prepared.shape, self._pixel_size))
         return table
+
+    def _supported(self, peaks: Peaks) -> Peaks:
+        """Return the columns that the image bears out without a lattice."""
+        assert self._canonical is not None
+        assert self.prepared is not None
+        if self._support is None or self._support.strict != self.strict:
+            self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
+        return peaks.where(self._support.bears_out(self._canonical.to_pixels(peaks.yx), peaks.confidence))
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
