@@ -84,6 +84,9 @@ def test_the_status_bar_names_pixels_and_angstrom(window, qtbot):
     value = desk.session.micrograph().image[30, 41]
     assert told.startswith(f"y 30.0, x 41.0 px = y {30 * PIXEL_SIZE:.2f}, x {41 * PIXEL_SIZE:.2f} Å: ")
     assert float(told.split(":")[1]) == pytest.approx(value, rel=0.01)
+    model.status = {**model._calc_status_from_cursor()[0], "coordinates": "[6.0 8.2]: "}
+    told = model.window._status_bar._coordinates.text()
+    assert told.rstrip().endswith("Å"), "a layer without a value there leaves no colon"
 
 
 def test_the_desk_keeps_its_width_and_scrolls_to_what_is_unfolded(window, qtbot):

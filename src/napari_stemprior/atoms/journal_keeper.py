@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from filelock import lock_descriptor
 
 from napari_stemprior.atoms.history import AtomHistory, Step
-from napari_stemprior.atoms.journal import Frame, Journal, JournalHead
+from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, Ready, written_out
 from napari_stemprior.atoms.journal_replay import count_edits, read_head
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import JournalError
@@ -67,6 +68,8 @@ class JournalKeeper:
         self._states = states
         self._journal: Journal | None = None
         self._superseded: list[Path] = []
+        #: The first rows of frames that nobody has edited, written out, and of which history they are.
+        self._ready: dict[Frame, tuple[AtomHistory, int, Ready]] = {}
         #: What a person must know: where the edits are kept instead, or that they are not kept.
         self.problem = ""
 
@@ -84,7 +87,25 @@ class JournalKeeper:
         """Note that a frame began anew; it costs nothing before a person has edited."""
         state = self._state(frame)
         if self._journal is not None or any(step.who for step in state.history.steps):
-            self._keep(lambda journal: _write_state(journal, state))
+            self._keep(lambda journal: self._write_state(journal, state))
+        else:
+            self.prepare(frame)
+
+    def prepare(self, frame: Frame) -> None:
+        """Write out in a thread what the first edit of a frame would wait for; no file is made.
+
+        Parameters
+        ----------
+        frame : tuple of int
+        """
+        history = self._state(frame).history
+        if self._journal is None and len(history) and not history.steps:
+            begun, rows = history.generation[0], history.rows  # no edit changes this frame
+
+            def write_out() -> None:
+                self._ready[frame] = history, begun, written_out(rows)
+
+            threading.Thread(target=write_out, name="stemprior-journal-ready", daemon=True).start()
 
     def recorded(self, frame: Frame, step: Step) -> None:
         """Write a step that was just done."""
@@ -138,7 +159,13 @@ class JournalKeeper:
         if frame in journal.frames:
             write()
         else:
-            _write_state(journal, self._state(frame))
+            self._write_state(journal, self._state(frame))
+
+    def _write_state(self, journal: Journal, state: FrameState) -> None:
+        history, begun, first = self._ready.pop(state.frame, (None, 0, None))
+        if history is not state.history or begun != state.history.generation[0]:
+            first = None
+        journal.begin(state.frame, state.history, state.pixel_size, state.provenance, first)
 
     def _keep(self, write: Callable[[Journal], None]) -> None:
         if self._journal is None:
@@ -166,7 +193,7 @@ class JournalKeeper:
                 if context := self._context():
                     self._note(journal, context)
                 for state in self._states():
-                    _write_state(journal, state)
+                    self._write_state(journal, state)
                 journal.sync()
             except OSError as error:
                 reasons.append(f"{stem.parent}: {_reason(error)}")
@@ -272,10 +299,6 @@ def _new_journal(stem: Path, head: JournalHead) -> Journal:
         if not os.path.lexists(path):
             with contextlib.suppress(FileExistsError):  # another desk was quicker
                 return Journal(path, head)
-
-
-def _write_state(journal: Journal, state: FrameState) -> None:
-    journal.begin(state.frame, state.history, state.pixel_size, state.provenance)
 
 
 def _reason(error: OSError) -> str:

@@ -14,6 +14,7 @@ from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.warm_up import warm_up
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.freed_buffers import look_after_canvases
+from napari_stemprior.qt.layers.painting import put_off_painting
 from napari_stemprior.qt.panels.correct_panel import CorrectPanel
 from napari_stemprior.qt.panels.export_panel import ExportPanel
 from napari_stemprior.qt.panels.finetune_panel import FinetunePanel
@@ -105,6 +106,9 @@ class StempriorDesk(QWidget):
         self.image_panel = ImagePanel(self.session, self.runner)
         self._step("1 Image", self.image_panel)
         yield
+        self.session.image_changed.connect(self._show_scale_bar)
+        self._show_scale_bar()
+        yield
         self.prior_panel = PriorPanel(self.session, self.runner)
         self._step("2 Lattice prior", self.prior_panel)
         yield
@@ -129,14 +133,14 @@ class StempriorDesk(QWidget):
         yield
         self.images_panel = ImagesPanel(self.session, self.runner, lambda: self.segment_panel.settings)
         self._step("All images", self.images_panel, expanded=False)
+        yield
         self.images_panel.pairs_saved.connect(self.finetune_panel.take_folder)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)
         self.segment_panel.model.currentIndexChanged.connect(self._on_model)
         self._remember_width()
-        self.session.image_changed.connect(self._show_scale_bar)
+        yield
         self.session.image_changed.connect(self._warm_up)
-        self._show_scale_bar()
         self.session_bar.take_desk(
             SavedDesk(
                 self.session, self.images_panel.images, self.segment_panel, self.correct_panel.journal_service
@@ -215,6 +219,7 @@ class StempriorDesk(QWidget):
         if self.session.pixel_size is not None and not self._has_scale_bar:
             self._has_scale_bar = True
             viewer = self.session.viewer
+            put_off_painting(viewer)
             overlays = viewer.canvas.overlays if hasattr(viewer, "canvas") else viewer
             overlays.scale_bar.visible = True
 

@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_stemprior.qt.image_session import ImageSession
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.image_notes import note_inverted, note_mask
+from napari_stemprior.qt.layers.insertion import insert_beside, reveal
 from napari_stemprior.qt.layers.lattice_overlay import fill_overlay, overlay_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.specimen import Specimen
@@ -220,15 +221,20 @@ class PlacedSession(ImageSession):
             return
         layer = overlay_layer(image, fit, size)
         yield
-        if image not in self.viewer.layers or self.fit is not fit or self.overlay is not None:
-            return  # while the window had its turn
-        active = self.viewer.layers.selection.active
+        now = self.fit  # the window had its turn
+        if (
+            image not in self.viewer.layers
+            or image is not self._image
+            or now is None
+            or self.overlay is not None
+        ):
+            return
+        if now is not fit:
+            fill_overlay(layer, image, now, size, self.pivot)
         layer.visible = False  # to draw a layer for the first time is a piece of work of its own
-        self.viewer.layers.insert(self.viewer.layers.index(image) + 1, layer)
+        insert_beside(self.viewer, self.viewer.layers.index(image) + 1, layer)
         yield
-        self.activate(active)
-        yield
-        layer.visible = True
+        reveal(self.viewer, layer)
 
     # --- inside -------------------------------------------------------------------------------
     def _of_role(self, role: str) -> Layer | None:

@@ -39,7 +39,8 @@ class PositionReadout:
         y, x = (float(value) for value in place)
         size = self._session.pixel_size
         angstrom = "" if size is None else f" = y {y * size:.2f}, x {x * size:.2f} Å"
-        return f"y {y:.1f}, x {x:.1f} px{angstrom}{told[close + 1 :]}"
+        value = told[close + 1 :]
+        return f"y {y:.1f}, x {x:.1f} px{angstrom}{value if value.strip(': ') else ''}"
 
     def _on_status(self, event: Any) -> None:
         status = self._session.viewer.status

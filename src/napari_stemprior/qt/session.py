@@ -15,6 +15,8 @@ from psygnal import Signal
 
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.layers import atom_layers
+from napari_stemprior.qt.layers.insertion import reveal
+from napari_stemprior.qt.layers.painting import put_off_painting
 from napari_stemprior.qt.placed_session import PlacedSession
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.segment import Segmentation
@@ -120,7 +122,7 @@ class Session(PlacedSession):
             merged = editor.take_prediction(result.table, frame=frame, inside=inside)
             yield
             if fresh:
-                editor.layer.visible = image.visible
+                reveal(self.viewer, editor.layer, visible=image.visible)
                 yield
             if beside is not None:
                 thread = Thread(target=beside, name="napari-stemprior: looking at new atoms")
@@ -248,6 +250,7 @@ class Session(PlacedSession):
         )
         layer = atom_layers.new_atoms_layer(image, result.table.pixel_size, diameter)
         layer.visible = image.visible
+        put_off_painting(self.viewer)
         self.viewer.add_layer(layer)
 
     def _on_chosen(self) -> None:

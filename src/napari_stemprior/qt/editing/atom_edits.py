@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -313,8 +314,9 @@ class AtomEdits:
         self.changed.emit()
 
 
+@lru_cache(maxsize=1)
 def no_rows() -> pd.DataFrame:
-    """Return an atom table without rows."""
+    """Return an atom table without rows. Do not change it."""
     return AtomTable.empty(1.0).rows
 
 

@@ -237,6 +237,8 @@ class JournalService(QObject):
                 lambda: states_of(self._bound[key]),
                 lambda: self._contexts.get(key, {}),
             )
+            for frame in editor.frames:
+                self._keepers[key].prepare(frame)
         keeper = self._keepers[key]
         handlers = (
             lambda frame: self._write(key, lambda: keeper.began(frame)),

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from qtpy.QtCore import QObject, QTimer
 
 #: ms from the end of one piece to the next, in which keys, mouse and paint events have their turn.
 _PAUSE = 1
+#: s after a piece of work in which a timer belongs to the same turn of the event loop.
+_SAME = 0.001
+_worked = 0.0
+
+
+def worked() -> None:
+    """Note that a piece of work was done, so that no other one comes in the same turn of the event loop."""
+    global _worked
+    _worked = time.perf_counter()
+
+
+def just_worked() -> bool:
+    """Whether that was in this turn, so that another piece had better wait for the next one."""
+    return time.perf_counter() - _worked < _SAME
 
 
 class Turns(QObject):
@@ -33,7 +48,7 @@ class Turns(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE)
-        self._timer.timeout.connect(self._turn)
+        self._timer.timeout.connect(self._on_timer)
         self._timer.start()
 
     @property
@@ -50,6 +65,13 @@ class Turns(QObject):
         """Leave out what is left, and call nobody back."""
         self._timer.stop()
         self._pieces = self._done = None
+
+    def _on_timer(self) -> None:
+        if just_worked():  # Qt fires all timers that are due, one after another
+            self._timer.start()
+        else:
+            self._turn()
+            worked()
 
     def _turn(self) -> None:
         pieces = self._pieces

@@ -13,6 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_stemprior.qt.layers import atom_layers
+from napari_stemprior.qt.layers.insertion import insert_beside, reveal
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.session import Session
 from napari_stemprior.workflow.difference import Difference
@@ -54,6 +55,7 @@ class Comparison:
         self._references: dict[str, Reference] = {}
         self._image: Image | None = None
         layers = session.viewer.layers
+        layers.events.inserting.connect(self._on_inserting)
         layers.events.inserted.connect(self._on_layers)
         layers.events.removed.connect(self._on_layers)
         session.image_changed.connect(self._on_image)
@@ -62,6 +64,7 @@ class Comparison:
         """Show the micrograph alone and let go of the viewer."""
         self.set_mode(ComparisonMode.ALONE)
         layers = self.session.viewer.layers
+        layers.events.inserting.disconnect(self._on_inserting)
         layers.events.inserted.disconnect(self._on_layers)
         layers.events.removed.disconnect(self._on_layers)
         self.session.image_changed.disconnect(self._on_image)
@@ -97,6 +100,7 @@ class Comparison:
         if image is None:
             return
         viewer = self.session.viewer
+        alone = (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE)
         self._references[atom_layers.layer_id(image)] = reference
         old = self.layer
         if old is not None:
@@ -104,7 +108,6 @@ class Comparison:
             old.name = f"{reference.settings.name} reference"
             old.contrast_limits = reference.limits
         else:
-            active = viewer.layers.selection.active
             layer = Image(
                 picture,
                 name=f"{reference.settings.name} reference",
@@ -114,16 +117,15 @@ class Comparison:
                 **atom_layers.placed_like(image),
             )
             layer.visible = False  # to draw a layer for the first time is a piece of work of its own
-            viewer.layers.insert(viewer.layers.index(image), layer)
-            yield
-            self.session.activate(active)
+            insert_beside(viewer, viewer.layers.index(image), layer)
             yield
             if layer not in viewer.layers or self.session.image is not image:
                 return
-            layer.visible = True
-            yield
+            if self.mode not in alone:  # else `set_mode` shows it
+                reveal(viewer, layer)
+                yield
         self._drop_difference()
-        if self.mode in (ComparisonMode.ALONE, ComparisonMode.DIFFERENCE):
+        if self.mode in alone:
             self.set_mode(ComparisonMode.BESIDE)
             yield
             if old is None:
@@ -137,7 +139,6 @@ class Comparison:
             return
         self.set_mode(ComparisonMode.ALONE)
         viewer = self.session.viewer
-        active = viewer.layers.selection.active
         self._drop_difference()
         layer = Image(
             difference.values,
@@ -147,8 +148,7 @@ class Comparison:
             **atom_layers.placed_like(image),
         )
         layer.colormap = DIVERGING
-        viewer.layers.insert(viewer.layers.index(image) + 1, layer)
-        self.session.activate(active)
+        insert_beside(viewer, viewer.layers.index(image) + 1, layer)
         self.mode = ComparisonMode.DIFFERENCE
         self.changed.emit()
 
@@ -166,11 +166,12 @@ class Comparison:
         self.mode, self._image = mode, image
         if mode is ComparisonMode.BESIDE and layer is not None:
             self._to_bottom(layer)
-            layer.visible = True
-            self._lay_out()
+            reveal(self.session.viewer, layer)
             grid = _grid(self.session.viewer)
-            grid.shape = (1, 2)
-            grid.spacing = 0.02
+            with grid.events.blocker_all():  # each would lay out all layers anew
+                self._lay_out()
+                grid.shape = (1, 2)
+                grid.spacing = 0.02
             grid.enabled = True
         elif mode is ComparisonMode.FLICKER and layer is not None:
             layers = self.session.viewer.layers
@@ -197,10 +198,16 @@ class Comparison:
         if layers.index(layer):
             layers.move(layers.index(layer), 0)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, more: int = 0) -> None:
         """Put all layers but the lowest one, the reference, into the first view of the grid."""
         # a negative stride counts from the top of the list
-        _grid(self.session.viewer).stride = -max(len(self.session.viewer.layers) - 1, 1)
+        _grid(self.session.viewer).stride = -max(len(self.session.viewer.layers) + more - 1, 1)
+
+    def _on_inserting(self, event: Any = None) -> None:
+        """Make room for a layer beforehand: when it is there, napari lays out all of them once."""
+        if self.mode is ComparisonMode.BESIDE:
+            with _grid(self.session.viewer).events.blocker_all():
+                self._lay_out(1)
 
     def _on_layers(self, event: Any = None) -> None:
         if self.mode is ComparisonMode.ALONE:

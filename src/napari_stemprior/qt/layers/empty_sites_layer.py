@@ -12,6 +12,7 @@ from napari_stemprior.atoms.review_queue import empty
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.image_context import REACH, ImageContext
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
+from napari_stemprior.qt.layers.insertion import insert_beside, reveal
 from napari_stemprior.qt.layers.palette import element_colour
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.structure.lattice_sites import LatticeSites
@@ -87,7 +88,7 @@ class EmptySitesLayer:
         layer = self._make()
         yield
         self._fill(layer, sites)
-        layer.visible = True
+        reveal(session.viewer, layer)
 
     def nearest(self, yx: NDArray[np.float64]) -> int | None:
         """Return the drawn site within reach of a pixel, or None."""
@@ -155,9 +156,7 @@ class EmptySitesLayer:
         )
         layer.visible = False  # to draw a layer for the first time is a piece of work of its own
         layer.editable = False  # an empty site is no atom: keys and the queue act on it
-        active = session.viewer.layers.selection.active
-        session.viewer.layers.insert(session.viewer.layers.index(editor.layer), layer)
-        session.activate(active)
+        insert_beside(session.viewer, session.viewer.layers.index(editor.layer), layer)
         return layer
 
     def _fill(self, layer: Points, sites: LatticeSites) -> None:

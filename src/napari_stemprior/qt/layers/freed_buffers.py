@@ -21,6 +21,8 @@ from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 from vispy.gloo import gl  # type: ignore[import-untyped]
 
+from napari_stemprior.qt.layers.painting import watch
+
 #: Every OpenGL has as many arrays (``GL_MAX_VERTEX_ATTRIBS``), and no program of napari has more.
 _ARRAYS = 16
 
@@ -39,6 +41,7 @@ def look_after_canvases(viewer: ViewerModel, window: QWidget | None) -> None:
     for canvas in [] if window is None else window.findChildren(QOpenGLWidget):
         if canvas not in _keepers:
             _keepers[canvas] = _Keeper(viewer, canvas)
+            watch(viewer, canvas)
 
 
 class _Keeper:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from operator import is_
+
 import numpy as np
 from napari.layers import Image, Points
+from napari.layers.points._points_constants import Symbol
 from numpy.typing import NDArray
 
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
@@ -12,7 +15,7 @@ from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure.lattice_sites import LatticeSites
 
 #: Symbols of the layers of a prior, entrance first.
-_SYMBOLS = ("cross", "x", "diamond", "triangle_up")
+_SYMBOLS = tuple(map(Symbol, ("cross", "x", "diamond", "triangle_up")))
 #: A site is drawn at least so opaque where nothing of the lattice is seen.
 _FAINTEST = 0.2
 #: Side of a mark in distances between neighbours.
@@ -34,6 +37,7 @@ def overlay_layer(image: Image, fit: LatticeFit, pixel_size: float) -> Points:
     layer: Points = Points(
         np.empty((0, 2)),
         name=overlay_name(fit),
+        symbol=_SYMBOLS[0],
         border_width=0,
         opacity=0.8,
         metadata={KEY: {"role": "lattice", "image": layer_id(image)}},
@@ -83,9 +87,9 @@ def fill_overlay(
             layer.features = {"site": lattice.site, "element": lattice.element, "layer": lattice.layer}
             layer.face_color = colours(lattice)
             layer.size = size
-            symbols = np.array(_SYMBOLS)[lattice.layer % len(_SYMBOLS)]
-            if lattice.layer.any() or {s.value for s in layer.symbol} != {_SYMBOLS[0]}:
-                layer.symbol = symbols.tolist()
+            symbols = np.array(_SYMBOLS, object)[lattice.layer % len(_SYMBOLS)]
+            if not all(map(is_, symbols, layer.symbol)):  # setting them costs more than all the rest
+                layer.symbol = symbols
     layer.refresh()
 
 

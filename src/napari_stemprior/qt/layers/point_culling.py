@@ -17,6 +17,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.atom_edits import Rows
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
+from napari_stemprior.qt.layers.insertion import insert_beside
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.drawing import DIM, ring_colours
 
@@ -155,9 +156,7 @@ class PointCulling(QObject):
             metadata={KEY: {"role": "picture", "image": layer_id(image)}},
             **place,
         )
-        active = viewer.layers.selection.active
-        viewer.layers.insert(viewer.layers.index(editor.layer), layer)
-        self.session.activate(active)
+        insert_beside(viewer, viewer.layers.index(editor.layer), layer)
 
 
 def dots(shape: tuple[int, int], yx: NDArray[np.float64], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_stemprior.qt.layers.painting import put_off_painting
+
 
 def remove_layer(viewer: ViewerModel, layer: Layer) -> None:
     """Remove a layer from its viewer, if it is still there."""
     if layer in viewer.layers:
+        put_off_painting(viewer)
         with _nothing_to_collect():
             viewer.layers.remove(layer)
 

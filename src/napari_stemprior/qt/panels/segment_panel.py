@@ -16,8 +16,10 @@ from superqt import QLabeledDoubleSlider
 from napari_stemprior.atoms.inferred import inferred_sentence
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.progress import Progress
+from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
+from napari_stemprior.qt.layers.insertion import insert_beside, reveal
 from napari_stemprior.qt.layers.rectangle_layer import rectangle_layer
 from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, NO_IMAGE, NO_PIXEL_SIZE, Panel, allow, tell
@@ -267,11 +269,19 @@ class SegmentPanel(Panel):
         if not on or image is None:
             self._drop_rectangle()
             return
-        self._rectangle = rectangle_layer(image)
-        self._rectangle.events.data.connect(self._on_drawn)
-        self.session.viewer.add_layer(self._rectangle)
-        self.session.activate(self._rectangle)
-        show_info("Draw a rectangle around what is to be segmented again.")
+        self._rectangle = layer = rectangle_layer(image)
+        layer.events.data.connect(self._on_drawn)
+        layer.visible = False  # to draw a layer for the first time is a piece of work of its own
+        insert_beside(self.session.viewer, len(self.session.viewer.layers), layer)
+        in_turns(self, self._showing_rectangle(layer))
+
+    def _showing_rectangle(self, layer: Shapes) -> Iterator[None]:
+        if layer is self._rectangle:
+            reveal(self.session.viewer, layer)
+            yield
+        if layer is self._rectangle:
+            self.session.activate(layer)
+            show_info("Draw a rectangle around what is to be segmented again.")
 
     def _on_drawn(self, event: Any) -> None:
         if getattr(event.action, "value", "") == "added":  # the mouse is still in the middle of its event

@@ -15,6 +15,7 @@ from superqt import QLabeledDoubleRangeSlider
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.measurement.view import ArrowView, MapView, PlaceView, View
 from napari_stemprior.qt.layers import measurement_layers
+from napari_stemprior.qt.layers.insertion import insert_beside
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
@@ -159,11 +160,9 @@ class MeasuredBox(QWidget):
             measurement_layers.show_map(maps, view, image)
             layer = maps
         if layer is None:
-            active = viewer.layers.selection.active
             layer = measurement_layers.layer_of(view, image, self._spacing)
             above = viewer.layers.index(image) + 1 if isinstance(view, MapView) else len(viewer.layers)
-            viewer.layers.insert(above, layer)
-            self.session.activate(active)
+            insert_beside(viewer, above, layer)
         layer.visible = True
         self.view.setCurrentIndex(self.view.findText(view.name))
         self._show_controls(view)

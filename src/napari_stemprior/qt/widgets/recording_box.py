@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from napari_stemprior.errors import StempriorError
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import left_out_layer, of_role
+from napari_stemprior.qt.layers.insertion import insert_beside
+from napari_stemprior.qt.layers.removal import remove_layer
 from napari_stemprior.qt.panels.panel import NO_IMAGE, allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
@@ -121,11 +123,9 @@ class RecordingBox(QWidget):
         viewer = self.session.viewer
         if not on:
             if layer is not None:
-                viewer.layers.remove(layer)
+                remove_layer(viewer, layer)
         elif layer is None and image is not None and recorded is not None and recorded.left_out is not None:
-            active = viewer.layers.selection.active
-            viewer.layers.insert(viewer.layers.index(image) + 1, left_out_layer(image, recorded.left_out))
-            self.session.activate(active)
+            insert_beside(viewer, viewer.layers.index(image) + 1, left_out_layer(image, recorded.left_out))
         self._show()
 
     def _on_closing(self) -> None:
