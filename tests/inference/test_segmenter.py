@@ -15,7 +15,7 @@ from napari_stemprior.errors import (
     StempriorError,
     telling_out_of_memory,
 )
-from napari_stemprior.inference import Segmenter, available_models
+from napari_stemprior.inference import Segmenter, available_models, peaks_to_atoms
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.site_labels import site_labels
@@ -150,7 +150,7 @@ def test_progress_reaches_every_stage(segmenter: Segmenter, prior: StructurePrio
 def test_the_image_is_seen_once_for_both_answers(
     segmenter: Segmenter, prior: StructurePrior, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh = Segmenter(device="cpu")
+    fresh = Segmenter(device="cpu", image_lattice=False)
     fresh.set_image(image, PIXEL)
     seen = []
     features = StructurePromptedNet.image_features
@@ -163,6 +163,7 @@ def test_the_image_is_seen_once_for_both_answers(
     both, alone = fresh.segment(prior), fresh.segment(None)
     starts = [tiling.tile_starts(n)[0] for n in fresh._canonical.shape]
     assert len(seen) == len(starts[0]) * len(starts[1])
+    monkeypatch.setattr(segmenter, "image_lattice", False)
     np.testing.assert_allclose(alone.yx, segmenter.segment(None).yx, atol=1e-3)
     np.testing.assert_allclose(both.yx, segmenter.segment(prior).yx, atol=1e-3)
 
@@ -284,7 +285,7 @@ def test_a_lack_of_memory_is_told(
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(segmenter_module, place, fail)
+    monkeypatch.setattr(peaks_to_atoms if place == "refine" else segmenter_module, place, fail)
     monkeypatch.setattr(segmenter, "_unprompted", None if place == "predict_each" else segmenter._unprompted)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)

@@ -23,6 +23,7 @@ class Segmenter:
 
     fit = prepared = None
     strict = True
+    image_lattice = True
 
     def __init__(self, *_):
         self.sizes = []

@@ -90,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "heavy ones on a film, or all that the network sees, as in an amorphous monolayer (default few)",
     )
     parser.add_argument(
+        "--image-lattice",
+        choices=("use", "ignore"),
+        default="use",
+        help="without a prior, or where it does not fit: use the lattice that the image itself shows, or "
+        "take every column on its own (default use)",
+    )
+    parser.add_argument(
         "--trust", metavar="W", type=_fraction, default=1.0, help="weight of the prior, 0 to 1 (default 1)"
     )
     parser.add_argument("--model", metavar="NAME_OR_FILE", default="small", help="network (default small)")
@@ -153,6 +160,7 @@ def run(options: argparse.Namespace) -> int:
         options.trust,
         precision=options.precision,
         strict=options.unordered == "few",
+        image_lattice=options.image_lattice == "use",
     )
     operations.segmenter(
         chosen.model, chosen.device, chosen.precision

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.inference.decoding import THRESHOLD
 from napari_stemprior.inference.noise_only import shows_something
 from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.recording import PreparedImage
@@ -57,6 +58,13 @@ class ImageSupport:
             shown |= bool(seen.any())
             told[mine] = seen[place[mine, 0] - rows.start, place[mine, 1] - columns.start]
         self.only_noise = not shown
+        return told
+
+    def bears_out(self, yx: NDArray[np.float64], confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for (N, 2) pixels (y, x), and how sure the network is of them, whether they are told."""
+        told = self.tells(yx)
+        if self.unordered:  # few of its maxima are columns, so each must be likely by itself
+            told &= confidence >= THRESHOLD
         return told
 
     def _seen(self, block: tuple[slice, slice]) -> NDArray[np.bool_]:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
-from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
+from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import (
     MicrographError,
     StempriorError,
@@ -20,17 +19,17 @@ from napari_stemprior.errors import (
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixels, check_field
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
-from napari_stemprior.inference.decoding import THRESHOLD, Peaks, decode
+from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.fit_provenance import told_of_fit
+from napari_stemprior.inference.image_lattice import ImageLattice, borne_out, find_image_lattice
 from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.peaks_to_atoms import Recording, peaks_to_atoms
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
-from napari_stemprior.inference.refinement import refine
 from napari_stemprior.inference.room import check_room
-from napari_stemprior.inference.site_labels import site_labels
-from napari_stemprior.inference.strip_segmentation import columns_by_strips, refine_by_blocks
+from napari_stemprior.inference.strip_segmentation import columns_by_strips
 from napari_stemprior.inference.tiles import Answer, predict_each
 from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
 from napari_stemprior.network.checkpoint import load_network
@@ -48,10 +47,6 @@ from napari_stemprior.structure import Prior
 
 #: Pixels of an image that is prepared at once: more take longer than 0.2 s.
 _PREPARED_AT_ONCE = 2**19
-#: Below this evidence an atom stands on the prior alone.
-LATTICE_EVIDENCE = 0.25
-#: Atoms less sure than this are marked for review.
-REVIEW_CONFIDENCE = 0.8
 
 
 class Segmenter:
@@ -78,6 +73,8 @@ class Segmenter:
         Ask with a prior whose lattice does not fit, too, without a place for it (`inference.unplaced`).
     strict : bool
         Without a lattice, of an image without order tell only atoms that stand out (`inference.order`).
+    image_lattice : bool
+        Without a prior that fits, look for a lattice that the image itself shows (`inference.image_lattice`).
 
     Raises
     ------
@@ -96,10 +93,12 @@ class Segmenter:
         precision: str = "auto",
         unplaced: bool = True,
         strict: bool = True,
+        image_lattice: bool = True,
     ) -> None:
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
         self.refine, self.unplaced, self.strict = refine, unplaced, strict
+        self.image_lattice = image_lattice
         path = model_path(model)
         self.name = path.name.removesuffix(".safetensors")
         self.network, self.notes = load_network(path)
@@ -117,6 +116,7 @@ class Segmenter:
         self._prompted: tuple[LatticeFit, Answer] | None = None
         self._hinted: tuple[Prior, Answer] | None = None
         self._support: ImageSupport | None = None
+        self._own: tuple[ImageLattice | None] | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -171,6 +171,7 @@ class Segmenter:
     def _forget(self, pixel_size: float) -> None:
         self._pixel_size = float(pixel_size)
         self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
+        self._own = None
 
     def _prepare(self) -> Generator[Progress, None, None]:
         """Make a large image fit for the network."""
@@ -191,13 +192,7 @@ class Segmenter:
 
         Parameters
         ----------
-        prior : StructurePrior, Stack or None
-            None segments with the image alone.
-        trust : float
-            Weight in [0, 1] of the answer with the prior against the one without.
-        fit : LatticeFit, optional
-            Where the lattice of the prior lies, if that is known; otherwise it is fitted.
-        place : bool
+        prior, trust, fit, place
             See `steps`.
 
         Returns
@@ -259,25 +254,44 @@ class Segmenter:
         if prior is not None and place:
             yield Progress(0, 1, "fitting the lattice")
             self.fit = yield from self._placed(prior, fit)
-        told, hinted = self.fit if prior is not None and trust > 0 else None, False
-        if isinstance(self._canonical, CanonicalStrips):
-            asked = (self.network, self.device, self.precision, self._canonical)
-            peaks = yield from columns_by_strips(*asked, prior, told, trust, self.calibration)
+        told = self.fit if prior is not None and trust > 0 else None
+        own, hinted = None, False
+        if told is not None:
+            peaks, _ = yield from self._columns(prior, told, trust)
         else:
-            peaks, hinted = yield from self._columns(prior, told, trust)
-        if told is None:
-            if self._support is None or self._support.strict != self.strict:
-                self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
-            stays = self._support.tells(self._canonical.to_pixels(peaks.yx))
-            if self._support.unordered:  # few of its maxima are columns, so each must be likely by itself
-                stays &= peaks.confidence >= THRESHOLD
-            peaks = peaks.where(stays)
-        return (yield from self._table(peaks, prior, self.fit, trust, hinted))
+            peaks, _ = yield from self._columns(None, None, 0.0)
+            peaks = self._supported(peaks)
+            if self._support is not None and not self._support.unordered:
+                own, peaks = yield from self._with_image_lattice(peaks)
+            if own is None and isinstance(self._canonical, CanonicalImage):
+                peaks, hinted = yield from self._columns(prior, None, trust)
+                peaks = self._supported(peaks)
+        provenance = self._provenance(prior, trust, hinted, own)
+        found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
+        lattice: tuple[Prior, LatticeFit] | None = None if own is None else (own.prior, own.fit)
+        if prior is not None and self.fit is not None:
+            lattice = prior, self.fit
+        table = yield from peaks_to_atoms(
+            found, peaks, lattice, provenance, refined=self.refine, named=self.fit is not None
+        )
+        table.provenance.update(told_of_fit(self.fit, table.yx, self.prepared.shape, self._pixel_size))
+        return table
+
+    def _supported(self, peaks: Peaks) -> Peaks:
+        """Return the columns that the image bears out without a lattice."""
+        assert self._canonical is not None
+        assert self.prepared is not None
+        if self._support is None or self._support.strict != self.strict:
+            self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
+        return peaks.where(self._support.bears_out(self._canonical.to_pixels(peaks.yx), peaks.confidence))
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
     ) -> Generator[Progress, None, tuple[Peaks, bool]]:
-        """Find the columns of an image in memory; tell also whether the prior was used without a place."""
+        """Find the columns of an image; tell also whether the prior was used without a place."""
+        if isinstance(self._canonical, CanonicalStrips):
+            asked = (self.network, self.device, self.precision, self._canonical)
+            return (yield from columns_by_strips(*asked, prior, told, trust, self.calibration)), False
         assert isinstance(self._canonical, CanonicalImage)
         assert isinstance(self.prepared, PreparedImage)
         prompts: dict[str, StructurePrompt] = {}
@@ -287,7 +301,7 @@ class Segmenter:
             prompt = placed_prompt(prior, told.registered, self._canonical)
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
-        hint = prior if self.fit is None and trust > 0 and self.unplaced else None
+        hint = prior if told is None and self.fit is None and trust > 0 and self.unplaced else None
         if hint is not None and not spacings_are_seen(hint, self.prepared.image, self._pixel_size):
             hint = None
         if hint is not None and (self._hinted is None or self._hinted[0] != hint):
@@ -343,55 +357,42 @@ class Segmenter:
             self._fitted = prior, (yield from prompt_lattice(self.prepared, self._pixel_size, prior))
         return self._fitted[1]
 
-    def _table(
-        self, peaks: Peaks, prior: Prior | None, fit: LatticeFit | None, trust: float, hinted: bool
-    ) -> Generator[Progress, None, AtomTable]:
+    def _with_image_lattice(
+        self, alone: Peaks
+    ) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
+        """Look for a lattice that the image itself shows; return it with its columns, or those given."""
         assert self._canonical is not None
         assert self.prepared is not None
-        yx = self._canonical.to_pixels(peaks.yx)
-        shown = self.prepared.is_valid_at(yx)
-        yx, peaks = yx[shown], peaks.where(shown)
-        if self.refine:
-            known = peaks.sigma / float(self._canonical.scale.mean())
-            if isinstance(self.prepared, PreparedStrips):
-                yx = yield from refine_by_blocks(self.prepared, self._pixel_size, yx, known, self.device)
-            else:
-                image, valid = self.prepared.image, self.prepared.valid
-                yx = (yield from refine(image, self._pixel_size, yx, known, valid, self.device)).yx
-            yield Progress(0, 1, "making the table")
-            shown = self.prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
-            yx, peaks = yx[shown], peaks.where(shown)
-        columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
-        if prior is not None and fit is not None:
-            columns |= site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, self._pixel_size)
-        else:
-            columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
-        yield Progress(0, 1, "making the table")
-        # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
-        doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
-        supported = self._support if fit is None else None
-        provenance = {
+        if not self.image_lattice:
+            return None, alone
+        if self._own is None:
+            asked = (self.network, self.device, self.precision, self.calibration)
+            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
+        (lattice,) = self._own
+        if lattice is None:
+            return None, alone
+        columns, _ = yield from self._columns(lattice.prior, lattice.fit, 1.0)
+        seen = self._canonical.to_pixels(alone.yx), alone.confidence
+        if not borne_out(lattice, self._pixel_size, seen, columns.confidence):
+            return None, alone
+        return lattice, columns
+
+    def _provenance(
+        self, prior: Prior | None, trust: float, hinted: bool, own: ImageLattice | None
+    ) -> dict[str, Any]:
+        """Say what was asked and what was found, beside the atoms."""
+        assert self.prepared is not None
+        supported = self._support if self.fit is None else None
+        return {
             "model": self.name,
             "model_notes": self.notes,
             "precision": str(self.precision).removeprefix("torch."),
             "prior": prior.name if prior else None,
-            "prior_fits": fit is not None if prior else None,
+            "prior_fits": self.fit is not None if prior else None,
             "prior_unplaced": hinted,
+            "image_lattice": None if own is None else own.told(),
             "only_noise": supported is not None and supported.only_noise,
             "unordered": supported is not None and supported.unordered,
             "trust": trust,
             "recording": self.prepared.summary(),
-        } | told_of_fit(fit, yx, self.prepared.shape, self._pixel_size)
-        yield Progress(0, 1, "making the table")
-        table = AtomTable.from_positions(
-            yx,
-            self._pixel_size,
-            provenance=provenance,
-            confidence=peaks.confidence,
-            evidence=peaks.evidence,
-            source=np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object),
-            status=np.where(doubtful, "review", "ok").astype(object),
-            **columns,
-        )
-        table.provenance["inferred"] = inferred_kinds(table.rows)
-        return table
+        }

@@ -33,6 +33,7 @@ class SegmenterLike(Protocol):
     fit: LatticeFit | None
     prepared: PreparedImage | PreparedStrips | None
     strict: bool
+    image_lattice: bool
 
     def set_image(self, image: Analysed, pixel_size: float) -> None:
         """Take the image in."""

@@ -37,6 +37,8 @@ class SegmentSettings:
         ``auto``, ``float32`` or ``bfloat16``: number format of the network's coarse layers.
     strict : bool
         Without a lattice, of an image that shows no order tell those atoms alone that stand out of it.
+    image_lattice : bool
+        Where no prior is given or it does not fit, use the lattice that the image itself shows.
     """
 
     model: str = "small"
@@ -45,6 +47,7 @@ class SegmentSettings:
     with_prior: bool = True
     precision: str = "auto"
     strict: bool = True
+    image_lattice: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,7 @@ def segment(
             check_pixel_size(micrograph.image.shape, pixel_size, layer)
     yield Progress(0, 0, "Loading the network")
     segmenter = operations.segmenter(settings.model, settings.device, settings.precision)
-    segmenter.strict = settings.strict
+    segmenter.strict, segmenter.image_lattice = settings.strict, settings.image_lattice
     yield Progress(0, 0, "Preparing the recording")
     segmenter.set_image(micrograph.analysed, pixel_size)
     table = yield from segmenter.steps(prior, trust=settings.trust, fit=fit)

@@ -21,6 +21,7 @@ from napari_stemprior.recording import remarks
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.count_doubts import DOUBTS
+from napari_stemprior.workflow.image_lattice import image_lattice_sentence
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
 from napari_stemprior.workflow.segment import SegmentSettings, segment
@@ -179,14 +180,15 @@ def _about_fit(table: AtomTable, frame: Micrograph, size: PixelSize, job: FrameJ
         said.append(
             f"{frame.name}: the image shows no order, so only atoms that stand out are told; see --unordered."
         )
+    own = image_lattice_sentence(table.provenance)
     if job.prior is None:
-        return said
+        return said + ([f"{frame.name}: {own}"] if own else [])
     if table.provenance.get("prior_fits") is False:
         inverted = "" if job.invert else _fits_inverted(frame, size.value, job.prior)
         said.append(
             f"{frame.name}: the lattice of {job.prior.name} does not fit, so the image was segmented "
             f"{'with its spacings but not its places' if table.provenance.get('prior_unplaced') else 'alone'}"
-            f"{inverted or _better_pixel_size(frame, size.value, job.sizes)}."
+            f"{inverted or _better_pixel_size(frame, size.value, job.sizes)}.{' ' * bool(own)}{own}"
         )
     for sentence in table.provenance.get("reservations", ()):
         said.append(f"{frame.name}: fits with a reservation: {sentence}")

@@ -28,6 +28,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.count_doubts import DOUBTS, doubts_in_words
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
+from napari_stemprior.workflow.image_lattice import image_lattice_sentence
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
 from napari_stemprior.workflow.segment_box import Box, segment_box
 
@@ -55,8 +56,8 @@ class SegmentPanel(Panel):
         self.segment.setStyleSheet("font-weight: bold;")
         self.alone = QCheckBox("Image alone, without the prior")
         self.alone.setToolTip(
-            "<qt>Segment with what the image shows and nothing else. Compare both answers where you "
-            "doubt.</qt>"
+            "<qt>Segment with what the image shows and nothing else; a lattice that it shows itself is "
+            "used, without elements. Compare both answers where you doubt.</qt>"
         )
         self.model = QComboBox()
         self.model.addItem(_DEFAULT_MODEL, _DEFAULT_MODEL)
@@ -244,6 +245,8 @@ class SegmentPanel(Panel):
         if reservations:
             message += f" The lattice fits{doubts(reservations)}."
         message += f" {together}" if together else ""
+        own = image_lattice_sentence(result.table.provenance)
+        message += f" {own}" if own else ""
         self._tell(image, found, message)
         only = result.only_layer
         if only is not None and result.prior is not None:
@@ -254,6 +257,7 @@ class SegmentPanel(Panel):
         elif result.prior is not None and result.fit is None:
             hinted = result.table.provenance.get("prior_unplaced")
             source = "the image and the prior's spacings" if hinted else "the image alone"
+            source = "the lattice that it shows itself" if own else source
             show_warning(
                 f"The lattice of {result.prior.name} does not fit this image, so the atoms come from "
                 f"{source}; check the pixel size in step 1, or try another prior."

@@ -34,6 +34,8 @@ _LOOSE = 0.95
 _FOLLOW_ROUNDS = 5
 #: A lattice that is seen over less of the image than this is a grain, or surrounds a hole.
 _COVERED = 0.7
+#: Å: standard deviation of the window in which the phases are first brought in line.
+_WINDOW = 25.0
 #: Reflections that take part in locking the phases.
 _COHERENT_REFLECTIONS = 16
 
@@ -87,11 +89,39 @@ def refine_phases(
         From (x, y) in Å of the prior to (y, x) in Å of the image, good to a percent or so.
     """
     fringes = demodulate(transform, reflections, linear, WIDTH)
-    middle = _strongest(fringes)
-    window = np.exp(-((fringes.places - middle) ** 2).sum(-1) / (2 * 25.0**2))
-    local = (fringes.values * window).sum((1, 2))
-    start = _best_basis(reflections, local / noise, prior, linear)
+    middle = strongest_place(fringes)
+    start = _best_basis(reflections, local_amplitudes(fringes, middle) / noise, prior, linear)
     yield FITTING
+    return (yield from refine_phases_from(transform, reflections, noise, middle, start))
+
+
+def local_amplitudes(fringes: Fringes, middle: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Sum each of the n fringes in a window of some 25 Å around a place (y, x) in Å; (n,) complex."""
+    window = np.exp(-((fringes.places - middle) ** 2).sum(-1) / (2 * _WINDOW**2))
+    summed: NDArray[np.complex128] = (fringes.values * window).sum((1, 2))
+    return summed
+
+
+def refine_phases_from(
+    transform: PaddedTransform,
+    reflections: Reflections,
+    noise: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    start: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Generator[Progress, None, RefinedPhases]:
+    """Refine a lattice whose place is known in one window, step by step; see `refine_phases`.
+
+    Parameters
+    ----------
+    transform : PaddedTransform
+    reflections : Reflections
+        Their factors are the template.
+    noise : (n,) array
+    middle : (2,) array
+        Å (y, x) of the window.
+    start : (2, 2) and (2,) array
+        The linear map and the origin there, Å.
+    """
     best = yield from _grown(transform, reflections, noise, middle, start)
     if best.coherence < _LOOSE:
         # a bend as long as the window looks like strain to it; following the phases tells the two apart
@@ -132,7 +162,7 @@ def _grown(
     fringes = demodulate(transform, reflections, linear, WIDTH)
     # grow the window: each round must only bear the phase that the last has left
     reach = float(np.linalg.norm(transform.normalized.extent))
-    radius: float | None = 25.0
+    radius: float | None = _WINDOW
     while True:
         yield FITTING
         # the strongest reflections hold nearly all that is known of the affine map
@@ -198,7 +228,7 @@ def _moved(
     return stretch @ linear, stretch @ (origin - centre) + centre + shift
 
 
-def _strongest(fringes: Fringes) -> NDArray[np.float64]:
+def strongest_place(fringes: Fringes) -> NDArray[np.float64]:
     """Return the place (Å) where the lattice is strongest."""
     weight = np.abs(fringes.reflections.factor)
     energy = np.einsum("n,nyx->yx", weight, np.abs(fringes.values) ** 2)

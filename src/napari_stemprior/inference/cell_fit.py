@@ -1,0 +1,189 @@
+"""Columns fitted to a mean unit cell: where they stand, how bright they are, and how well they explain it.
+
+The amplitudes of the reflections, phases and all, are those of Gaussian columns of one shape: a core and a
+wider foot. It is the refinement of a crystal structure with known phases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from napari_stemprior.inference.cell_columns import CellColumns
+from napari_stemprior.inference.decoding import MIN_DISTANCE
+from napari_stemprior.registration.fourier.normalized_image import BACKGROUND_WIDTH
+from napari_stemprior.registration.unit_cell.mean_cell import MeanCell
+from napari_stemprior.structure.periodic import nearest_distance
+
+Floats = NDArray[np.float64]
+
+#: Å: standard deviations of the core that are tried, the share of the foot, and how much wider it is.
+_WIDTHS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
+_FEET, _WIDER = (0.0, 0.2, 0.4), 2.2
+#: What the shape leaves over, of each amplitude and of the largest: columns of one crystal differ in shape.
+_SHAPE_ERROR, _SHAPE_FLOOR = 0.05, 0.01
+#: The same for what fringes lack in coherence: strain that is not taken out blurs the mean cell.
+_INCOHERENT = 5.0
+#: Rounds in which the places are moved, and the farthest step in each, Å.
+_ROUNDS, _STEP = 6, 0.1
+#: Columns that the difference synthesis may add, and by how much the criterion must fall with each: 10 is
+#: very strong evidence (Kass and Raftery 1995).
+_MOST_ADDED, _WORTH = 12, 10.0
+#: Å: grid of the difference synthesis, and the Gaussian that it is smoothed with.
+_GRID, _BLUR = 0.1, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class CellFit:
+    """Columns of a cell, as fitted.
+
+    Parameters
+    ----------
+    fractional : (N, 2) array
+        Position in the cell.
+    hidden : (N,) array of bool
+        Whether it lies below the entrance layer.
+    brightness, deviation : (N,) arrays
+        Over the brightest, and what noise does to it.
+    criterion : float
+        Bayesian information criterion (Schwarz 1978): misfit, and a price for each number that is fitted.
+    rest : (n,) complex array
+        Amplitudes less what the columns explain.
+    """
+
+    fractional: Floats
+    hidden: NDArray[np.bool_]
+    brightness: Floats
+    deviation: Floats
+    criterion: float
+    rest: NDArray[np.complex128]
+
+
+def complete_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
+    """Fit columns to a mean cell, and add those that the difference synthesis shows beside them.
+
+    The strongest place of what the columns leave over (Fourier transform of observed less calculated
+    amplitudes) is tried as a column, again and again, as long as the criterion falls by `_WORTH`.
+
+    Parameters
+    ----------
+    mean : MeanCell
+    columns : CellColumns
+        At least one.
+    """
+    best = fit_cell(mean, columns)
+    for _ in range(_MOST_ADDED):
+        place = _strongest_rest(mean, best)
+        if place is None:
+            break
+        more = fit_cell(
+            mean,
+            CellColumns(
+                np.vstack([best.fractional, place]),
+                np.append(best.hidden, False),
+                np.append(np.ones(len(best.fractional)), 0.0),
+            ),
+        )
+        if more.criterion > best.criterion - _WORTH:
+            break
+        best = more
+    return best
+
+
+def fit_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
+    """Fit columns to a mean cell, from where they were found.
+
+    Parameters
+    ----------
+    mean : MeanCell
+    columns : CellColumns
+        At least one.
+    """
+    size = np.abs(mean.amplitude)
+    shape_error = _SHAPE_ERROR + _INCOHERENT * (1 - mean.coherence)
+    variance = mean.variance + (shape_error * size) ** 2 + (_SHAPE_FLOOR * float(size.max())) ** 2
+    noise = np.sqrt(np.concatenate([variance, variance]) / 2)
+    target = _parts(mean.amplitude) / noise
+    shapes = _shapes(mean)
+    fractional = np.array(columns.fractional, float)
+    shape = shapes[0]
+    for _ in range(_ROUNDS):
+        waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
+        trials = [nnls(_parts(waves * one[:, None]) / noise[:, None], target) for one in shapes]
+        best = int(np.argmin([rest for _, rest in trials]))
+        shape, brightness = shapes[best], trials[best][0]
+        fractional = _moved(mean, fractional, waves * shape[:, None] * brightness, noise, target)
+    waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
+    design = _parts(waves * shape[:, None]) / noise[:, None]
+    brightness, rest = nnls(design, target)
+    counts = np.sqrt(np.concatenate([mean.variance, mean.variance]) / 2)
+    counted = _parts(waves * shape[:, None]) / counts[:, None]
+    deviation = np.sqrt(np.diag(np.linalg.pinv(counted.T @ counted)))
+    top = max(float(brightness.max()), 1e-30)
+    price = 3 * len(fractional) * float(np.log(len(target)))
+    left = mean.amplitude - (waves * shape[:, None]) @ brightness
+    criterion = float(rest**2) + price
+    return CellFit(fractional, columns.hidden, brightness / top, deviation / top, criterion, left)
+
+
+def _strongest_rest(mean: MeanCell, fit: CellFit) -> Floats | None:
+    """Return the (2,) place in the cell where the columns leave most over; None where all are taken."""
+    count = np.maximum(np.ceil(np.linalg.norm(mean.cell, axis=1) / _GRID), 4).astype(int)
+    length2 = (mean.g**2).sum(axis=1)
+    damped = fit.rest * np.exp(-2 * np.pi**2 * _BLUR**2 * length2)
+    spectrum = np.zeros(tuple(count), complex)
+    np.add.at(spectrum, (mean.hk[:, 0] % count[0], mean.hk[:, 1] % count[1]), damped)
+    density = np.fft.ifft2(spectrum).real
+    places = np.stack(np.meshgrid(*(np.arange(n) / n for n in count), indexing="ij"), -1)
+    apart = nearest_distance(places[:, :, None] - fit.fractional, mean.cell).min(axis=-1)
+    density[apart < MIN_DISTANCE] = -np.inf
+    best = np.unravel_index(int(density.argmax()), density.shape)
+    return np.asarray(places[best]) if np.isfinite(density[best]) else None
+
+
+def _shapes(mean: MeanCell) -> list[Floats]:
+    """Return the (n,) transforms of the shapes of a column that are tried."""
+    length2 = (mean.g**2).sum(axis=1)
+    # the image was freed of its background, which is a high pass
+    passed = 1 - np.exp(-2 * np.pi**2 * BACKGROUND_WIDTH**2 * length2)
+    return [
+        passed
+        * (
+            (1 - foot) * np.exp(-2 * np.pi**2 * width**2 * length2)
+            + foot * np.exp(-2 * np.pi**2 * (_WIDER * width) ** 2 * length2)
+        )
+        for width in _WIDTHS
+        for foot in _FEET
+    ]
+
+
+def _moved(
+    mean: MeanCell,
+    fractional: Floats,
+    waves: NDArray[np.complex128],
+    noise: Floats,
+    target: Floats,
+) -> Floats:
+    """Move the columns by one step of Gauss and Newton, none farther than `_STEP`.
+
+    Parameters
+    ----------
+    waves : (n, N) complex array
+        What each column adds to each reflection.
+    """
+    rest = target - _parts(waves.sum(axis=1)) / noise
+    slopes = [_parts(-2j * np.pi * mean.hk[:, axis, None] * waves) / noise[:, None] for axis in (0, 1)]
+    design = np.concatenate(slopes, axis=1)
+    normal = design.T @ design
+    normal += 1e-3 * max(float(np.trace(normal)) / len(normal), 1e-30) * np.eye(len(normal))
+    step = np.linalg.solve(normal, design.T @ rest).reshape(2, -1).T
+    length = np.linalg.norm(step @ mean.cell, axis=1)
+    return np.asarray(fractional + step * np.minimum(1.0, _STEP / np.maximum(length, 1e-12))[:, None])
+
+
+def _parts(values: NDArray[np.complex128]) -> Floats:
+    """Put the real and the imaginary part one below the other."""
+    return np.concatenate([values.real, values.imag])

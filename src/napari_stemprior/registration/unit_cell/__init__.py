@@ -1,0 +1,1 @@
+"""The unit cell that an image itself shows, found without a prior."""

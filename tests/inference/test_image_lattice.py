@@ -1,0 +1,139 @@
+"""Without a prior, the lattice that the image itself shows: what it finds, and where it is left aside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
+from napari_stemprior.inference import Segmenter
+from napari_stemprior.optics import PRESETS
+from napari_stemprior.optics.noise.noise_chain import NoiseChain
+from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.registration import Pose
+from napari_stemprior.structure import StructurePrior, built_in
+
+PIXEL, SHAPE = 0.14, (360, 352)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(device="cpu")
+
+
+def scene(name: str, dose: float, angle: float = 11.0) -> tuple[np.ndarray, np.ndarray, StructurePrior]:
+    """Return counts, the true (N, 2) columns in pixels, and the prior."""
+    prior, pose = built_in(name), Pose.from_angle(angle, PIXEL, (3.0, 7.0))
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
+    counts = NoiseChain(dose=dose).apply(ideal, PIXEL, np.random.default_rng(0))
+    return counts, pose.columns(prior, SHAPE)[0], prior
+
+
+def places(table: AtomTable) -> np.ndarray:
+    return table.rows[["y_px", "x_px"]].to_numpy(float)
+
+
+def f1(table: AtomTable, true: np.ndarray, gate: float = 0.5) -> float:
+    """Share of columns found and atoms right, 1.5 Å from the edges, within `gate` Å."""
+    low, high = 1.5 / PIXEL, np.array(SHAPE) - 1.5 / PIXEL
+    found = places(table)
+    found, wanted = (p[((p > low) & (p < high)).all(axis=1)] for p in (found, true))
+    recall = (cKDTree(places(table)).query(wanted)[0] * PIXEL < gate).mean()
+    precision = (cKDTree(true).query(found)[0] * PIXEL < gate).mean()
+    return float(2 * recall * precision / (recall + precision))
+
+
+@pytest.mark.parametrize("name", ["MoS2", "SrTiO3 [110]", "1T'-WTe2"])
+def test_a_crystal_that_nobody_named_is_seen_further_into_the_noise(segmenter: Segmenter, name: str) -> None:
+    image, true, prior = scene(name, 600)
+    segmenter.set_image(image, PIXEL)
+    with_lattice = segmenter.segment(None)
+    lattice = with_lattice.provenance["image_lattice"]
+    assert lattice is not None
+    area = abs(np.linalg.det(lattice["cell_vectors"]))
+    assert area / prior.area == pytest.approx(max(1, round(area / prior.area)), rel=0.02)
+    alone = Segmenter(device="cpu", image_lattice=False)
+    alone.set_image(image, PIXEL)
+    before = alone.segment(None)
+    assert before.provenance["image_lattice"] is None
+    assert f1(with_lattice, true) > f1(before, true) + 0.02
+    assert f1(with_lattice, true) > 0.93
+
+
+def test_its_atoms_have_sites_but_no_elements(segmenter: Segmenter) -> None:
+    segmenter.set_image(scene("MoS2", 3000)[0], PIXEL)
+    table = segmenter.segment(None)
+    assert set(table.rows["element"]) == {UNKNOWN_ELEMENT}
+    kinds = table.rows["site"].str.slice(0, 1).value_counts()
+    assert set(kinds.index) == {"A", "B"}
+    assert kinds["A"] == pytest.approx(kinds["B"], rel=0.1)
+    assert segmenter.fit is None
+    assert table.provenance["prior"] is None
+    assert table.provenance["pose"] is None
+
+
+def test_an_empty_site_stays_empty(segmenter: Segmenter) -> None:
+    prior, pose = built_in("MoS2"), Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
+    places_, index = pose.columns(prior, SHAPE)
+    heavy = [i for i, c in enumerate(prior.columns) if c.element == "Mo"]
+    inside = ((places_ > 40) & (places_ < 300)).all(axis=1) & np.isin(index, heavy)
+    gone = places_[np.flatnonzero(inside)[::37]]
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
+    y, x = np.indices(SHAPE)
+    for row, column in gone:
+        hole = np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * (0.75 / PIXEL) ** 2))
+        ideal = ideal * (1 - hole) + ideal.min() * hole
+    segmenter.set_image(NoiseChain(dose=3000).apply(ideal, PIXEL, np.random.default_rng(0)), PIXEL)
+    table = segmenter.segment(None)
+    assert table.provenance["image_lattice"] is not None
+    assert len(gone) > 4
+    assert (cKDTree(places(table)).query(gone)[0] * PIXEL > 0.6).all()
+
+
+def test_a_prior_that_does_not_fit_leaves_the_lattice_of_the_image(segmenter: Segmenter) -> None:
+    image, true, _ = scene("MoS2", 800)
+    segmenter.set_image(image, PIXEL)
+    table = segmenter.segment(built_in("SrTiO3 [001]"))
+    assert table.provenance["prior_fits"] is False
+    assert table.provenance["prior_unplaced"] is False
+    assert table.provenance["image_lattice"] is not None
+    assert f1(table, true) > 0.93
+    right = segmenter.segment(built_in("MoS2"))
+    assert right.provenance["image_lattice"] is None
+    assert set(right.rows["element"]) == {"Mo", "S"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_noise_and_films_show_no_lattice(segmenter: Segmenter, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    film = np.zeros(SHAPE)
+    np.add.at(film, tuple(rng.integers(0, 352, (2, 5000))), 1.0)
+    film = gaussian_filter(film, 0.4 / PIXEL)
+    for image in (rng.poisson(3.0, SHAPE), rng.poisson(4 * film / film.mean())):
+        segmenter.set_image(image, PIXEL)
+        assert segmenter.segment(None).provenance["image_lattice"] is None
+
+
+def test_it_is_looked_for_once_and_can_be_cancelled(segmenter: Segmenter) -> None:
+    segmenter.set_image(scene("MoS2", 1500)[0], PIXEL)
+    work = segmenter.steps(None)
+    while "lattice" not in next(work).stage:
+        pass
+    work.close()
+    first = segmenter.segment(None)
+    stages = {progress.stage for progress in segmenter.steps(None)}
+    assert "looking for a lattice in the image" not in stages
+    assert places(segmenter.segment(None)) == pytest.approx(places(first))
+
+
+def test_the_answer_does_not_depend_on_how_the_image_lies(segmenter: Segmenter) -> None:
+    image, true, _ = scene("MoS2", 900)
+    segmenter.set_image(image, PIXEL)
+    upright = f1(segmenter.segment(None), true)
+    segmenter.set_image(np.ascontiguousarray(np.rot90(image)), PIXEL)
+    table = segmenter.segment(None)
+    assert table.provenance["image_lattice"] is not None
+    assert len(table) == pytest.approx(len(true), rel=0.03)
+    assert upright > 0.93
