@@ -27,6 +27,16 @@ def result_of(work: T | Generator[Progress, None, T]) -> Generator[Progress, Non
     return (yield from work) if isinstance(work, Generator) else work
 
 
+def told_as(told: Progress, work: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """Run work as a part of other work: at each of its steps that work's progress is told."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        yield told
+
+
 def drain(work: Generator[Progress, None, T], report: Callable[[Progress], None] | None = None) -> T:
     """Run the work to its end, pass each progress on, and return its result."""
     while True:

@@ -20,7 +20,7 @@ from napari_stemprior.io import read_micrographs
 
 RNG = np.random.default_rng(2)
 SIDE = 64
-OPTIONS = ["--no-prior", "--pixel-size", "0.2", "--device", "cpu"]
+OPTIONS = ["--no-prior", "--image-lattice", "ignore", "--pixel-size", "0.2", "--device", "cpu"]
 COUNT = 40
 
 

@@ -150,8 +150,8 @@ class Segmenter:
         if self._image is not None and known == self._image and pixel_size == self._pixel_size:
             return
         self._image = None
-        if not isinstance(image, PreparedImage) and (by_strips or np.size(image) > _PREPARED_AT_ONCE):
-            large = stored(image) if by_strips else checked_image(image)
+        if by_strips or (isinstance(image, np.ndarray) and image.size > _PREPARED_AT_ONCE):
+            large = checked_image(np.asarray(image)) if not by_strips else stored(image)
             check_field(large.shape, pixel_size)
             if isinstance(large, StoredImage):
                 check_room(large.shape, float(pixel_size), large.name)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import PixelSizeError
-from napari_stemprior.progress import Progress, drain
+from napari_stemprior.progress import Progress, drain, told_as
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.fit_quality import FitQuality
 from napari_stemprior.registration.decision.pose_candidate import to_pose
@@ -118,8 +118,9 @@ def rank_priors(
     low, high = searched(pixel_size)
     found: list[_Found] = []
     if pixel_size is not None:
-        yield Progress(0, len(priors), "transforming the image")
-        features = yield from fourier_features(preprocess(array, pixel_size))
+        transforming = Progress(0, len(priors), "transforming the image")
+        yield transforming
+        features = yield from told_as(transforming, fourier_features(preprocess(array, pixel_size)))
         for number, prior in enumerate(priors):
             yield Progress(number, len(priors), prior.name)
             found += _at_stated_size(features, array.shape, pixel_size, prior)

@@ -36,7 +36,7 @@ _MARKS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeriesSettings:
     """How the images of a series are read, measured and written.
 
