@@ -32,6 +32,9 @@ _ROUNDS, _STEP = 6, 0.1
 #: Columns that the difference synthesis may add, and by how much the criterion must fall with each: 10 is
 #: very strong evidence (Kass and Raftery 1995).
 _MOST_ADDED, _WORTH = 12, 10.0
+#: Misfit below which a cell is explained. In the validation set complete columns have at most 1.25, and those
+#: that lack some, with what was added in their place, at least 2.5.
+_EXPLAINED = 1.3
 #: Å: grid of the difference synthesis, and the Gaussian that it is smoothed with.
 _GRID, _BLUR = 0.1, 0.3
 
@@ -50,6 +53,8 @@ class CellFit:
         Over the brightest, and what noise does to it.
     criterion : float
         Bayesian information criterion (Schwarz 1978): misfit, and a price for each number that is fitted.
+    misfit : float
+        Squared misfit over its expectation: 1 where the columns explain the cell.
     rest : (n,) complex array
         Amplitudes less what the columns explain.
     """
@@ -59,6 +64,7 @@ class CellFit:
     brightness: Floats
     deviation: Floats
     criterion: float
+    misfit: float
     rest: NDArray[np.complex128]
 
 
@@ -66,7 +72,9 @@ def complete_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     """Fit columns to a mean cell, and add those that the difference synthesis shows beside them.
 
     The strongest place of what the columns leave over (Fourier transform of observed less calculated
-    amplitudes) is tried as a column, again and again, as long as the criterion falls by `_WORTH`.
+    amplitudes) is tried as a column, again and again, as long as the criterion falls by `_WORTH`. What is
+    added counts only if it explains the cell: columns of another shape than assumed leave something over,
+    too, and no column explains that.
 
     Parameters
     ----------
@@ -74,7 +82,7 @@ def complete_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     columns : CellColumns
         At least one.
     """
-    best = fit_cell(mean, columns)
+    found = best = fit_cell(mean, columns)
     for _ in range(_MOST_ADDED):
         place = _strongest_rest(mean, best)
         if place is None:
@@ -90,7 +98,7 @@ def complete_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
         if more.criterion > best.criterion - _WORTH:
             break
         best = more
-    return best
+    return best if best.misfit < _EXPLAINED else found
 
 
 def fit_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
@@ -126,7 +134,8 @@ def fit_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     price = 3 * len(fractional) * float(np.log(len(target)))
     left = mean.amplitude - (waves * shape[:, None]) @ brightness
     criterion = float(rest**2) + price
-    return CellFit(fractional, columns.hidden, brightness / top, deviation / top, criterion, left)
+    misfit = float(rest**2) / max(len(target) - 3 * len(fractional), 1)
+    return CellFit(fractional, columns.hidden, brightness / top, deviation / top, criterion, misfit, left)
 
 
 def _strongest_rest(mean: MeanCell, fit: CellFit) -> Floats | None:

@@ -25,6 +25,9 @@ NAME = "lattice of the image"
 #: A column counts if it is this many times as bright as its standard deviation, and has this part of the
 #: brightest one's brightness.
 _SURE, _FAINT = 3.0, 0.02
+#: Misfit from which on columns do not describe the cell: overlapping ones were taken for fewer. Right columns
+#: of a recording with another shape of the probe have 5.5.
+_MOST_MISFIT = 7.0
 #: Columns are of one kind if they differ by less than this many standard deviations or this part.
 _ALIKE, _ALIKE_PART = 3.0, 0.12
 #: Atomic number of the brightest kind.
@@ -71,7 +74,7 @@ def _sure_columns(mean: MeanCell, columns: CellColumns) -> CellFit | None:
     while fit is not None:
         sure = (fit.brightness > _SURE * fit.deviation) & (fit.brightness > _FAINT)
         if sure.all():
-            return fit
+            return fit if fit.misfit < _MOST_MISFIT else None
         left = CellColumns(fit.fractional, fit.hidden, np.ones(len(fit.hidden))).where(sure)
         fit = fit_cell(mean, left) if len(left) else None
     return None

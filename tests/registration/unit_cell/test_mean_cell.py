@@ -81,7 +81,7 @@ def doubled(faint: float) -> StructurePrior:
 
 def test_faint_columns_double_the_cell() -> None:
     prior = doubled(0.1)
-    image = counted(render(prior, Pose.from_angle(9, PIXEL, (5, 3)), SHAPE, PIXEL), 3000, PIXEL)
+    image = counted(render(prior, Pose.from_angle(9, PIXEL, (5, 3)), SHAPE, PIXEL), 20000, PIXEL)
     # only the strong reflections, those of molybdenum, name the basis
     features = drain(fourier_features(preprocess(image, PIXEL)))
     basis = find_bases(features)[0]

@@ -25,6 +25,11 @@ _FINEST = 1.0
 _CHANCE = -6.0
 #: The cell must fit this often into the narrower side of the image.
 _TIMES = 4.0
+#: Waves that must be left of a larger cell, and how far from a reflection along the fast-scan axis, over the
+#: width of the image, a wave must be for jitter of the rows not to reach it.
+_FEWEST, _SMEARED = 4, 1.6
+#: Part of the strongest amplitude from which on a reflection is strong enough to be seen smeared.
+_STRONG = 0.35
 #: Fractions of the lattice whose waves belong to no cell that is tried: what these show, any wave shows.
 _NOWHERE = ((0.41, 0.19), (0.19, 0.41), (0.41, -0.19), (-0.19, 0.41), (0.41, 0.41), (0.41, -0.41))
 
@@ -42,7 +47,8 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
     taper = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     weight = seen.weight * taper
     lattice, extent = seen.cell, float(seen.features.normalized.extent.min())
-    usual = max(1.0, float(_power(seen, _nowhere(lattice), weight).mean()))
+    nowhere = _not_smeared(seen, _nowhere(lattice))
+    usual = max(1.0, float(_power(seen, nowhere, weight).mean())) if len(nowhere) else 1.0
     best: tuple[float, Floats] | None = None
     for matrix in _sublattices():
         cell = shortest_cell(matrix @ lattice)
@@ -50,8 +56,8 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
             continue
         _, g = reflections_of(cell, _FINEST)
         index = g @ lattice.T
-        between = g[np.abs(index - np.round(index)).max(axis=1) > 1e-6]
-        if not len(between):
+        between = _not_smeared(seen, g[np.abs(index - np.round(index)).max(axis=1) > 1e-6])
+        if len(between) < _FEWEST:
             continue
         power = _power(seen, between, weight) / usual
         chance = float(gamma.logsf(power.sum(), len(power))) / np.log(10)
@@ -76,6 +82,20 @@ def _nowhere(lattice: Floats) -> Floats:
     hk, _ = reflections_of(lattice, _FINEST)
     g = np.concatenate([(hk + np.array(part)) @ np.linalg.inv(lattice).T for part in _NOWHERE])
     return np.asarray(g[np.linalg.norm(g, axis=1) < 1 / _FINEST])
+
+
+def _not_smeared(seen: SeenLattice, g: Floats) -> Floats:
+    """Return the waves that jitter of the rows does not smear the lattice's reflections onto.
+
+    Jitter spreads every reflection along the slow-scan axis; row offsets lie on that axis itself.
+    """
+    inverse = np.linalg.inv(seen.phases.linear)
+    own = reflections_of(seen.cell, _FINEST)[1] @ inverse
+    strength = np.sqrt(seen.spectrum.at(own))
+    strong = own[strength > _STRONG * strength.max(initial=0.0), 1]
+    along = np.concatenate([np.zeros(1), strong, -strong])
+    apart = np.abs((g @ inverse)[:, 1, None] - along[None]).min(axis=1)
+    return np.asarray(g[apart > _SMEARED / float(seen.features.normalized.extent[1])])
 
 
 def _power(seen: SeenLattice, g: Floats, weight: Floats) -> Floats:

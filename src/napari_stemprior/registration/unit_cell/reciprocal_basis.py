@@ -116,7 +116,7 @@ def best_basis(peaks: SpectralPeaks, spectrum: PowerSpectrum) -> ReciprocalBasis
     if not len(pairs):
         return None
     on = np.array([image_distance(k @ np.linalg.inv(pair), pair) < apart for pair in pairs])
-    counted = on | (np.abs(k[:, 1]) >= apart)  # what row offsets leave lies on the slow-scan axis
+    counted = np.array([~peaks.from_scan(mine) for mine in on])  # jitter and row offsets speak for nothing
     explained = (on * weight).sum(1) / np.maximum((counted * weight).sum(1), 1e-12)
     sure = (explained >= _EXPLAINED) & ((on.sum(1) - 2) * -np.log(chance) > _ODDS)
     if not sure.any():
