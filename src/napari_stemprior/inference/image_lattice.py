@@ -40,7 +40,7 @@ STAGE = "looking for a lattice in the image"
 #: Pixels in the middle of an image that tell its cell.
 _MIDDLE = 2**22
 #: Coherence of the fringes below which a basis is not that of the lattice. In 99 micrographs of the
-#: validation set right ones have at least 0.97, and those that mix grains or miss the strain at most 0.9.
+#: validation set right ones have at least 0.96, and those that mix grains or miss the strain at most 0.9.
 _COHERENT = 0.95
 #: Coherence from which on faint reflections are told from what strain leaves around the strong ones: of the
 #: strained views of the validation set it is at most 0.985, of the others at least 0.998.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 
-#: Pixels on a side of the blocks in which an image that is not in memory is looked at.
+#: Most pixels on a side of the blocks in which an image is looked at.
 _BLOCK = 2048
 
 
@@ -36,13 +38,8 @@ class ImageSupport:
 
     def __init__(self, prepared: PreparedImage | PreparedStrips, pixel_size: float, strict: bool) -> None:
         self.prepared, self.pixel_size, self.strict = prepared, pixel_size, strict
-        height, width = prepared.shape
-        side = _BLOCK if isinstance(prepared, PreparedStrips) else max(height, width)
-        self._blocks = [
-            (slice(y, min(y + side, height)), slice(x, min(x + side, width)))
-            for y in range(0, height, side)
-            for x in range(0, width, side)
-        ]
+        rows, columns = (_parts(length) for length in prepared.shape)
+        self._blocks = [(y, x) for y in rows for x in columns]
         self.unordered = strict and not any(is_ordered(self._image(b), pixel_size) for b in self._blocks)
         self.only_noise = False
         self._known: NDArray[np.bool_] | None = None
@@ -80,5 +77,11 @@ class ImageSupport:
 
     def _image(self, block: tuple[slice, slice]) -> NDArray[np.floating]:
         if isinstance(self.prepared, PreparedImage):
-            return self.prepared.image
+            return self.prepared.image[block]
         return self.prepared.block(*block).image
+
+
+def _parts(length: int) -> list[slice]:
+    """Cut an axis into as few parts of at most `_BLOCK` pixels as there can be, all about as long."""
+    edges = np.linspace(0, length, -(-length // _BLOCK) + 1).round().astype(int).tolist()
+    return [slice(first, last) for first, last in pairwise(edges)]
