@@ -18,11 +18,14 @@ PLACES = np.array([[0.1, 0.2], [0.6, 0.7], [0.35, 0.15]])
 BRIGHT = np.array([1.0, 0.6, 0.12])
 
 
-def mean_cell(places: np.ndarray, bright: np.ndarray, noise: float = 0.002, seed: int = 0) -> MeanCell:
-    """Make the mean cell of Gaussian columns of 0.45 Å."""
+def mean_cell(
+    places: np.ndarray, bright: np.ndarray, noise: float = 0.002, seed: int = 0, longer: float = 1.0
+) -> MeanCell:
+    """Make the mean cell of Gaussian columns of 0.45 Å, `longer` times as wide along y."""
     hk, g = reflections_of(CELL, 0.85)
     length2 = (g**2).sum(1)
-    shape = np.exp(-2 * np.pi**2 * 0.45**2 * length2) * (
+    stretched = (g**2 * np.array([1.0, longer**2])).sum(1)
+    shape = np.exp(-2 * np.pi**2 * 0.45**2 * stretched) * (
         1 - np.exp(-2 * np.pi**2 * BACKGROUND_WIDTH**2 * length2)
     )
     rng = np.random.default_rng(seed)
@@ -59,6 +62,12 @@ def test_a_column_that_was_overlooked_is_added() -> None:
 @pytest.mark.parametrize("noise", [0.0005, 0.005, 0.05])
 def test_noise_adds_no_column(seed: int, noise: float) -> None:
     mean = mean_cell(PLACES, BRIGHT, noise, seed)
+    assert len(complete_cell(mean, columns(PLACES)).fractional) == 3
+
+
+@pytest.mark.parametrize("longer", [1.15, 1.3, 1.5])
+def test_a_probe_of_another_shape_adds_no_column(longer: float) -> None:
+    mean = mean_cell(PLACES, BRIGHT, longer=longer)
     assert len(complete_cell(mean, columns(PLACES)).fractional) == 3
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from napari_stemprior import read_micrograph
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.optics import PRESETS
@@ -16,6 +19,7 @@ from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
 
 PIXEL, SHAPE = 0.14, (360, 352)
+SAMPLES = Path(__file__).parents[2] / "sample_data"
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,17 @@ def test_a_prior_that_does_not_fit_leaves_the_lattice_of_the_image(segmenter: Se
     right = segmenter.segment(built_in("MoS2"))
     assert right.provenance["image_lattice"] is None
     assert set(right.rows["element"]) == {"Mo", "S"}
+
+
+def test_a_real_recording_of_mos2_has_two_columns_a_cell(segmenter: Segmenter) -> None:
+    recorded = read_micrograph(SAMPLES / "example_Se_implanted_MoS2.dm3")
+    assert recorded.pixel_size is not None
+    segmenter.set_image(recorded.image, recorded.pixel_size)
+    lattice = segmenter.segment(None).provenance["image_lattice"]
+    assert lattice is not None
+    area = abs(np.linalg.det(lattice["cell_vectors"]))
+    cells = area / (3.161**2 * np.sqrt(0.75) * 0.943**2)  # the file's pixel size is 5.7 % too small
+    assert lattice["columns"] / cells == pytest.approx(2.0, rel=0.08)
 
 
 @pytest.mark.parametrize("seed", range(2))

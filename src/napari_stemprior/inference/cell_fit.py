@@ -1,7 +1,8 @@
 """Columns fitted to a mean unit cell: where they stand, how bright they are, and how well they explain it.
 
 The amplitudes of the reflections, phases and all, are those of Gaussian columns of one shape: a core and a
-wider foot. It is the refinement of a crystal structure with known phases.
+wider foot, longer along one direction where astigmatism or drift make it so. It is the refinement of a
+crystal structure with known phases.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _SHAPE_ERROR, _SHAPE_FLOOR = 0.05, 0.01
 _INCOHERENT = 5.0
 #: Rounds in which the places are moved, and the farthest step in each, Å.
 _ROUNDS, _STEP = 6, 0.1
+#: Å²: the largest change of the shape's covariance in a round.
+_STRETCH = 0.03
 #: Columns that the difference synthesis may add, and by how much the criterion must fall with each: 10 is
 #: very strong evidence (Kass and Raftery 1995).
 _MOST_ADDED, _WORTH = 12, 10.0
@@ -116,14 +119,18 @@ def fit_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     noise = np.sqrt(np.concatenate([variance, variance]) / 2)
     target = _parts(mean.amplitude) / noise
     shapes = _shapes(mean)
-    fractional = np.array(columns.fractional, float)
+    fractional, stretch = np.array(columns.fractional, float), np.zeros(3)
+    bends = _bends(mean.g)
     shape = shapes[0]
     for _ in range(_ROUNDS):
         waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
-        trials = [nnls(_parts(waves * one[:, None]) / noise[:, None], target) for one in shapes]
+        stretched = [one * np.exp(bends @ stretch) for one in shapes]
+        trials = [nnls(_parts(waves * one[:, None]) / noise[:, None], target) for one in stretched]
         best = int(np.argmin([rest for _, rest in trials]))
-        shape, brightness = shapes[best], trials[best][0]
-        fractional = _moved(mean, fractional, waves * shape[:, None] * brightness, noise, target)
+        shape, brightness = stretched[best], trials[best][0]
+        step, change = _step(mean, waves * shape[:, None] * brightness, bends, noise, target)
+        fractional, stretch = fractional + step, stretch + change
+        shape = shapes[best] * np.exp(bends @ stretch)
     waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
     design = _parts(waves * shape[:, None]) / noise[:, None]
     brightness, rest = nnls(design, target)
@@ -131,10 +138,10 @@ def fit_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     counted = _parts(waves * shape[:, None]) / counts[:, None]
     deviation = np.sqrt(np.diag(np.linalg.pinv(counted.T @ counted)))
     top = max(float(brightness.max()), 1e-30)
-    price = 3 * len(fractional) * float(np.log(len(target)))
+    price = (3 * len(fractional) + 3) * float(np.log(len(target)))
     left = mean.amplitude - (waves * shape[:, None]) @ brightness
     criterion = float(rest**2) + price
-    misfit = float(rest**2) / max(len(target) - 3 * len(fractional), 1)
+    misfit = float(rest**2) / max(len(target) - 3 * len(fractional) - 3, 1)
     return CellFit(fractional, columns.hidden, brightness / top, deviation / top, criterion, misfit, left)
 
 
@@ -169,28 +176,41 @@ def _shapes(mean: MeanCell) -> list[Floats]:
     ]
 
 
-def _moved(
-    mean: MeanCell,
-    fractional: Floats,
-    waves: NDArray[np.complex128],
-    noise: Floats,
-    target: Floats,
-) -> Floats:
-    """Move the columns by one step of Gauss and Newton, none farther than `_STEP`.
+def _bends(g: Floats) -> Floats:
+    """Return what each number (xx, yy, xy) of a covariance in Å² adds to the logarithm of (n,) waves, (n, 3)."""
+    return -2 * np.pi**2 * np.stack([g[:, 0] ** 2, g[:, 1] ** 2, 2 * g[:, 0] * g[:, 1]], axis=1)
+
+
+def _step(
+    mean: MeanCell, waves: NDArray[np.complex128], bends: Floats, noise: Floats, target: Floats
+) -> tuple[Floats, Floats]:
+    """Take one step of Gauss and Newton.
 
     Parameters
     ----------
     waves : (n, N) complex array
         What each column adds to each reflection.
+    bends : (n, 3) array
+        See `_bends`.
+
+    Returns
+    -------
+    step : (N, 2) array
+        In the cell; none is farther than `_STEP`.
+    change : (3,) array
+        Of the shape's covariance, Å².
     """
-    rest = target - _parts(waves.sum(axis=1)) / noise
-    slopes = [_parts(-2j * np.pi * mean.hk[:, axis, None] * waves) / noise[:, None] for axis in (0, 1)]
-    design = np.concatenate(slopes, axis=1)
+    total = waves.sum(axis=1)
+    slopes = [_parts(-2j * np.pi * mean.hk[:, axis, None] * waves) for axis in (0, 1)]
+    design = np.concatenate([*slopes, _parts(bends * total[:, None])], axis=1) / noise[:, None]
     normal = design.T @ design
-    normal += 1e-3 * max(float(np.trace(normal)) / len(normal), 1e-30) * np.eye(len(normal))
-    step = np.linalg.solve(normal, design.T @ rest).reshape(2, -1).T
+    # each number is damped by its own weight: places and covariances have other units
+    normal += np.diag(1e-3 * np.diag(normal) + 1e-30)
+    solved = np.linalg.solve(normal, design.T @ (target - _parts(total) / noise))
+    step = solved[:-3].reshape(2, -1).T
     length = np.linalg.norm(step @ mean.cell, axis=1)
-    return np.asarray(fractional + step * np.minimum(1.0, _STEP / np.maximum(length, 1e-12))[:, None])
+    step = step * np.minimum(1.0, _STEP / np.maximum(length, 1e-12))[:, None]
+    return np.asarray(step), np.clip(solved[-3:], -_STRETCH, _STRETCH)
 
 
 def _parts(values: NDArray[np.complex128]) -> Floats:
