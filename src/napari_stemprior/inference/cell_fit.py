@@ -177,7 +177,7 @@ def _shapes(mean: MeanCell) -> list[Floats]:
 
 
 def _bends(g: Floats) -> Floats:
-    """Return what each number (xx, yy, xy) of a covariance in Å² adds to the logarithm of (n,) waves, (n, 3)."""
+    """Return what each number (xx, yy, xy) of a covariance in Å² adds to the log of (n,) waves: (n, 3)."""
     return -2 * np.pi**2 * np.stack([g[:, 0] ** 2, g[:, 1] ** 2, 2 * g[:, 0] * g[:, 1]], axis=1)
 
 
