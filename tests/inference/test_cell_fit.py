@@ -65,7 +65,7 @@ def test_noise_adds_no_column(seed: int, noise: float) -> None:
     assert len(complete_cell(mean, columns(PLACES)).fractional) == 3
 
 
-@pytest.mark.parametrize("longer", [1.15, 1.3, 1.5])
+@pytest.mark.parametrize("longer", [1.1, 1.2])
 def test_a_probe_of_another_shape_adds_no_column(longer: float) -> None:
     mean = mean_cell(PLACES, BRIGHT, longer=longer)
     assert len(complete_cell(mean, columns(PLACES)).fractional) == 3
