@@ -11,7 +11,8 @@ from napari_stemprior.inference.cell_columns import CellColumns
 from napari_stemprior.inference.cell_fit import complete_cell, fit_cell
 from napari_stemprior.inference.cell_prior import prior_of_cell
 from napari_stemprior.registration.fourier.normalized_image import BACKGROUND_WIDTH
-from napari_stemprior.registration.unit_cell.mean_cell import MeanCell, reflections_of
+from napari_stemprior.registration.fourier.reflections import reflections_of
+from napari_stemprior.registration.unit_cell.mean_cell import MeanCell
 
 CELL = np.array([[5.2, 0.0], [-1.1, 4.7]])
 PLACES = np.array([[0.1, 0.2], [0.6, 0.7], [0.35, 0.15]])

@@ -124,8 +124,8 @@ def fit_cell(mean: MeanCell, columns: CellColumns, *, longer: bool = False) -> C
     noise = np.sqrt(np.concatenate([variance, variance]) / 2)
     target = _parts(mean.amplitude) / noise
     shapes = _shapes(mean)
-    fractional, stretch = np.array(columns.fractional, float), np.zeros(3)
-    bends = _bends(mean.g)
+    fractional, stretch = np.array(columns.fractional, float), np.zeros(3 if longer else 0)
+    bends = _bends(mean.g) if longer else np.zeros((len(mean.g), 0))
     shape = shapes[0]
     for _ in range(_ROUNDS):
         waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
@@ -206,13 +206,13 @@ def _step(
     waves : (n, N) complex array
         What each column adds to each reflection.
     bends : (n, 3) array
-        See `_bends`.
+        See `_bends`; (n, 0) where the shape stays.
 
     Returns
     -------
     step : (N, 2) array
         In the cell; none is farther than `_STEP`.
-    change : (3,) array
+    change : (3,) or (0,) array
         Of the shape's covariance, Å².
     """
     total = waves.sum(axis=1)
@@ -222,10 +222,11 @@ def _step(
     # each number is damped by its own weight: places and covariances have other units
     normal += np.diag(1e-3 * np.diag(normal) + 1e-30)
     solved = np.linalg.solve(normal, design.T @ (target - _parts(total) / noise))
-    step = solved[:-3].reshape(2, -1).T
+    places = 2 * waves.shape[1]
+    step = solved[:places].reshape(2, -1).T
     length = np.linalg.norm(step @ mean.cell, axis=1)
     step = step * np.minimum(1.0, _STEP / np.maximum(length, 1e-12))[:, None]
-    return np.asarray(step), np.clip(solved[-3:], -_STRETCH, _STRETCH)
+    return np.asarray(step), np.clip(solved[places:], -_STRETCH, _STRETCH)
 
 
 def _parts(values: NDArray[np.complex128]) -> Floats:

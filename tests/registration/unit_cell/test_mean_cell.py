@@ -12,12 +12,12 @@ from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.fourier.features import fourier_features
 from napari_stemprior.registration.fourier.normalized_image import preprocess
+from napari_stemprior.registration.fourier.reflections import reflections_of
 from napari_stemprior.registration.unit_cell.larger_cell import larger_cell
 from napari_stemprior.registration.unit_cell.mean_cell import (
     SeenLattice,
     average_cells,
     follow_basis,
-    reflections_of,
 )
 from napari_stemprior.registration.unit_cell.reciprocal_basis import find_bases
 from napari_stemprior.structure import StructurePrior, built_in

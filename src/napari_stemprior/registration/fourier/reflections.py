@@ -69,20 +69,40 @@ def list_reflections(
     width : float
         Standard deviation of a column's image in Å.
     """
-    reciprocal = np.linalg.inv(prior.cell).T
-    reach = np.ceil(np.linalg.norm(prior.cell, axis=1) / resolution).astype(int)
-    h, k = np.meshgrid(np.arange(0, reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
-    hk = np.stack([h.ravel(), k.ravel()], axis=1)
-    hk = hk[(hk[:, 0] > 0) | (hk[:, 1] > 0)]
-    g = hk @ reciprocal
-    inside = np.linalg.norm(g, axis=1) <= 1 / resolution
-    hk, g = hk[inside], g[inside]
+    hk, g = reflections_of(prior.cell, resolution)
     damping = np.exp(-2 * np.pi**2 * width**2 * (g**2).sum(1))
     factor = structure_factors(prior, hk) * damping
     order = np.argsort(-np.abs(factor), kind="stable")[:MOST_REFLECTIONS]
     order = order[np.abs(factor[order]) > 0.02 * np.abs(factor[order[0]])]
     variants = [structure_factors(prior, hk[order], exponent) * damping[order] for exponent in EXPONENTS]
     return Reflections(hk[order], g[order], factor[order], np.array(variants))
+
+
+def reflections_of(
+    cell: NDArray[np.float64], resolution: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """List the reflections of a plane cell, one of each Friedel pair.
+
+    Parameters
+    ----------
+    cell : (2, 2) array
+        Rows are the vectors (x, y) in Å.
+    resolution : float
+        Finest spacing in Å.
+
+    Returns
+    -------
+    hk : (n, 2) array of int
+    g : (n, 2) array
+        Cycles per Å (x, y).
+    """
+    reach = np.ceil(np.linalg.norm(cell, axis=1) / resolution).astype(int)
+    h, k = np.meshgrid(np.arange(0, reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
+    hk = np.stack([h.ravel(), k.ravel()], axis=1)
+    hk = hk[(hk[:, 0] > 0) | (hk[:, 1] > 0)]
+    g = hk @ np.linalg.inv(cell).T
+    inside = np.linalg.norm(g, axis=1) <= 1 / resolution
+    return hk[inside], g[inside]
 
 
 def structure_factors(

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
-from napari_stemprior.registration.unit_cell.mean_cell import SeenLattice, reflections_of
+from napari_stemprior.registration.fourier.reflections import reflections_of
+from napari_stemprior.registration.unit_cell.mean_cell import SeenLattice
 from napari_stemprior.registration.unit_cell.reciprocal_basis import shortest_cell
 
 Floats = NDArray[np.float64]

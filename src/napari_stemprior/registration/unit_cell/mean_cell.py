@@ -16,7 +16,11 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, refine_power
 from napari_stemprior.registration.fourier.power_spectrum import PowerSpectrum
-from napari_stemprior.registration.fourier.reflections import MOST_REFLECTIONS, Reflections
+from napari_stemprior.registration.fourier.reflections import (
+    MOST_REFLECTIONS,
+    Reflections,
+    reflections_of,
+)
 from napari_stemprior.registration.gpa.demodulation import Fringes, demodulate
 from napari_stemprior.registration.gpa.phase_refinement import (
     WIDTH,
@@ -192,31 +196,6 @@ def average_cells(seen: SeenLattice, cell: Floats) -> MeanCell:
     return MeanCell(
         cell, hk, amplitude, variance, seen.phases.coherence, area / abs(float(np.linalg.det(cell)))
     )
-
-
-def reflections_of(cell: Floats, resolution: float) -> tuple[NDArray[np.int64], Floats]:
-    """List the reflections of a plane cell, one of each Friedel pair.
-
-    Parameters
-    ----------
-    cell : (2, 2) array
-        Rows are the vectors (x, y) in Å.
-    resolution : float
-        Finest spacing in Å.
-
-    Returns
-    -------
-    hk : (n, 2) array of int
-    g : (n, 2) array
-        Cycles per Å (x, y).
-    """
-    reach = np.ceil(np.linalg.norm(cell, axis=1) / resolution).astype(int)
-    h, k = np.meshgrid(np.arange(0, reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
-    hk = np.stack([h.ravel(), k.ravel()], axis=1)
-    hk = hk[(hk[:, 0] > 0) | (hk[:, 1] > 0)]
-    g = hk @ np.linalg.inv(cell).T
-    inside = np.linalg.norm(g, axis=1) <= 1 / resolution
-    return hk[inside], g[inside]
 
 
 def plain(g: Floats, factor: NDArray[np.complex128] | None = None) -> Reflections:
