@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from napari_stemprior import read_micrograph
@@ -94,6 +94,20 @@ def test_an_empty_site_stays_empty(segmenter: Segmenter) -> None:
     assert table.provenance["image_lattice"] is not None
     assert len(gone) > 4
     assert (cKDTree(places(table)).query(gone)[0] * PIXEL > 0.6).all()
+
+
+def test_strain_does_not_hide_that_a_cell_is_twice_as_large(segmenter: Segmenter) -> None:
+    # every other octahedron of rutile is turned by 90°: with half the cell each has four oxygen columns too many
+    prior, pose = built_in("TiO2 rutile [001]"), Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
+    y, x = np.indices(SHAPE)
+    wave = 0.7 / PIXEL * np.sin(2 * np.pi * PIXEL * (0.8 * y + 0.6 * x) / 48.0)
+    strained = map_coordinates(ideal, [y + 0.6 * wave, x - 0.8 * wave], order=3, mode="nearest")
+    segmenter.set_image(NoiseChain(dose=10_000).apply(strained, PIXEL, np.random.default_rng(0)), PIXEL)
+    lattice = segmenter.segment(None).provenance["image_lattice"]
+    assert lattice is not None
+    assert abs(np.linalg.det(lattice["cell_vectors"])) == pytest.approx(prior.area, rel=0.03)
+    assert lattice["columns"] == len(prior.columns)
 
 
 def test_a_prior_that_does_not_fit_leaves_the_lattice_of_the_image(segmenter: Segmenter) -> None:

@@ -19,6 +19,7 @@ from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.cell_columns import cell_columns
 from napari_stemprior.inference.cell_prior import prior_of_cell
+from napari_stemprior.inference.cell_repeats import repeating_cell
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
@@ -29,8 +30,8 @@ from napari_stemprior.registration.fit_lattice import fit_lattice_steps
 from napari_stemprior.registration.fourier.features import fourier_features
 from napari_stemprior.registration.fourier.normalized_image import preprocess_steps
 from napari_stemprior.registration.unit_cell.larger_cell import larger_cell
-from napari_stemprior.registration.unit_cell.mean_cell import average_cells, follow_basis
-from napari_stemprior.registration.unit_cell.reciprocal_basis import find_bases
+from napari_stemprior.registration.unit_cell.mean_cell import MeanCell, average_cells, follow_basis
+from napari_stemprior.registration.unit_cell.reciprocal_basis import find_bases, shortest_cell
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
@@ -50,8 +51,8 @@ _NOISES = (0.0, 0.05, 0.15, 0.3)
 #: Columns expected with the lattice over those without, by the sums of their confidence: with fewer, the mean
 #: cell lacks columns that the image shows.
 _SEES = 0.95
-#: The network alone is this sure of the columns that are compared with the lattice: of many, noise cancels.
-_SURE = 0.5
+#: The network alone is this sure of the columns that are compared with a lattice: of many, noise cancels.
+SURE = 0.5
 #: Å: a column this near to a site is compared with it.
 _NEAR = 0.75
 #: Neighbours of the same site whose columns are compared.
@@ -98,6 +99,7 @@ def find_image_lattice(
     device: torch.device,
     precision: torch.dtype,
     calibration: Calibration,
+    alone: Floats,
 ) -> Generator[Progress, None, ImageLattice | None]:
     """Look for the lattice of an image, step by step.
 
@@ -114,6 +116,8 @@ def find_image_lattice(
         See `predict_each`.
     calibration : Calibration
         Of the network.
+    alone : (N, 2) array
+        Columns of the image alone, pixels: where they repeat over a larger cell, that one is taken.
 
     Returns
     -------
@@ -123,6 +127,7 @@ def find_image_lattice(
     yield Progress(0, 1, STAGE)
     normalized = yield from preprocess_steps(_middle(image), pixel_size)
     features = yield from fourier_features(normalized)
+    asked = (network, device, precision, calibration)
     for basis in find_bases(features):
         yield Progress(0, 1, STAGE)
         seen = yield from follow_basis(features, basis)
@@ -130,22 +135,42 @@ def find_image_lattice(
             continue
         larger = larger_cell(seen) if seen.phases.coherence > _SHARP else None
         yield Progress(0, 1, STAGE)
-        mean = average_cells(seen, seen.cell if larger is None else larger)
-        candidates = []
-        for noise in _NOISES:
-            asked = (network, device, precision, calibration, mean, STAGE, noise)
-            candidates.append((yield from cell_columns(*asked)))
-        prior = prior_of_cell(mean, candidates)
-        if prior is None:
+        cell = seen.cell if larger is None else larger
+        lattice = yield from _lattice_of(image, pixel_size, average_cells(seen, cell), *asked)
+        if lattice is None:
             continue
         yield Progress(0, 1, STAGE)
-        try:
-            fit = yield from fit_lattice_steps(image, pixel_size, prior)
-        except (RegistrationError, PixelSizeError):  # the cell is too large for the image, or too fine
-            continue
-        if fit.is_fit:
-            return ImageLattice(prior, fit, mean.cells)
+        repeating = repeating_cell(lattice.prior, lattice.fit, pixel_size, alone)
+        if repeating is not None:
+            mean = average_cells(seen, shortest_cell(repeating))
+            lattice = yield from _lattice_of(image, pixel_size, mean, *asked)
+        return lattice
     return None
+
+
+def _lattice_of(
+    image: PreparedImage | PreparedStrips,
+    pixel_size: float,
+    mean: MeanCell,
+    network: StructurePromptedNet,
+    device: torch.device,
+    precision: torch.dtype,
+    calibration: Calibration,
+) -> Generator[Progress, None, ImageLattice | None]:
+    """Find the columns of a mean cell and lay them on the image; None where they cannot be told or placed."""
+    candidates = []
+    for noise in _NOISES:
+        asked = (network, device, precision, calibration, mean, STAGE, noise)
+        candidates.append((yield from cell_columns(*asked)))
+    prior = prior_of_cell(mean, candidates)
+    if prior is None:
+        return None
+    yield Progress(0, 1, STAGE)
+    try:
+        fit = yield from fit_lattice_steps(image, pixel_size, prior)
+    except (RegistrationError, PixelSizeError):  # the cell is too large for the image, or too fine
+        return None
+    return ImageLattice(prior, fit, mean.cells) if fit.is_fit else None
 
 
 def _middle(image: PreparedImage | PreparedStrips) -> PreparedImage:
@@ -179,7 +204,7 @@ def borne_out(
     yx, confidence = alone
     if with_lattice.sum() < _SEES * confidence.sum():
         return False
-    return common_offset(lattice, pixel_size, yx[confidence >= _SURE]) < _OFF
+    return common_offset(lattice, pixel_size, yx[confidence >= SURE]) < _OFF
 
 
 def common_offset(lattice: ImageLattice, pixel_size: float, yx: Floats) -> float:

@@ -22,7 +22,7 @@ from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonic
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
 from napari_stemprior.inference.fit_provenance import told_of_fit
-from napari_stemprior.inference.image_lattice import ImageLattice, borne_out, find_image_lattice
+from napari_stemprior.inference.image_lattice import SURE, ImageLattice, borne_out, find_image_lattice
 from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.peaks_to_atoms import Recording, peaks_to_atoms
@@ -366,7 +366,8 @@ class Segmenter:
         if not self.image_lattice:
             return None, alone
         if self._own is None:
-            asked = (self.network, self.device, self.precision, self.calibration)
+            sure = self._canonical.to_pixels(alone.yx[alone.confidence >= SURE])
+            asked = (self.network, self.device, self.precision, self.calibration, sure)
             self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
         (lattice,) = self._own
         if lattice is None:

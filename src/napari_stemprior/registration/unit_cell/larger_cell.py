@@ -51,7 +51,7 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
     nowhere = _not_smeared(seen, _nowhere(lattice))
     usual = max(1.0, float(_power(seen, nowhere, weight).mean())) if len(nowhere) else 1.0
     best: tuple[float, Floats] | None = None
-    for matrix in _sublattices():
+    for matrix in sublattices():
         cell = shortest_cell(matrix @ lattice)
         if np.linalg.norm(cell, axis=1).max() * _TIMES > extent:
             continue
@@ -68,8 +68,8 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
     return None if best is None else best[1]
 
 
-def _sublattices() -> list[NDArray[np.int64]]:
-    """List the matrices of all lattices of 2 to `_LARGEST` times the area (Hermite normal form)."""
+def sublattices() -> list[NDArray[np.int64]]:
+    """List the (2, 2) matrices of all lattices of 2 to 4 times the area (Hermite normal form)."""
     return [
         np.array([[first, shift], [0, area // first]])
         for area in range(2, _LARGEST + 1)
