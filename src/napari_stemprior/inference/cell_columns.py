@@ -27,6 +27,8 @@ _LEAST, _MOST, _CELLS = 160, 320, 5.0
 _EDGE = 8
 #: Å within which the columns of different cells are the same one.
 _SAME = 0.5
+#: Å: the refinement carries columns that differ by less to the same places.
+_LIKE = 0.1
 #: Part of the cells in which a column must be found.
 _SHARE = 0.6
 
@@ -55,6 +57,24 @@ class CellColumns:
     def where(self, keep: NDArray[np.bool_]) -> CellColumns:
         """Return some of the columns."""
         return CellColumns(self.fractional[keep], self.hidden[keep], self.confidence[keep])
+
+    def is_like(self, other: CellColumns, cell: Floats) -> bool:
+        """Tell whether others are the same columns, each a little moved at most.
+
+        Parameters
+        ----------
+        other : CellColumns
+        cell : (2, 2) array
+            Rows are the vectors in Å.
+        """
+        if len(self) != len(other):
+            return False
+        apart = nearest_distance(self.fractional[:, None] - other.fractional, cell)
+        apart = np.where(self.hidden[:, None] == other.hidden, apart, np.inf)
+        nearest = np.argmin(apart, axis=1) if len(self) else np.zeros(0, int)
+        return len(set(nearest.tolist())) == len(self) and bool(
+            (apart.min(axis=1, initial=np.inf) < _LIKE).all()
+        )
 
 
 def cell_columns(

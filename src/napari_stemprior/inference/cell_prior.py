@@ -50,7 +50,11 @@ def prior_of_cell(mean: MeanCell, candidates: Sequence[CellColumns]) -> Structur
     StructurePrior or None
         Sites of one kind share a letter, the brightest ``A``.
     """
-    fits = [fit for columns in candidates if (fit := _sure_columns(mean, columns)) is not None]
+    different: list[CellColumns] = []
+    for columns in candidates:
+        if not any(columns.is_like(other, mean.cell) for other in different):
+            different.append(columns)
+    fits = [fit for columns in different if (fit := _sure_columns(mean, columns)) is not None]
     if not fits:
         return None
     best = min(fits, key=lambda fit: fit.criterion)

@@ -47,7 +47,7 @@ def repeating_cell(prior: StructurePrior, fit: LatticeFit, pixel_size: float, yx
     """
     axis = np.arange(-_SPAN, _SPAN + 1)
     hk = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-    hk = hk[hk.any(axis=1)]
+    hk = hk[(hk[:, 0] > 0) | ((hk[:, 0] == 0) & (hk[:, 1] > 0))]  # the way back tells the same
     tried, met = _carried(hk @ (prior.cell @ fit.pose.affine.T) * pixel_size, fit, pixel_size, yx)
     best: tuple[float, Floats] | None = None
     for matrix in sublattices():
@@ -88,18 +88,16 @@ def _carried(
     there, all_columns = sites.yx * pixel_size, np.asarray(yx * pixel_size, float)
     columns = all_columns[:: -(-len(all_columns) // _MOST)]
     distance, nearest = cKDTree(there).query(columns)
-    near = np.asarray(nearest)
-    columns, near = columns[distance < _BELONGS], near[distance < _BELONGS]
-    others, low, high = cKDTree(all_columns), all_columns.min(axis=0), all_columns.max(axis=0)
-    for kind in np.unique(sites.column):
-        here = sites.column[near] == kind
-        own = there[sites.column == kind]
-        tree, start, mine = cKDTree(own), there[near[here]], columns[here]
-        for number, vector in enumerate(vectors):
-            apart, goal = tree.query(start + vector)
-            place = mine + own[goal] - start
-            known = (apart < _SITE) & ((place >= low) & (place <= high)).all(axis=1)
-            missed = np.asarray(others.query(place[known])[0])
-            tried[number] += np.count_nonzero(known)
-            met[number] += np.count_nonzero(missed < _SAME)
+    columns, near = columns[distance < _BELONGS], np.asarray(nearest)[distance < _BELONGS]
+    # a third coordinate keeps the kinds of sites apart
+    kind = 10 * _SITE * sites.column[:, None]
+    same_kind, others = cKDTree(np.hstack([there, kind])), cKDTree(all_columns)
+    low, high = all_columns.min(axis=0), all_columns.max(axis=0)
+    for number, vector in enumerate(vectors):
+        apart, goal = same_kind.query(np.hstack([there[near] + vector, kind[near]]))
+        place = columns + there[goal] - there[near]
+        known = (apart < _SITE) & ((place >= low) & (place <= high)).all(axis=1)
+        missed = np.asarray(others.query(place[known])[0])
+        tried[number] = np.count_nonzero(known)
+        met[number] = np.count_nonzero(missed < _SAME)
     return tried, met
