@@ -97,7 +97,7 @@ def test_an_empty_site_stays_empty(segmenter: Segmenter) -> None:
 
 
 def test_strain_does_not_hide_that_a_cell_is_twice_as_large(segmenter: Segmenter) -> None:
-    # every other octahedron of rutile is turned by 90°: with half the cell each has four oxygen columns too many
+    # every other octahedron of rutile is turned by 90°: with half the cell each has too many oxygen columns
     prior, pose = built_in("TiO2 rutile [001]"), Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
     ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
     y, x = np.indices(SHAPE)
