@@ -207,6 +207,28 @@ def find_lattices(
     return sharp
 
 
+def place_lattice(
+    features: FourierFeatures, prior: StructurePrior, linear: NDArray[np.float64]
+) -> Generator[Progress, None, list[PoseCandidate]]:
+    """Register a prior whose lattice is known already, step by step; every candidate, best first.
+
+    Parameters
+    ----------
+    features : FourierFeatures
+        Of the image.
+    prior : StructurePrior
+    linear : (2, 2) array
+        From (x, y) in Å of the prior to (y, x) in Å of the image, good to a few per cent.
+    """
+    reflections = list_reflections(prior, features.resolution)
+    start = LatticeCandidate(linear, 1.0, 1.0)
+    yield FITTING
+    lattice = refine_power(features.blurred, reflections, start, strain=0.012, evaluations=70)
+    yield FITTING
+    lattice = refine_power(features.whole, reflections, lattice, strain=0.004, evaluations=110)
+    return ranked((yield from pose_candidates(features, reflections, prior, lattice.linear)))
+
+
 def pose_candidates(
     features: FourierFeatures, reflections: Reflections, prior: StructurePrior, linear: NDArray[np.float64]
 ) -> Generator[Progress, None, list[PoseCandidate]]:

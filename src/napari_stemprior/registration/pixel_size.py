@@ -128,6 +128,34 @@ def scaled_candidates(
     return sorted(results, key=lambda s: -merit(s.candidate))
 
 
+def matched_candidates(
+    bands: list[Band],
+    shape: tuple[int, ...],
+    prior: StructurePrior,
+    linear: NDArray[np.float64],
+    middle: float,
+) -> list[Scaled]:
+    """Place a prior where its lattice is known already; best first, empty where the size does not suit it.
+
+    Parameters
+    ----------
+    bands : list of Band
+    shape : (int, int)
+        Of the image.
+    prior : StructurePrior
+    linear : (2, 2) array
+        From (x, y) in Å of the prior to (y, x) in Å of the image, with pixels of `middle` Å.
+    middle : float
+        Å per pixel.
+    """
+    size = middle / float(np.sqrt(abs(np.linalg.det(linear))))
+    if not _shows(shape, size, prior):
+        return []
+    band = min(bands, key=lambda one: abs(np.log(one.middle / size)))
+    start = LatticeCandidate(linear * band.middle / middle, 1.0, 1.0)
+    return sorted(_placed(start, band, prior, hopeful=True), key=lambda s: -merit(s.candidate))
+
+
 def merit(candidate: PoseCandidate) -> float:
     """Rank candidates of unknown scale: one that explains more of the fringes wins over one of a part."""
     explained = candidate.quality.explained_power

@@ -1,9 +1,13 @@
-"""Which crystal is it? Every prior is placed on the image, and the candidates are compared."""
+"""Which crystal is it? The priors that match the lattice of the image are laid on it, and compared.
+
+Where the image shows no lattice by itself, or none of those fits, all are laid on it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +18,7 @@ from napari_stemprior.progress import Progress, drain, told_as
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.fit_quality import FitQuality
 from napari_stemprior.registration.decision.pose_candidate import to_pose
-from napari_stemprior.registration.fit import register_features
+from napari_stemprior.registration.fit import place_lattice, register_features
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
@@ -22,8 +26,16 @@ from napari_stemprior.registration.fourier.normalized_image import (
     prepared_image,
     preprocess,
 )
-from napari_stemprior.registration.pixel_size import Band, make_bands, scaled_candidates, searched
+from napari_stemprior.registration.pixel_size import (
+    Scaled,
+    make_bands,
+    matched_candidates,
+    scaled_candidates,
+    searched,
+)
 from napari_stemprior.registration.pose import Pose
+from napari_stemprior.registration.shortlist import seen_amplitudes, shortlist
+from napari_stemprior.registration.unit_cell.structure_match import MOST_CELLS, StructureMatch
 from napari_stemprior.structure import StructurePrior
 
 #: A stated pixel size is believed where a crystal fits within this (relative).
@@ -37,6 +49,9 @@ TIE_LAYERS, TIE_CRYSTALS = 0.02, 0.07
 SAME_SCALE = 0.008
 #: Pixel sizes that are registered in full for each prior where none is stated.
 _TRIALS = 4
+#: Scales that are asked of the lattice where a pixel size is stated, those of `register`, and the times that
+#: the cell of a prior may hold the lattice where none is: any larger cell fits a lattice of any scale.
+_STATED_SCALES, _MOST_CELLS = (0.825, 1.21), 4
 #: Columns with less than this share of the strongest one's weight do not show.
 _VISIBLE = 0.1
 #: Half the side in Å of the square in which columns are compared.
@@ -103,7 +118,8 @@ def rank_priors(
     Returns
     -------
     list of Suggestion
-        Best first; a prior of which too few cells would be in view is left out.
+        Best first; a prior of which too few cells would be in view is left out, and where some fit, those
+        whose cells are not that of the image.
 
     Raises
     ------
@@ -116,27 +132,76 @@ def rank_priors(
     """
     array = prepared_image(image)
     low, high = searched(pixel_size)
+    ranked = (yield from _ranked_at_stated_size(array, pixel_size, priors)) if pixel_size is not None else []
+    if not ranked:
+        ranked = yield from _ranked_at_any_size(array, pixel_size, priors, low, high)
+    return [replace(one, pose=one.pose.moved(corner_of(image))) for one in ranked]
+
+
+def _ranked_at_stated_size(
+    array: PreparedImage, pixel_size: float, priors: Sequence[StructurePrior]
+) -> Generator[Progress, None, list[Suggestion]]:
+    """Rank by a pixel size that a crystal confirms; empty where none does."""
+    transforming = Progress(0, len(priors), "transforming the image")
+    yield transforming
+    features = yield from told_as(transforming, fourier_features(preprocess(array, pixel_size)))
+    seen = yield from seen_amplitudes([features], len(priors))
+    matches: list[StructureMatch] = []
+    if seen is not None:
+        matches = yield from shortlist(seen[1], priors, _STATED_SCALES, _trust_in_stated)
+    on_lattice = [(match.prior, match.linear) for match in matches]
     found: list[_Found] = []
-    if pixel_size is not None:
-        transforming = Progress(0, len(priors), "transforming the image")
-        yield transforming
-        features = yield from told_as(transforming, fourier_features(preprocess(array, pixel_size)))
-        for number, prior in enumerate(priors):
-            yield Progress(number, len(priors), prior.name)
-            found += _at_stated_size(features, array.shape, pixel_size, prior)
+    for chosen in (on_lattice, [(prior, None) for prior in priors]):
+        for number, (prior, linear) in enumerate(chosen):
+            yield Progress(number * len(priors) // len(chosen), len(priors), prior.name)
+            found += _at_stated_size(features, array.shape, pixel_size, prior, linear)
         if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
-            return _moved(_ranked(found, array.shape, believed=True), corner_of(image))
+            return _ranked(found, array.shape, believed=True)
+        if any(f.pose.is_fit for f in found):  # at another pixel size
+            break
+        found = []
+    return []
+
+
+def _ranked_at_any_size(
+    array: PreparedImage, pixel_size: float | None, priors: Sequence[StructurePrior], low: float, high: float
+) -> Generator[Progress, None, list[Suggestion]]:
+    """Rank without a pixel size, or with one that is nominal."""
     yield Progress(0, len(priors), "transforming the image for several pixel sizes")
     bands = make_bands(array, low, high)
+    seen = yield from seen_amplitudes([band.features for band in bands], len(priors))
+    found: list[_Found] = []
+    if seen is not None:
+        number, amplitudes = seen
+        middle = bands[number].middle
+        trust = partial(_trust_in_nominal, pixel_size, middle)
+        most = _MOST_CELLS if pixel_size is None else MOST_CELLS
+        matches = yield from shortlist(amplitudes, priors, (middle / high, middle / low), trust, most)
+        for number, match in enumerate(matches):
+            yield Progress(number * len(priors) // len(matches), len(priors), match.prior.name)
+            placed = matched_candidates(bands, array.shape, match.prior, match.linear, middle)
+            found += _best(placed, pixel_size, match.prior)
+        if any(f.pose.is_fit for f in found):
+            return _ranked(found, array.shape, believed=False)
     found = []
     for number, prior in enumerate(priors):
         yield Progress(number, len(priors), prior.name)
-        found += _at_any_size(bands, array.shape, pixel_size, prior)
-    return _moved(_ranked(found, array.shape, believed=False), corner_of(image))
+        found += _best(scaled_candidates(bands, array.shape, prior, trials=_TRIALS), pixel_size, prior)
+    return _ranked(found, array.shape, believed=False)
 
 
-def _moved(found: list[Suggestion], corner: NDArray[np.float64]) -> list[Suggestion]:
-    return [replace(one, pose=one.pose.moved(corner)) for one in found]
+def _trust_in_stated(scale: float) -> float:
+    """Return what a lattice counts that looks larger than the prior by a factor."""
+    # heavy tails: a magnification may be off by a tenth, and then says little
+    return 0.4 + 0.6 / (1 + (float(np.log(scale)) / SCALE_TRUST) ** 2)
+
+
+def _trust_in_nominal(stated: float | None, middle: float, scale: float) -> float:
+    """Return the same at pixels of `middle` Å where the stated ones are nominal, or none are."""
+    if stated is None:
+        return 1.0
+    beyond = max(0.0, abs(float(np.log(middle / scale / stated))) - NOMINAL)
+    return 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
 
 
 @dataclass(frozen=True)
@@ -156,31 +221,34 @@ class _Found:
 
 
 def _at_stated_size(
-    features: FourierFeatures, shape: tuple[int, ...], pixel_size: float, prior: StructurePrior
+    features: FourierFeatures,
+    shape: tuple[int, ...],
+    pixel_size: float,
+    prior: StructurePrior,
+    linear: NDArray[np.float64] | None = None,
 ) -> list[_Found]:
+    """Lay a prior on the image, along a lattice where one is known; empty where the image is too small."""
     try:
         check_pixel_size(shape, pixel_size, prior)
     except PixelSizeError:
         return []
+    steps = register_features(features, prior) if linear is None else place_lattice(features, prior, linear)
     placed = []
-    for candidate in drain(register_features(features, prior)):
+    for candidate in drain(steps):
         pose = to_pose(candidate, features.normalized, prior)
         off = float(np.log(pose.pixel_size / pixel_size))
-        # heavy tails: a magnification may be off by a tenth, and then says little
-        trust = 0.4 + 0.6 / (1 + (off / SCALE_TRUST) ** 2)
+        trust = _trust_in_stated(pose.pixel_size / pixel_size)
         placed.append(_Found(prior, pose, candidate.quality, off, trust * _shape_merit(candidate.quality)))
     return [max(placed, key=lambda f: (f.level, f.merit))]
 
 
-def _at_any_size(
-    bands: list[Band], shape: tuple[int, ...], pixel_size: float | None, prior: StructurePrior
-) -> list[_Found]:
+def _best(candidates: Sequence[Scaled], pixel_size: float | None, prior: StructurePrior) -> list[_Found]:
+    """Return the best of some candidates at other pixel sizes; empty for none."""
     placed = []
-    for scaled in scaled_candidates(bands, shape, prior, trials=_TRIALS):
+    for scaled in candidates:
         quality = scaled.candidate.quality
         off = 0.0 if pixel_size is None else float(np.log(scaled.pixel_size / pixel_size))
-        beyond = max(0.0, abs(off) - NOMINAL)
-        trust = 0.4 + 0.6 / (1 + (beyond / SCALE_TRUST) ** 2)
+        trust = _trust_in_nominal(pixel_size, scaled.pixel_size, 1.0)
         placed.append(_Found(prior, scaled.pose, quality, off, trust * _shape_merit(quality)))
     return [max(placed, key=lambda f: (f.level, f.merit))] if placed else []
 
