@@ -10,7 +10,7 @@ from napari_stemprior.progress import Progress, drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import preprocess
-from napari_stemprior.registration.shortlist import MOST, seen_amplitudes, shortlist
+from napari_stemprior.registration.shortlist import MOST, is_like_any, seen_amplitudes, shortlist
 from napari_stemprior.structure import built_in, names
 
 PIXEL, SHAPE = 0.2, (320, 340)
@@ -51,6 +51,13 @@ def test_trust_in_the_scale_decides_what_is_left_out() -> None:
     far = drain(shortlist(seen[1], LIBRARY, (0.825, 1.21), lambda _: 1.0))
     assert {m.prior.name for m in near} < {m.prior.name for m in far}
     assert all(0.97 <= match.scale <= 1.03 for match in near)
+
+
+def test_a_lattice_is_known_at_any_scale_or_unknown_at_all() -> None:
+    seen = drain(seen_amplitudes([features_of(shown("MoS2"), 2.3 * PIXEL)], 1))
+    assert seen is not None
+    assert drain(is_like_any(seen[1], [built_in("graphene"), built_in("WS2")]))
+    assert not drain(is_like_any(seen[1], [built_in("SrTiO3 [001]"), built_in("Fe [100]")]))
 
 
 def test_noise_shows_no_lattice_and_the_progress_is_told() -> None:

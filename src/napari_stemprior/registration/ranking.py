@@ -34,7 +34,7 @@ from napari_stemprior.registration.pixel_size import (
     searched,
 )
 from napari_stemprior.registration.pose import Pose
-from napari_stemprior.registration.shortlist import seen_amplitudes, shortlist
+from napari_stemprior.registration.shortlist import is_like_any, seen_amplitudes, shortlist
 from napari_stemprior.registration.unit_cell.structure_match import MOST_CELLS, StructureMatch
 from napari_stemprior.structure import StructurePrior
 
@@ -159,6 +159,8 @@ def _ranked_at_stated_size(
             return _ranked(found, array.shape, believed=True)
         if any(f.pose.is_fit for f in found):  # at another pixel size
             break
+        if seen is not None and (yield from is_like_any(seen[1], priors, _MOST_CELLS)):
+            break
         found = []
     return []
 
@@ -181,9 +183,10 @@ def _ranked_at_any_size(
             yield Progress(number * len(priors) // len(matches), len(priors), match.prior.name)
             placed = matched_candidates(bands, array.shape, match.prior, match.linear, middle)
             found += _best(placed, pixel_size, match.prior)
-        if any(f.pose.is_fit for f in found):
+        known = any(f.pose.is_fit for f in found)
+        if known or (yield from is_like_any(amplitudes, priors, _MOST_CELLS)):
             return _ranked(found, array.shape, believed=False)
-    found = []
+        found = []
     for number, prior in enumerate(priors):
         yield Progress(number, len(priors), prior.name)
         found += _best(scaled_candidates(bands, array.shape, prior, trials=_TRIALS), pixel_size, prior)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
+import numpy as np
+
 from napari_stemprior.progress import Progress, told_as
 from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.unit_cell.mean_cell import follow_basis
@@ -29,6 +31,8 @@ _COHERENT = 0.95
 #: Likeness below which no prior is that of the lattice. In the same images that of the right one is at least
 #: 0.95; at 300 e/Å² it is lower.
 _UNLIKE = 0.6
+#: Likeness from which on a lattice is that of a prior.
+_LIKE = 0.9
 
 
 def seen_amplitudes(
@@ -99,3 +103,23 @@ def shortlist(
     chosen = [match for place, (_, match) in enumerate(found) if place < LEAST or match.likeness > enough]
     order = {id(prior): place for place, prior in enumerate(priors)}
     return sorted(chosen[:MOST], key=lambda match: order[id(match.prior)])
+
+
+def is_like_any(
+    amplitudes: SeenAmplitudes, priors: Sequence[StructurePrior], most: int = MOST_CELLS
+) -> Generator[Progress, None, bool]:
+    """Tell, step by step, whether a lattice is one of the priors at whatever scale.
+
+    If none is like it, it may be made of two: of grains with common points, or of layers.
+
+    Parameters
+    ----------
+    amplitudes, priors, most
+        As for `shortlist`.
+    """
+    for prior in priors:
+        yield Progress(0, len(priors), STAGE)
+        match = match_structure(amplitudes, prior, 0.0, np.inf, most)
+        if match is not None and match.likeness > _LIKE:
+            return True
+    return False

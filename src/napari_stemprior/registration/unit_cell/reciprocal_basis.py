@@ -80,7 +80,7 @@ class ReciprocalBasis:
 def find_bases(features: FourierFeatures) -> list[ReciprocalBasis]:
     """Find reciprocal lattices that an image may have, the likeliest first; none where it shows no order."""
     whole = best_basis(features.peaks, features.whole)
-    if whole is not None and whole.value > _CLEAR:
+    if whole is not None and whole.value > _CLEAR and _is_resolved(whole, features.resolution):
         return [whole]
     parts = [
         replace(found, centre=centre)
@@ -89,7 +89,13 @@ def find_bases(features: FourierFeatures) -> list[ReciprocalBasis]:
     ]
     parts.sort(key=lambda basis: -basis.value)
     known = [] if whole is None else [whole]
-    return sorted(known + parts[:_MOST_WINDOWS], key=lambda basis: -basis.value)
+    likely = sorted(known + parts[:_MOST_WINDOWS], key=lambda basis: -basis.value)
+    return [basis for basis in likely if _is_resolved(basis, features.resolution)]
+
+
+def _is_resolved(basis: ReciprocalBasis, resolution: float) -> bool:
+    """Tell whether both vectors are within the resolution (Å); with a wrong pixel size they may not be."""
+    return bool((np.linalg.norm(basis.vectors, axis=1) <= 1 / resolution).all())
 
 
 def best_basis(peaks: SpectralPeaks, spectrum: PowerSpectrum) -> ReciprocalBasis | None:

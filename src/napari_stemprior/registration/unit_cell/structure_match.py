@@ -172,11 +172,13 @@ def _likeness(
     index = np.round(hk @ (matrix @ np.linalg.inv(sublattice)).T)
     phase = np.exp(-2j * np.pi * (index @ prior.fractional.T))
     weights = np.stack([column_weights(prior, exponent) for exponent in exponents])
-    shape = np.stack([np.exp(-2 * np.pi**2 * width**2 * length2) for width in widths])
+    cell = matrix @ amplitudes.seen.cell
+    scale2 = abs(float(np.linalg.det(cell) / np.linalg.det(prior.cell)))  # the widths are Å of the prior
+    shape = np.stack([np.exp(-2 * np.pi**2 * width**2 * scale2 * length2) for width in widths])
     shape = shape * (1 - np.exp(-2 * np.pi**2 * BACKGROUND_WIDTH**2 * length2))
     factor = ((weights @ phase.T)[:, None] * shape).reshape(-1, len(hk))
-    cell = sublattice @ amplitudes.seen.cell
-    count = np.maximum(np.ceil(np.linalg.norm(cell, axis=1) / _ORIGINS), _FEWEST).astype(int)
+    sides = np.linalg.norm(sublattice @ amplitudes.seen.cell, axis=1)
+    count = np.maximum(np.ceil(sides / _ORIGINS), _FEWEST).astype(int)
     count = np.maximum(count, 2 * np.abs(hk).max(axis=0) + 1)
     spectrum = np.zeros((len(factor), *count), complex)
     spectrum[:, hk[:, 0] % count[0], hk[:, 1] % count[1]] = amplitude * factor.conj()
