@@ -28,6 +28,7 @@ from napari_stemprior.qt.panels.panel import (
     allow,
     tell,
 )
+from napari_stemprior.qt.panels.series_panel import SeriesPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.measure_form import MeasureForm
 from napari_stemprior.qt.widgets.measured_box import MeasuredBox
@@ -55,12 +56,18 @@ class MeasurePanel(Panel):
         self.measure = QPushButton("Measure")
         self.job = JobBar(runner)
         self.box = MeasuredBox(session)
+        self.series = SeriesPanel(session, runner, self.questions, self.settings)
         row = QHBoxLayout()
         row.addWidget(self.reference, 1)
         row.addWidget(self.draw)
         self.add(self.questions)
         self.form().addRow("Reference", row)
-        for item in (self.measure, self.job, self.box):
+        buttons = QHBoxLayout()
+        buttons.setSpacing(5)
+        buttons.addWidget(self.measure, 1)
+        buttons.addWidget(self.series.start_button, 1)
+        self.add(buttons)
+        for item in (self.job, self.box, self.series):
             self.add(item)
         self.measure.clicked.connect(self.start)
         self.draw.clicked.connect(self.draw_shapes)
@@ -193,13 +200,14 @@ class MeasurePanel(Panel):
         if measured is None or image is None:
             return
         stem = "_".join(image.name.replace("/", "_").split())
-        work = reporting(measured, folder, stem, self.box.formats)
+        work = reporting(measured, folder, stem, self.box.format.chosen)
         if self.run(work, partial(self._on_written, folder)):
             self.job.follow()
 
     def close_views(self) -> None:
         """Close the windows of figures and tables."""
         self.box.close_windows()
+        self.series.close_views()
 
     # --- inside -------------------------------------------------------------------------------
     @property
@@ -256,7 +264,10 @@ class MeasurePanel(Panel):
         from napari_stemprior.qt.jobs.measuring import saving_figure
 
         if self.measured is not None:
-            self.run(saving_figure(figure, path, self.measured), lambda done: show_info(f"Saved {done.name}"))
+            self.run(
+                saving_figure(figure, path, self.measured.inputs),
+                lambda done: show_info(f"Saved {done.name}"),
+            )
 
     def _on_written(self, folder: Path, written: list[Path]) -> None:
         self.box.done.setText(f"Saved {len(written)} files in {folder}")

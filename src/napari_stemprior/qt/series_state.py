@@ -1,0 +1,127 @@
+"""Whether the images of a series are still as they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemprior.atoms import AtomTable
+from napari_stemprior.qt.image_list import ImageList, ListedImage
+from napari_stemprior.qt.layers.atom_layers import mask_of
+from napari_stemprior.qt.layers.image_notes import is_inverted
+from napari_stemprior.structure import Prior
+
+#: Of an atom, what measurements depend on.
+_FIELDS = ("atom_id", "element", "site", "layer")
+
+
+@dataclass(eq=False)
+class _Seen:
+    """An image as it was measured, and whether it was another when it was last looked at."""
+
+    image: ListedImage
+    table: AtomTable | None
+    inverted: bool
+    mask: NDArray[np.bool_] | None
+    key: tuple[object, ...]
+    changed: bool = False
+
+
+class SeriesState:
+    """The images of a series as they are now.
+
+    Parameters
+    ----------
+    images : ImageList
+    measured : sequence of ListedImage
+    tables : sequence of AtomTable or None
+        Their atoms, as they are measured.
+    prior : StructurePrior or Stack
+    """
+
+    def __init__(
+        self,
+        images: ImageList,
+        measured: Sequence[ListedImage],
+        tables: Sequence[AtomTable | None],
+        prior: Prior,
+    ) -> None:
+        self._images, self._prior = images, prior
+        self._seen = [
+            _Seen(one, table, _inverted(one), _mask(one), _key(images, one))
+            for one, table in zip(measured, tables, strict=True)
+        ]
+
+    def changed(self) -> list[ListedImage]:
+        """Return the images of which atoms, scale, prior, contrast or mask are others than those measured."""
+        listed = {id(one) for one in self._images.images}
+        found = []
+        for seen in self._seen:
+            if id(seen.image) not in listed:
+                found.append(seen.image)
+                continue
+            key = _key(self._images, seen.image)
+            if key != seen.key:  # opened, or edited: the atoms may be the same all the same
+                seen.key, seen.changed = key, not self._same(seen)
+            if seen.changed or _mask(seen.image) is not seen.mask:
+                found.append(seen.image)
+        return found
+
+    def _same(self, seen: _Seen) -> bool:
+        images, one = self._images, seen.image
+        prior = images.prior(one)
+        if (prior is not None and prior != self._prior) or _inverted(one) != seen.inverted:
+            return False
+        return _same_atoms(images.table(one, shown_only=True), seen.table)
+
+
+def has_atoms(images: ImageList, image: ListedImage) -> bool:
+    """Tell whether an image was segmented or has atoms by hand, without looking at them."""
+    if image.layer is None:
+        return image.result is not None and image.result.table is not None
+    editor = images.session.specimen(image.layer).editor
+    history = None if editor is None else editor.histories.get(image.frame)
+    return history is not None and bool(len(history) or history.steps)
+
+
+def _key(images: ImageList, image: ListedImage) -> tuple[object, ...]:
+    """Return what differs after every change that may matter, and is cheap to compare."""
+    if image.layer is None:
+        return (image.result, image.prior)
+    specimen = images.session.specimen(image.layer)
+    editor = specimen.editor
+    about: tuple[object, ...] = (specimen.prior, is_inverted(image.layer))
+    if editor is None:
+        return about
+    about += (editor.pixel_size, editor.threshold, editor.hide_inferred)
+    history: Any = editor.histories.get(image.frame)
+    if history is None:
+        return about
+    last = history.steps[history.position - 1] if history.position else None
+    return (*about, history, history.position, last, history.generation)
+
+
+def _inverted(image: ListedImage) -> bool:
+    if image.layer is not None:
+        return is_inverted(image.layer)
+    table = None if image.result is None else image.result.table
+    return table is not None and bool(table.provenance.get("inverted"))
+
+
+def _mask(image: ListedImage) -> NDArray[np.bool_] | None:
+    return None if image.layer is None else mask_of(image.layer)
+
+
+def _same_atoms(one: AtomTable | None, other: AtomTable | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    one, other = one.atoms, other.atoms
+    if len(one) != len(other) or not np.isclose(one.pixel_size, other.pixel_size, rtol=1e-6):
+        return False
+    return np.array_equal(one.yx, other.yx) and all(
+        np.array_equal(one.rows[name].to_numpy(), other.rows[name].to_numpy()) for name in _FIELDS
+    )
