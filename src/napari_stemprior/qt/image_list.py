@@ -143,14 +143,12 @@ class ImageList:
     def table(self, image: ListedImage, *, shown_only: bool = False) -> AtomTable | None:
         """Return the atoms of an image with its marked vacancies; None where nobody has looked for any.
 
-        Parameters
-        ----------
-        image : ListedImage
-        shown_only : bool
-            Leave out what the confidence threshold hides.
+        What the confidence threshold hides can be left out (`shown_only`).
         """
         if image.layer is None:
-            return None if image.result is None else image.result.table
+            table = None if image.result is None else image.result.table
+            given = None if image.pixel_size_from == "file" else image.pixel_size
+            return table if table is None or given is None else AtomTable(table.rows, given, table.provenance)
         editor = self.session.specimen(image.layer).editor
         if editor is None or image.frame not in editor.histories:
             return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.qt.image_list import ImageList, ListedImage
 from napari_stemprior.qt.layers.atom_layers import mask_of
-from napari_stemprior.qt.layers.image_notes import is_inverted
+from napari_stemprior.qt.layers.image_notes import is_inverted, known_pixel_size
 from napari_stemprior.structure import Prior
 
 #: Of an atom, what measurements depend on.
@@ -25,6 +25,7 @@ class _Seen:
 
     image: ListedImage
     table: AtomTable | None
+    pixel_size: float | None
     inverted: bool
     mask: NDArray[np.bool_] | None
     key: tuple[object, ...]
@@ -52,7 +53,7 @@ class SeriesState:
     ) -> None:
         self._images, self._prior = images, prior
         self._seen = [
-            _Seen(one, table, _inverted(one), _mask(one), _key(images, one))
+            _Seen(one, table, _pixel_size(images, one), _inverted(one), _mask(one), _key(images, one))
             for one, table in zip(measured, tables, strict=True)
         ]
 
@@ -76,6 +77,8 @@ class SeriesState:
         prior = images.prior(one)
         if (prior is not None and prior != self._prior) or _inverted(one) != seen.inverted:
             return False
+        if _pixel_size(images, one) != seen.pixel_size:
+            return False
         return _same_atoms(images.table(one, shown_only=True), seen.table)
 
 
@@ -91,18 +94,26 @@ def has_atoms(images: ImageList, image: ListedImage) -> bool:
 def _key(images: ImageList, image: ListedImage) -> tuple[object, ...]:
     """Return what differs after every change that may matter, and is cheap to compare."""
     if image.layer is None:
-        return (image.result, image.prior)
+        return (image.result, image.prior, image.pixel_size)
     specimen = images.session.specimen(image.layer)
     editor = specimen.editor
-    about: tuple[object, ...] = (specimen.prior, is_inverted(image.layer))
+    about: tuple[object, ...] = (specimen.prior, is_inverted(image.layer), known_pixel_size(image.layer))
     if editor is None:
         return about
-    about += (editor.pixel_size, editor.threshold, editor.hide_inferred)
+    about += (editor.threshold, editor.hide_inferred)
     history: Any = editor.histories.get(image.frame)
     if history is None:
         return about
     last = history.steps[history.position - 1] if history.position else None
     return (*about, history, history.position, last, history.generation)
+
+
+def _pixel_size(images: ImageList, image: ListedImage) -> float | None:
+    """Return the scale of an image; its atoms follow a new one only after the layer has it."""
+    if image.layer is not None:
+        return known_pixel_size(image.layer)
+    table = images.table(image)
+    return None if table is None else table.pixel_size
 
 
 def _inverted(image: ListedImage) -> bool:
@@ -120,7 +131,7 @@ def _same_atoms(one: AtomTable | None, other: AtomTable | None) -> bool:
     if one is None or other is None:
         return one is other
     one, other = one.atoms, other.atoms
-    if len(one) != len(other) or not np.isclose(one.pixel_size, other.pixel_size, rtol=1e-6):
+    if len(one) != len(other):
         return False
     return np.array_equal(one.yx, other.yx) and all(
         np.array_equal(one.rows[name].to_numpy(), other.rows[name].to_numpy()) for name in _FIELDS

@@ -67,7 +67,7 @@ class MeasurePanel(Panel):
         buttons.addWidget(self.measure, 1)
         buttons.addWidget(self.series.start_button, 1)
         self.add(buttons)
-        for item in (self.job, self.box, self.series):
+        for item in (self.job, self.series.job, self.box, self.series):
             self.add(item)
         self.measure.clicked.connect(self.start)
         self.draw.clicked.connect(self.draw_shapes)

@@ -75,6 +75,7 @@ class SeriesPanel(Panel):
         self._running: tuple[str, _Series] | None = None
         self._windows: list[QWidget] = []
         self._closed = False
+        #: Stand beside the button that measures one frame, and below it.
         self.start_button = QPushButton("Measure all frames")
         self.job = JobBar(runner)
         self.text, self.stale, self.done = (small_label() for _ in range(3))
@@ -82,13 +83,11 @@ class SeriesPanel(Panel):
             QPushButton(text) for text in ("Series table…", "Series figure…", "Save series…")
         )
         self.format = FigureFormats()
-        self._results = QWidget()
         buttons, saving = QHBoxLayout(), QHBoxLayout()
         for layout, widgets in ((buttons, (self.table, self.figure)), (saving, (self.format, self.save))):
             layout.setSpacing(5)
             for widget in widgets:
                 layout.addWidget(widget, 1)
-        self.add(self.job)
         for item in (self.stale, self.text, buttons, saving, self.done):
             self.add(item)
         self.start_button.clicked.connect(self.start)

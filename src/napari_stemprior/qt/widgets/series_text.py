@@ -9,6 +9,8 @@ import pandas as pd
 
 #: Frames that are named before the rest is counted.
 _NAMED = 3
+#: %: strain that is told as a number.
+_LEAST = 1e-3
 
 
 def series_text(table: pd.DataFrame, wanted: int) -> str:
@@ -48,7 +50,10 @@ def stale_text(names: Sequence[str]) -> str:
 def _strain(table: pd.DataFrame) -> str:
     known = [table[f"lattice_strain_{name}"].to_numpy(float) for name in ("xx", "yy", "xy")]
     reach = max((float(np.nanmax(np.abs(one))) for one in known if np.isfinite(one).any()), default=np.nan)
-    return f"The mean lattice is strained by up to {100 * reach:.2g} %." if np.isfinite(reach) else ""
+    if not np.isfinite(reach):
+        return ""
+    told = "less than 0.001" if 100 * reach < _LEAST else f"up to {100 * reach:.2g}"
+    return f"The mean lattice is strained by {told} %."
 
 
 def _drift(table: pd.DataFrame) -> str:
