@@ -1,49 +1,19 @@
 """A series in step 8: which images it takes, what it says of them, and when they have changed."""
 
-import threading
-
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from crystal_bench import Gate, crystal
 from desk_bench import Desk, said, why_not
 from desk_fakes import PIXEL_SIZE, fake_fit_lattice
 from napari.layers import Image
 
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
-from napari_stemprior.recording import prepare
-from napari_stemprior.structure import built_in
 
 SIDE = 90
 FRAMES = 4
-
-
-def crystal(number):
-    """MoS2 where the fakes place it, with the noise of each frame."""
-    prior = built_in("MoS2")
-    yx, column = fake_fit_lattice(None, PIXEL_SIZE, prior).pose.columns(prior, (SIDE, SIDE))
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    image = np.random.default_rng(number).normal(1, 0.05, (SIDE, SIDE))
-    for (y, x), which in zip(yx, column, strict=True):
-        high = 3.0 if prior.columns[which].element == "Mo" else 1.0
-        image += high * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.2**2))
-    return image.astype(np.float32)
-
-
-class Gate:
-    """Prepares images, and stops before the one of a number until the test lets it go on."""
-
-    def __init__(self):
-        self.calls, self.stop_at = 0, None
-        self.reached, self.go = threading.Event(), threading.Event()
-
-    def __call__(self, image):
-        self.calls += 1
-        if self.calls - 1 == self.stop_at:
-            self.reached.set()
-            assert self.go.wait(60)
-        return prepare(image)
 
 
 @pytest.fixture
@@ -66,7 +36,7 @@ def desk(qtbot, viewer, gate):
 
 @pytest.fixture
 def stack(desk):
-    frames = [Micrograph(crystal(n), PIXEL_SIZE, f"scan [{n}]") for n in range(FRAMES)]
+    frames = [Micrograph(crystal(SIDE, n), PIXEL_SIZE, f"scan [{n}]") for n in range(FRAMES)]
     ((data, meta, _),) = layer_from_micrographs(frames)
     desk.viewer.add_layer(Image(data, **meta))
     desk.prior_panel.pick("MoS2")
@@ -91,7 +61,7 @@ def measure(desk):
 def test_it_says_what_is_missing(desk):
     button = desk.measure_panel.series.start_button
     assert "Open a micrograph" in why_not(button)
-    frames = [Micrograph(crystal(n), PIXEL_SIZE, f"scan [{n}]") for n in range(2)]
+    frames = [Micrograph(crystal(SIDE, n), PIXEL_SIZE, f"scan [{n}]") for n in range(2)]
     ((data, meta, _),) = layer_from_micrographs(frames)
     desk.viewer.add_layer(Image(data[0], **{k: v for k, v in meta.items() if k == "metadata"}, name="one"))
     assert "only one image" in why_not(button)
@@ -169,7 +139,7 @@ def test_selected_atoms_are_refused(stack):
 
 
 def test_what_was_measured_before_a_cancel_stays(stack, gate):
-    gate.stop_at = gate.calls + 2
+    gate.hold(2)
     series = stack.measure_panel.series
     series.start_button.click()
     stack.bot.waitUntil(gate.reached.is_set, timeout=60_000)
@@ -185,7 +155,7 @@ def test_what_was_measured_before_a_cancel_stays(stack, gate):
 
 def test_a_cancel_before_the_first_frame_leaves_the_last_series(stack, gate):
     known = measure(stack).measured
-    gate.stop_at = gate.calls
+    gate.hold(0)
     stack.measure_panel.series.start_button.click()
     stack.bot.waitUntil(gate.reached.is_set, timeout=60_000)
     stack.runner.cancel()
@@ -212,7 +182,7 @@ def test_a_folder_of_images_is_a_series_before_they_are_opened(desk, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(3):
-        tifffile.imwrite(folder / f"a{number}.tif", crystal(number))
+        tifffile.imwrite(folder / f"a{number}.tif", crystal(SIDE, number))
     panel, series = desk.images_panel, desk.measure_panel.series
     panel.take_folder(folder)
     desk.finish()

@@ -4,11 +4,10 @@ Set ``STEMPRIOR_SHOTS`` to a folder to keep screenshots.
 """
 
 import os
-import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
+from crystal_bench import Gate, crystal
 from desk_fakes import PIXEL_SIZE, fake_fit_lattice, fake_operations
 from hands import Hands
 from napari.layers import Image
@@ -19,39 +18,9 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.qt.demo import dismiss, settle
 from napari_stemprior.qt.desk import StempriorDesk
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
-from napari_stemprior.recording import prepare
-from napari_stemprior.structure import built_in
 
 SIDE, FRAMES, BAD = 100, 4, 1
 LEFT = Qt.MouseButton.LeftButton
-
-
-def _crystal(number):
-    """MoS2 where the fakes place it, with the noise of each frame."""
-    prior = built_in("MoS2")
-    yx, column = fake_fit_lattice(None, PIXEL_SIZE, prior).pose.columns(prior, (SIDE, SIDE))
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    image = np.random.default_rng(number).normal(1, 0.05, (SIDE, SIDE))
-    for (y, x), which in zip(yx, column, strict=True):
-        high = 3.0 if prior.columns[which].element == "Mo" else 1.0
-        image += high * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.2**2))
-    return image.astype(np.float32)
-
-
-class _Gate:
-    """Prepares images, and stops before one until the test lets it go on."""
-
-    def __init__(self):
-        self.left, self.reached, self.go = None, threading.Event(), threading.Event()
-
-    def __call__(self, image):
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.left = None
-                self.reached.set()
-                assert self.go.wait(60)
-        return prepare(image)
 
 
 def _click(button):
@@ -72,10 +41,10 @@ def test_a_person_measures_a_series(make_napari_viewer_proxy, qtbot, tmp_path, s
     viewer = make_napari_viewer_proxy(strict_qt=True, show=True)
     viewer.__wrapped__.window.resize(*size)
     viewer.theme = theme
-    frames = [Micrograph(_crystal(n), PIXEL_SIZE, f"scan [{n}]") for n in range(FRAMES)]
+    frames = [Micrograph(crystal(SIDE, n), PIXEL_SIZE, f"scan [{n}]") for n in range(FRAMES)]
     ((data, meta, _),) = layer_from_micrographs(frames)
     viewer.add_layer(Image(data, **meta))
-    gate = _Gate()
+    gate = Gate()
     operations = fake_operations(
         fit_lattice=fake_fit_lattice, follow_lattice=lambda image, size, fit: fit, prepare=gate
     )
@@ -107,7 +76,7 @@ def test_a_person_measures_a_series(make_napari_viewer_proxy, qtbot, tmp_path, s
         section.set_expanded(title == "8 Measure")
     qtbot.waitUntil(series.start_button.isVisible, timeout=60_000)
     assert not series.table.isVisible(), "there is nothing to show yet"
-    gate.left = 2
+    gate.hold(2)
     _click(series.start_button)
     qtbot.waitUntil(gate.reached.is_set, timeout=60_000)
     qtbot.waitUntil(series.job.cancel.isVisible, timeout=60_000)
