@@ -8,7 +8,8 @@ import numpy as np
 from napari._vispy.overlays.base import LayerOverlayMixin, VispyCanvasOverlay
 from napari._vispy.utils.visual import overlay_to_visual
 from napari._vispy.visuals.text import Text
-from vispy.scene.visuals import Compound, Line
+from napari.layers import Vectors
+from vispy.scene.visuals import Compound, Line  # type: ignore[import-untyped]
 
 from napari_stemprior.qt.layers.scale_arrow import (
     ScaleArrowOverlay,
@@ -56,10 +57,11 @@ class _Arrow(Compound):  # type: ignore[misc]  # vispy has no types
         return max(tip, float(width)), height + 2 * _HALF_HEAD + 2
 
 
-class VispyScaleArrow(LayerOverlayMixin, VispyCanvasOverlay):  # type: ignore[misc]  # napari is not typed
+class VispyScaleArrow(LayerOverlayMixin, VispyCanvasOverlay):
     """Keeps the arrow as long as the arrows of its layer say, at any gain, zoom and scale."""
 
     overlay: ScaleArrowOverlay
+    layer: Vectors
     node: _Arrow
 
     def __init__(self, *, font_info: Any, **kwargs: Any) -> None:
