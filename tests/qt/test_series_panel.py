@@ -108,6 +108,30 @@ def test_corrections_count_and_make_it_stale(stack):
     assert "4 images" in series.stale.text()
 
 
+def test_the_header_tells_of_the_series_where_no_frame_was_measured_alone(stack):
+    heard = []
+    stack.measure_panel.state_changed.connect(heard.append)
+    measure(stack)
+    assert heard[-1] == "series measured"
+    stack.session.editor.delete([0])
+    assert heard[-1] == "series changed since"
+
+
+def test_numbers_of_another_frame_are_told_as_such(stack):
+    panel = stack.measure_panel
+    stack.viewer.dims.set_current_step(0, 2)
+    stack.press(panel.measure)
+    assert panel.box.stale.isHidden()
+    stack.viewer.dims.set_current_step(0, 1)
+    assert "numbers of frame 2" in panel.box.stale.text()
+    assert not panel.box.stale.isHidden()
+    stack.viewer.dims.set_current_step(0, 2)
+    assert panel.box.stale.isHidden()
+    stack.session.editor.delete([0])
+    assert "atoms or the scale have changed" in panel.box.stale.text()
+    assert not panel.box.stale.isHidden()
+
+
 def test_the_threshold_holds_for_every_frame(stack):
     stack.session.editor.threshold = 0.6
     atoms = measure(stack).measured.series.table["atoms"]

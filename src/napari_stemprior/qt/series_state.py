@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms import AtomTable
+from napari_stemprior.atoms import AtomHistory, AtomTable
 from napari_stemprior.qt.image_list import ImageList, ListedImage
-from napari_stemprior.qt.layers.atom_layers import mask_of
+from napari_stemprior.qt.layers.atom_layers import layer_id, mask_of
 from napari_stemprior.qt.layers.image_notes import is_inverted, known_pixel_size
 from napari_stemprior.structure import Prior
 
@@ -52,20 +52,22 @@ class SeriesState:
         prior: Prior,
     ) -> None:
         self._images, self._prior = images, prior
+        known: dict[str, _Shared] = {}
         self._seen = [
-            _Seen(one, table, _pixel_size(images, one), _inverted(one), _mask(one), _key(images, one))
+            _Seen(one, table, _pixel_size(images, one), _inverted(one), _mask(one), _key(images, one, known))
             for one, table in zip(measured, tables, strict=True)
         ]
 
     def changed(self) -> list[ListedImage]:
         """Return the images of which atoms, scale, prior, contrast or mask are others than those measured."""
         listed = {id(one) for one in self._images.images}
-        found = []
+        found: list[ListedImage] = []
+        known: dict[str, _Shared] = {}
         for seen in self._seen:
             if id(seen.image) not in listed:
                 found.append(seen.image)
                 continue
-            key = _key(self._images, seen.image)
+            key = _key(self._images, seen.image, known)
             if key != seen.key:  # opened, or edited: the atoms may be the same all the same
                 seen.key, seen.changed = key, not self._same(seen)
             if seen.changed or _mask(seen.image) is not seen.mask:
@@ -91,21 +93,32 @@ def has_atoms(images: ImageList, image: ListedImage) -> bool:
     return history is not None and bool(len(history) or history.steps)
 
 
-def _key(images: ImageList, image: ListedImage) -> tuple[object, ...]:
+#: What the frames of a layer have in common, and their histories; asked once for all of them.
+_Shared = tuple[tuple[object, ...], dict[tuple[int, ...], AtomHistory]]
+
+
+def _key(images: ImageList, image: ListedImage, known: dict[str, _Shared]) -> tuple[object, ...]:
     """Return what differs after every change that may matter, and is cheap to compare."""
-    if image.layer is None:
+    layer = image.layer
+    if layer is None:
         return (image.result, image.prior, image.pixel_size)
-    specimen = images.session.specimen(image.layer)
-    editor = specimen.editor
-    about: tuple[object, ...] = (specimen.prior, is_inverted(image.layer), known_pixel_size(image.layer))
-    if editor is None:
-        return about
-    about += (editor.threshold, editor.hide_inferred)
-    history: Any = editor.histories.get(image.frame)
+    if layer_id(layer) not in known:
+        known[layer_id(layer)] = _shared(images, layer)
+    about, histories = known[layer_id(layer)]
+    history = histories.get(image.frame)
     if history is None:
         return about
     last = history.steps[history.position - 1] if history.position else None
     return (*about, history, history.position, last, history.generation)
+
+
+def _shared(images: ImageList, layer: Image) -> _Shared:
+    specimen = images.session.specimen(layer)
+    about: tuple[object, ...] = (specimen.prior, is_inverted(layer), known_pixel_size(layer))
+    editor = specimen.editor
+    if editor is None:
+        return about, {}
+    return (*about, editor.threshold, editor.hide_inferred), editor.histories
 
 
 def _pixel_size(images: ImageList, image: ListedImage) -> float | None:

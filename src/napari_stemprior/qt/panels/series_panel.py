@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class SeriesPanel(Panel):
         self._running: tuple[str, _Series] | None = None
         self._windows: list[QWidget] = []
         self._closed = False
+        #: For the header of the step; empty where no series was measured.
+        self.state = ""
         #: Stand beside the button that measures one frame, and below it.
         self.start_button = QPushButton("Measure all frames")
         self.job = JobBar(runner)
@@ -116,7 +119,8 @@ class SeriesPanel(Panel):
         listed, stack = self._chosen
         self.start_button.setText("Measure all frames" if stack or len(listed) < 2 else "Measure all images")
         images, busy = self._images, BUSY if self.runner.busy else ""
-        several = images is not None and sum(has_atoms(images, one) for one in listed) > 1
+        with_atoms = (one for one in listed if images is not None and has_atoms(images, one))
+        several = len(list(islice(with_atoms, 2))) > 1
         allow(
             self.start_button,
             "Measure every frame of the stack, or every image of the list, against the prior of this one: "
@@ -135,11 +139,13 @@ class SeriesPanel(Panel):
         if known is None or measured is None:
             self.stale.setVisible(False)
             self.done.setVisible(False)
+            self._tell_state("")
             return
         self.text.setText(series_text(measured.series.table, len(known.listed)))
         changed = known.state.changed()
         self.stale.setText(stale_text([one.name for one in changed]))
         self.stale.setVisible(bool(changed))
+        self._tell_state("series changed since" if changed else "series measured")
         allow(self.table, "One row a frame. The frame of a row that you click is shown.")
         allow(self.figure, "Draw strain, rotation, drift, intensities and defects over the frames.", busy)
         allow(
@@ -148,6 +154,11 @@ class SeriesPanel(Panel):
             "into a folder, as <tt>stemprior measure</tt> does.",
             busy,
         )
+
+    def _tell_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
 
     @property
     def measured(self) -> MeasuredSeries | None:

@@ -46,7 +46,6 @@ class MeasuredBox(QWidget):
         self._image: Image | None = None
         self._windows: list[QWidget] = []
         self.text, self.stale, self.about, self.done = (small_label() for _ in range(4))
-        self.stale.setText("⚠ The atoms or the scale have changed since; measure again.")
         self.view = QComboBox()
         self.view.setToolTip("<qt>Show this as a layer over the image. Its eye hides it again.</qt>")
         self.range = QLabeledDoubleRangeSlider()
@@ -101,8 +100,13 @@ class MeasuredBox(QWidget):
             busy,
         )
 
-    def tell_stale(self, stale: bool) -> None:
-        """Say whether the numbers are those of atoms that have changed."""
+    def tell_stale(self, stale: bool, frame: tuple[int, ...] = ()) -> None:
+        """Say whether the numbers are those of atoms that have changed, or of another frame of the stack."""
+        if frame:
+            number = ", ".join(map(str, frame))
+            self.stale.setText(f"⚠ These are the numbers of frame {number}; measure the one that is shown.")
+        else:
+            self.stale.setText("⚠ The atoms or the scale have changed since; measure again.")
         self.stale.setVisible(stale)
 
     def show_measured(self, measured: Measured | None, image: Image | None, *, fresh: bool) -> None:
