@@ -37,6 +37,30 @@ def told_as(told: Progress, work: Generator[Progress, None, T]) -> Generator[Pro
         yield told
 
 
+def told_of(
+    name: str, done: int, total: int, work: Generator[Progress, None, T]
+) -> Generator[Progress, None, T]:
+    """Run the work on one of several things: each of its stages is told with the thing's name and place.
+
+    Parameters
+    ----------
+    name : str
+    done, total : int
+        How many things are done, and how many there are.
+    work : generator of Progress
+        Is closed at the end, also where this one is closed.
+    """
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            yield Progress(done, total, f"{name}: {step.stage}")
+    finally:
+        work.close()
+
+
 def drain(work: Generator[Progress, None, T], report: Callable[[Progress], None] | None = None) -> T:
     """Run the work to its end, pass each progress on, and return its result."""
     while True:

@@ -6,6 +6,8 @@ import pytest
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
 from napari_stemprior.measurement.tracking import AtomTracker, track_table
+from napari_stemprior.optics import Instrument
+from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
 
@@ -19,11 +21,11 @@ HOLE = 1.9
 BRIGHT = {"Mo": 1.0, "S": 0.35}
 
 
-def frame(drift, seed, *, missing=(), noise=0.3, dust=None):
-    """MoS2 moved by (y, x) Å; `missing` and `dust` are places (y, x) of the specimen, Å."""
+def frame(drift, seed, *, missing=(), noise=0.3, dust=None, strain=0.0):
+    """MoS2 moved by (y, x) Å and compressed; `missing` and `dust` are places (y, x) of the specimen, Å."""
     rng = np.random.default_rng(seed)
     by = np.asarray(drift, float) / PIXEL
-    pose = Pose.from_angle(11.0, PIXEL, np.array([7.0, 4.0]) + by)
+    pose = Pose.from_angle(11.0, PIXEL * (1 + strain), np.array([7.0, 4.0]) + by)
     yx, column = pose.columns(PRIOR, SHAPE)
     elements = np.array([PRIOR.columns[i].element for i in column])
     place = (yx - by) * PIXEL
@@ -93,6 +95,37 @@ def test_a_perfect_crystal_that_speeds_up_is_followed_by_continuity():
     check(frames, found, drifts)
     _, with_images = follow(frames)
     check(frames, with_images, drifts)
+
+
+def _simulated(turn, strain, drift, rng):
+    """A perfect crystal with the tails and the noise of an image, turned by degrees and compressed."""
+    size, shape = 0.12, (300, 300)
+    pose = Pose.from_angle(17 + turn, size * (1 + strain), np.array([5.0, 5.0]) + np.array(drift) / size)
+    clean = reference_image(PRIOR, Instrument(), size, shape, pose)
+    yx, column = pose.columns(PRIOR, shape)
+    table = AtomTable.from_positions(yx, size, element=[PRIOR.columns[i].element for i in column])
+    return table, rng.poisson(clean / clean.mean() * 30).astype(np.float32)
+
+
+@pytest.mark.parametrize(("turn", "strain"), [(0.0, 0.002), (0.1, 0.002), (0.0, -0.003), (0.2, 0.0)])
+def test_a_perfect_crystal_that_is_strained_does_not_jump_to_where_it_fits_better(turn, strain):
+    rng = np.random.default_rng(0)
+    tracker = AtomTracker()
+    tracker.add(*_simulated(0.0, 0.0, (0.0, 0.0), rng))
+    found = tracker.add(*_simulated(turn, strain, (-0.3, 0.4), rng))
+    reach = 36 * max(abs(strain), np.deg2rad(turn))  # Å by which the strain moves the farthest atoms
+    np.testing.assert_allclose(found.drift * 0.12, (-0.3, 0.4), atol=reach)
+
+
+def test_jumps_of_a_strained_crystal_are_told_by_what_is_not_periodic_in_the_images():
+    holes, strains = [(12, 14), (20, 22), (9, 26)], (0.0, 0.002, 0.004, 0.006)
+    frames = [
+        frame(d, i, missing=holes, dust=[(15, 9)], noise=0.15, strain=strains[i]) for i, d in enumerate(JUMPS)
+    ]
+    _, found = follow(frames)
+    assert [one.decided_by for one in found] == ["first", "image", "image", "image"]
+    drifts = np.array(JUMPS) - JUMPS[0]
+    np.testing.assert_allclose([one.drift * PIXEL for one in found], drifts, atol=0.2)
 
 
 def test_an_atom_that_comes_back_has_its_old_number():

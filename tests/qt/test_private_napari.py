@@ -21,7 +21,11 @@ USED = {
     "_clipboard",
     "_face",
     "_highlight_box",
+    "_overlays",
     "_vispy_canvas",
+    "napari._vispy.overlays.base",
+    "napari._vispy.utils.visual",
+    "napari._vispy.visuals.text",
     "napari.layers.points._points_constants",
 }
 
@@ -88,6 +92,28 @@ def test_a_line_can_be_drawn_as_the_highlight_of_points(points: Points) -> None:
     assert "layer._highlight_box" in inspect.getsource(drawn), "it is what is drawn"
     points._highlight_box = np.zeros((3, 2))
     points.events.highlight()
+
+
+def test_an_overlay_of_our_own_is_drawn_by_our_own_class() -> None:
+    from napari._vispy.overlays.base import LayerOverlayMixin, VispyCanvasOverlay
+    from napari._vispy.utils import visual
+    from napari._vispy.visuals.text import Text
+    from napari.layers import Vectors
+
+    from napari_stemprior.qt.layers.scale_arrow import NAME, add_scale_arrow
+
+    layer = Vectors(np.zeros((1, 2, 2)))
+    added = []
+    layer._overlays.events.added.connect(added.append)
+    add_scale_arrow(layer, "displacements")
+    assert added, "the canvas hears of it"
+    drawn = visual.overlay_to_visual[type(layer._overlays[NAME])]
+    assert issubclass(drawn, LayerOverlayMixin)
+    assert issubclass(drawn, VispyCanvasOverlay)
+    assert "overlay_to_visual" in inspect.getsource(visual.create_vispy_overlay)
+    assert {"get_width_height", "font_size"} <= set(dir(Text))
+    used = ("_should_be_visible", "_on_visible_change", "_on_position_change", "_get_fgcolor")
+    assert all(hasattr(VispyCanvasOverlay, name) for name in used)
 
 
 def test_copied_points_are_kept_with_their_features(points: Points) -> None:

@@ -98,7 +98,9 @@ def frame_step(
     compared = np.unique(np.concatenate(nearest))
     if len(compared) == 1 or images is None:
         return Step(shifts[likely], float(shares[likely]), "atoms" if len(shifts) == 1 else "continuity")
-    best = _best_by_image(shifts[compared], int(np.flatnonzero(compared == likely)[0]), images, spacing)
+    best = _best_by_image(
+        shifts[compared], int(np.flatnonzero(compared == likely)[0]), images, (before.yx, now.yx), spacing
+    )
     if best is None:
         return Step(shifts[likely], float(shares[likely]), "continuity")
     chosen = int(compared[best])
@@ -171,23 +173,56 @@ def _correlated(before: NDArray[np.float32], now: NDArray[np.float32]) -> Floats
 
 
 def _best_by_image(
-    shifts: Floats, likely: int, images: tuple[NDArray[np.float32], NDArray[np.float32]], spacing: float
+    shifts: Floats,
+    likely: int,
+    images: tuple[NDArray[np.float32], NDArray[np.float32]],
+    atoms: tuple[Floats, Floats],
+    spacing: float,
 ) -> int | None:
-    """Return the shift for which the images speak; None where they do not speak against the likely one."""
+    """Return the shift for which the images speak; None where they do not speak against the likely one.
+
+    Two shifts are compared where both lay the images on each other, each with what atoms there are off it:
+    where a frame is strained or turned against the one before, a shift fits one place better than another,
+    and that is no reason for it.
+    """
     old, new = (_normalised(image, _SMOOTH * spacing) for image in images)
     side = max(2, round(_BLOCK * spacing))
-    errors = [_block_errors(old, new, by, side) for by in shifts]
-    means = np.array([np.nanmean(e) if np.isfinite(e).sum() >= _FEWEST else np.inf for e in errors])
+    means, gains = np.full(len(shifts), np.inf), [np.empty(0)] * len(shifts)
+    for number, by in enumerate(shifts):
+        box = _common(old.shape, new.shape, (by, shifts[likely]))
+        if box is None:
+            continue
+        errors = []
+        for one in (by, shifts[likely]):
+            exact = one + _off(*atoms, one, box, GATE_FRACTION * spacing)
+            errors.append(_block_errors(old, new, exact, box, side))
+        known = np.isfinite(errors[0]) & np.isfinite(errors[1])
+        if known.sum() >= _FEWEST:
+            means[number] = errors[0][known].mean()
+        gains[number] = errors[1] - errors[0]
     best = int(means.argmin())
     if best == likely:
-        return best if _against(errors, likely) else None
-    gain = errors[likely] - errors[best]
-    return best if _is_certain(gain) else None
+        others = [gain for number, gain in enumerate(gains) if number != likely]
+        return best if all(_is_certain(-gain) for gain in others) else None
+    return best if _is_certain(gains[best]) else None
 
 
-def _against(errors: list[Floats], likely: int) -> bool:
-    """Tell whether the image rules out every other shift."""
-    return all(_is_certain(other - errors[likely]) for i, other in enumerate(errors) if i != likely)
+def _common(old: tuple[int, ...], new: tuple[int, ...], shifts: Sequence[Floats]) -> NDArray[np.int64] | None:
+    """Return the rows and columns of the second image (2, 2) that every shift lays the first one on."""
+    low = np.ceil(np.max([np.zeros(2), *shifts], axis=0)).astype(np.int64)
+    high = np.floor(np.min([np.array(new, float), *(one + old for one in shifts)], axis=0)).astype(np.int64)
+    return np.stack([low, high], axis=1) if (high > low).all() else None
+
+
+def _off(old: Floats, new: Floats, by: Floats, box: NDArray[np.int64], gate: float) -> Floats:
+    """Return by how far atoms inside a box lie off a shift, the median."""
+    moved = old + by
+    inside = moved[((moved >= box[:, 0]) & (moved < box[:, 1])).all(axis=1)]
+    if not len(inside):
+        return np.zeros(2)
+    distance, other = (np.asarray(one) for one in cKDTree(new).query(inside))
+    near = distance <= gate
+    return np.median(new[other[near]] - inside[near], axis=0) if near.any() else np.zeros(2)
 
 
 def _is_certain(gain: Floats) -> bool:
@@ -203,11 +238,15 @@ def _normalised(image: NDArray[np.float32], radius: float) -> Floats:
     return np.asarray((smooth - smooth.mean()) / max(smooth.std(), 1e-12), np.float64)
 
 
-def _block_errors(old: Floats, new: Floats, by: Floats, side: int) -> Floats:
-    """Return the mean squared difference of two images, one shifted, in blocks; NaN where it is unknown."""
+def _block_errors(
+    old: Floats, new: Floats, by: Floats, box: NDArray[np.int64], side: int
+) -> NDArray[np.float64]:
+    """Return the mean squared difference of two images in blocks of a box, one shifted; NaN where unknown."""
     moved = shift(old, by, order=3, cval=np.nan, prefilter=True)
     inside = shift(np.ones_like(old), by, order=1, cval=0.0) > 0.999
-    squares = np.where(inside, (new - moved) ** 2, np.nan)
+    (top, bottom), (left, right) = box
+    place = (slice(top, bottom), slice(left, right))
+    squares = np.where(inside[place], (new[place] - moved[place]) ** 2, np.nan)
     rows, columns = (n // side for n in squares.shape)
     if not rows or not columns:
         return np.empty(0)

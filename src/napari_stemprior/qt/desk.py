@@ -134,6 +134,7 @@ class StempriorDesk(QWidget):
         self.images_panel = ImagesPanel(self.session, self.runner, lambda: self.segment_panel.settings)
         self._step("All images", self.images_panel, expanded=False)
         yield
+        self.measure_panel.series.take_images(self.images_panel.images, self.images_panel.show_image)
         self.images_panel.pairs_saved.connect(self.finetune_panel.take_folder)
         self.export_panel.pair_saved.connect(self.finetune_panel.take_folder)
         self.finetune_panel.made.connect(self._on_made)

@@ -32,6 +32,7 @@ from napari_stemprior.qt.layers.image_notes import (
     pixel_size_from,
 )
 from napari_stemprior.qt.session import Session
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.count_doubts import DOUBTS
 from napari_stemprior.workflow.file_frames import FileContent, FileFrames, thinned
@@ -139,17 +140,22 @@ class ImageList:
             corrected,
         )
 
-    def table(self, image: ListedImage) -> AtomTable | None:
-        """Return the atoms of an image with its marked vacancies; None where nobody has looked for any."""
+    def table(self, image: ListedImage, *, shown_only: bool = False) -> AtomTable | None:
+        """Return the atoms of an image with its marked vacancies; None where nobody has looked for any.
+
+        What the confidence threshold hides can be left out (`shown_only`).
+        """
         if image.layer is None:
-            return None if image.result is None else image.result.table
+            table = None if image.result is None else image.result.table
+            given = None if image.pixel_size_from == "file" else image.pixel_size
+            return table if table is None or given is None else AtomTable(table.rows, given, table.provenance)
         editor = self.session.specimen(image.layer).editor
         if editor is None or image.frame not in editor.histories:
             return None
         history = editor.histories[image.frame]
         if not len(history) and not history.steps:
             return None
-        table = editor.table(vacancies=True, frame=image.frame)
+        table = editor.table(vacancies=True, shown_only=shown_only, frame=image.frame)
         table.provenance.setdefault("pixel_size_from", pixel_size_from(image.layer))
         return table
 
@@ -262,18 +268,19 @@ class ImageList:
         editor = self.session.editor
         self.session.activate(layer if editor is None else editor.layer)
 
-    def finished(self, images: Sequence[ListedImage]) -> list[FinishedImage]:
-        """Return images with their atoms, for the results and the training set."""
+    def finished(self, images: Sequence[ListedImage], *, shown_only: bool = False) -> list[FinishedImage]:
+        """Return images with their atoms, to be saved or measured; `shown_only` as of `table`."""
         return [
             FinishedImage(
                 one.name,
-                one.path or Path(one.name),
+                one.path or Path(one.name if one.layer is None else one.layer.name),
                 one.index,
                 sum(other.path == one.path and other.layer is one.layer for other in self.images),
                 self._loader(one),
-                self.table(one),
+                self.table(one, shown_only=shown_only),
                 self.prior(one),
                 one.problem,
+                *self._place(one),
             )
             for one in images
         ]
@@ -341,6 +348,15 @@ class ImageList:
         locked = specimen is not None and specimen.locked_on(image.frame)
         fit = specimen.fit_of(image.frame) if specimen is not None and locked else None
         return WaitingImage(number, image.name, self._loader(image), prior, size, inverted, fit)
+
+    def _place(self, image: ListedImage) -> tuple[LatticeFit | None, bool]:
+        """Return the fit of this very image or frame, and whether bright and dark are exchanged."""
+        if image.layer is None:
+            result = image.result
+            if result is None or result.table is None:
+                return None, False
+            return result.fit, bool(result.table.provenance.get("inverted"))
+        return self.session.specimen(image.layer).own_fit(image.frame), is_inverted(image.layer)
 
     def _loader(self, image: ListedImage) -> partial[Micrograph]:
         if image.layer is not None:

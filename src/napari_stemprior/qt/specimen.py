@@ -41,10 +41,15 @@ class Specimen:
         known = (self.fits.get(frame), self.fit)
         return next((fit for fit in known if fit is not None and fit.prior == self.prior), None)
 
+    def own_fit(self, frame: tuple[int, ...]) -> LatticeFit | None:
+        """Where the present prior lies on a frame, if it was fitted to that one."""
+        fit = self.fits.get(frame) if frame else self.fit
+        return fit if fit is not None and fit.prior == self.prior else None
+
     def locked_on(self, frame: tuple[int, ...]) -> tuple[Grain, ...]:
         """Return the grains that a person has locked on a frame; those of another frame count there alone."""
-        own = self.fits.get(frame) if frame else self.fit
-        return own.locked if own is not None and own.prior == self.prior else ()
+        own = self.own_fit(frame)
+        return own.locked if own is not None else ()
 
     def put_fit(self, fit: LatticeFit | None, frame: tuple[int, ...]) -> None:
         """Remember where the prior lies on a frame; the grains that a person has locked there stay.

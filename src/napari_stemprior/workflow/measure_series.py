@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemprior.atomic_write import replaced
-from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError, StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph, read_atoms, read_micrographs
 from napari_stemprior.io.readers.read_mask import masked
-from napari_stemprior.io.writers.formats.tables import inert
-from napari_stemprior.measurement.frame_series import FrameRecord, FrameSeries, frame_record, frame_series
+from napari_stemprior.measurement.frame_series import FrameRecord, FrameSeries, frame_series
 from napari_stemprior.measurement.measurements import Measurements
-from napari_stemprior.measurement.series_figure import draw_series
-from napari_stemprior.measurement.tracking import AtomTracker
-from napari_stemprior.output_files import check_output
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.measure import MeasureSettings, measure
-from napari_stemprior.workflow.measure_results import PROGRAM, TITLE_FIELD, check_results, write_results
+from napari_stemprior.workflow.measure_frames import Measured, SeriesFrame, measure_frames, outside
+from napari_stemprior.workflow.measure_results import check_results, write_results
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.output_names import OutputNames
+from napari_stemprior.workflow.series_files import TAKEN, check_series, write_series
 
 _TABLES = (".csv", ".parquet")
-_MARKS = (
-    PROGRAM.encode(),
-    b"image,frame,status,reason",
-    b"series_row,track,atom_id,x_angstrom",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +106,7 @@ def measure_frame(
         raise MeasurementError(f"{atoms}: the table holds no atoms; segment the image first.")
     if settings.mask is not None:
         frame = masked(frame, settings.mask, settings.mask_file)
-        table = _outside(table, settings.mask)
+        table = outside(table, settings.mask)
         if not len(table.atoms):
             raise MeasurementError(f"{atoms}: all atoms lie in the mask {settings.mask_file}; give another.")
     size = settings.pixel_size or frame.pixel_size or table.pixel_size
@@ -177,79 +169,70 @@ def measure_series(
     ExportError
         If a file of the series would replace one of somebody else.
     """
-    series_files = ["series.csv", "series_atoms.csv"]
-    for name in [*series_files, *(f"series.{ending}" for ending in settings.formats)]:
-        inputs = [*images, *settings.inputs]
-        check_output(folder / name, inputs, own_marks=_MARKS, overwrite=settings.overwrite)
-    names = OutputNames(images, ".csv", taken=("results.csv", "series.csv"))
+    check_series(folder, [*images, *settings.inputs], settings.formats, overwrite=settings.overwrite)
     records: list[FrameRecord] = []
-    tracker, size = AtomTracker(), 0.0
-    has_table = False
-    for number, path in enumerate(images):
-        yield Progress(number, len(images), f"Reading {path.name}")
+    with_table: list[Path] = []
+    frames = _frames(operations, images, tables, prior, folder, settings, say, with_table)
+    yield from measure_frames(frames, lambda record, found: records.append(record), say)
+    if not with_table:
+        raise MeasurementError(
+            f"{tables}: the folder holds no table of these images, such as {images[0].stem}.csv; segment "
+            "them into it first."
+        )
+    series = frame_series(records)
+    write_series(series, folder, settings.formats)
+    return series
+
+
+def _frames(
+    operations: Operations,
+    images: Sequence[Path],
+    tables: Path,
+    prior: Prior,
+    folder: Path,
+    settings: SeriesSettings,
+    say: Callable[[str], None],
+    with_table: list[Path],
+) -> Iterator[SeriesFrame]:
+    """Read one image after the other; `with_table` gets the tables that there are."""
+    names = OutputNames(images, ".csv", taken=TAKEN)
+    for path in images:
         try:
             with telling_out_of_memory():
                 frames = read_micrographs(path, settings.pixel_size, signal=settings.signal)
         except StempriorError as error:
-            records.append(_failed(path, 0, error, say))
+            yield SeriesFrame(str(path), path.name, 0, partial(_failing, error))
             continue
         for index, frame in enumerate(frames):
             for remark in frame.metadata.get("remarks", ()):
                 say(str(remark))
             name, _ = names.claim(path, f"_{index:03d}" if len(frames) > 1 else "")
             stem = name.removesuffix(".csv")
-            try:
-                atoms = _table(tables, stem)
-                has_table = True
-                with telling_out_of_memory():
-                    one = replace(settings, inputs=(path, *settings.inputs))
-                    work = measure_frame(operations, frame, atoms, prior, folder, stem, one)
-                    found, _ = yield from work
-            except StempriorError as error:
-                records.append(_failed(path, index, error, say))
-                continue
-            for what, reason in found.reasons.items():
-                say(f"{stem}: {what}: {reason}")
-            size = size or found.atoms.pixel_size
-            tracks = tracker.add(found.atoms, frame.image) if found.atoms.pixel_size == size else None
-            records.append(frame_record(found, path.name, index, tracks))
-    if not has_table:
-        raise MeasurementError(
-            f"{tables}: the folder holds no table of these images, such as {images[0].stem}.csv; segment "
-            "them into it first."
-        )
-    series = frame_series(records)
-    _write(series, folder, settings.formats)
-    return series
+            one = replace(settings, inputs=(path, *settings.inputs))
+            atoms = next((at for at in (tables / f"{stem}{e}" for e in _TABLES) if at.is_file()), None)
+            if atoms is None:
+                lack = f"{tables} holds no {stem}.csv or .parquet; segment the image into it first."
+                work = partial(_failing, MeasurementError(lack))
+            else:
+                with_table.append(atoms)
+                work = partial(_measured, operations, frame, atoms, prior, folder, stem, one)
+            yield SeriesFrame(stem, path.name, index, work)
 
 
-def _outside(table: AtomTable, mask: NDArray[np.bool_]) -> AtomTable:
-    """Return the rows that do not lie in a mask."""
-    at = np.clip(np.rint(table.yx).astype(int), 0, np.array(mask.shape) - 1)
-    return table.where(~mask[at[:, 0], at[:, 1]])
+def _measured(
+    operations: Operations,
+    frame: Micrograph,
+    atoms: Path,
+    prior: Prior,
+    folder: Path,
+    stem: str,
+    settings: SeriesSettings,
+) -> Generator[Progress, None, Measured]:
+    found, _ = yield from measure_frame(operations, frame, atoms, prior, folder, stem, settings)
+    return found, frame.image
 
 
-def _failed(path: Path, frame: int, error: StempriorError, say: Callable[[str], None]) -> FrameRecord:
-    from napari_stemprior.workflow.segment_frame import named
-
-    reason = named(error, path)
-    say(reason)
-    return FrameRecord(path.name, frame, reason)
-
-
-def _table(folder: Path, stem: str) -> Path:
-    for ending in _TABLES:
-        if (path := folder / f"{stem}{ending}").is_file():
-            return path
-    raise MeasurementError(f"{folder} holds no {stem}.csv or .parquet; segment the image into it first.")
-
-
-def _write(series: FrameSeries, folder: Path, formats: Sequence[str]) -> None:
-    for name, table in (("series", series.table), ("series_atoms", series.atoms)):
-        with replaced(folder / f"{name}.csv") as path:
-            inert(table).to_csv(path, index=False, lineterminator="\n")
-    if formats:
-        figure = draw_series(series)
-        for ending in formats:
-            with replaced(folder / f"series.{ending}") as path:
-                figure.savefig(path, format=ending, dpi=200, metadata={TITLE_FIELD[ending]: PROGRAM})
+def _failing(error: StempriorError) -> Generator[Progress, None, Measured]:
+    """Stand for a frame that has no image or no table."""
+    yield Progress(0, 0, "Reading")
+    raise error

@@ -18,6 +18,7 @@ from napari_stemprior.io.writers.formats.tables import inert
 from napari_stemprior.measurement.tracking import AtomTracker, FrameTracks, track_table
 from napari_stemprior.output_files import check_output, output_folder
 from napari_stemprior.progress import Progress
+from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.output_names import OutputNames
 from napari_stemprior.workflow.results_table import JOURNAL, TABLE, ImageRow, Journal, filled, stamp
@@ -42,6 +43,10 @@ class FinishedImage:
     prior : StructurePrior, Stack or None
     error : str
         Why it failed, in a sentence.
+    fit : LatticeFit, optional
+        Where the lattice of the prior lies on this very image, if that is known.
+    inverted : bool
+        Whether bright and dark are exchanged before it is analysed.
     """
 
     name: str
@@ -52,6 +57,13 @@ class FinishedImage:
     table: AtomTable | None
     prior: Prior | None = None
     error: str = ""
+    fit: LatticeFit | None = None
+    inverted: bool = False
+
+    def analysed(self) -> Micrograph:
+        """Return the image under its name, with the contrast in which it is analysed."""
+        recorded = replace(self.load(), name=self.name)
+        return recorded.inverted() if self.inverted else recorded
 
 
 def save_results(

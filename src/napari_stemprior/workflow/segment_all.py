@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.io import Micrograph
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, told_of
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.operations import Operations
@@ -90,17 +90,7 @@ def segment_all(
         job = FrameJob(
             image.number, recorded, sizes, settings, image.inverted, subject=image.name, fit=image.fit
         )
-        work = segment_frame(operations, job)
-        try:
-            while True:
-                try:
-                    step = next(work)
-                except StopIteration as stop:
-                    result = stop.value
-                    break
-                yield Progress(count, len(images), f"{image.name}: {step.stage}")
-        finally:
-            work.close()
+        result = yield from told_of(image.name, count, len(images), segment_frame(operations, job))
         finished(result)
         done += result.table is not None
     return done

@@ -98,12 +98,19 @@ class AtomEdits:
     @property
     def hidden(self) -> NDArray[np.bool_]:
         """(N,) which atoms do not count, by the threshold or as inferred; never one that is vouched for."""
-        return self.below | inferred(self.rows) if self.hide_inferred else self.below
+        return self._hidden(self.history)
 
     @property
     def below(self) -> NDArray[np.bool_]:
         """(N,) which atoms lie below the threshold; never one that is vouched for."""
-        column = self.history.column
+        return self._below(self.history)
+
+    def _hidden(self, history: AtomHistory) -> NDArray[np.bool_]:
+        below = self._below(history)
+        return below | inferred(history.rows) if self.hide_inferred else below
+
+    def _below(self, history: AtomHistory) -> NDArray[np.bool_]:
+        column = history.column
         vouched = np.isin(column("status"), ("accepted", "vacancy")) | (column("source") == "manual")
         below: NDArray[np.bool_] = (np.asarray(column("confidence"), np.float64) < self.threshold) & ~vouched
         return below
@@ -121,7 +128,7 @@ class AtomEdits:
         Parameters
         ----------
         shown_only : bool
-            Leave out what the confidence threshold hides.
+            Leave out what the confidence threshold hides, which holds for every frame.
         vacancies : bool
             Whether the lattice sites that a person found empty are among the rows.
         frame : tuple of int, optional
@@ -131,8 +138,8 @@ class AtomEdits:
         history = self._histories[frame]
         status = history.column("status")
         keep = status != "rejected" if vacancies else ~np.isin(status, ABSENT)
-        if shown_only and frame == self.frame:
-            keep = keep & ~self.hidden
+        if shown_only:
+            keep = keep & ~self._hidden(history)
         provenance = self._provenance.get(frame, {}) | {"edits": history.edited()}
         return AtomTable(history.rows[keep], self.pixel_size, provenance)
 

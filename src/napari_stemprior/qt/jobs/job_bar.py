@@ -88,4 +88,7 @@ class JobBar(QWidget):
 def stage_text(progress: Progress) -> str:
     """Say what is being done and how far it is."""
     count = f" ({progress.done} of {progress.total})" if progress.total else ""
-    return f"{progress.stage[:1].upper()}{progress.stage[1:]}{count}…"
+    stage = progress.stage
+    if ": " not in stage:  # else it begins with the name of an image, which stays as it is
+        stage = stage[:1].upper() + stage[1:]
+    return f"{stage}{count}…"

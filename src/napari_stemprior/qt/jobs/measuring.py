@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,14 @@ class DrawnFigure:
     caption: str
 
 
+def settings_of(wanted: dict[str, Any], asked: dict[str, Any]) -> MeasureSettings:
+    """Return the settings of a measurement from the fields of it and of its questions."""
+    questions = Questions(**asked)
+    if questions != Questions():  # their errors are those of the fit of the columns
+        wanted = wanted | {"intensities": True}
+    return MeasureSettings(**wanted, questions=questions)
+
+
 def measuring(
     operations: Operations,
     micrograph: Micrograph,
@@ -86,10 +94,7 @@ def measuring(
     StempriorError
         As of `workflow.measure.measure`.
     """
-    questions = Questions(**asked)
-    if questions != Questions():  # their errors are those of the fit of the columns
-        wanted = wanted | {"intensities": True}
-    settings = MeasureSettings(**wanted, questions=questions)
+    settings = settings_of(wanted, asked)
     found = yield from measure(operations, micrograph, table, prior, fit, settings)
     shown = []
     height, width = micrograph.image.shape
@@ -114,24 +119,25 @@ def drawing(measured: Measured) -> Generator[Progress, None, list[DrawnFigure]]:
     drawn = []
     for number, (name, (figure, caption)) in enumerate(figures.items()):
         yield Progress(number, len(figures), f"Drawing {name.replace('_', ' ')}")
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        figure.set_dpi(_SCREEN)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        drawn.append(
-            DrawnFigure(
-                name,
-                figure,
-                np.array(canvas.buffer_rgba()),  # type: ignore[no-untyped-call]
-                caption,
-            )
-        )
+        drawn.append(on_screen(name, figure, caption))
     return drawn
 
 
-def saving_figure(drawn: DrawnFigure, path: Path, measured: Measured) -> Generator[Progress, None, Path]:
-    """Write one figure; the ending of the path says as what.
+def on_screen(name: str, figure: Figure, caption: str) -> DrawnFigure:
+    """Draw a figure for the screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(_SCREEN)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return DrawnFigure(name, figure, pixels, caption)
+
+
+def saving_figure(
+    drawn: DrawnFigure, path: Path, inputs: Iterable[Path | None]
+) -> Generator[Progress, None, Path]:
+    """Write one figure; the ending of the path says as what. None of `inputs` is replaced.
 
     Raises
     ------
@@ -139,7 +145,7 @@ def saving_figure(drawn: DrawnFigure, path: Path, measured: Measured) -> Generat
         If it would replace an input.
     """
     yield Progress(0, 0, f"Writing {path.name}")
-    check_output(path, measured.inputs, overwrite=True)
+    check_output(path, inputs, overwrite=True)
     with replaced(path) as beside:
         drawn.figure.savefig(beside, format=path.suffix[1:].lower(), dpi=200)
     return path

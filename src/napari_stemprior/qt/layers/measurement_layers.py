@@ -15,6 +15,7 @@ from napari_stemprior.measurement.view import ArrowView, MapView, PlaceView, Vie
 from napari_stemprior.qt.layers import atom_layers
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like
 from napari_stemprior.qt.layers.palette import CATEGORIES
+from napari_stemprior.qt.layers.scale_arrow import add_scale_arrow
 
 ROLE = "measurement"
 #: Blue below and red above 0, which no form of colour blindness confuses.
@@ -133,6 +134,7 @@ def _vectors(view: ArrowView, spacing: float, common: dict[str, Any]) -> Vectors
         np.stack([view.yx, view.arrow], axis=1), length=view.gain, vector_style="arrow",
         edge_width=_WIDTH * spacing, edge_color=colour, **common,
     )  # fmt: skip
+    add_scale_arrow(layer, view.name)
     return layer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from napari.layers import Image, Shapes
@@ -28,6 +28,7 @@ from napari_stemprior.qt.panels.panel import (
     allow,
     tell,
 )
+from napari_stemprior.qt.panels.series_panel import SeriesPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.measure_form import MeasureForm
 from napari_stemprior.qt.widgets.measured_box import MeasuredBox
@@ -41,13 +42,20 @@ _NO_LINES = "Draw a line first: Draw, then the line tool of the layer."
 _NO_PICKED = "Select two or three atoms first."
 
 
+class _State(NamedTuple):
+    """What the numbers of an image depend on."""
+
+    frame: tuple[int, ...]
+    others: tuple[object, ...]
+
+
 class MeasurePanel(Panel):
     """Measures the atoms of the chosen image, and shows and saves what was found."""
 
     def __init__(self, session: Session, runner: JobRunner) -> None:
         super().__init__(session, runner)
         #: What was measured last of each image, and of which state of its atoms.
-        self._measured: dict[str, tuple[Measured, object]] = {}
+        self._measured: dict[str, tuple[Measured, _State]] = {}
         self._shapes: Shapes | None = None
         self.questions = MeasureForm()
         self.reference, self.draw = QComboBox(), QPushButton("Draw")
@@ -55,16 +63,23 @@ class MeasurePanel(Panel):
         self.measure = QPushButton("Measure")
         self.job = JobBar(runner)
         self.box = MeasuredBox(session)
+        self.series = SeriesPanel(session, runner, self.questions, self.settings)
         row = QHBoxLayout()
         row.addWidget(self.reference, 1)
         row.addWidget(self.draw)
         self.add(self.questions)
         self.form().addRow("Reference", row)
-        for item in (self.measure, self.job, self.box):
+        buttons = QHBoxLayout()
+        buttons.setSpacing(5)
+        buttons.addWidget(self.measure, 1)
+        buttons.addWidget(self.series.start_button, 1)
+        self.add(buttons)
+        for item in (self.job, self.series.job, self.box, self.series):
             self.add(item)
         self.measure.clicked.connect(self.start)
         self.draw.clicked.connect(self.draw_shapes)
         self.questions.changed.connect(self.refresh)
+        self.series.state_changed.connect(self.refresh)
         self.reference.currentIndexChanged.connect(self.refresh)
         self.box.figures.clicked.connect(self.draw_figures)
         self.box.report.clicked.connect(self.ask_folder)
@@ -110,8 +125,10 @@ class MeasurePanel(Panel):
         busy = BUSY if self.runner.busy else ""
         self.box.allow("" if known is not None else "Measure first.", busy)
         stale = known is not None and self._state != known[1]
-        self.box.tell_stale(stale)
-        self.state_changed.emit("" if known is None else "changed since" if stale else "measured")
+        other = known[1].frame if known is not None and known[1].frame != self._state.frame else ()
+        self.box.tell_stale(stale, other)
+        own = "" if known is None else "another frame" if other else "changed since" if stale else "measured"
+        self.state_changed.emit(own or self.series.state)
 
     @property
     def measured(self) -> Measured | None:
@@ -193,13 +210,14 @@ class MeasurePanel(Panel):
         if measured is None or image is None:
             return
         stem = "_".join(image.name.replace("/", "_").split())
-        work = reporting(measured, folder, stem, self.box.formats)
+        work = reporting(measured, folder, stem, self.box.format.chosen)
         if self.run(work, partial(self._on_written, folder)):
             self.job.follow()
 
     def close_views(self) -> None:
         """Close the windows of figures and tables."""
         self.box.close_windows()
+        self.series.close_views()
 
     # --- inside -------------------------------------------------------------------------------
     @property
@@ -213,18 +231,22 @@ class MeasurePanel(Panel):
         return layer if isinstance(layer, Shapes) else None
 
     @property
-    def _state(self) -> object:
+    def _state(self) -> _State:
         """What the numbers depend on."""
-        editor = self.session.editor
-        atoms = None if editor is None else (id(editor), editor.frame, editor.history.position)
-        return (atoms, self.session.pixel_size, self.session.prior, self.session.inverted)
+        session, editor = self.session, self.session.editor
+        atoms: tuple[object, ...] = ()
+        if editor is not None:
+            history = editor.history
+            last = history.steps[history.position - 1] if history.position else None
+            atoms = (editor, history.position, last)
+        return _State(session.frame, (*atoms, session.pixel_size, session.prior, session.inverted))
 
     @property
-    def _known(self) -> tuple[Measured, object] | None:
+    def _known(self) -> tuple[Measured, _State] | None:
         image = self.session.image
         return None if image is None else self._measured.get(layer_id(image))
 
-    def _show(self, state: object, measured: Measured) -> None:
+    def _show(self, state: _State, measured: Measured) -> None:
         session, image = self.session, self.session.image
         if image is None:
             return
@@ -256,7 +278,10 @@ class MeasurePanel(Panel):
         from napari_stemprior.qt.jobs.measuring import saving_figure
 
         if self.measured is not None:
-            self.run(saving_figure(figure, path, self.measured), lambda done: show_info(f"Saved {done.name}"))
+            self.run(
+                saving_figure(figure, path, self.measured.inputs),
+                lambda done: show_info(f"Saved {done.name}"),
+            )
 
     def _on_written(self, folder: Path, written: list[Path]) -> None:
         self.box.done.setText(f"Saved {len(written)} files in {folder}")

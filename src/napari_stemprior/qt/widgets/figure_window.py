@@ -36,11 +36,19 @@ class FigureWindow(QDialog):
     save : callable
         Gets a `DrawnFigure` and the path that a person chose.
     parent : QWidget, optional
+    title : str
+        Of the window.
     """
 
-    def __init__(self, save: Callable[[DrawnFigure, Path], Any], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        save: Callable[[DrawnFigure, Path], Any],
+        parent: QWidget | None = None,
+        *,
+        title: str = "Figures of the measurement",
+    ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Figures of the measurement")
+        self.setWindowTitle(title)
         self._save = save
         self.figures: list[DrawnFigure] = []
         self.names, self.save_button = QComboBox(), QPushButton("Save figure…")

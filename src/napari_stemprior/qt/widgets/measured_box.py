@@ -15,23 +15,18 @@ from superqt import QLabeledDoubleRangeSlider
 from napari_stemprior.atoms.matching import median_spacing
 from napari_stemprior.measurement.view import ArrowView, MapView, PlaceView, View
 from napari_stemprior.qt.layers import measurement_layers
+from napari_stemprior.qt.layers.atom_in_view import show_atom
 from napari_stemprior.qt.layers.insertion import insert_beside
 from napari_stemprior.qt.panels.panel import allow
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
+from napari_stemprior.qt.widgets.figure_formats import FigureFormats
 from napari_stemprior.qt.widgets.intensity_box import IntensityBox
 from napari_stemprior.qt.widgets.measured_text import measured_text
 
 if TYPE_CHECKING:
     from napari_stemprior.qt.jobs.measuring import DrawnFigure, Measured
 
-_FORMATS = {
-    "PNG": ("png",),
-    "SVG": ("svg",),
-    "PDF": ("pdf",),
-    "PNG and SVG": ("png", "svg"),
-    "no figures": (),
-}
 #: Spacing in pixels where too few atoms tell it.
 _SPACING = 10.0
 
@@ -51,7 +46,6 @@ class MeasuredBox(QWidget):
         self._image: Image | None = None
         self._windows: list[QWidget] = []
         self.text, self.stale, self.about, self.done = (small_label() for _ in range(4))
-        self.stale.setText("⚠ The atoms or the scale have changed since; measure again.")
         self.view = QComboBox()
         self.view.setToolTip("<qt>Show this as a layer over the image. Its eye hides it again.</qt>")
         self.range = QLabeledDoubleRangeSlider()
@@ -70,9 +64,7 @@ class MeasuredBox(QWidget):
         self.table, self.figures, self.report = (
             QPushButton(text) for text in ("Table…", "Figures…", "Save report…")
         )
-        self.format = QComboBox()
-        self.format.addItems(list(_FORMATS))
-        self.format.setToolTip("<qt>Figures of the report, beside those inside its page.</qt>")
+        self.format = FigureFormats()
         buttons = QHBoxLayout()
         saving = QHBoxLayout()
         for layout, widgets in ((buttons, (self.table, self.figures)), (saving, (self.format, self.report))):
@@ -96,11 +88,6 @@ class MeasuredBox(QWidget):
         self.tell_stale(False)
         self.show_measured(None, None, fresh=False)
 
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats of the figures of the report."""
-        return _FORMATS[self.format.currentText()]
-
     def allow(self, none: str, busy: str) -> None:
         """Allow or forbid everything; `none` says why nothing can be done."""
         allow(self.table, "All numbers of each column. A row that you click is shown on the image.", none)
@@ -113,8 +100,13 @@ class MeasuredBox(QWidget):
             busy,
         )
 
-    def tell_stale(self, stale: bool) -> None:
-        """Say whether the numbers are those of atoms that have changed."""
+    def tell_stale(self, stale: bool, frame: tuple[int, ...] = ()) -> None:
+        """Say whether the numbers are those of atoms that have changed, or of another frame of the stack."""
+        if frame:
+            number = ", ".join(map(str, frame))
+            self.stale.setText(f"⚠ These are the numbers of frame {number}; measure the one that is shown.")
+        else:
+            self.stale.setText("⚠ The atoms or the scale have changed since; measure again.")
         self.stale.setVisible(stale)
 
     def show_measured(self, measured: Measured | None, image: Image | None, *, fresh: bool) -> None:
@@ -278,14 +270,5 @@ class MeasuredBox(QWidget):
 
     def _go_to(self, row: pd.Series[Any]) -> None:
         """Bring a row of a table to the middle of the view, and select its atom."""
-        image, editor = self._image, self.session.editor
-        if image is None or "x_angstrom" not in row or self.measured is None:
-            return
-        size = self.measured.found.atoms.pixel_size
-        yx = (float(row["y_angstrom"]) / size, float(row["x_angstrom"]) / size)
-        world = [float(v) * s + t for v, s, t in zip(yx, image.scale[-2:], image.translate[-2:], strict=True)]
-        camera = self.session.viewer.scene.camera
-        camera.center = (*camera.center[:-2], *world)
-        if editor is not None and "atom_id" in row:
-            self.session.activate_atoms()
-            editor.select((editor.history.ids == int(row["atom_id"])).nonzero()[0].tolist())
+        if self._image is not None and self.measured is not None:
+            show_atom(self.session, self._image, row, self.measured.found.atoms.pixel_size)

@@ -78,6 +78,8 @@ class TableWindow(QDialog):
     on_row : callable
         Gets the row that a person clicked.
     parent : QWidget, optional
+    title : str
+        Of the window.
     """
 
     def __init__(
@@ -86,9 +88,11 @@ class TableWindow(QDialog):
         meanings: Mapping[str, str],
         on_row: Callable[[pd.Series[Any]], Any],
         parent: QWidget | None = None,
+        *,
+        title: str = "Numbers of the measurement",
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Numbers of the measurement")
+        self.setWindowTitle(title)
         self._on_row = on_row
         self.tabs = QTabWidget()
         self.views: list[QTableView] = []
