@@ -103,8 +103,8 @@ def _sums(image: Tensor, window: int, stage: str) -> Generator[Progress, None, T
             yield Progress(0, 1, stage)
             part = image.narrow(1 - axis, begin, min(some, across - begin))
             running = torch.nn.functional.pad(part.cumsum(axis), (1, 0, 0, 0) if axis else (0, 0, 1, 0))
-            found = running.index_select(axis, first + width).sub_(running.index_select(axis, first))
-            sums.narrow(1 - axis, begin, part.shape[1 - axis]).copy_(found)
+            low, high = running.index_select(axis, first), running.index_select(axis, first + width)
+            torch.sub(high, low, out=sums.narrow(1 - axis, begin, part.shape[1 - axis]))
         image = sums
     return image
 
