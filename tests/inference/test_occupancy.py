@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import distance_transform_edt
 
-from napari_stemprior.inference import occupancy as occupancy_module
 from napari_stemprior.inference.occupancy import occupancy as compared
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.progress import drain
@@ -169,16 +167,3 @@ def test_pixels_that_are_not_valid_do_not_count() -> None:
     _, llr, _ = occupancy(spoiled, yx, kind, valid=valid)
     near = np.abs(yx[:, 0] - 81.5) < 4
     assert llr[vacant & ~near].max() < 0 < np.quantile(llr[~vacant & ~near], 0.02)
-
-
-def test_quantiles_and_distances_by_steps_are_those_at_once(monkeypatch):
-    monkeypatch.setattr(occupancy_module, "_TOGETHER", 4000)
-    values = np.random.default_rng(0).exponential(size=5001)
-    values[:2000] = 0.0
-    eighths = np.linspace(0, 1, 9)[1:-1]
-    np.testing.assert_allclose(
-        drain(occupancy_module._octiles(values)), np.quantile(values, eighths), rtol=1e-12
-    )
-    ground = np.ones((300, 200), bool)  # far from the sites in the middle, near to them at both ends
-    ground[[5, 290, 291], [5, 100, 120]] = False
-    np.testing.assert_array_equal(drain(occupancy_module._distance(ground)), distance_transform_edt(ground))

@@ -30,6 +30,8 @@ _TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
 _CLASSES, _BINS = 8, 4096
 #: Indices of pixels that are kept from one round to the next; more are made anew each time.
 _KEPT = 2**24
+#: Pixels of the image that are read together.
+_READ = 2**20
 #: Seconds of work after which progress is told.
 _PATIENCE = 0.05
 
@@ -74,7 +76,14 @@ class ColumnPatches:
     valid : (H, W) array of bool, or None
         Pixels that count; None where all do.
     device : torch.device
+
+    Attributes
+    ----------
+    unit : float
+        Standard deviation of the image, once it is `read`.
     """
+
+    unit: float
 
     def __init__(
         self,
@@ -91,12 +100,9 @@ class ColumnPatches:
         # floor, since round() would take both 1.5 and 2.5 to 2
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, shape - 1)
         pad = int(np.abs(window).max())
-        self.unit = float(np.std(image, dtype=np.float64)) or 1.0
-        level = float(np.mean(image, dtype=np.float64))
-        scaled = torch.from_numpy(((image - level) / self.unit).astype(np.float32))
-        self._image = F.pad(scaled.to(device), [pad] * 4).reshape(-1)
-        counts = torch.ones(image.shape) if valid is None else torch.from_numpy(valid.astype(np.float32))
-        self._counts: Tensor | None = F.pad(counts.to(device), [pad] * 4).reshape(-1)
+        height, across = (size + 2 * pad for size in image.shape)
+        self._given, self._inner = (image, valid), np.s_[pad : height - pad, pad : across - pad]
+        self._image = torch.zeros(height, across, device=device)
         width = image.shape[1] + 2 * pad
         base = (self._centre + pad) @ np.array([width, 1])
         self._base = torch.from_numpy(base).to(device)
@@ -118,14 +124,29 @@ class ColumnPatches:
 
     def read(self, stage: str) -> Generator[Progress, None, None]:
         """Read the pixels of all columns, once for all rounds of a fit."""
-        assert self._counts is not None
+        here, (image, valid) = Progress(0, 1, stage), self._given
+        some = max(1, _READ // image.shape[1])
+        strips = [slice(first, first + some) for first in range(0, len(image), some)]
+        level, square = float(np.mean(image, dtype=np.float64)), 0.0
+        for rows in strips:
+            if self._is_due():
+                yield here
+            square += float(np.sum((image[rows].astype(np.float64) - level) ** 2))
+        self.unit = float(np.sqrt(square / image.size)) or 1.0
+        counts = torch.zeros_like(self._image)
+        inner, counted = self._image[self._inner], counts[self._inner]
+        for rows in strips:
+            if self._is_due():
+                yield here
+            inner[rows] = torch.from_numpy(((image[rows] - level) / self.unit).astype(np.float32))
+            counted[rows] = 1.0 if valid is None else torch.from_numpy(valid[rows].astype(np.float32))
+        self._image, counts = self._image.reshape(-1), counts.reshape(-1)
         for block in self._blocks():
             if self._is_due():
-                yield Progress(0, 1, stage)
+                yield here
             flat = self._flat(block)
-            self._inside[block] = _taken(self._counts, flat)
+            self._inside[block] = _taken(counts, flat)
             self._values[block] = _taken(self._image, flat)
-        self._counts = None
 
     def local(self, yx: Floats) -> Tensor:
         """Return (N, 2) places relative to the pixels that the columns are on."""

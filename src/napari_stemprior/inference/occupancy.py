@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
 from napari_stemprior.inference.column_heights import ColumnHeights
 from napari_stemprior.inference.column_profiles import BLOCK, HERE, WIDTHS, mean_profiles, site_patches
+from napari_stemprior.inference.stepwise import edge_distance, octiles
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.progress import Progress, told_as
@@ -50,8 +50,8 @@ _CHI_SQUARE_MEDIAN = 0.4549
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
 _ROW_PIECES, _ROW_PIECE = 8, 12
-#: Pixels that are worked on together, and rows around them that distances are looked for in at first.
-_TOGETHER, _REACH = 2**19, 32
+#: Pixels that are worked on together.
+_TOGETHER = 2**19
 
 
 def occupancy(
@@ -106,7 +106,10 @@ def occupancy(
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
     yield HERE
     above = data.ravel() - floor
-    slope, offset = yield from _noise(above - model, model)
+    left = above - model
+    yield HERE
+    slope, offset = yield from _noise(left, model)
+    yield HERE
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
     heights = yield from ColumnHeights.of(pixels, profile, 1.0 / variance)
@@ -120,6 +123,7 @@ def occupancy(
         left = (above - columns).reshape(data.shape)
         yield HERE
         film = yield from _smoothed(left, _FILM / CANONICAL_PIXEL_SIZE)
+        yield HERE
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
         film = np.maximum(film, np.quantile(film, _HOLES))
         if row_noise:
@@ -127,12 +131,14 @@ def occupancy(
         share, drawn = yield from heights.fit(above - film.ravel())
     del heights
     yield HERE
-    asked = yield from _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    rest = above - film.ravel()
+    yield HERE
+    asked = yield from _tested(rest, pixels, profile, np.maximum(drawn, 0.0), slope, offset)
     yield HERE
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
     yield HERE
-    left = (above - film.ravel() - columns).reshape(data.shape)
+    left = (rest - columns).reshape(data.shape)
     yield HERE
     excess = yield from _excess(
         left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid
@@ -190,10 +196,12 @@ def _excess(
     ground = np.ones(left.shape, bool)
     ground[site[:, 0], site[:, 1]] = False
     yield HERE
-    distance = yield from _distance(ground)
+    distance = yield from edge_distance(ground)
     yield HERE
     counts = ground if valid is None else valid
-    usual = np.median(distance[counts])
+    distances = distance[counts]
+    yield HERE
+    usual = np.median(distances)
     yield HERE
     away = counts & (distance >= usual) & (expected > 0)
     if not away.any():
@@ -250,7 +258,10 @@ def _tested(
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
     ground = offset / gain
-    total = np.bincount(pixels.ravel(), (drawn[:, None] * profile).ravel(), above.size)
+    heights = (drawn[:, None] * profile).ravel()
+    yield HERE
+    total = np.bincount(pixels.ravel(), heights, above.size)
+    del heights
     least = 1e-3 * peak
     parts = []
     for first in range(0, len(pixels), BLOCK):
@@ -294,46 +305,9 @@ def _smoothed(image: Floats, sigma: float) -> Generator[Progress, None, Floats]:
     return (yield from told_as(HERE, gaussian_smoothed_steps(image, sigma))).astype(np.float64)
 
 
-def _distance(ground: NDArray[np.bool_]) -> Generator[Progress, None, Floats]:
-    """Return ``scipy.ndimage.distance_transform_edt``, some rows at a time.
-
-    Rows see as much around them as their distances reach.
-    """
-    distance = np.empty(ground.shape)
-    some = max(1, _TOGETHER // ground.shape[1])
-    for first in range(0, len(ground), some):
-        reach, last = _REACH, min(first + some, len(ground))
-        while True:
-            yield HERE
-            low, high = max(first - reach, 0), min(last + reach, len(ground))
-            part = ground[low:high]
-            found = distance_transform_edt(part)[first - low : last - low] if not part.all() else None
-            if found is not None and (high - low == len(ground) or found.max() <= reach):
-                distance[first:last] = found
-                break
-            reach *= 4
-    return distance
-
-
-def _octiles(values: Floats) -> Generator[Progress, None, Floats]:
-    """Return ``numpy.quantile`` of (N,) values at one to seven eighths, step by step."""
-    place = np.linspace(0, 1, 9)[1:-1] * (len(values) - 1)
-    below = place.astype(int)
-    ranked, found = values.copy(), {0: 0, 8: len(values)}
-    for eighth in (4, 2, 6, 1, 3, 5, 7):  # each divides what lies between two that are in their place
-        yield HERE
-        before = max(number for number in found if number < eighth)
-        after = min(number for number in found if number > eighth)
-        found[eighth] = int(below[eighth - 1])
-        ranked[found[before] : found[after]].partition(found[eighth] - found[before])
-    low, edges = ranked[below], [*below[1:], len(values)]
-    high = [ranked[first + 1 : last + 1].min() for first, last in zip(below, edges, strict=True)]
-    return np.asarray(low + (np.array(high) - low) * (place - below))
-
-
 def _noise(residual: Floats, model: Floats) -> Generator[Progress, None, tuple[float, float]]:
     """Fit variance = offset + slope × signal."""
-    edges = yield from _octiles(model)
+    edges = yield from octiles(model)
     count, *sums = np.zeros((4, 8))
     for first in range(0, model.size, _TOGETHER):
         yield HERE

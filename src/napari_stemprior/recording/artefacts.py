@@ -210,10 +210,11 @@ def _flashes(
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         yield PREPARING
         beside = _beside(smooth)
+        yield PREPARING
         hit = (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        yield PREPARING
         if not hit.any():
             continue
-        yield PREPARING
         known, electron = noise()
         variance = known.variance(gaussian_smoothed(image, 1.5))
         yield PREPARING
