@@ -112,8 +112,10 @@ def occupancy(
     yield HERE
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
+    del model, left
+    yield HERE
     heights = yield from ColumnHeights.of(pixels, profile, 1.0 / variance)
-    del model, variance
+    del variance
     share, drawn = yield from heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
         yield HERE

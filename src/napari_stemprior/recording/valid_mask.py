@@ -104,7 +104,9 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
         add("caption strip", _rest_of_strip(strips[0], lost))
     add("rows", lost)
     yield PREPARING
-    turned, good = transposed(image), transposed(valid)
+    turned = transposed(image)
+    yield PREPARING
+    good = transposed(valid)
     yield PREPARING
     add("columns", lost_rows(turned, good).T)
     del turned, good
