@@ -1,6 +1,6 @@
 """Crystals that need no table of space groups: cubic cells of one or two elements, and layers of MX2.
 
-The cells and the order of their atoms are those of ``ase.build``, which takes as long to import as NumPy.
+The cells and the order of their atoms are those of ``ase.build``, whose import reads molecules and databases.
 """
 
 from __future__ import annotations
