@@ -30,6 +30,8 @@ _TOGETHER_ON_CPU, _TOGETHER_ON_GPU = 2**18, 2**25
 _CLASSES, _BINS = 8, 4096
 #: Indices of pixels that are kept from one round to the next; more are made anew each time.
 _KEPT = 2**24
+#: Pixels of the image that are read together.
+_READ = 2**20
 #: Seconds of work after which progress is told.
 _PATIENCE = 0.05
 
@@ -74,7 +76,14 @@ class ColumnPatches:
     valid : (H, W) array of bool, or None
         Pixels that count; None where all do.
     device : torch.device
+
+    Attributes
+    ----------
+    unit : float
+        Standard deviation of the image, once it is `read`.
     """
+
+    unit: float
 
     def __init__(
         self,
@@ -91,35 +100,53 @@ class ColumnPatches:
         # floor, since round() would take both 1.5 and 2.5 to 2
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, shape - 1)
         pad = int(np.abs(window).max())
-        self.unit = float(np.std(image, dtype=np.float64)) or 1.0
-        level = float(np.mean(image, dtype=np.float64))
-        scaled = torch.from_numpy(((image - level) / self.unit).astype(np.float32))
-        self._image = F.pad(scaled.to(device), [pad] * 4).reshape(-1)
-        counts = torch.ones(image.shape, dtype=torch.bool) if valid is None else torch.from_numpy(valid)
-        counts = F.pad(counts.to(device), [pad] * 4).reshape(-1)
+        height, across = (size + 2 * pad for size in image.shape)
+        self._given, self._inner = (image, valid), np.s_[pad : height - pad, pad : across - pad]
+        self._image = torch.zeros(height, across, device=device)
         width = image.shape[1] + 2 * pad
         base = (self._centre + pad) @ np.array([width, 1])
         self._base = torch.from_numpy(base).to(device)
         self._offset = torch.from_numpy(window @ np.array([width, 1])).to(device)
         self._near = near
-        u, v = torch.from_numpy(window.T.astype(np.float32)).to(device)
-        q = u**2 + v**2
-        self._quadric = torch.stack([q, u, v, torch.ones_like(u)])
-        four = torch.stack([torch.ones_like(u), u, v, q], dim=1)[:near]
-        self._four = four
+        # a bell is the product of one along each axis, of which there are few values
+        self._axis = torch.arange(-pad, pad + 1, device=device)
+        self._window = torch.from_numpy(np.ascontiguousarray(window.T + pad)).to(device)
+        u, v = torch.from_numpy(window[:near].T.astype(np.float32)).to(device)
+        self._four = torch.stack([torch.ones_like(u), u, v, u**2 + v**2])
         rows, columns = torch.triu_indices(4, 4, device=device)
-        self._products, self._rows, self._columns = four[:, rows] * four[:, columns], rows, columns
+        self._products, self._rows, self._columns = self._four[rows] * self._four[columns], rows, columns
         together = _TOGETHER_ON_CPU if device.type == "cpu" else _TOGETHER_ON_GPU
         self._block = max(1, together // len(window))
         keep = len(yx) * (len(window) + near) <= _KEPT
         self._indices: dict[tuple[int, bool], Tensor] | None = {} if keep else None
-        self._inside = torch.empty(len(yx), near, dtype=torch.bool, device=device)
-        self._values, self._signal, self._bells = torch.empty(3, len(yx), near, device=device)
+        self._inside, self._values, self._signal, self._bells = torch.empty(4, len(yx), near, device=device)
+        self._last = time.monotonic()
+
+    def read(self, stage: str) -> Generator[Progress, None, None]:
+        """Read the pixels of all columns, once for all rounds of a fit."""
+        here, (image, valid) = Progress(0, 1, stage), self._given
+        some = max(1, _READ // image.shape[1])
+        strips = [slice(first, first + some) for first in range(0, len(image), some)]
+        level, square = float(np.mean(image, dtype=np.float64)), 0.0
+        for rows in strips:
+            if self._is_due():
+                yield here
+            square += float(np.sum((image[rows].astype(np.float64) - level) ** 2))
+        self.unit = float(np.sqrt(square / image.size)) or 1.0
+        counts = torch.zeros_like(self._image)
+        inner, counted = self._image[self._inner], counts[self._inner]
+        for rows in strips:
+            if self._is_due():
+                yield here
+            inner[rows] = torch.from_numpy(((image[rows] - level) / self.unit).astype(np.float32))
+            counted[rows] = 1.0 if valid is None else torch.from_numpy(valid[rows].astype(np.float32))
+        self._image, counts = self._image.reshape(-1), counts.reshape(-1)
         for block in self._blocks():
+            if self._is_due():
+                yield here
             flat = self._flat(block)
             self._inside[block] = _taken(counts, flat)
             self._values[block] = _taken(self._image, flat)
-        self._last = time.monotonic()
 
     def local(self, yx: Floats) -> Tensor:
         """Return (N, 2) places relative to the pixels that the columns are on."""
@@ -138,7 +165,7 @@ class ColumnPatches:
                 yield Progress(0, 1, stage)
             values, inside = self._values[block], self._inside[block]
             low[block] = _fifth(values, inside)
-            core = inside[:, :9].float()
+            core = inside[:, :9]
             mean = (values[:, :9] * core).sum(1) / core.sum(1).clamp(min=1)
             height[block] = (mean - low[block]).clamp(min=0.0)
         return height.to(self.dtype), low.to(self.dtype)
@@ -158,13 +185,16 @@ class ColumnPatches:
         progress : Progress
             What to say meanwhile.
         """
-        exponent, height = self._exponents(place, width), amplitude.float()[:, None]
+        along, height = self._along_axes(place, width), amplitude.float()[:, None]
         level = background.float()[:, None]
         drawn = torch.zeros_like(self._image)
         for block in self._blocks():
             if self._is_due():
                 yield progress
-            bells = (exponent[block] @ self._quadric).exp_()
+            down, across = (
+                one[block].index_select(1, at) for one, at in zip(along, self._window, strict=True)
+            )
+            bells = down.mul_(across)
             self._bells[block] = bells[:, : self._near]
             bells *= height[block]
             drawn.scatter_add_(0, self._flat(block, drawn=True).reshape(-1), bells.reshape(-1))
@@ -182,18 +212,18 @@ class ColumnPatches:
             bell = self._bells[block]
             weighted = weight * bell
             residual *= weight
-            products[block] = (weighted * bell @ self._products).to(self.dtype)
-            with_floor[block] = (weighted @ self._four).to(self.dtype)
-            residual_sums[block] = (residual * bell @ self._four).to(self.dtype)
+            with_floor[block] = F.linear(weighted, self._four)
+            products[block] = F.linear(weighted.mul_(bell), self._products)
+            residual_sums[block] = F.linear(residual * bell, self._four)
             floor[block], floor_residual[block] = weight.sum(1), residual.sum(1)
         bells = torch.empty(n, 4, 4, dtype=self.dtype, device=self.device)
         bells[:, self._rows, self._columns] = bells[:, self._columns, self._rows] = products
         return Sums(bells, with_floor, residual_sums, floor, floor_residual)
 
-    def _exponents(self, place: Tensor, width: float) -> Tensor:
-        """Return (N, 4) coefficients of the bells' exponents in u² + v², u, v and 1."""
-        square = (place**2).sum(1, keepdim=True)
-        return (torch.cat([-torch.ones_like(square), 2 * place, -square], 1) / (2 * width**2)).float()
+    def _along_axes(self, place: Tensor, width: float) -> tuple[Tensor, Tensor]:
+        """Return the bells along y and along x, (N, A) each, at the A pixels of a window along an axis."""
+        y, x = (((self._axis - place[:, axis, None]) / width).square_().mul_(-0.5) for axis in (0, 1))
+        return y.exp_().float(), x.exp_().float()
 
     def _noise(
         self, drawn: Tensor, level: Tensor, progress: Progress
@@ -211,7 +241,7 @@ class ColumnPatches:
                 yield progress
             signal = torch.add(_taken(drawn, self._flat(block)), level[block], out=self._signal[block])
             residual = self._values[block] - signal
-            inside = self._inside[block].float()
+            inside = self._inside[block]
             index = ((signal - low) * scale).long().clamp_(0, _BINS - 1).reshape(-1)
             count.scatter_add_(0, index, inside.reshape(-1))
             error.scatter_add_(0, index, residual.square_().mul_(inside).reshape(-1))
@@ -270,9 +300,10 @@ def _taken(values: Tensor, flat: Tensor) -> Tensor:
 
 
 def _fifth(values: Tensor, inside: Tensor) -> Tensor:
-    """Return the 20th percentile of each row of (B, P) values where `inside` is true."""
-    count = inside.sum(1)
-    ranked = values.masked_fill(~inside, torch.inf).sort(dim=1).values
+    """Return the 20th percentile of each row of (B, P) values where `inside` is 1."""
+    count = inside.sum(1).long()
+    few = min(int(0.2 * (values.shape[1] - 1)) + 2, values.shape[1])
+    ranked = values.masked_fill(inside == 0, torch.inf).topk(few, dim=1, largest=False).values
     rank = 0.2 * (count - 1).clamp(min=0).to(values.dtype)
     lower = rank.floor().long()[:, None]
     upper = torch.minimum(lower + 1, (count[:, None] - 1).clamp(min=0))

@@ -200,6 +200,7 @@ def decide(
         parts.append((peaks.where(sure[keep]), confidence[sure[keep]]))
     yield Progress(0, 1, STAGE)
     (top, top_confidence), (low, low_confidence) = _merged(parts[0], parts[1], sites)
+    yield Progress(0, 1, STAGE)
     both = MapPeaks.joined([top, low])
     evidence = np.maximum(calibration.without(both.support), _LEAST_EVIDENCE)
     if sites is not None and answers is not None:
@@ -208,6 +209,7 @@ def decide(
             unseen = sites.yx[answers.unseen & (sites.is_hidden == below)]
             if len(unseen):
                 evidence[mine][_nearest_site(both.yx[mine], unseen)[0]] = 0.0
+    yield Progress(0, 1, STAGE)
     return Peaks(
         both.yx,
         np.concatenate([top_confidence, low_confidence]),

@@ -10,9 +10,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
-from napari_stemprior.inference.maxima import is_peak, maxima
+from napari_stemprior.inference.maxima import highest_around, is_peak, maxima
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
 from napari_stemprior.progress import Progress
@@ -146,7 +145,7 @@ def read_maps(
     wanted = slice(first, first + rows) if core is None else core
     reach = 2 * round(_SUPPORT / CANONICAL_PIXEL_SIZE) + 1
     here = Progress(0, 1, STAGE)
-    support = np.asarray(maximum_filter(unprompted.max(axis=0), reach))
+    claim = unprompted.max(axis=0)
     labels, variance = answer.site.numpy(), answer.variance.numpy()
     found = [MapPeaks.none(), MapPeaks.none()]
     at_site, supported = np.zeros((2, 0 if sites is None else len(sites)))
@@ -158,18 +157,19 @@ def read_maps(
             inside = sites_inside(sites, whole) & (row >= wanted.start) & (row < wanted.stop)
             mine = np.flatnonzero(inside & (sites.is_hidden == hidden))
             row, column = row[mine] - first, column[mine]
-            at_site[mine] = maximum_filter(heat, _AT_SITE)[row, column]
-            supported[mine] = support[row, column]
+            at_site[mine] = highest_around(heat, row, column, _AT_SITE)
+            supported[mine] = highest_around(claim, row, column, reach)
             yield here
         peak = is_peak(heat)
         peak[: wanted.start - first] = peak[wanted.stop - first :] = False
+        yield here
         pixel, yx, height = maxima(heat, answer, peak)
         row, column = pixel_of(yx, (rows, columns)).T
         found[int(hidden)] = MapPeaks(
             pixel + np.array([first, 0]),
             yx + np.array([first, 0]),
             height,
-            support[row, column].astype(float),
+            highest_around(claim, row, column, reach).astype(float),
             labels[row, column].astype(np.int64),
             variance[row, column],
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from napari_stemprior.inference.tiles import Answer
 
@@ -16,7 +15,37 @@ _FLOOR = 0.1
 
 def is_peak(heat: Floats) -> NDArray[np.bool_]:
     """Tell which pixels of an (H, W) map are the highest around and high enough to be looked at."""
-    return np.asarray((heat == maximum_filter(heat, 3)) & (heat >= _FLOOR))
+    row, column = np.nonzero(heat >= _FLOOR)
+    peak = np.zeros(heat.shape, bool)
+    highest = heat[row, column] == highest_around(heat, row, column, 3)
+    peak[row[highest], column[highest]] = True
+    return peak
+
+
+def highest_around(
+    heat: Floats, row: NDArray[np.int64], column: NDArray[np.int64], size: int
+) -> NDArray[np.floating]:
+    """Return the highest values in squares around some pixels of an (H, W) map.
+
+    The values of ``scipy.ndimage.maximum_filter`` at these pixels; where they are few, in a fraction of its
+    time.
+
+    Parameters
+    ----------
+    heat : (H, W) array
+    row, column : (N,) array of int
+    size : int
+        Pixels on a side of the squares, odd.
+    """
+    reach = size // 2
+    width = heat.shape[1] + 2 * reach
+    flat = np.pad(heat, reach, mode="edge").ravel()
+    corner = row * width + column
+    highest = np.asarray(flat[corner])
+    for down in range(size):
+        for across in range(size):
+            np.maximum(highest, flat[corner + (down * width + across)], out=highest)
+    return highest
 
 
 def maxima(

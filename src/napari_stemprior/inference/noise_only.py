@@ -10,6 +10,7 @@ Smoothed or interpolated pictures have no power left to compare with; they are t
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from napari_stemprior.inference.bright_spots import GROUND_WIDTH, SPOT_WIDTH, BrightSpots
+from napari_stemprior.inference.tapered_power import ASKING, hann_taper, tapered_power
+from napari_stemprior.progress import Progress, drain
 
 Image = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -86,34 +89,52 @@ def excess_power(image: Image, pixel_size: float) -> Excess:
     Excess
         Infinite where there is no noise to compare with.
     """
+    modes = drain(_modes(image, pixel_size))
+    return Excess(modes.deviations, modes.peak, drain(_brightest_spot(image, pixel_size, modes.noise)))
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """What the power says; see `Excess`. The noise is that of a pixel, NaN where there is none."""
+
+    deviations: float
+    peak: float
+    noise: float
+
+
+def _modes(image: Image, pixel_size: float) -> Generator[Progress, None, _Modes]:
     height, width = image.shape
     along, down = np.fft.rfftfreq(width, pixel_size), np.abs(np.fft.fftfreq(height, pixel_size))
     row, highest = (along > _ROW_BAND[0]) & (along < _ROW_BAND[1]), 0.5 / pixel_size
     noise = (down > min(_NOISE_FROM, _NOISE_PART * highest)) & (down < 0.97 * highest)
     length = np.hypot(down[:, None], along[row])
     columns = (length > _COLUMN_BAND[0]) & (length < _COLUMN_BAND[1])
+    nothing_to_compare = _Modes(np.inf, np.inf, np.nan)
     if pixel_size > _COARSEST or not noise.any() or not columns.any():
-        return Excess(np.inf, np.inf, np.inf)
-    taper = np.hanning(height)[:, None] * np.hanning(width)
-    power = np.abs(np.fft.rfft2((image - np.mean(image)) * taper)[:, row]) ** 2
+        return nothing_to_compare
+    power = yield from tapered_power(image - np.mean(image), row)
     per_row = uniform_filter1d(power[noise].mean(axis=0), _AVERAGED, mode="nearest")
     if not (per_row > _NO_NOISE * power[columns].mean()).all():
-        return Excess(np.inf, np.inf, np.inf)
+        return nothing_to_compare
     known = _INDEPENDENT * noise.sum() * _AVERAGED
     # the reciprocal of a mean of few is too large by as much
     relative = (power / per_row)[columns] * (1 - 1 / known)
     count, against = _INDEPENDENT**2 * columns.sum(), _INDEPENDENT**2 * noise.sum() * row.sum()
     deviation = float(np.sqrt(1 / count + 1 / against))
-    spot = _brightest_spot(image, pixel_size, float(np.sqrt(power[noise].mean() / (taper**2).sum())))
-    return Excess(float(relative.mean() - 1) / deviation, float(relative.max() - np.log(count)), spot)
+    taper = hann_taper((height, width))
+    of_a_pixel = np.sqrt(power[noise].mean() / ((taper[0] ** 2).sum() * (taper[1] ** 2).sum()))
+    excess = float(relative.mean() - 1) / deviation
+    return _Modes(excess, float(relative.max() - np.log(count)), float(of_a_pixel))
 
 
-def _brightest_spot(image: Image, pixel_size: float, noise: float) -> float:
+def _brightest_spot(image: Image, pixel_size: float, noise: float) -> Generator[Progress, None, float]:
     """Return how bright the brightest spot is, in units of what `noise` (of a pixel) makes of spots."""
+    if np.isnan(noise):
+        return np.inf
     narrow, wide = (width / pixel_size for width in (SPOT_WIDTH, GROUND_WIDTH))
     # the sum of the squares of the kernel: of two Gaussians and of their product
     square = 1 / narrow**2 + 1 / wide**2 - 4 / (narrow**2 + wide**2)
-    spots = BrightSpots.of(image, pixel_size)
+    spots = yield from BrightSpots.of_steps(image, pixel_size)
     highest = float(spots.height.max()) / max(noise * float(np.sqrt(square / (4 * np.pi))), 1e-300)
     return highest - _SKEWED * spots.skewness
 
@@ -134,22 +155,40 @@ def shows_something(image: Image, pixel_size: float) -> NDArray[np.bool_]:
         False everywhere where the whole image is noise; otherwise where every window around a pixel is, of an
         image that shows so much elsewhere that such a window would.
     """
-    whole = excess_power(image, pixel_size)
-    if not whole.is_something:
+    return drain(shows_something_steps(image, pixel_size))
+
+
+def shows_something_steps(image: Image, pixel_size: float) -> Generator[Progress, None, NDArray[np.bool_]]:
+    """Tell where an image shows more than noise, step by step; see `shows_something`."""
+    whole = yield from _modes(image, pixel_size)
+    if not (yield from _is_something(image, pixel_size, whole, (_EXCESS, _PEAK, _SPOT))):
         return np.zeros(image.shape, bool)
     side = round(_WINDOW / pixel_size)
-    rows, columns = (_starts(size, side) for size in image.shape)
     expected = whole.deviations * side / np.sqrt(image.size)
     if not np.isfinite(expected) or expected < _EXPECTED or min(image.shape) < side:
         return np.ones(image.shape, bool)
     shown = np.zeros(image.shape, bool)
-    for y in rows:
-        for x in columns:
-            area = (slice(y, y + side), slice(x, x + side))
-            found = excess_power(image[area], pixel_size)
-            if found.deviations > _EMPTY or found.peak > _PEAK or found.spot > _DARK:
-                shown[area] = True
+    rows, columns = (_starts(size, side) for size in image.shape)
+    windows = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+    # every other window first: where these show something, they cover most of the rest
+    for i, j in sorted(windows, key=lambda window: (window[0] % 2, window[1] % 2)):
+        area = (slice(rows[i], rows[i] + side), slice(columns[j], columns[j] + side))
+        if shown[area].all():
+            continue
+        yield ASKING
+        found = yield from _modes(image[area], pixel_size)
+        if (yield from _is_something(image[area], pixel_size, found, (_EMPTY, _PEAK, _DARK))):
+            shown[area] = True
     return shown
+
+
+def _is_something(
+    image: Image, pixel_size: float, modes: _Modes, limits: tuple[float, float, float]
+) -> Generator[Progress, None, bool]:
+    """Tell whether anything exceeds its limit; spots are looked for only where the modes do not tell."""
+    if modes.deviations > limits[0] or modes.peak > limits[1]:
+        return True
+    return (yield from _brightest_spot(image, pixel_size, modes.noise)) > limits[2]
 
 
 def _starts(size: int, side: int) -> list[int]:

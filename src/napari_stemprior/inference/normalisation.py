@@ -20,6 +20,8 @@ from napari_stemprior.progress import Progress, drain
 WINDOW = 256
 #: Canonical pixels on a side of the parts in which local contrast is computed.
 _PART = 256
+#: Pixels whose sums are made together.
+_TOGETHER = 2**19
 
 
 def normalised_image(image: Tensor, stage: str) -> Generator[Progress, None, Tensor]:
@@ -93,12 +95,17 @@ def _moments(image: Tensor, window: int, stage: str) -> Generator[Progress, None
 def _sums(image: Tensor, window: int, stage: str) -> Generator[Progress, None, Tensor]:
     """Sum an (H, W) image over the square windows of its pixels."""
     for axis in (0, 1):
-        yield Progress(0, 1, stage)
-        size = image.shape[axis]
+        size, across = image.shape[axis], image.shape[1 - axis]
         width = min(window, size)
         first = (torch.arange(size, device=image.device) - width // 2).clamp(0, size - width)
-        running = torch.nn.functional.pad(image.cumsum(axis), (1, 0, 0, 0) if axis else (0, 0, 1, 0))
-        image = running.index_select(axis, first + width).sub_(running.index_select(axis, first))
+        sums, some = torch.empty_like(image), max(1, _TOGETHER // size)
+        for begin in range(0, across, some):
+            yield Progress(0, 1, stage)
+            part = image.narrow(1 - axis, begin, min(some, across - begin))
+            running = torch.nn.functional.pad(part.cumsum(axis), (1, 0, 0, 0) if axis else (0, 0, 1, 0))
+            low, high = running.index_select(axis, first), running.index_select(axis, first + width)
+            torch.sub(high, low, out=sums.narrow(1 - axis, begin, part.shape[1 - axis]))
+        image = sums
     return image
 
 

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
+from napari_stemprior.inference.column_heights import ColumnHeights
 from napari_stemprior.inference.column_profiles import BLOCK, HERE, WIDTHS, mean_profiles, site_patches
+from napari_stemprior.inference.stepwise import edge_distance, octiles
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.progress import Progress
+from napari_stemprior.progress import Progress, told_as
 from napari_stemprior.recording.inpainting import inpaint
-from napari_stemprior.recording.smoothing import gaussian_smoothed
+from napari_stemprior.recording.smoothing import gaussian_smoothed_steps
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -39,8 +38,6 @@ _HOLES = 0.1
 #: What is usual at a place, as a share of what is usual in the image: gain and thickness vary; more than this
 #: is a film or a hole. A gain that varies by 30 % rms costs TiO2 6 % of its columns with 0.85 and 1, none so.
 _DIMMEST, _BRIGHTEST = 0.5, 1.6
-#: How much columns of one kind differ in height, as a share of it.
-_VARIETY = 0.35
 #: A log-likelihood ratio beyond this is as good as certain.
 _CERTAIN = 12.0
 #: What the misfit exceeds its own noise by before it counts.
@@ -53,6 +50,8 @@ _CHI_SQUARE_MEDIAN = 0.4549
 _MEDIAN_VARIANCE = np.pi / 2
 #: Pieces of a row whose scatter tells how exact its mean is, and their least length in pixels.
 _ROW_PIECES, _ROW_PIECE = 8, 12
+#: Pixels that are worked on together.
+_TOGETHER = 2**19
 
 
 def occupancy(
@@ -105,16 +104,19 @@ def occupancy(
     del distance2
     yield HERE
     model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
-    above = data.ravel() - floor
     yield HERE
-    slope, offset = _noise(above - model, model)
+    above = data.ravel() - floor
+    left = above - model
+    yield HERE
+    slope, offset = yield from _noise(left, model)
+    yield HERE
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
     variance = np.maximum(offset + slope * np.maximum(model, 0), least)
+    del model, left
     yield HERE
-    heights = _Heights(pixels, profile, 1.0 / variance)
-    del model, variance
-    yield HERE
-    share, drawn = heights.fit(above)
+    heights = yield from ColumnHeights.of(pixels, profile, 1.0 / variance)
+    del variance
+    share, drawn = yield from heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
         yield HERE
         columns = np.bincount(
@@ -122,21 +124,23 @@ def occupancy(
         )
         left = (above - columns).reshape(data.shape)
         yield HERE
-        film = gaussian_smoothed(left, _FILM / CANONICAL_PIXEL_SIZE).astype(np.float64)
+        film = yield from _smoothed(left, _FILM / CANONICAL_PIXEL_SIZE)
+        yield HERE
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
         film = np.maximum(film, np.quantile(film, _HOLES))
         if row_noise:
             film = film + _row_offsets(left - film)
-        yield HERE
-        share, drawn = heights.fit(above - film.ravel())
+        share, drawn = yield from heights.fit(above - film.ravel())
     del heights
     yield HERE
-    asked = yield from _tested(above - film.ravel(), pixels, profile, np.maximum(drawn, 0.0), slope, offset)
+    rest = above - film.ravel()
+    yield HERE
+    asked = yield from _tested(rest, pixels, profile, np.maximum(drawn, 0.0), slope, offset)
     yield HERE
     test = asked.value
     columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
     yield HERE
-    left = (above - film.ravel() - columns).reshape(data.shape)
+    left = (rest - columns).reshape(data.shape)
     yield HERE
     excess = yield from _excess(
         left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid
@@ -150,7 +154,7 @@ def occupancy(
         share[mine] /= max(float(np.median(share[mine])), 0.2)
         bright = max(float(np.median(test[mine])), 0.2)
         test[mine] /= bright
-        usual = _usual(test[mine], yx[mine], None if column is None else column[mine])
+        usual = yield from _usual(test[mine], yx[mine], None if column is None else column[mine])
         delta = test[mine] - usual
         noise = excess / _EXCESS * asked.variance[mine] / bright**2
         there = np.ones(len(mine))
@@ -186,20 +190,25 @@ def _excess(
     valid : (H, W) array of bool, optional
     """
     width = WIDTHS[0] / CANONICAL_PIXEL_SIZE
-    found = gaussian_smoothed(left, width) ** 2
+    found = (yield from _smoothed(left, width)) ** 2
     yield HERE
-    expected = gaussian_smoothed(variance, float(width / np.sqrt(2))) / (4 * np.pi * width**2)
+    expected = (yield from _smoothed(variance, float(width / np.sqrt(2)))) / (4 * np.pi * width**2)
     yield HERE
     site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
     ground = np.ones(left.shape, bool)
     ground[site[:, 0], site[:, 1]] = False
     yield HERE
-    distance = distance_transform_edt(ground)
+    distance = yield from edge_distance(ground)
     yield HERE
     counts = ground if valid is None else valid
-    away = counts & (distance >= np.median(distance[counts])) & (expected > 0)
+    distances = distance[counts]
+    yield HERE
+    usual = np.median(distances)
+    yield HERE
+    away = counts & (distance >= usual) & (expected > 0)
     if not away.any():
         return 1.0
+    yield HERE
     return max(1.0, float(np.median(found[away] / expected[away])) / _CHI_SQUARE_MEDIAN)
 
 
@@ -251,7 +260,10 @@ def _tested(
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
     ground = offset / gain
-    total = np.bincount(pixels.ravel(), (drawn[:, None] * profile).ravel(), above.size)
+    heights = (drawn[:, None] * profile).ravel()
+    yield HERE
+    total = np.bincount(pixels.ravel(), heights, above.size)
+    del heights
     least = 1e-3 * peak
     parts = []
     for first in range(0, len(pixels), BLOCK):
@@ -290,45 +302,28 @@ def _row_offsets(left: Floats) -> Floats:
     return np.asarray(mean * max(0.0, 1 - chance / max(total, 1e-30)))
 
 
-def _noise(residual: Floats, model: Floats) -> tuple[float, float]:
+def _smoothed(image: Floats, sigma: float) -> Generator[Progress, None, Floats]:
+    """Return `gaussian_smoothed`, step by step."""
+    return (yield from told_as(HERE, gaussian_smoothed_steps(image, sigma))).astype(np.float64)
+
+
+def _noise(residual: Floats, model: Floats) -> Generator[Progress, None, tuple[float, float]]:
     """Fit variance = offset + slope × signal."""
-    edges = np.quantile(model, np.linspace(0, 1, 9)[1:-1])
-    group = np.searchsorted(edges, model)
-    count = np.maximum(np.bincount(group, minlength=8), 1)
-    x = np.bincount(group, model, 8) / count
-    mean = np.bincount(group, residual, 8) / count
-    y = np.bincount(group, residual**2, 8) / count - mean**2
+    edges = yield from octiles(model)
+    count, *sums = np.zeros((4, 8))
+    for first in range(0, model.size, _TOGETHER):
+        yield HERE
+        signal, rest = model[first : first + _TOGETHER], residual[first : first + _TOGETHER]
+        group = np.searchsorted(edges, signal)
+        count += np.bincount(group, minlength=8)
+        for total, values in zip(sums, (signal, rest, rest**2), strict=True):
+            total += np.bincount(group, values, 8)
+    count = np.maximum(count, 1)
+    x, mean, y = (np.asarray(total / count) for total in sums)
+    y = y - mean**2
     slope = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0 else 0.0
     level = float(np.average(y, weights=count))
     return slope, max(level - slope * float(np.average(x, weights=count)), 0.02 * level)
-
-
-class _Heights:
-    """The heights of all columns together: weighted least squares, set up once for several images."""
-
-    def __init__(self, pixels: Integers, profile: Floats, weight: Floats) -> None:
-        n, p = pixels.shape
-        self._root = np.sqrt(weight)
-        values = profile * self._root[pixels]
-        self._design = csr_array(
-            (values.ravel(), pixels.ravel(), np.arange(0, n * p + 1, p)), (n, weight.size)
-        )
-        normal = (self._design @ self._design.T).tocsr()
-        self._diagonal = normal.diagonal()
-        # What the neighbours are is known beforehand to some _VARIETY: with few counts that says more than a
-        # fit of them would, and the noise of one column is not traded for that of the next.
-        self._pull = np.full(n, _VARIETY**-2)
-        self._normal = normal + diags_array(self._pull)
-        self._inverse = diags_array(1 / (self._diagonal + self._pull))
-
-    def fit(self, data: Floats) -> tuple[Floats, Floats]:
-        """Return (N,) heights that explain a flat image: as measured, and most likely."""
-        right = self._design @ (data * self._root) + self._pull
-        start = np.ones(len(self._pull))
-        solution, _ = cg(self._normal, right, x0=start, rtol=1e-4, maxiter=60, M=self._inverse)
-        # the pull acted on the column itself as well: take it back
-        held = (self._diagonal + self._pull) / np.maximum(self._diagonal, 1e-30)
-        return np.asarray(1 + (solution - 1) * held), np.asarray(solution)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
@@ -337,12 +332,16 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     return float(values[order[min(int(np.searchsorted(reached, 0.5 * reached[-1])), len(values) - 1)]])
 
 
-def _usual(share: Floats, yx: Floats, column: Integers | None) -> Floats:
+def _usual(share: Floats, yx: Floats, column: Integers | None) -> Generator[Progress, None, Floats]:
     """Return what is usual at each site, where film and thickness may vary; a hole is not usual."""
     k = min(_AROUND, len(yx))
-    _, near = cKDTree(yx).query(yx, k=k)
+    tree, around = cKDTree(yx), np.empty(len(yx))
+    for first in range(0, len(yx), BLOCK):
+        yield HERE
+        mine = yx[first : first + BLOCK]
+        near = np.asarray(tree.query(mine, k=k)[1]).reshape(len(mine), k)
+        around[first : first + BLOCK] = np.median(share[near], axis=1)
     whole = float(np.median(share))
-    around = np.asarray(np.median(share[np.asarray(near).reshape(len(yx), k)], axis=1))
     if column is not None:
         around += _differences(share - around, column)
     return np.clip(around, min(_DIMMEST * whole, whole), max(_BRIGHTEST * whole, whole))

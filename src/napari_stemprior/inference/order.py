@@ -8,11 +8,16 @@ stand out count: single heavy atoms and clusters of a few on a support.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
+from scipy.ndimage import maximum_filter, median_filter
 
 from napari_stemprior.inference.bright_spots import SPOT_WIDTH, BrightSpots
+from napari_stemprior.inference.tapered_power import ASKING, tapered_power
+from napari_stemprior.progress import Progress, drain, told_as
+from napari_stemprior.recording.smoothing import gaussian_smoothed_steps
 
 Image = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -60,11 +65,18 @@ def strong_modes(image: Image, pixel_size: float) -> tuple[Floats, Floats]:
     excess : (N,) array
         How many times their mean each has, less what the strongest of all has without order.
     """
+    return drain(strong_modes_steps(image, pixel_size))
+
+
+def strong_modes_steps(image: Image, pixel_size: float) -> Generator[Progress, None, tuple[Floats, Floats]]:
+    """Compare each mode of an image with others of its length, step by step; see `strong_modes`."""
     height, width = image.shape
-    data = np.asarray(image, float)
-    taper = np.hanning(height)[:, None] * np.hanning(width)
-    power = np.abs(np.fft.rfft2((data - gaussian_filter(data, _GROUND / pixel_size)) * taper)) ** 2
-    down, along = np.fft.fftfreq(height, pixel_size)[:, None], np.fft.rfftfreq(width, pixel_size)[None]
+    data = image - np.mean(image, dtype=float)
+    ground = yield from told_as(ASKING, gaussian_smoothed_steps(data, _GROUND / pixel_size))
+    down, along = np.fft.fftfreq(height, pixel_size)[:, None], np.fft.rfftfreq(width, pixel_size)
+    inside = along < _BAND[1]
+    power = yield from tapered_power(data - ground, inside)
+    along = along[None, inside]
     length = np.hypot(down, along)
     # modes along the scan axes are what row offsets and the edges of the field leave
     off_axis = (np.abs(down) > 2.5 / (height * pixel_size)) & (along > 1.5 / (width * pixel_size))
@@ -90,15 +102,25 @@ def is_ordered(image: Image, pixel_size: float) -> bool:
 
     An image too small to tell is taken to.
     """
+    return drain(is_ordered_steps(image, pixel_size))
+
+
+def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, None, bool]:
+    """Tell whether an image shows order, step by step; see `is_ordered`."""
     side = round(_WINDOW / pixel_size)
-    if min(image.shape) * pixel_size < _SMALLEST or strongest_mode(image, pixel_size) > _ORDERED:
+    if min(image.shape) * pixel_size < _SMALLEST:
+        return True
+    excess = (yield from strong_modes_steps(image, pixel_size))[1]
+    if not len(excess) or excess.max() > _ORDERED:
         return True
     if min(image.shape) < 1.4 * side:
         return False
     starts = [np.linspace(0, n - side, int(np.ceil(2 * (n - side) / side)) + 1) for n in image.shape]
     for y in np.round(starts[0]).astype(int):
         for x in np.round(starts[1]).astype(int):
-            length, excess = strong_modes(image[y : y + side, x : x + side], pixel_size)
+            yield ASKING
+            window = image[y : y + side, x : x + side]
+            length, excess = yield from strong_modes_steps(window, pixel_size)
             if bool((excess[length > _WINDOW_FROM] > _ORDERED_WINDOW).any()):
                 return True
     return False
@@ -119,7 +141,13 @@ def stands_out(image: Image, pixel_size: float) -> NDArray[np.bool_]:
     (H, W) array of bool
         True within 0.4 Å of such a spot.
     """
-    spots = BrightSpots.of(image, pixel_size)
+    return drain(stands_out_steps(image, pixel_size))
+
+
+def stands_out_steps(image: Image, pixel_size: float) -> Generator[Progress, None, NDArray[np.bool_]]:
+    """Tell where an image has a spot that stands out, step by step; see `stands_out`."""
+    spots = yield from BrightSpots.of_steps(image, pixel_size)
+    yield ASKING
     height = (spots.height - spots.middle) * (2.563 / spots.spread)
     reach = 2 * round(SPOT_WIDTH / pixel_size) + 1
     return np.asarray(maximum_filter(height, reach) > _STANDS_OUT + _SKEWED * spots.skewness)

@@ -27,6 +27,8 @@ from napari_stemprior.structure import Prior
 LATTICE_EVIDENCE = 0.25
 #: Atoms less sure than this are marked for review.
 REVIEW_CONFIDENCE = 0.8
+#: Between two steps of the table.
+TABLE = Progress(0, 1, "making the table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +85,12 @@ def peaks_to_atoms(
             yx = yield from refine_by_blocks(prepared, size, yx, known, recording.device)
         else:
             yx = (yield from refine(prepared.image, size, yx, known, prepared.valid, recording.device)).yx
-        yield Progress(0, 1, "making the table")
+        yield TABLE
         shown = prepared.is_valid_at(yx)  # the fit may carry an atom onto bad pixels
         yx, peaks = yx[shown], peaks.where(shown)
     columns: dict[str, Any] = {"layer": peaks.hidden.astype(int)}
     columns |= {"element": [UNKNOWN_ELEMENT] * len(yx), "site": [""] * len(yx)}
+    yield TABLE
     if lattice is not None:
         prior, fit = lattice
         labels = site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, size)
@@ -96,6 +99,7 @@ def peaks_to_atoms(
     # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
     doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
     status = np.where(doubtful, "review", "ok").astype(object)
+    yield TABLE
     table = AtomTable.from_positions(
         yx,
         size,
@@ -106,5 +110,6 @@ def peaks_to_atoms(
         status=status,
         **columns,
     )
+    yield TABLE
     table.provenance["inferred"] = inferred_kinds(table.rows)
     return table

@@ -90,6 +90,7 @@ def refine(
         return Refined(yx.copy(), sigma.copy(), np.zeros(0), _WIDTH)
     yield Progress(0, _ROUNDS, STAGE)
     patches = ColumnPatches(image, pixel_size, yx, valid, torch.device(device))
+    yield from patches.read(STAGE)
     start = patches.local(yx)
     place = start.clone()
     amplitude, background = yield from patches.first_guess(STAGE)

@@ -25,13 +25,13 @@ from napari_stemprior.inference.fit_provenance import told_of_fit
 from napari_stemprior.inference.image_lattice import SURE, ImageLattice, borne_out, find_image_lattice
 from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
-from napari_stemprior.inference.peaks_to_atoms import Recording, peaks_to_atoms
+from napari_stemprior.inference.peaks_to_atoms import TABLE, Recording, peaks_to_atoms
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.room import check_room
 from napari_stemprior.inference.strip_segmentation import columns_by_strips
 from napari_stemprior.inference.tiles import Answer, predict_each
-from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen
+from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen_steps
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device, resolve_precision
 from napari_stemprior.network.prompt import StructurePrompt
@@ -260,12 +260,12 @@ class Segmenter:
             peaks, _ = yield from self._columns(prior, told, trust)
         else:
             peaks, _ = yield from self._columns(None, None, 0.0)
-            peaks = self._supported(peaks)
+            peaks = yield from self._supported(peaks)
             if self._support is not None and not self._support.unordered:
                 own, peaks = yield from self._with_image_lattice(peaks)
             if own is None and isinstance(self._canonical, CanonicalImage):
                 peaks, hinted = yield from self._columns(prior, None, trust)
-                peaks = self._supported(peaks)
+                peaks = yield from self._supported(peaks)
         provenance = self._provenance(prior, trust, hinted, own)
         found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
         lattice: tuple[Prior, LatticeFit] | None = None if own is None else (own.prior, own.fit)
@@ -274,16 +274,18 @@ class Segmenter:
         table = yield from peaks_to_atoms(
             found, peaks, lattice, provenance, refined=self.refine, named=self.fit is not None
         )
+        yield TABLE
         table.provenance.update(told_of_fit(self.fit, table.yx, self.prepared.shape, self._pixel_size))
         return table
 
-    def _supported(self, peaks: Peaks) -> Peaks:
+    def _supported(self, peaks: Peaks) -> Generator[Progress, None, Peaks]:
         """Return the columns that the image bears out without a lattice."""
         assert self._canonical is not None
         assert self.prepared is not None
         if self._support is None or self._support.strict != self.strict:
-            self._support = ImageSupport(self.prepared, self._pixel_size, self.strict)
-        return peaks.where(self._support.bears_out(self._canonical.to_pixels(peaks.yx), peaks.confidence))
+            self._support = yield from ImageSupport.of(self.prepared, self._pixel_size, self.strict)
+        yx = self._canonical.to_pixels(peaks.yx)
+        return peaks.where((yield from self._support.bears_out(yx, peaks.confidence)))
 
     def _columns(
         self, prior: Prior | None, told: LatticeFit | None, trust: float
@@ -302,7 +304,7 @@ class Segmenter:
             if self._prompted is None or self._prompted[0] is not told:
                 prompts["prompted"] = prompt
         hint = prior if told is None and self.fit is None and trust > 0 and self.unplaced else None
-        if hint is not None and not spacings_are_seen(hint, self.prepared.image, self._pixel_size):
+        if hint and not (yield from spacings_are_seen_steps(hint, self.prepared.image, self._pixel_size)):
             hint = None
         if hint is not None and (self._hinted is None or self._hinted[0] != hint):
             prompts["hinted"] = unplaced_prompt(hint)

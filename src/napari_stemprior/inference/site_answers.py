@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
+from napari_stemprior.inference.column_profiles import HERE
 from napari_stemprior.inference.map_readings import sites_inside
 from napari_stemprior.inference.maxima import is_peak
 from napari_stemprior.inference.occupancy import occupancy
@@ -76,11 +77,17 @@ def site_answers(
         The recording had row offsets, see `occupancy`.
     """
     inside = sites_inside(sites, (image.shape[0], image.shape[1]))
-    upper, lower = (np.argwhere(is_peak(heat)) for heat in probability)
-    places = moved_places(sites, (upper, lower), inside)
+    peaks = []
+    for hidden, heat in zip((False, True), probability, strict=True):
+        yield HERE
+        wanted = bool((sites.is_hidden == hidden).any())
+        peaks.append(np.argwhere(is_peak(heat)) if wanted else np.zeros((0, 2), np.int64))
+    yield HERE
+    places = moved_places(sites, (peaks[0], peaks[1]), inside)
     _, llr, spread = yield from occupancy(
         image, places[inside], kind[inside], sites.column[inside], valid, row_noise
     )
+    yield HERE
     return answered(sites, kind, inside, llr, spread)
 
 

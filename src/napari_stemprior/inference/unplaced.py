@@ -8,12 +8,15 @@ but graphene at 300, and 30 and 55 % of the wrong ones.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_stemprior.inference.order import strong_modes
+from napari_stemprior.inference.order import strong_modes_steps
 from napari_stemprior.inference.tiles import Answer
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure import Prior, StructurePrior
 
 #: A mode this much above what an image without order has (`order.strong_modes`) is a spacing that is seen.
@@ -37,7 +40,14 @@ def spacings_are_seen(prior: Prior, image: NDArray[np.floating], pixel_size: flo
     pixel_size : float
         Å/px.
     """
-    length, excess = strong_modes(image, pixel_size)
+    return drain(spacings_are_seen_steps(prior, image, pixel_size))
+
+
+def spacings_are_seen_steps(
+    prior: Prior, image: NDArray[np.floating], pixel_size: float
+) -> Generator[Progress, None, bool]:
+    """Tell whether an image has the spacings of a prior, step by step; see `spacings_are_seen`."""
+    length, excess = yield from strong_modes_steps(image, pixel_size)
     seen = length[excess > _SEEN]
     return all(_has_spacing(layer, seen) for layer in prior.layers)
 

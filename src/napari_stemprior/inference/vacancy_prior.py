@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 _EMPTY, _SEEN = 1.0, 20.0
 #: No crystal that still registers lacks more of a kind.
 _MOST = 0.15
-_ROUNDS = 60
+#: Rounds at most, and the change of the share below which no more are taken.
+_ROUNDS, _SETTLED = 60, 1e-12
 #: Neighbouring sites share pixels, so they are fewer independent witnesses than they are sites.
 _WITNESSES = 0.5
 #: Share from which a crystal has vacancies (a perfect one comes out with 0.005), and the log-odds that an
@@ -115,7 +116,9 @@ def empty_share(llr: Floats) -> float:
     share = 0.03
     for _ in range(_ROUNDS):
         vacant = 1 / (1 + np.exp(np.clip(llr + np.log((1 - share) / share), -40, 40)))
-        share = float(np.clip((vacant.sum() + _EMPTY) / (len(llr) + _SEEN), 1e-3, _MOST))
+        before, share = share, float(np.clip((vacant.sum() + _EMPTY) / (len(llr) + _SEEN), 1e-3, _MOST))
+        if abs(share - before) < _SETTLED:
+            break
     none = min(max(_EMPTY / (len(llr) + _SEEN), 1e-3), share)
     gain = np.log((1 - share + share * np.exp(-llr)) / (1 - none + none * np.exp(-llr))).sum()
     some = 1 / (1 + np.exp(np.clip(_COST - gain, -40, 40)))

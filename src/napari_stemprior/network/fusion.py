@@ -174,7 +174,7 @@ class SiteAttention(nn.Module):
             for of, own in zip(at, (y, x), strict=True)
         )
         place = self._place(offset_y, offset_x).to(pixels.dtype)
-        common = F.linear(flat, tables.common, tables.common_bias).t()
+        common = torch.addmm(tables.common_bias[:, None], tables.common, flat.t())
         # the key is the sum of the site's and of the place's, and so is its product with the query
         logits = of_sites(tables.key) @ pixels.transpose(1, 2) + of_sites(tables.key_bias)[..., None]
         logits = logits.masked_fill(~seen[..., None], -1e4).transpose(0, 1).reshape(k, -1)

@@ -107,11 +107,11 @@ def lone_pixels(image: Floats, valid: Mask) -> Mask:
 def lone_pixels_steps(image: Floats, valid: Mask) -> Generator[Progress, None, Mask]:
     """Find hot and dead pixels, step by step; see `lone_pixels`."""
     mask = np.zeros(image.shape, bool)
-    values = image[valid]
+    values = image.ravel() if valid.all() else image[valid]
     some = values[:: max(1, values.size // 2**18)]
     low, high = (float(v) for v in np.percentile(some, (_ENDS, 100 - _ENDS)))
     for sign, end in ((1, high), (-1, low)):
-        ends = np.flatnonzero(((sign * image > sign * end) & valid).ravel())
+        ends = np.flatnonzero((((image > end) if sign > 0 else (image < end)) & valid).ravel())
         if len(ends) == 0:
             continue
         y, x = np.unravel_index(ends, image.shape)
@@ -210,10 +210,11 @@ def _flashes(
         smooth = uniform_filter1d(above, length, axis=1, mode="reflect")
         yield PREPARING
         beside = _beside(smooth)
+        yield PREPARING
         hit = (smooth > spread) & (beside < _FLASH_ALONE * smooth)
+        yield PREPARING
         if not hit.any():
             continue
-        yield PREPARING
         known, electron = noise()
         variance = known.variance(gaussian_smoothed(image, 1.5))
         yield PREPARING
@@ -252,6 +253,9 @@ def _beside(rows: Floats) -> Floats:
 
 def _neighbours(image: Floats, y: NDArray[np.intp], x: NDArray[np.intp]) -> Floats:
     """Return the (8, N) values around pixels; those beyond the border are mirrored."""
-    padded = np.pad(image, 1, mode="reflect")
+    rows, columns = (
+        [np.where(n == size, size - 2, np.abs(n)) for n in (place - 1, place, place + 1)]
+        for place, size in zip((y, x), image.shape, strict=True)
+    )
     steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
-    return np.stack([padded[y + dy, x + dx] for dy, dx in steps])
+    return np.stack([image[rows[dy], columns[dx]] for dy, dx in steps])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.flat_runs import (
     JPEG_DIGITS,
     Image,
@@ -14,6 +17,7 @@ from napari_stemprior.recording.flat_runs import (
     equal_pairs,
     is_eight_bit,
 )
+from napari_stemprior.recording.stage import PREPARING
 
 #: A row of a strip has a run of one value at least this long, as a share of the row and in pixels. Captions
 #: have margins and gaps between words; rows of a micrograph have neither.
@@ -41,12 +45,17 @@ _LETTERS = 0.35
 
 def caption_strip(image: Image, valid: Mask) -> Mask:
     """Mask caption strips: rows at an edge that all have long runs of one value, with letters between."""
+    return drain(caption_strip_steps(image, valid))
+
+
+def caption_strip_steps(image: Image, valid: Mask) -> Generator[Progress, None, Mask]:
+    """Mask caption strips, step by step; see `caption_strip`."""
     mask = np.zeros(image.shape, bool)
     rows = np.flatnonzero(valid.any(axis=1))
     if len(rows) < 4 * _ROWS:
         return mask
     for tolerance in (0.0, JPEG_DIGITS) if is_eight_bit(image, valid) else (0.0,):
-        flat, changes = _flat(image, valid, tolerance, rows)
+        flat, changes = yield from _flat(image, valid, tolerance, rows)
         for edge in (False, True):
             height = _height(flat[::-1] if edge else flat)
             if not _ROWS <= height < 0.5 * len(rows):
@@ -67,20 +76,22 @@ def caption_strip(image: Image, valid: Mask) -> Mask:
 
 def _flat(
     image: Image, valid: Mask, tolerance: float, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+) -> Generator[Progress, None, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
     """Tell which rows look drawn, by what is usual in the middle of the image, and how often each changes."""
     width = image.shape[1]
     runs = Runs.of(image, valid, tolerance).longest(len(image))[rows]
-    same = equal_pairs(image, valid, tolerance)[rows]
-    pairs = (valid[:, 1:] & valid[:, :-1])[rows].sum(axis=1)
-    changes = (pairs - same.sum(axis=1)) / np.maximum(pairs, 1)
+    yield PREPARING
+    same = equal_pairs(image, valid, tolerance).sum(axis=1)[rows]
+    pairs = (valid[:, 1:] & valid[:, :-1]).sum(axis=1)[rows]
+    changes = (pairs - same) / np.maximum(pairs, 1)
     middle = slice(len(rows) // 4, -(len(rows) // 4) or None)
     usual = float(np.percentile(runs[middle], 95))
     seldom = changes < _SELDOM * float(np.percentile(changes[middle], 5))
     least = max(_RUN_SHARE * width, _RUN)
     flat = (runs >= least) & ((runs >= _LONGER * usual) | (seldom & (runs >= usual)))
     if not tolerance:
-        few = _two_values(image[rows], valid[rows])
+        yield PREPARING
+        few = _two_values(image, valid)[rows]
         if float(np.percentile(np.where(few, 0.0, 1.0)[middle], 5)) > 0:  # nearly all rows have more
             flat |= few
     return flat, changes

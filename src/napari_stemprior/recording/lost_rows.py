@@ -15,6 +15,7 @@ from napari_stemprior.recording.flat_runs import (
     ends_of_rows,
     is_eight_bit,
     longest_chance_run,
+    transposed,
 )
 from napari_stemprior.recording.silent_rows import silent_rows
 
@@ -98,7 +99,7 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
 
 def lost_columns(image: Image, valid: Mask) -> Mask:
     """Mask dead and saturated columns."""
-    return lost_rows(np.ascontiguousarray(image.T), np.ascontiguousarray(valid.T)).T
+    return lost_rows(transposed(image), transposed(valid)).T
 
 
 def _groups(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:

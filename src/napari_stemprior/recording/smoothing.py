@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.progress import Progress, drain
+from napari_stemprior.recording.stage import PREPARING
+
 #: Pixels that one product smooths along an axis.
 _BLOCK = 64
 #: Standard deviations at which the Gaussian ends, as in ``scipy.ndimage.gaussian_filter``.
 _ENDS = 4.0
+#: Pixels of an image that is smoothed without telling progress.
+_AT_ONCE = 2**20
 
 
 def gaussian_smoothed(image: NDArray[np.floating], sigma: float, every: int = 1) -> NDArray[np.float32]:
@@ -28,6 +34,13 @@ def gaussian_smoothed(image: NDArray[np.floating], sigma: float, every: int = 1)
     every : int
         Return the first of every so many rows and columns.
     """
+    return drain(gaussian_smoothed_steps(image, sigma, every))
+
+
+def gaussian_smoothed_steps(
+    image: NDArray[np.floating], sigma: float, every: int = 1
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Return an image smoothed by a Gaussian, step by step; see `gaussian_smoothed`."""
     data = np.asarray(image, np.float32)
     radius = int(_ENDS * sigma + 0.5)
     height, width = (-(-size // every) for size in data.shape)
@@ -35,10 +48,14 @@ def gaussian_smoothed(image: NDArray[np.floating], sigma: float, every: int = 1)
     for first, last, low, high, matrix in _blocks(data.shape[0], radius, sigma):
         kept = slice(-first % every, None, every)
         np.matmul(matrix[kept], data[low:high], out=down[-(-first // every) : -(-last // every)])
+        if data.size > _AT_ONCE:
+            yield PREPARING
     smooth = np.empty((height, width), np.float32)
     for first, last, low, high, matrix in _blocks(data.shape[1], radius, sigma):
         kept = slice(-first % every, None, every)
         smooth[:, -(-first // every) : -(-last // every)] = down[:, low:high] @ matrix[kept].T
+        if data.size > _AT_ONCE:
+            yield PREPARING
     return smooth
 
 

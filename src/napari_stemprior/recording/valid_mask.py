@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.recording.caption_strip import caption_strip
+from napari_stemprior.recording.caption_strip import caption_strip_steps
 from napari_stemprior.recording.compressed_bars import bright_bars
 from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
-from napari_stemprior.recording.flat_runs import Image, Mask
+from napari_stemprior.recording.flat_runs import Image, Mask, transposed
 from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
 from napari_stemprior.recording.stage import PREPARING
 
@@ -86,7 +86,8 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
     yield PREPARING
     add("corner", corners(image, valid, in_empty=False))
     yield PREPARING
-    if add("caption strip", caption_strip(image, valid)):  # and what it was glued to
+    strip = yield from caption_strip_steps(image, valid)
+    if add("caption strip", strip):  # and what it was glued to
         add("border", border(image, valid))
     yield PREPARING
     add("corner", corners(image, valid))
@@ -103,7 +104,12 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
         add("caption strip", _rest_of_strip(strips[0], lost))
     add("rows", lost)
     yield PREPARING
-    add("columns", lost_columns(image, valid))
+    turned = transposed(image)
+    yield PREPARING
+    good = transposed(valid)
+    yield PREPARING
+    add("columns", lost_rows(turned, good).T)
+    del turned, good
     yield PREPARING
     bars, rows = drawn(image, valid)
     yield PREPARING

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from ase.build.general_surface import ext_gcd
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
@@ -59,8 +58,13 @@ def basis_with_third(uvw: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _extended_gcd(a: int, b: int) -> tuple[int, int, int]:
     """Return g, x, y with a x + b y = g = gcd(a, b), which is not negative."""
-    x, y = ext_gcd(a, b)
-    g = a * x + b * y
+    g, rest = a, b
+    x, next_x, y, next_y = 1, 0, 0, 1
+    while rest:
+        times = g // rest
+        g, rest = rest, g - times * rest
+        x, next_x = next_x, x - times * next_x
+        y, next_y = next_y, y - times * next_y
     return (g, x, y) if g >= 0 else (-g, -x, -y)
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, mx2
 from ase.cell import Cell
 from ase.spacegroup import crystal
 
 from napari_stemprior.errors import UnknownPriorError
+from napari_stemprior.structure.common_crystals import cubic_crystal, mx2_layer
 from napari_stemprior.structure.layer_normal import project_along
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.structure.zone_axis import Direction, PlaneNormal, format_zone_axis
@@ -108,14 +108,10 @@ def build_atoms(entry: Mapping[str, Any]) -> Atoms:
             places = [(1 / 3, 2 / 3, 0.5), (2 / 3, 1 / 3, 0.5)]
             return Atoms(symbols, scaled_positions=places, cell=cell, pbc=True)
         case "mx2":
-            formula = f"{symbols[0]}{symbols[1]}2"
-            layer = mx2(
-                formula, kind=entry["phase"], a=entry["a"], thickness=entry["thickness"], vacuum=_VACUUM
-            )
-            layer.pbc = True
-            return layer
+            phase, a, thickness = (entry[name] for name in ("phase", "a", "thickness"))
+            return mx2_layer(symbols[0], symbols[1], phase, a, thickness, _VACUUM)
         case "bulk":
-            return bulk("".join(symbols), entry["crystal"], a=entry["a"], cubic=True)
+            return cubic_crystal(symbols, entry["crystal"], entry["a"])
         case "crystal":
             sites = entry["sites"]
             atoms = crystal(
