@@ -124,12 +124,13 @@ def fit_columns(
     image = np.asarray(image, np.float64)
     if image.ndim != 2:
         raise MeasurementError(f"The image has {image.ndim} dimensions; columns are fitted on one of two.")
+    finite = np.isfinite(image)
     if valid is None:
-        valid = np.isfinite(image)
-    if not np.isfinite(image[valid]).all():
+        valid = finite
+    if not (finite | ~valid).all():
         raise MeasurementError("The image holds pixels that are not finite; leave them out with a mask.")
     factor = max(1, int(_COARSE / atoms.pixel_size + 1e-6))
-    coarse, good = averaged(np.where(valid, image, 0.0), valid, factor)
+    coarse, good = averaged(image if valid.all() else np.where(valid, image, 0.0), valid, factor)
     yx = (atoms.yx + 0.5) / factor - 0.5
     order = _along_rows(yx)
     fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
@@ -185,13 +186,7 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     reason[fit.height <= 0] = "the image shows nothing there"
     reason[~lonely] = "another column is too near for a fit"
     reason[fit.count < LEAST_SEEN * len(fit.fit_window)] = "too few good pixels around it"
-    with np.errstate(all="ignore"):
-        # the mean over a block of points is wider than the column by the variance of the block
-        derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
-        covariance = np.moveaxis(fit.covariance, 0, -1)  # as it lies in memory
-        picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
-        error = np.sqrt((np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)).T
-        place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
+    derived, error, place_error = _with_errors(fit, factor)
     reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
     bad = reason != ""
     place, level = (fit.place + 0.5) * factor - 0.5, fit.level.copy()
@@ -205,6 +200,22 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
         derived[:, 2], error[:, 2], derived[:, 3], error[:, 3], level, fine, reason,
         SharedErrors.independent(),
     )  # fmt: skip
+
+
+def _with_errors(fit: GaussianFit, factor: int) -> tuple[Floats, Floats, Floats]:
+    """Return (N, 4) volume (px²), width (px), ellipticity, direction, their errors, and (N,) that of places."""
+
+    def derived(own: slice) -> tuple[Floats, Floats, Floats]:
+        covariance = np.moveaxis(fit.covariance[own], 0, -1)  # as it lies in memory
+        with np.errstate(all="ignore"):
+            # the mean over a block of points is wider than the column by the variance of the block
+            values, slopes = _derived(fit.height[own], fit.shape[own], (factor**2 - 1) / (12 * factor**2))
+            picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
+            variance = (np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)
+            return values, np.sqrt(variance).T, np.sqrt((covariance[1, 1] + covariance[2, 2]) / 2)
+
+    values, error, place_error = zip(*fit.each_block(derived, 2**12), strict=True)
+    return np.concatenate(values), np.concatenate(error), np.concatenate(place_error)
 
 
 _WITH_ERRORS = ("volume", "width", "ellipticity", "direction")

@@ -20,9 +20,10 @@ from napari_stemprior.measurement.drawn_columns import (
     Pixels,
     blocks,
 )
-from napari_stemprior.measurement.normal_equations import SIX, eased, normal_equations, pulls
+from napari_stemprior.measurement.normal_equations import SIX, ease, eased, normal_equations, pulls
 from napari_stemprior.measurement.pixel_noise import PixelNoise, pixel_noise
 from napari_stemprior.measurement.shape_freedom import MOST, shape_freedom
+from napari_stemprior.measurement.small_products import sums_over_pixels
 
 Floats = NDArray[np.float64]
 #: How far around a column its pixels are fitted, and how far its Gaussian is drawn, in standard deviations of
@@ -46,6 +47,8 @@ _DAMPING = 0.8
 _LOST = 3.0
 #: Columns from which the noise, and how much shapes differ, are measured.
 _SOME = 4096
+#: Columns whose equations are solved together.
+_SOLVED = 2**12
 #: Rounds in which the latter is.
 _FREED = (1, 2)
 
@@ -83,9 +86,21 @@ class GaussianFit(DrawnColumns):
             self.run_common(tailed)
         else:
             self._take_width(common[0])
+            self._guess()
             self.tail = common[1]
-            self._common_step(self._drawn(), 0)
-        normal = np.moveaxis(np.empty((7, 7, len(self.start))), -1, 0)  # columns side by side in memory
+        normals = self._own_rounds(freedom)
+        # of the last round: what has moved since is less than a tenth of a standard error
+        covariance = np.empty((7, 7, len(self.start)))
+        self.covariance = np.moveaxis(covariance, -1, 0)  # columns side by side in memory
+
+        def invert(own: slice) -> None:
+            self.covariance[own] = BatchedCholesky(normals[own.start // _SOLVED]).inverse()
+
+        self.each_block(invert, _SOLVED)
+
+    def _own_rounds(self, freedom: float | None) -> list[Floats]:
+        """Fit with a shape for each column; return the normal equations of each block in the last round."""
+        normals: list[Floats] = []
         for number in range(_OWN_ROUNDS):
             drawn = self._drawn()
             self._measure_noise(drawn, 7 if number else 4)
@@ -94,18 +109,14 @@ class GaussianFit(DrawnColumns):
                 self.freedom = freedom
             elif number in _FREED:
                 self.freedom = self._found_freedom(images)
-            if self._own_step(images, normal) < _CONVERGED and number > 1:
+            moved, normals = self._own_step(images)
+            if moved < _CONVERGED and number > 1:
                 break
-        # of the last round: what has moved since is less than a tenth of a standard error
-        self.covariance = normal
-
-        def invert(own: slice) -> None:
-            normal[own] = BatchedCholesky(normal[own]).inverse()
-
-        self._each_block(invert)
+        return normals
 
     def run_common(self, tailed: bool | None = None) -> None:
         """Fit with one round shape for all, with windows that hold it, and with tails where `tailed`."""
+        self._guess()
         for rounds in (_COMMON_ROUNDS, _COMMON_ROUNDS - 1):
             self._common_rounds(rounds)
             if not self._take_width(self.common):
@@ -169,7 +180,7 @@ class GaussianFit(DrawnColumns):
             np.multiply(drawn[own], slope, out=self._variance[own])
             self._variance[own] += offset
 
-        self._each_block(part, TOGETHER, len(drawn))
+        self.each_block(part, TOGETHER, len(drawn))
         self._variance[self._hidden] = np.inf
         return self._left, self._variance
 
@@ -190,23 +201,20 @@ class GaussianFit(DrawnColumns):
         np.maximum(weight, np.float32(self.noise.least / unit**2), out=weight)
         np.reciprocal(weight, out=weight)
         residual *= weight
-        bell = self._bells(own, self._monomials)
-        six, one = self._monomials[:SIX], self._monomials[0]
+        bell, six = self._bells[own], self._monomials[:SIX]
         more: list[Pixels] = []
         if tails is not None:
             wide = tails.take(flat)
-            pulled, squared = (residual * wide) @ one, (weight * wide**2) @ one
+            pulled, squared = (residual * wide).sum(1), (weight * wide**2).sum(1)
             wide *= weight
-            more = [six @ (wide * bell).T, wide @ one, pulled, squared]
-        floor, pull = weight @ one, residual @ one
+            more = [sums_over_pixels(six, wide * bell), wide.sum(1), pulled, squared]
+        floor, pull = weight.sum(1), residual.sum(1)
         residual *= bell
         weight *= bell
-        single = six @ weight.T
+        single, force = sums_over_pixels(six, weight), sums_over_pixels(six, residual)
         weight *= bell
-        return [
-            np.asarray(v, float)
-            for v in (self._monomials @ weight.T, single, six @ residual.T, floor, pull, *more)
-        ]
+        square = sums_over_pixels(self._monomials, weight)
+        return [np.asarray(v, float) for v in (square, single, force, floor, pull, *more)]
 
     def _equations(
         self, own: slice, images: tuple[Pixels, Pixels], tails: Pixels | None = None
@@ -249,7 +257,7 @@ class GaussianFit(DrawnColumns):
                 curvature - np.einsum("nas,nat->st", shared, np.nan_to_num(both)),
             )  # fmt: skip
 
-        parts = self._each_block(solved)
+        parts = self.each_block(solved, _SOLVED)
         step, both = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         if number >= 1:
             pull, total = (np.sum([part[i] for part in parts], axis=0) for i in (2, 3))
@@ -269,9 +277,11 @@ class GaussianFit(DrawnColumns):
         normal, force, _, _ = self._equations(own, images)
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
         tight = 1 / (self.freedom * usual[0]) ** 2
-        normal[:, [4, 5, 6], [4, 5, 6]] += tight
+        diagonal = np.einsum("nii->ni", normal)
+        diagonal[:, 4:] += tight
+        ease(diagonal)
         force[:, 4:] += tight * (usual - self.shape[own])
-        return eased(normal), force
+        return normal, force
 
     def _found_freedom(self, images: tuple[Pixels, Pixels]) -> float:
         """Return how much the shapes differ, from parts of the columns that are whole."""
@@ -280,47 +290,53 @@ class GaussianFit(DrawnColumns):
         if n <= _SOME:
             parts = [slice(0, n)]
         usual = np.array([1 / self.common**2, 0.0, 1 / self.common**2])
-        found = [(*self._equations(own, images)[:2], self.shape[own] - usual) for own in parts]
+        equations = self._on_all_processors(lambda own: self._equations(own, images)[:2], parts)
+        found = [(*one, self.shape[own] - usual) for one, own in zip(equations, parts, strict=True)]
         whole = np.concatenate([self._whole[own] for own in parts])
         normal, force, shift = (np.concatenate(part)[whole] for part in zip(*found, strict=True))
         return shape_freedom(normal, force, shift, usual[0])
 
-    def _own_step(self, images: tuple[Pixels, Pixels], normal: Floats) -> float:
-        """Move and reshape the columns; return how far most still move, in standard errors.
+    def _own_step(self, images: tuple[Pixels, Pixels]) -> tuple[float, list[Floats]]:
+        """Move and reshape the columns.
 
-        The normal equations are written to `normal`, (N, 7, 7).
+        Returns
+        -------
+        moved : float
+            How far most still move, in standard errors.
+        normals : list of (B, 7, 7) arrays
+            Normal equations of each block of columns.
         """
 
-        def solved(own: slice) -> Floats:
-            normal[own], force = self._own_normal(own, images)
-            return BatchedCholesky(normal[own]).solve(force)
+        def stepped(own: slice) -> tuple[Floats, Floats]:
+            normal, force = self._own_normal(own, images)
+            step = np.nan_to_num(BatchedCholesky(normal).solve(force))
+            # a column that the edge of the image cuts keeps its place and the common shape: it would run away
+            step[:, [1, 2, 4, 5, 6]] *= self._whole[own, None]
+            step *= _DAMPING
+            before = self.place[own].copy()
+            self._move(step, moving=True, own=own)
+            self._reshape(step[:, 4:], own)
+            stiff = normal[:, [1, 2], [1, 2]]
+            moved = np.abs(self.place[own] - before) * np.sqrt(np.maximum(stiff, 0))
+            return normal, moved.max(1)
 
-        step = np.concatenate(self._each_block(solved))
-        stiff = normal[:, [1, 2], [1, 2]]
-        # a column that the edge of the image cuts keeps its place and the common shape: it would run away
-        step = np.nan_to_num(step)
-        step[:, [1, 2, 4, 5, 6]] *= self._whole[:, None]
-        step *= _DAMPING
-        before = self.place.copy()
-        self._move(step, moving=True)
-        self._reshape(step[:, 4:])
-        moved = np.abs(self.place - before) * np.sqrt(np.maximum(stiff, 0))
-        return float(np.nanquantile(moved.max(1), 0.9))
+        normals, moved = zip(*self.each_block(stepped, _SOLVED), strict=True)
+        return float(np.nanquantile(np.concatenate(moved), 0.9)), list(normals)
 
-    def _move(self, step: Floats, moving: bool) -> None:
-        self.height = np.maximum(self.height + step[:, 0], 0)
-        self.level = self.level + step[:, 3]
+    def _move(self, step: Floats, moving: bool, own: slice = slice(None)) -> None:
+        self.height[own] = np.maximum(self.height[own] + step[:, 0], 0)
+        self.level[own] += step[:, 3]
         if moving:
-            limit = LARGEST_MOVE / self.size
-            moved = self.place + np.clip(step[:, 1:3], -limit / 2, limit / 2)
-            self.place = self.start + np.clip(moved - self.start, -limit, limit)
+            limit, start = LARGEST_MOVE / self.size, self.start[own]
+            moved = self.place[own] + np.clip(step[:, 1:3], -limit / 2, limit / 2)
+            self.place[own] = start + np.clip(moved - start, -limit, limit)
 
-    def _reshape(self, step: Floats) -> None:
+    def _reshape(self, step: Floats, own: slice) -> None:
         """Change the shapes, by half of the common one at most, and keep them those of an ellipse."""
         bound = 0.5 / self.common**2
-        new = self.shape + np.clip(step, -bound, bound)
+        new = self.shape[own] + np.clip(step, -bound, bound)
         low, high = (self.size / _WIDEST) ** 2, (self.size / _NARROWEST) ** 2 * 2
         new[:, [0, 2]] = np.clip(new[:, [0, 2]], low, high)
         most = 0.9 * np.sqrt(new[:, 0] * new[:, 2])
         new[:, 1] = np.clip(new[:, 1], -most, most)
-        self.shape = new
+        self.shape[own] = new
