@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from napari_stemprior.measurement.column_tails import WIDER, tail_image
+from napari_stemprior.measurement.column_tails import WIDER, wide_image
 from napari_stemprior.measurement.fit_windows import disc, low_level
 from napari_stemprior.measurement.normal_equations import SIX, monomials
 from napari_stemprior.measurement.processors import processors
@@ -25,14 +25,18 @@ Pixels = NDArray[np.float32]
 FITTED, DRAWN = 1.1, 1.7
 #: Å: width of a column to begin with.
 _WIDTH = 0.45
+#: Å: range in which the width of a column is fitted.
+NARROWEST, WIDEST = 0.25, 0.9
+#: Å: no column moves further than this from where the table has it.
+LARGEST_MOVE = 0.35
 #: Pixels that are worked on together, so that they stay in the cache of a processor.
 TOGETHER = 2**17
 #: Share of its pixels from which on a column is fitted freely.
 LEAST_SEEN = 0.6
 #: Columns from which on threads are worth their start.
 _WORTH_THREADS = 8000
-#: Pixels around a column that tell its level to begin with.
-_BEGUN = 32
+#: Pixels around a column, at least, that tell its level to begin with.
+_BEGUN = 20
 T = TypeVar("T")
 
 
@@ -107,8 +111,8 @@ class DrawnColumns:
         self.level = np.zeros(n)
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(image.shape) - 1)
         self._unit = float(np.std(image)) or 1.0
-        #: Height of the tails of columns over that of the columns, and whether they are fitted.
-        self.tail, self.tailed = 0.0, False
+        #: Heights of the tails of columns over those of the columns, and whether they are fitted.
+        self.tails, self.tailed = np.zeros(len(WIDER)), False
         self.height, self.count = np.zeros(n), np.zeros(n, np.int64)
         self.open_windows(FITTED, DRAWN)
 
@@ -120,8 +124,9 @@ class DrawnColumns:
 
     def _guess_some(self, own: slice) -> None:
         """Set those of some columns, in units of the fit."""
-        # a part of the pixels is enough to begin with
-        flat = self._base[own, None] + self._near[:: max(1, len(self._near) // _BEGUN)]
+        # every other pixel along both directions is enough to begin with
+        some = (self.fit_window % 2 == 0).all(1)
+        flat = self._base[own, None] + (self._near[some] if some.sum() >= _BEGUN else self._near)
         self.level[own] = low_level(self._padded.take(flat), self._counts.take(flat))
         flat = self._base[own, None] + self._near[:9]
         core = self._counts.take(flat)
@@ -181,7 +186,7 @@ class DrawnColumns:
         """Draw the columns of a part of the image without their backgrounds."""
         low, high = (np.array([getattr(side, end) for side in box]) for end in ("start", "stop"))
         # tails are cut after four of their standard deviations
-        reach = max(self._pad, 4 * WIDER * self.common if self.tail else 0)
+        reach = max(self._pad, 4 * max(WIDER) * self.common if self.tails.any() else 0)
         own = np.flatnonzero(((self.place > low - reach) & (self.place < high + reach)).all(1))
         total = np.zeros(len(self._padded), np.float32)
         if len(own):
@@ -189,9 +194,10 @@ class DrawnColumns:
             total[first : first + len(part)] = part
         inner = tuple(slice(side.start + self._pad, side.stop + self._pad) for side in box)
         whole = total.reshape(-1, self._width)[inner]
-        if self.tail:
-            height = self.tail * self.height[own] / self._unit
-            whole = whole + tail_image(whole.shape, self.place[own] - low, height, self.common)
+        for share, wider in zip(self.tails, WIDER, strict=True):
+            if share > 0:
+                height = share * self.height[own] / self._unit
+                whole = whole + wide_image(whole.shape, self.place[own] - low, height, wider * self.common)
         return np.asarray(whole * self._unit, float)
 
     def _drawn_bells(self, own: slice | Integers) -> Pixels:
@@ -216,19 +222,37 @@ class DrawnColumns:
         # a block of columns lies in a part of the image
         for low, drawn in self.each_block(part, 2 * TOGETHER // len(self.draw_window)):
             total[low : low + len(drawn)] += drawn
-        if self.tail:
-            total += np.float32(self.tail) * self._tails()
+        for share, wider in zip(self.tails, WIDER, strict=True):
+            if share > 0:
+                total += np.float32(share) * self._tail(wider)
         return total
 
-    def _tails(self) -> Pixels:
-        """Draw the tails of all columns, as high as these."""
+    def _tail(self, wider: float) -> Pixels:
+        """Draw Gaussians so many times wider than the columns, as high as these."""
         rows = len(self._padded) // self._width
         place = self.place + self._pad
-        return tail_image((rows, self._width), place, self.height / self._unit, self.common).ravel()
+        height = self.height / self._unit
+        return wide_image((rows, self._width), place, height, wider * self.common).ravel()
 
-    def each_block(
-        self, function: Callable[[slice], T], step: int, count: int | None = None
-    ) -> list[T]:
+    def _move(self, step: Floats, moving: bool, own: slice = slice(None)) -> None:
+        self.height[own] = np.maximum(self.height[own] + step[:, 0], 0)
+        self.level[own] += step[:, 3]
+        if moving:
+            limit, start = LARGEST_MOVE / self.size, self.start[own]
+            moved = self.place[own] + np.clip(step[:, 1:3], -limit / 2, limit / 2)
+            self.place[own] = start + np.clip(moved - start, -limit, limit)
+
+    def _reshape(self, step: Floats, own: slice) -> None:
+        """Change the shapes, by half of the common one at most, and keep them those of an ellipse."""
+        bound = 0.5 / self.common**2
+        new = self.shape[own] + np.clip(step, -bound, bound)
+        low, high = (self.size / WIDEST) ** 2, (self.size / NARROWEST) ** 2 * 2
+        new[:, [0, 2]] = np.clip(new[:, [0, 2]], low, high)
+        most = 0.9 * np.sqrt(new[:, 0] * new[:, 2])
+        new[:, 1] = np.clip(new[:, 1], -most, most)
+        self.shape[own] = new
+
+    def each_block(self, function: Callable[[slice], T], step: int, count: int | None = None) -> list[T]:
         """Do something with every block of so many columns, or of so many of `count`, on all processors."""
         parts = blocks(slice(0, len(self.start) if count is None else count), step)
         return self._on_all_processors(function, parts)

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 #: Classes of brightness in which the noise is measured.
 _CLASSES = 12
 #: Pixels, at least, that tell where the classes end.
-_SORTED = 4000
+_SORTED = 20_000
 
 
 @dataclass(frozen=True)

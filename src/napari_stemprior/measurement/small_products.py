@@ -1,8 +1,8 @@
 """Matrix products in pieces so small that the linear algebra library starts no threads of its own.
 
-The blocks of a fit are shared by as many threads as there are processors. Were each of their products shared
-once more, the threads of the library would wait for each other, and they wait by spinning: where the machine is
-busy with other work that takes ten times as long as the fit.
+The blocks of a fit are shared by as many threads as there are processors. Were each of their products
+shared once more, the threads of the library would wait for each other, and they wait by spinning: on a
+machine that is busy with other work this takes ten times as long as the fit.
 """
 
 from __future__ import annotations
