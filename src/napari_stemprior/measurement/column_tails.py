@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 WIDER = (1.5, 2.5)
 #: Heights of the tails over that of the column at most, and how uncertain they are beforehand: a weak prior,
 #: so that shares which an image does not tell stay small.
-LARGEST_TAILS, _UNSURE = (2.0, 0.5), 0.3
+LARGEST_TAILS, _UNSURE = (0.3, 0.1), 0.3
 #: Neighbours that are looked at, and the steepest slope of one tail that neighbours which do not cancel have
 #: to show half of the columns. With 0.45 Å pairs of silicon have more than 0.3, SrTiO3 [001] and MoS2 less
 #: than 0.1.
