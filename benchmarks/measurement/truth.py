@@ -29,7 +29,7 @@ from benchmarks.measurement.specimens import (
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.measurement.clustering import pair_correlation
 from napari_stemprior.measurement.column_fit import ColumnFit, fit_columns
-from napari_stemprior.measurement.column_tails import WIDER, tail_image
+from napari_stemprior.measurement.column_tails import wide_image
 from napari_stemprior.measurement.defects import concentrations, find_defects
 from napari_stemprior.measurement.displacements import displacements
 from napari_stemprior.measurement.intensities import cell_intensities
@@ -196,7 +196,7 @@ def timings(count: int = MANY) -> pd.DataFrame:
         yx + rng.normal(size=yx.shape) * 0.02 / size, size, element=[prior.columns[i].element for i in column]
     )
     bright = np.array([{"Sr": 1.0, "Ti": 0.7}.get(prior.columns[i].element, 0.1) for i in column])
-    clean = 0.02 + 0.1 * tail_image((side, side), yx, bright, _WIDTH / size / WIDER)
+    clean = 0.02 + 0.1 * wide_image((side, side), yx, bright, _WIDTH / size)
     image = rng.poisson(clean * 1e4 * size**2) / (1e4 * size**2)
     noise = rng.poisson(20.0, (side, side)).astype(float)
     fit = LatticeFit(prior, (pose,))

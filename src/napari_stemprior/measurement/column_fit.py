@@ -12,9 +12,9 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.errors import MeasurementError
-from napari_stemprior.measurement.drawn_columns import LEAST_SEEN
+from napari_stemprior.measurement.drawn_columns import LARGEST_MOVE, LEAST_SEEN
 from napari_stemprior.measurement.fit_windows import averaged
-from napari_stemprior.measurement.gaussian_fit import LARGEST_MOVE, GaussianFit
+from napari_stemprior.measurement.gaussian_fit import GaussianFit
 from napari_stemprior.measurement.mixture import fit_mixture
 from napari_stemprior.measurement.pixel_noise import PixelNoise
 from napari_stemprior.measurement.processors import processors
@@ -31,6 +31,8 @@ _TOGETHER = 0.55
 _CHECKED, _REPEATS = 300, 5
 #: Standard deviations of a column up to which two share errors.
 _SHARED = 5.0
+#: Å: columns at the edge of a part of the columns have neighbours that are not in it.
+_UNLISTED = 4.0
 #: Fields of columns that tell the common width, which is only where the fit of each begins.
 _FIELDS, _IN_FIELD = 5, 1000
 
@@ -124,12 +126,14 @@ def fit_columns(
     image = np.asarray(image, np.float64)
     if image.ndim != 2:
         raise MeasurementError(f"The image has {image.ndim} dimensions; columns are fitted on one of two.")
+    finite = np.isfinite(image)
     if valid is None:
-        valid = np.isfinite(image)
-    if not np.isfinite(image[valid]).all():
+        valid = finite
+    if not (finite | ~valid).all():
         raise MeasurementError("The image holds pixels that are not finite; leave them out with a mask.")
     factor = max(1, int(_COARSE / atoms.pixel_size + 1e-6))
-    coarse, good = averaged(np.where(valid, image, 0.0), valid, factor)
+    counted = image if valid.all() else np.where(valid, image, 0.0)
+    coarse, good = averaged(np.asarray(counted, np.float64), valid, factor)
     yx = (atoms.yx + 0.5) / factor - 0.5
     order = _along_rows(yx)
     fit = GaussianFit(coarse, good, atoms.pixel_size * factor, yx[order])
@@ -149,7 +153,7 @@ def _along_rows(yx: Floats) -> NDArray[np.int64]:
     return np.lexsort((yx[:, 1], np.floor(yx[:, 0] / 16))).astype(np.int64)
 
 
-def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
+def _common_width(fit: GaussianFit) -> tuple[float, Floats] | None:
     """Return the width (px) and tails of one round shape, from fields across the image if they are many."""
     n = len(fit.start)
     if n < 2 * _FIELDS * _IN_FIELD:
@@ -157,12 +161,21 @@ def _common_width(fit: GaussianFit) -> tuple[float, float] | None:
     areas = []
     for middle in (np.arange(_FIELDS) + 0.5) * n / _FIELDS:
         near = np.argsort(np.linalg.norm(fit.start - fit.start[int(middle)], axis=1))[:_IN_FIELD]
-        box, low = _box(fit, fit.start[near])
-        areas.append(GaussianFit(fit.image[box], fit.valid[box], fit.size, fit.start[near] - low))
+        areas.append(_part_of(fit, near, fit.start))
     with ThreadPoolExecutor(processors()) as pool:
         list(pool.map(GaussianFit.run_common, areas))
-    width, tail = np.median([(field.common, field.tail) for field in areas], axis=0)
-    return float(width), float(tail)
+    tails = np.median([field.tails for field in areas], axis=0)
+    return float(np.median([field.common for field in areas])), tails
+
+
+def _part_of(fit: GaussianFit, some: Integers, places: Floats) -> GaussianFit:
+    """Return a fit of some columns about the first, by themselves."""
+    box, low = _box(fit, places[some])
+    part = GaussianFit(fit.image[box], fit.valid[box], fit.size, places[some] - low)
+    distance = np.linalg.norm(places[some] - places[some[0]], axis=1)
+    if len(some) < len(fit.start):  # those around are not among them
+        part.listed = distance <= max(distance.max() - _UNLISTED / fit.size, distance[len(some) // 2])
+    return part
 
 
 def _box(fit: GaussianFit, yx: Floats) -> tuple[tuple[slice, slice], NDArray[np.int64]]:
@@ -185,13 +198,7 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     reason[fit.height <= 0] = "the image shows nothing there"
     reason[~lonely] = "another column is too near for a fit"
     reason[fit.count < LEAST_SEEN * len(fit.fit_window)] = "too few good pixels around it"
-    with np.errstate(all="ignore"):
-        # the mean over a block of points is wider than the column by the variance of the block
-        derived, slopes = _derived(fit.height, fit.shape, (factor**2 - 1) / (12 * factor**2))
-        covariance = np.moveaxis(fit.covariance, 0, -1)  # as it lies in memory
-        picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
-        error = np.sqrt((np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)).T
-        place_error = np.sqrt((fit.covariance[:, 1, 1] + fit.covariance[:, 2, 2]) / 2)
+    derived, error, place_error = _with_errors(fit, factor)
     reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"
     bad = reason != ""
     place, level = (fit.place + 0.5) * factor - 0.5, fit.level.copy()
@@ -205,6 +212,22 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
         derived[:, 2], error[:, 2], derived[:, 3], error[:, 3], level, fine, reason,
         SharedErrors.independent(),
     )  # fmt: skip
+
+
+def _with_errors(fit: GaussianFit, factor: int) -> tuple[Floats, Floats, Floats]:
+    """Return (N, 4) volume (px²), width (px), ellipticity, direction; their errors; (N,) that of places."""
+
+    def derived(own: slice) -> tuple[Floats, Floats, Floats]:
+        covariance = np.moveaxis(fit.covariance[own], 0, -1)  # as it lies in memory
+        with np.errstate(all="ignore"):
+            # the mean over a block of points is wider than the column by the variance of the block
+            values, slopes = _derived(fit.height[own], fit.shape[own], (factor**2 - 1) / (12 * factor**2))
+            picked = covariance[np.ix_([0, 4, 5, 6], [0, 4, 5, 6])]
+            variance = (np.einsum("qan,abn->qbn", slopes, picked) * slopes).sum(1)
+            return values, np.sqrt(variance).T, np.sqrt((covariance[1, 1] + covariance[2, 2]) / 2)
+
+    values, error, place_error = zip(*fit.each_block(derived, 2**12), strict=True)
+    return np.concatenate(values), np.concatenate(error), np.concatenate(place_error)
 
 
 _WITH_ERRORS = ("volume", "width", "ellipticity", "direction")
@@ -232,7 +255,7 @@ class _Simulated:
 
 
 def _simulated(
-    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, float] | None
+    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, Floats] | None
 ) -> _Simulated | None:
     """Draw a part of the fitted image anew with noise and fit it again; None where too little was fitted."""
     good = np.flatnonzero(found.reason == "")
@@ -249,6 +272,7 @@ def _simulated(
 
     def fitted(image: Floats) -> ColumnFit:
         again = GaussianFit(image, fit.valid[box], fit.size, fit.place[some] - low)
+        again.listed = inner
         again.run(common, fit.tailed, fit.freedom)
         return _result(again, factor)
 
@@ -260,7 +284,7 @@ def _simulated(
 
 
 def _with_honest_errors(
-    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, float] | None
+    fit: GaussianFit, found: ColumnFit, factor: int, common: tuple[float, Floats] | None
 ) -> ColumnFit:
     """Raise errors by how much larger than stated the scatter of simulated fits is, and say what is shared.
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from napari_stemprior.measurement.column_tails import WIDER, tail_image
+from napari_stemprior.measurement.column_tails import WIDER, wide_image
 from napari_stemprior.measurement.fit_windows import disc, low_level
 from napari_stemprior.measurement.normal_equations import SIX, monomials
 from napari_stemprior.measurement.processors import processors
+from napari_stemprior.measurement.small_products import polynomials
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,13 +25,18 @@ Pixels = NDArray[np.float32]
 FITTED, DRAWN = 1.1, 1.7
 #: Å: width of a column to begin with.
 _WIDTH = 0.45
-#: Pixels that are worked on together, so that they stay in the cache of a processor, and columns whose
-#: equations are solved together.
-TOGETHER, _SOLVED = 2**17, 2**13
+#: Å: range in which the width of a column is fitted.
+NARROWEST, WIDEST = 0.25, 0.9
+#: Å: no column moves further than this from where the table has it.
+LARGEST_MOVE = 0.35
+#: Pixels that are worked on together, so that they stay in the cache of a processor.
+TOGETHER = 2**17
 #: Share of its pixels from which on a column is fitted freely.
 LEAST_SEEN = 0.6
 #: Columns from which on threads are worth their start.
 _WORTH_THREADS = 8000
+#: Pixels around a column, at least, that tell its level to begin with.
+_BEGUN = 20
 T = TypeVar("T")
 
 
@@ -52,7 +58,7 @@ def bells(step: Floats, shape: Floats, monomials: Pixels) -> Pixels:
         [a * y * y + 2 * b * y * x + c * x * x, -2 * (a * y + b * x), -2 * (b * y + c * x), a, 2 * b, c],
         axis=1,
     )
-    exponent = (-0.5 * quadric).astype(np.float32) @ monomials[:SIX]
+    exponent = polynomials((-0.5 * quadric).astype(np.float32), monomials[:SIX])
     return np.asarray(np.exp(exponent, out=exponent))
 
 
@@ -105,37 +111,50 @@ class DrawnColumns:
         self.level = np.zeros(n)
         self._centre = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(image.shape) - 1)
         self._unit = float(np.std(image)) or 1.0
-        #: Height of the tails of columns over that of the columns, and whether they are fitted.
-        self.tail, self.tailed = 0.0, False
+        #: Heights of the tails of columns over those of the columns, and whether they are fitted.
+        self.tails, self.tailed = np.zeros(len(WIDER)), False
         self.height, self.count = np.zeros(n), np.zeros(n, np.int64)
         self.open_windows(FITTED, DRAWN)
-        self._each_block(self._begin, self._some)
+
+    def _guess(self) -> None:
+        """Set the levels and heights from the pixels around the columns."""
+        self.each_block(self._guess_some, self._some)
         self.level *= self._unit
         self.height *= self._unit
 
-    def _begin(self, own: slice) -> None:
-        """Set the level and height of some columns from the pixels around them."""
-        values, near = self._values(own), self._inside(own)
-        self.level[own] = low_level(values, near)
-        core = near[:, :9]
-        mean = (values[:, :9] * core).sum(1) / np.maximum(core.sum(1), 1)
+    def _guess_some(self, own: slice) -> None:
+        """Set those of some columns, in units of the fit."""
+        # every other pixel along both directions is enough to begin with
+        some = (self.fit_window % 2 == 0).all(1)
+        flat = self._base[own, None] + (self._near[some] if some.sum() >= _BEGUN else self._near)
+        self.level[own] = low_level(self._padded.take(flat), self._counts.take(flat))
+        flat = self._base[own, None] + self._near[:9]
+        core = self._counts.take(flat)
+        mean = (self._padded.take(flat) * core).sum(1) / np.maximum(core.sum(1), 1)
         self.height[own] = np.maximum(mean - self.level[own], 0)
 
     def open_windows(self, fitted: float, drawn: float) -> None:
         """Fit the pixels up to one distance from each column, and draw it up to another, Å."""
         self._fitted = fitted
-        self.fit_window = disc(max(fitted / self.size, 1.5))
+        # nearest first, so that the pixels that are fitted are the first of those that are drawn
         self.draw_window = disc(max(drawn / self.size, 2.0))
+        self.fit_window = self.draw_window[: len(disc(max(fitted / self.size, 1.5)))]
         pad = self._pad = int(np.abs(self.draw_window).max(initial=1))
         self._width = self.image.shape[1] + 2 * pad
-        self._padded = np.pad((self.image / self._unit).astype(np.float32), pad).ravel()
+        padded = np.zeros([side + 2 * pad for side in self.image.shape], np.float32)
+        inner = (slice(pad, pad + self.image.shape[0]), slice(pad, pad + self.image.shape[1]))
+        np.divide(self.image, self._unit, out=padded[inner], casting="same_kind")
+        self._padded = padded.ravel()
         self._counts = np.pad(self.valid, pad).ravel()
         self._hidden = np.flatnonzero(~self._counts)
         # new memory for an image takes longer than to fill it, so each round fills the same
         self._total, self._left, self._variance = (np.empty_like(self._padded) for _ in range(3))
         self._base = (self._centre + pad) @ [self._width, 1]
         self._near, self._drawn_near = (w @ [self._width, 1] for w in (self.fit_window, self.draw_window))
-        self._monomials, self._drawn_monomials = (monomials(w) for w in (self.fit_window, self.draw_window))
+        self._drawn_monomials = monomials(self.draw_window)
+        self._monomials = np.ascontiguousarray(self._drawn_monomials[:, : len(self.fit_window)])
+        #: Gaussians of height 1 on the pixels that are fitted, as they were drawn last.
+        self._bells = np.empty((len(self._base), len(self.fit_window)), np.float32)
         seen = np.zeros(len(self._padded), bool)
 
         def look(own: slice) -> None:
@@ -143,7 +162,7 @@ class DrawnColumns:
             self.count[own] = np.count_nonzero(self._counts.take(flat), axis=1)
             seen[flat] = True
 
-        self._each_block(look, self._some)
+        self.each_block(look, self._some)
         #: Columns that are seen well enough to be moved and reshaped.
         self._whole = self.count >= LEAST_SEEN * len(self.fit_window)
         self._seen = int(np.count_nonzero(seen & self._counts))
@@ -163,53 +182,83 @@ class DrawnColumns:
     def _inside(self, own: slice | Integers) -> NDArray[np.bool_]:
         return self._counts.take(self._flat(own))
 
-    def _bells(self, own: slice | Integers, monomials: Pixels) -> Pixels:
-        """Return (B, P) Gaussians of height 1 on the pixels of a window."""
-        return bells(self.place[own] - self._centre[own], self.shape[own], monomials)
-
     def drawn(self, box: tuple[slice, slice]) -> Floats:
         """Draw the columns of a part of the image without their backgrounds."""
         low, high = (np.array([getattr(side, end) for side in box]) for end in ("start", "stop"))
         # tails are cut after four of their standard deviations
-        reach = max(self._pad, 4 * WIDER * self.common if self.tail else 0)
+        reach = max(self._pad, 4 * max(WIDER) * self.common if self.tails.any() else 0)
         own = np.flatnonzero(((self.place > low - reach) & (self.place < high + reach)).all(1))
         total = np.zeros(len(self._padded), np.float32)
         if len(own):
-            first, part = self._part(own)
+            first, part = self._part(own, self._drawn_bells(own))
             total[first : first + len(part)] = part
         inner = tuple(slice(side.start + self._pad, side.stop + self._pad) for side in box)
         whole = total.reshape(-1, self._width)[inner]
-        if self.tail:
-            height = self.tail * self.height[own] / self._unit
-            whole = whole + tail_image(whole.shape, self.place[own] - low, height, self.common)
+        for share, wider in zip(self.tails, WIDER, strict=True):
+            if share > 0:
+                height = share * self.height[own] / self._unit
+                whole = whole + wide_image(whole.shape, self.place[own] - low, height, wider * self.common)
         return np.asarray(whole * self._unit, float)
 
-    def _part(self, own: slice | Integers) -> tuple[int, Pixels]:
-        """Draw some columns; return where in the padded image that begins, and it."""
+    def _drawn_bells(self, own: slice | Integers) -> Pixels:
+        """Return (B, P) Gaussians of height 1 on the pixels that are drawn."""
+        return bells(self.place[own] - self._centre[own], self.shape[own], self._drawn_monomials)
+
+    def _part(self, own: slice | Integers, drawn: Pixels) -> tuple[int, Pixels]:
+        """Add some columns up; return where in the padded image that begins, and it."""
         height = (self.height[own] / self._unit).astype(np.float32)
-        return added_up(self._bells(own, self._drawn_monomials), height, self._base[own], self._drawn_near)
+        return added_up(drawn, height, self._base[own], self._drawn_near)
 
     def _drawn(self) -> Pixels:
+        """Draw all columns, and keep what of each lies on the pixels that are fitted."""
+
+        def part(own: slice) -> tuple[int, Pixels]:
+            drawn = self._drawn_bells(own)
+            self._bells[own] = drawn[:, : len(self.fit_window)]
+            return self._part(own, drawn)
+
         total = self._total
         total.fill(0)
         # a block of columns lies in a part of the image
-        for low, drawn in self._each_block(self._part, 2 * TOGETHER // len(self.draw_window)):
+        for low, drawn in self.each_block(part, 2 * TOGETHER // len(self.draw_window)):
             total[low : low + len(drawn)] += drawn
-        if self.tail:
-            total += np.float32(self.tail) * self._tails()
+        for share, wider in zip(self.tails, WIDER, strict=True):
+            if share > 0:
+                total += np.float32(share) * self._tail(wider)
         return total
 
-    def _tails(self) -> Pixels:
-        """Draw the tails of all columns, as high as these."""
+    def _tail(self, wider: float) -> Pixels:
+        """Draw Gaussians so many times wider than the columns, as high as these."""
         rows = len(self._padded) // self._width
         place = self.place + self._pad
-        return tail_image((rows, self._width), place, self.height / self._unit, self.common).ravel()
+        height = self.height / self._unit
+        return wide_image((rows, self._width), place, height, wider * self.common).ravel()
 
-    def _each_block(
-        self, function: Callable[[slice], T], step: int = _SOLVED, count: int | None = None
-    ) -> list[T]:
+    def _move(self, step: Floats, moving: bool, own: slice = slice(None)) -> None:
+        self.height[own] = np.maximum(self.height[own] + step[:, 0], 0)
+        self.level[own] += step[:, 3]
+        if moving:
+            limit, start = LARGEST_MOVE / self.size, self.start[own]
+            moved = self.place[own] + np.clip(step[:, 1:3], -limit / 2, limit / 2)
+            self.place[own] = start + np.clip(moved - start, -limit, limit)
+
+    def _reshape(self, step: Floats, own: slice) -> None:
+        """Change the shapes, by half of the common one at most, and keep them those of an ellipse."""
+        bound = 0.5 / self.common**2
+        new = self.shape[own] + np.clip(step, -bound, bound)
+        low, high = (self.size / WIDEST) ** 2, (self.size / NARROWEST) ** 2 * 2
+        new[:, [0, 2]] = np.clip(new[:, [0, 2]], low, high)
+        most = 0.9 * np.sqrt(new[:, 0] * new[:, 2])
+        new[:, 1] = np.clip(new[:, 1], -most, most)
+        self.shape[own] = new
+
+    def each_block(self, function: Callable[[slice], T], step: int, count: int | None = None) -> list[T]:
         """Do something with every block of so many columns, or of so many of `count`, on all processors."""
         parts = blocks(slice(0, len(self.start) if count is None else count), step)
+        return self._on_all_processors(function, parts)
+
+    def _on_all_processors(self, function: Callable[[slice], T], parts: list[slice]) -> list[T]:
+        """Do something with every part, on all processors where that is worth it."""
         if len(self.start) < _WORTH_THREADS:
             return [function(own) for own in parts]
         with ThreadPoolExecutor(processors()) as pool:

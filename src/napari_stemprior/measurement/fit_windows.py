@@ -23,9 +23,11 @@ def averaged(image: Floats, valid: NDArray[np.bool_], factor: int) -> tuple[Floa
 
 def low_level(values: Pixels, near: NDArray[np.bool_]) -> Pixels:
     """Return the 20th percentile of each row, of the pixels that count; 0 where none does."""
+    rank = int(0.2 * (values.shape[1] - 1))
+    if near.all():
+        return np.partition(values, rank, axis=1)[:, rank]
     out = np.zeros(len(values), np.float32)
     whole = near.all(1)
-    rank = int(0.2 * (values.shape[1] - 1))
     out[whole] = np.partition(values[whole], rank, axis=1)[:, rank]
     some = near.any(1) & ~whole
     if some.any():
