@@ -262,7 +262,7 @@ class Segmenter:
             peaks, _ = yield from self._columns(None, None, 0.0)
             peaks = yield from self._supported(peaks)
             if self._support is not None and not self._support.unordered:
-                own, peaks = yield from self._with_image_lattice(peaks)
+                own, peaks = yield from self._own_lattice(peaks)
             if own is None and isinstance(self._canonical, CanonicalImage):
                 peaks, hinted = yield from self._columns(prior, None, trust)
                 peaks = yield from self._supported(peaks)
@@ -359,18 +359,16 @@ class Segmenter:
             self._fitted = prior, (yield from prompt_lattice(self.prepared, self._pixel_size, prior))
         return self._fitted[1]
 
-    def _with_image_lattice(
-        self, alone: Peaks
-    ) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
+    def _own_lattice(self, alone: Peaks) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
         """Look for a lattice that the image itself shows; return it with its columns, or those given."""
         assert self._canonical is not None
         assert self.prepared is not None
         if not self.image_lattice:
             return None, alone
         if self._own is None:
+            asked = (self.network, self.device, self.precision, self.calibration)
             sure = self._canonical.to_pixels(alone.yx[alone.confidence >= SURE])
-            asked = (self.network, self.device, self.precision, self.calibration, sure)
-            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
+            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked, sure)),)
         (lattice,) = self._own
         if lattice is None:
             return None, alone
