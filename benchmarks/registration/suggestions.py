@@ -22,7 +22,7 @@ from benchmarks.registration.likelihood import DECISIVE, divergence
 from benchmarks.registration.scenes import SCENES, crystal_image, draw
 from napari_stemprior.progress import drain
 from napari_stemprior.recording import prepare
-from napari_stemprior.registration import rank_priors
+from napari_stemprior.registration import rank_priors, register
 from napari_stemprior.registration.ranking import Suggestion
 from napari_stemprior.structure import StructurePrior, built_in, names
 
@@ -62,16 +62,18 @@ def stated(case: Case, kind: str, rng: np.random.Generator) -> float | None:
 def is_twin(case: Case, suggestion: Suggestion, kind: str) -> bool:
     """Tell whether no observer could tell a suggestion from the truth in the counts of the image.
 
-    The columns of the suggestion are drawn where it lies, their brightness and background fitted to the
-    noiseless image: the log of the likelihood ratio that a dose yields is at most `DECISIVE`. The lattice
+    The columns of the suggestion are drawn where it lies on the noiseless image, their brightness and the
+    background fitted: the log of the likelihood ratio that a dose yields is at most `DECISIVE`. The lattice
     constant counts where the pixel size is known, beyond what the scan drifts.
     """
     if kind == KNOWN and abs(suggestion.pixel_size / case.size - 1) > DRIFT:
         return False
     prior = built_in(suggestion.name)
-    places, index = suggestion.pose.columns(prior, case.ideal.shape, 6.0 / case.size)
+    shape = (case.ideal.shape[0], case.ideal.shape[1])
+    pose = register(case.ideal, suggestion.pixel_size, prior, candidates=1)[0]
+    places, index = pose.columns(prior, shape, 6.0 / case.size)
     # drawn with the true pixels: the probe is that of the microscope
-    picture = crystal_image(prior, places, index, case.size, case.ideal.shape)
+    picture = crystal_image(prior, places, index, case.size, shape)
     return divergence(case.ideal, picture) * case.size**2 * case.dose < DECISIVE
 
 
