@@ -221,12 +221,17 @@ def place_lattice(
         From (x, y) in Å of the prior to (y, x) in Å of the image, good to a few per cent.
     """
     reflections = list_reflections(prior, features.resolution)
-    start = LatticeCandidate(linear, 1.0, 1.0)
     yield FITTING
-    lattice = refine_power(features.blurred, reflections, start, strain=0.012, evaluations=70)
-    yield FITTING
-    lattice = refine_power(features.whole, reflections, lattice, strain=0.004, evaluations=110)
+    lattice = refined_lattice(features, reflections, LatticeCandidate(linear, 1.0, 1.0))
     return ranked((yield from pose_candidates(features, reflections, prior, lattice.linear)))
+
+
+def refined_lattice(
+    features: FourierFeatures, reflections: Reflections, start: LatticeCandidate
+) -> LatticeCandidate:
+    """Refine a lattice, first where strain blurs the spectrum, then where it is sharp."""
+    lattice = refine_power(features.blurred, reflections, start, strain=0.012, evaluations=70)
+    return refine_power(features.whole, reflections, lattice, strain=0.004, evaluations=110)
 
 
 def pose_candidates(

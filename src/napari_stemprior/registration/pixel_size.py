@@ -12,9 +12,9 @@ from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.progress import drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.registration.decision.pose_candidate import PoseCandidate, to_pose
-from napari_stemprior.registration.fit import pose_candidates, register
+from napari_stemprior.registration.fit import pose_candidates, refined_lattice, register
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
-from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, refine_power, sweep
+from napari_stemprior.registration.fourier.lattice_search import LatticeCandidate, sweep
 from napari_stemprior.registration.fourier.lattice_symmetries import has_mirror
 from napari_stemprior.registration.fourier.normalized_image import (
     check_pixel_size,
@@ -165,8 +165,7 @@ def merit(candidate: PoseCandidate) -> float:
 def _placed(start: LatticeCandidate, band: Band, prior: StructurePrior, *, hopeful: bool) -> list[Scaled]:
     """Refine and place a lattice; none if few fringes lie on it, unless it is the `hopeful` first."""
     reflections = list_reflections(prior, band.features.resolution)
-    lattice = refine_power(band.features.blurred, reflections, start, strain=0.012, evaluations=70)
-    lattice = refine_power(band.features.whole, reflections, lattice, strain=0.004, evaluations=110)
+    lattice = refined_lattice(band.features, reflections, start)
     if not hopeful and explained_power(band.features.peaks, lattice.linear, prior) < _FEW_FRINGES:
         return []
     results = []
