@@ -1,6 +1,6 @@
 """Which crystal is it? The priors that match the lattice of the image are laid on it, and compared.
 
-Where the image shows no lattice by itself, or none of those fits, all are laid on it.
+Where the image shows no lattice by itself, or one that none of them has at any scale, all are laid on it.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def rank_priors(
     Returns
     -------
     list of Suggestion
-        Best first; a prior of which too few cells would be in view is left out, and where some fit, those
-        whose cells are not that of the image.
+        Best first. A prior of which too few cells would be in view is left out, and where the image shows a
+        lattice, those whose cells are not like it: then the list may be empty.
 
     Raises
     ------
