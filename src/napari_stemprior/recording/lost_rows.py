@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording.bar_label import label_beside
 from napari_stemprior.recording.flat_runs import (
     JPEG_DIGITS,
@@ -18,6 +21,7 @@ from napari_stemprior.recording.flat_runs import (
     transposed,
 )
 from napari_stemprior.recording.silent_rows import silent_rows
+from napari_stemprior.recording.stage import PREPARING
 
 #: A row of which so much is one value is dead or saturated as a whole, if other rows are not like that, ...
 _WHOLE = 0.9
@@ -97,9 +101,13 @@ def lost_rows(image: Image, valid: Mask) -> Mask:
     return np.asarray(np.broadcast_to(bad[:, None], image.shape))
 
 
-def lost_columns(image: Image, valid: Mask) -> Mask:
-    """Mask dead and saturated columns."""
-    return lost_rows(transposed(image), transposed(valid)).T
+def lost_columns_steps(image: Image, valid: Mask) -> Generator[Progress, None, Mask]:
+    """Mask dead and saturated columns, step by step."""
+    turned = transposed(image)
+    yield PREPARING
+    good = transposed(valid)
+    yield PREPARING
+    return lost_rows(turned, good).T
 
 
 def _groups(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -18,8 +18,8 @@ from napari_stemprior.recording.caption_strip import caption_strip_steps
 from napari_stemprior.recording.compressed_bars import bright_bars
 from napari_stemprior.recording.compressed_lines import compressed_lines
 from napari_stemprior.recording.empty_frame import border, corners
-from napari_stemprior.recording.flat_runs import Image, Mask, transposed
-from napari_stemprior.recording.lost_rows import drawn, lost_columns, lost_rows
+from napari_stemprior.recording.flat_runs import Image, Mask
+from napari_stemprior.recording.lost_rows import drawn, lost_columns_steps, lost_rows
 from napari_stemprior.recording.stage import PREPARING
 
 #: A caption strip or a border of any kind leaves at least this share of an image.
@@ -104,12 +104,8 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
         add("caption strip", _rest_of_strip(strips[0], lost))
     add("rows", lost)
     yield PREPARING
-    turned = transposed(image)
-    yield PREPARING
-    good = transposed(valid)
-    yield PREPARING
-    add("columns", lost_rows(turned, good).T)
-    del turned, good
+    columns = yield from lost_columns_steps(image, valid)
+    add("columns", columns)
     yield PREPARING
     bars, rows = drawn(image, valid)
     yield PREPARING
@@ -118,7 +114,8 @@ def bad_areas_steps(image: Image, least: float = _LEAST_SIGNAL) -> Generator[Pro
     if add("scale bar", bars):  # lost lines may run through its letters
         _, flat_rows, flat_columns = compressed_lines(image, valid)
         add("rows", flat_rows | lost_rows(image, valid))
-        add("columns", flat_columns | lost_columns(image, valid))
+        columns = yield from lost_columns_steps(image, valid)
+        add("columns", flat_columns | columns)
     add("rows", rows)
     return found
 

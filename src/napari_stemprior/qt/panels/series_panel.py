@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_stemprior.errors import MicrographError, StempriorError
 from napari_stemprior.progress import Progress
@@ -26,6 +26,7 @@ from napari_stemprior.qt.series_state import SeriesState, has_atoms
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.figure_formats import FigureFormats
 from napari_stemprior.qt.widgets.measure_form import MeasureForm
+from napari_stemprior.qt.widgets.number_windows import NumberWindows
 from napari_stemprior.qt.widgets.series_text import series_text, stale_text
 
 if TYPE_CHECKING:  # they load the fits, which are not needed before something is measured
@@ -74,7 +75,7 @@ class SeriesPanel(Panel):
         #: By the id of the stack; "" for all images of the list.
         self._known: dict[str, _Series] = {}
         self._running: tuple[str, _Series] | None = None
-        self._windows: list[QWidget] = []
+        self._windows = NumberWindows()
         self._closed = False
         #: For the header of the step; empty where no series was measured.
         self.state = ""
@@ -203,7 +204,7 @@ class SeriesPanel(Panel):
         if len(series.atoms):
             tables["Atoms"] = series.atoms
         meanings = series_meanings(str(name) for table in tables.values() for name in table)
-        self._show_window(
+        self._windows.open(
             TableWindow(tables, meanings, partial(self._go_to, known), self, title="Numbers of the series")
         )
 
@@ -234,7 +235,7 @@ class SeriesPanel(Panel):
     def close_views(self) -> None:
         """Close the windows, and show nothing any more."""
         self._closed = True
-        self._close_windows()
+        self._windows.close()
         if self._images is not None:
             self._images.changed.disconnect(self.refresh)
             self._images.image_changed.disconnect(self.refresh)
@@ -263,7 +264,7 @@ class SeriesPanel(Panel):
         series.measured = measured
         self._known[key] = series
         self._running = None
-        self._close_windows()
+        self._windows.close()
         self.done.setVisible(False)
         self._forget_closed()
         failed = [one.record.reason for one in measured.images if one.record.reason]
@@ -292,7 +293,7 @@ class SeriesPanel(Panel):
 
         window = FigureWindow(partial(self._save_figure, measured), self, title="Figure of the series")
         window.show_figures(figures)
-        self._show_window(window)
+        self._windows.open(window)
 
     def _save_figure(self, measured: MeasuredSeries, figure: DrawnFigure, path: Path) -> None:
         from napari_stemprior.qt.jobs.measuring import saving_figure
@@ -319,21 +320,6 @@ class SeriesPanel(Panel):
         image = self.session.image
         if image is not None and image is listed.layer and record.atoms is not None:
             show_atom(self.session, image, row, record.atoms.pixel_size)
-
-    def _show_window(self, window: QWidget) -> None:
-        same = [one for one in self._windows if type(one) is type(window)]
-        for one in same:
-            one.close()
-            one.deleteLater()
-            self._windows.remove(one)
-        self._windows.append(window)
-        window.show()
-
-    def _close_windows(self) -> None:
-        for window in self._windows:
-            window.close()
-            window.deleteLater()
-        self._windows.clear()
 
     def _on_image(self, *_: Any) -> None:
         self.done.setVisible(False)

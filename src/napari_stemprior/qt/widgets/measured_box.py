@@ -23,6 +23,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.figure_formats import FigureFormats
 from napari_stemprior.qt.widgets.intensity_box import IntensityBox
 from napari_stemprior.qt.widgets.measured_text import measured_text
+from napari_stemprior.qt.widgets.number_windows import NumberWindows
 
 if TYPE_CHECKING:
     from napari_stemprior.qt.jobs.measuring import DrawnFigure, Measured
@@ -44,7 +45,7 @@ class MeasuredBox(QWidget):
         self.session = session
         self.measured: Measured | None = None
         self._image: Image | None = None
-        self._windows: list[QWidget] = []
+        self._windows = NumberWindows()
         self.text, self.stale, self.about, self.done = (small_label() for _ in range(4))
         self.view = QComboBox()
         self.view.setToolTip("<qt>Show this as a layer over the image. Its eye hides it again.</qt>")
@@ -173,7 +174,7 @@ class MeasuredBox(QWidget):
             tables["Defects"] = found.defects.table
         if found.statistics is not None:
             tables["Region"] = found.statistics
-        self._open(TableWindow(tables, MEANINGS, self._go_to, self))
+        self._windows.open(TableWindow(tables, MEANINGS, self._go_to, self))
 
     def show_figures(self, figures: list[DrawnFigure], save: Callable[[DrawnFigure, Path], Any]) -> None:
         """Open figures in a window of their own."""
@@ -181,25 +182,13 @@ class MeasuredBox(QWidget):
 
         window = FigureWindow(save, self)
         window.show_figures(figures)
-        self._open(window)
+        self._windows.open(window)
 
     def close_windows(self) -> None:
         """Close the windows of tables and figures, which show older numbers."""
-        for window in self._windows:
-            window.close()
-            window.deleteLater()
-        self._windows.clear()
+        self._windows.close()
 
     # --- inside -------------------------------------------------------------------------------
-    def _open(self, window: QWidget) -> None:
-        same = [one for one in self._windows if type(one) is type(window)]
-        for one in same:
-            one.close()
-            one.deleteLater()
-            self._windows.remove(one)
-        self._windows.append(window)
-        window.show()
-
     @property
     def _spacing(self) -> float:
         spacing = None if self.measured is None else median_spacing(self.measured.found.atoms.yx)
