@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.order import is_ordered, stands_out, strongest_mode
+from napari_stemprior.inference.order import is_ordered, stands_out
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
@@ -65,7 +65,6 @@ def test_a_small_crystal_in_a_film_is_order() -> None:
 
 def test_too_small_an_image_is_not_judged() -> None:
     assert is_ordered(film(1)[:100, :100], PIXEL)
-    assert strongest_mode(film(1)[:40, :40], PIXEL) == np.inf
 
 
 def test_single_atoms_stand_out_of_a_film() -> None:

@@ -12,31 +12,26 @@ from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, median_filter
+from scipy.ndimage import maximum_filter
 
 from napari_stemprior.inference.bright_spots import SPOT_WIDTH, BrightSpots
-from napari_stemprior.inference.tapered_power import ASKING, tapered_power
-from napari_stemprior.progress import Progress, drain, told_as
-from napari_stemprior.recording.smoothing import gaussian_smoothed_steps
+from napari_stemprior.inference.closed_triplets import closed_triplet
+from napari_stemprior.inference.mode_strengths import mode_strengths_steps
+from napari_stemprior.inference.tapered_power import ASKING
+from napari_stemprior.progress import Progress, drain
 
 Image = NDArray[np.floating]
 Floats = NDArray[np.float64]
 
-#: 1/Å: lengths of the modes that are compared.
-_BAND = (0.2, 1.1)
-#: 1/Å: from here on modes are taken to compare the lowest of the band with.
-_BELOW = 0.1
-#: Å: the ground that is taken from the image first varies over more than this.
-_GROUND = 2.0
-#: Modes of like length among which one is strong.
-_ALIKE = 81
-#: Part of the modes along an axis that are independent under a Hann taper.
-_INDEPENDENT = 18 / 35
 #: Height of the strongest mode over that expected without order, in units of the mean: of the whole image,
 #: and of its windows (Å on a side). Of films, particles and smoothed noise (`benchmarks.validation` and
 #: more of the same) at most 9.2 and 14.2; of the validation set at 300 e/Å² at least 10.9, but for graphene,
 #: and of two grains in windows 53.
 _ORDERED, _ORDERED_WINDOW, _WINDOW = 9.5, 16.0, 25.0
+#: Sum of the strengths of the two weaker modes of the strongest closed triplet, less what the strongest of
+#: all modes has without order twice. Of `benchmarks.validation.no_crystal` (six noises) at most
+#: 4.0; of graphene at 1,000 e/Å² more in 16 of 18, where the strongest mode alone tells 14.
+_TRIPLET = 5.8
 #: 1/Å: in a window the edge of a film or a body reaches up to here.
 _WINDOW_FROM = 0.25
 #: Å: an image smaller than this has too few modes to tell.
@@ -46,55 +41,6 @@ _SMALLEST = 20.0
 #: 10 nm² stand out, and 82 % of the atoms at three times the dose of an ideal observer; with 6 and 6 none,
 #: and 40 %.
 _STANDS_OUT, _SKEWED = 5.0, 4.0
-
-
-def strong_modes(image: Image, pixel_size: float) -> tuple[Floats, Floats]:
-    """Compare each mode of an image with others of its length.
-
-    Parameters
-    ----------
-    image : (H, W) array
-        Any unit.
-    pixel_size : float
-        Å/px.
-
-    Returns
-    -------
-    length : (N,) array
-        1/Å, ascending; none where there are too few to compare.
-    excess : (N,) array
-        How many times their mean each has, less what the strongest of all has without order.
-    """
-    return drain(strong_modes_steps(image, pixel_size))
-
-
-def strong_modes_steps(image: Image, pixel_size: float) -> Generator[Progress, None, tuple[Floats, Floats]]:
-    """Compare each mode of an image with others of its length, step by step; see `strong_modes`."""
-    height, width = image.shape
-    data = image - np.mean(image, dtype=float)
-    ground = yield from told_as(ASKING, gaussian_smoothed_steps(data, _GROUND / pixel_size))
-    down, along = np.fft.fftfreq(height, pixel_size)[:, None], np.fft.rfftfreq(width, pixel_size)
-    inside = along < _BAND[1]
-    power = yield from tapered_power(data - ground, inside)
-    along = along[None, inside]
-    length = np.hypot(down, along)
-    # modes along the scan axes are what row offsets and the edges of the field leave
-    off_axis = (np.abs(down) > 2.5 / (height * pixel_size)) & (along > 1.5 / (width * pixel_size))
-    chosen = (length > _BELOW) & (length < min(_BAND[1], 0.475 / pixel_size)) & off_axis
-    if chosen.sum() < 4 * _ALIKE:
-        return np.zeros(0), np.zeros(0)
-    order = np.argsort(length[chosen])
-    sorted_power = power[chosen][order]
-    usual = median_filter(sorted_power, _ALIKE, mode="reflect") / np.log(2)  # of an exponential distribution
-    excess = sorted_power / np.maximum(usual, 1e-300) - np.log(_INDEPENDENT**2 * len(usual))
-    inner = length[chosen][order] > _BAND[0]
-    return length[chosen][order][inner], excess[inner]
-
-
-def strongest_mode(image: Image, pixel_size: float) -> float:
-    """Return the largest excess of `strong_modes`; infinite where there are too few modes to compare."""
-    excess = strong_modes(image, pixel_size)[1]
-    return float(excess.max()) if len(excess) else np.inf
 
 
 def is_ordered(image: Image, pixel_size: float) -> bool:
@@ -110,8 +56,10 @@ def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, Non
     side = round(_WINDOW / pixel_size)
     if min(image.shape) * pixel_size < _SMALLEST:
         return True
-    excess = (yield from strong_modes_steps(image, pixel_size))[1]
-    if not len(excess) or excess.max() > _ORDERED:
+    modes = yield from mode_strengths_steps(image, pixel_size)
+    if modes.excess.max(initial=0.0 if modes.strength.size else np.inf) > _ORDERED:
+        return True
+    if closed_triplet(modes) > _TRIPLET:
         return True
     if min(image.shape) < 1.4 * side:
         return False
@@ -120,8 +68,8 @@ def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, Non
         for x in np.round(starts[1]).astype(int):
             yield ASKING
             window = image[y : y + side, x : x + side]
-            length, excess = yield from strong_modes_steps(window, pixel_size)
-            if bool((excess[length > _WINDOW_FROM] > _ORDERED_WINDOW).any()):
+            modes = yield from mode_strengths_steps(window, pixel_size)
+            if bool((modes.excess[modes.length[modes.in_band] > _WINDOW_FROM] > _ORDERED_WINDOW).any()):
                 return True
     return False
 

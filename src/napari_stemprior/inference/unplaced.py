@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_stemprior.inference.order import strong_modes_steps
+from napari_stemprior.inference.mode_strengths import mode_strengths_steps
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.structure import Prior, StructurePrior
 
-#: A mode this much above what an image without order has (`order.strong_modes`) is a spacing that is seen.
+#: A mode this much above what an image without order has (`mode_strengths.Modes`) is a spacing that is seen.
 _SEEN = 9.5
 #: Part of a length by which a spacing that is seen may differ from the prior's: pixel sizes are known so
 #: well.
@@ -47,8 +47,8 @@ def spacings_are_seen_steps(
     prior: Prior, image: NDArray[np.floating], pixel_size: float
 ) -> Generator[Progress, None, bool]:
     """Tell whether an image has the spacings of a prior, step by step; see `spacings_are_seen`."""
-    length, excess = yield from strong_modes_steps(image, pixel_size)
-    seen = length[excess > _SEEN]
+    modes = yield from mode_strengths_steps(image, pixel_size)
+    seen = modes.length[modes.in_band][modes.excess > _SEEN]
     return all(_has_spacing(layer, seen) for layer in prior.layers)
 
 
