@@ -7,6 +7,7 @@ import pytest
 from ase.data import covalent_radii
 from ase.formula import Formula
 from ase.neighborlist import neighbor_list
+from ase.spacegroup import crystal
 
 from napari_stemprior.structure import built_in, names
 from napari_stemprior.structure.library import build_atoms, entries
@@ -38,6 +39,25 @@ def test_an_entry_agrees_with_its_source(name: str) -> None:
     assert apart >= MERGE_DISTANCE
     assert apart == pytest.approx(entry["spacing"], abs=2e-3)
     assert entry["source"]
+
+
+@pytest.mark.parametrize("name", [n for n in names() if entries()[n]["kind"] == "crystal"])
+def test_the_space_group_is_that_of_another_library(name: str) -> None:
+    entry = entries()[name]
+    sites = entry["sites"]
+    known = crystal(
+        [site[0] for site in sites],
+        [tuple(site[1:]) for site in sites],
+        spacegroup=entry["spacegroup"],
+        setting=entry.get("setting", 1),
+        cellpar=entry["cellpar"],
+    )
+    whole = build_atoms({key: value for key, value in entry.items() if key != "layer"})
+    assert len(whole) == len(known)
+    apart = whole.get_scaled_positions()[:, None] - known.get_scaled_positions()
+    distance = np.abs(apart - np.round(apart)).max(axis=-1)
+    assert distance.min(axis=1).max() < 1e-5
+    assert (known.numbers[distance.argmin(axis=1)] == whole.numbers).all()
 
 
 def test_the_library_is_broad_and_keeps_some_for_tests() -> None:

@@ -61,9 +61,13 @@ def test_a_supercell_of_a_plane_is_divided_as_spglib_does(
 
 
 def test_relaxed_anatase_keeps_its_centring_which_spglib_loses() -> None:
-    atoms = build_atoms(entries()["TiO2 anatase [100]"])
-    atoms.rattle(0.01, seed=1)
-    kinds = atoms.numbers.tolist()
-    _, _, groups = smallest_cell(atoms.cell.array, atoms.get_scaled_positions(), kinds)
-    assert len(groups) == len(atoms) / 2
-    assert translations(atoms.cell.array, atoms.get_scaled_positions(), kinds) == 1
+    kept, kept_by_spglib = 0, 0
+    for seed in range(12):
+        atoms = build_atoms(entries()["TiO2 anatase [100]"])
+        atoms.rattle(0.01, seed=seed)
+        kinds = atoms.numbers.tolist()
+        _, _, groups = smallest_cell(atoms.cell.array, atoms.get_scaled_positions(), kinds)
+        kept += len(groups) == len(atoms) / 2
+        kept_by_spglib += translations(atoms.cell.array, atoms.get_scaled_positions(), kinds) == 2
+    assert kept >= 11
+    assert kept_by_spglib < 8

@@ -10,10 +10,11 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
+import gemmi
 import numpy as np
 from ase import Atoms
 from ase.cell import Cell
-from ase.spacegroup import crystal
+from numpy.typing import NDArray
 
 from napari_stemprior.errors import UnknownPriorError
 from napari_stemprior.structure.common_crystals import cubic_crystal, mx2_layer
@@ -23,6 +24,8 @@ from napari_stemprior.structure.zone_axis import Direction, PlaneNormal, format_
 
 #: Vacuum in Å on each side of a layer.
 _VACUUM = 8.0
+#: Fraction of the cell within which two images of a site are one.
+_SAME = 1e-3
 
 
 @cache
@@ -113,17 +116,29 @@ def build_atoms(entry: Mapping[str, Any]) -> Atoms:
         case "bulk":
             return cubic_crystal(symbols, entry["crystal"], entry["a"])
         case "crystal":
-            sites = entry["sites"]
-            atoms = crystal(
-                [s[0] for s in sites],
-                [tuple(s[1:]) for s in sites],
-                spacegroup=entry["spacegroup"],
-                setting=entry.get("setting", 1),
-                cellpar=entry["cellpar"],
-            )
+            atoms = _filled_cell(entry)
             return _one_layer(atoms, *entry["layer"]) if "layer" in entry else atoms
         case other:
             raise ValueError(f"library.toml: {entry['name']} has the unknown kind {other!r}")
+
+
+def _filled_cell(entry: Mapping[str, Any]) -> Atoms:
+    """Carry the sites of an entry through its space group."""
+    number, setting = entry["spacegroup"], str(entry.get("setting", ""))
+    groups = [group for group in gemmi.spacegroup_table() if group.number == number]
+    group = next(one for one in groups if one.ext == setting) if setting else groups[0]
+    symbols, places = [], []
+    for symbol, *place in entry["sites"]:
+        orbit = np.mod([operation.apply_to_xyz(place) for operation in group.operations()], 1.0)
+        apart = [i for i, one in enumerate(orbit) if not _near(orbit[:i], one)]
+        symbols += [symbol] * len(apart)
+        places.append(orbit[apart])
+    return Atoms(symbols, scaled_positions=np.concatenate(places), cell=entry["cellpar"], pbc=True)
+
+
+def _near(places: NDArray[np.float64], place: NDArray[np.float64]) -> bool:
+    """Tell whether one of some places, (N, 3) in fractions of the cell, is the same as another."""
+    return bool((np.abs((places - place + 0.5) % 1 - 0.5).max(axis=1, initial=0) < _SAME).any())
 
 
 def _one_layer(atoms: Atoms, axis: str, low: float, high: float) -> Atoms:
