@@ -14,7 +14,6 @@ import gemmi
 import numpy as np
 from ase import Atoms
 from ase.cell import Cell
-from numpy.typing import NDArray
 
 from napari_stemprior.errors import UnknownPriorError
 from napari_stemprior.structure.common_crystals import cubic_crystal, mx2_layer
@@ -130,15 +129,11 @@ def _filled_cell(entry: Mapping[str, Any]) -> Atoms:
     symbols, places = [], []
     for symbol, *place in entry["sites"]:
         orbit = np.mod([operation.apply_to_xyz(place) for operation in group.operations()], 1.0)
-        apart = [i for i, one in enumerate(orbit) if not _near(orbit[:i], one)]
-        symbols += [symbol] * len(apart)
-        places.append(orbit[apart])
+        apart = np.abs((orbit[:, None] - orbit + 0.5) % 1 - 0.5).max(axis=-1)
+        new = ~np.tril(apart < _SAME, -1).any(axis=1)
+        symbols += [symbol] * int(new.sum())
+        places.append(orbit[new])
     return Atoms(symbols, scaled_positions=np.concatenate(places), cell=entry["cellpar"], pbc=True)
-
-
-def _near(places: NDArray[np.float64], place: NDArray[np.float64]) -> bool:
-    """Tell whether one of some places, (N, 3) in fractions of the cell, is the same as another."""
-    return bool((np.abs((places - place + 0.5) % 1 - 0.5).max(axis=1, initial=0) < _SAME).any())
 
 
 def _one_layer(atoms: Atoms, axis: str, low: float, high: float) -> Atoms:
