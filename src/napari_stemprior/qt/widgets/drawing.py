@@ -7,7 +7,7 @@ each; so the events of the layer are held back while everything is set.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import is_
 
 import numpy as np
@@ -160,8 +160,10 @@ def _faces(layer: Points, rings: Floats) -> Floats:
 
 @contextmanager
 def _quiet(layer: Points) -> Iterator[None]:
-    """Hold back the events of a layer."""
+    """Hold back the events of a layer, and its views of itself: one refresh follows for all that is set."""
+    blocked: Callable[[], AbstractContextManager[None]] = getattr(layer, "_block_refresh", nullcontext)
     with (
+        blocked(),
         layer.events.blocker_all(),
         layer._border.events.blocker_all(),
         layer._face.events.blocker_all(),
