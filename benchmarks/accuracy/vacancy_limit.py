@@ -124,13 +124,14 @@ def _rates(
     canonical: CanonicalImage, places: NDArray[np.float64], kind: NDArray[np.int64], gone: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return (N, P) expected counts around every place without its column and with it."""
-    data = canonical.image.numpy().astype(float)
-    pixels, distance = drain(site_patches(places, data.shape, canonical.valid))
-    profile, floor = drain(
-        mean_profiles(data, pixels[~gone], distance[~gone], kind[~gone], int(kind.max()) + 1)
-    )
-    model = np.bincount(pixels[~gone].ravel(), profile.ravel(), data.size)
-    slope, offset = _noise(data.ravel() - floor - model, model)
+    data = canonical.image.double().ravel()
+    patches = drain(site_patches(places, canonical.shape, canonical.valid))
+    there = drain(site_patches(places[~gone], canonical.shape, canonical.valid))
+    fitted, floor = drain(mean_profiles(data, there, kind[~gone], int(kind.max()) + 1))
+    drawn = drain(there.drawn(fitted))
+    slope, offset = drain(_noise(data - floor - drawn, drawn))
+    pixels, distance = patches.pixels.numpy(), patches.distance2.numpy()
+    profile, model = fitted.numpy(), drawn.numpy()
     shapes = np.zeros(pixels.shape)
     for number in np.unique(kind):  # what a vacancy lacks: the profile of its kind about its own place
         theirs = ~gone & (kind == number)

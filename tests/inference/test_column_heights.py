@@ -1,6 +1,7 @@
 """Heights of overlapping columns are those of the normal equations."""
 
 import numpy as np
+import torch
 
 from napari_stemprior.inference import column_heights
 from napari_stemprior.inference.column_heights import ColumnHeights
@@ -13,13 +14,15 @@ SHAPE = (60, 70)
 def test_they_solve_the_normal_equations() -> None:
     rng = np.random.default_rng(0)
     yx = np.stack(np.meshgrid(np.arange(0, 60, 4.3), np.arange(0, 70, 4.1), indexing="ij"), -1).reshape(-1, 2)
-    pixels, distance2 = drain(site_patches(yx, SHAPE, None))
-    profile = np.exp(-distance2 / (2 * 0.5**2)).astype(float)
+    patches = drain(site_patches(yx, SHAPE, None))
+    pixels = patches.pixels.numpy()
+    profile = np.exp(-patches.distance2.numpy() / (2 * 0.5**2)).astype(float)
     weight = rng.uniform(0.5, 2.0, SHAPE[0] * SHAPE[1])
     height = rng.uniform(0, 1.5, len(yx))
     data = np.bincount(pixels.ravel(), (height[:, None] * profile).ravel(), len(weight))
     data += rng.normal(0, 0.05, len(data))
-    measured, likely = drain(drain(ColumnHeights.of(pixels, profile, weight)).fit(data))
+    heights = drain(ColumnHeights.of(patches, torch.from_numpy(profile), torch.from_numpy(weight)))
+    measured, likely = drain(heights.fit(torch.from_numpy(data)))
 
     design = np.zeros((len(yx), len(weight)))
     np.add.at(design, (np.arange(len(yx))[:, None], pixels), profile)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
+import torch
+from torch import Tensor
 
-from napari_stemprior.inference.column_profiles import BLOCK, HERE
+from napari_stemprior.inference.column_profiles import HERE, SitePatches
 from napari_stemprior.progress import Progress
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: How much columns of one kind differ in height, as a share of it.
 _VARIETY = 0.35
@@ -27,56 +23,50 @@ class ColumnHeights:
     them and weighed.
     """
 
-    def __init__(self, pixels: Integers, root: Floats, values: Floats) -> None:
-        n, p = pixels.shape
-        self._root = root
-        self._design = csr_array((values.ravel(), pixels.ravel(), np.arange(0, n * p + 1, p)), (n, root.size))
-        self._drawing = self._design.T
-        self._diagonal = np.einsum("np,np->n", values, values)
+    def __init__(self, patches: SitePatches, root: Tensor, values: Tensor) -> None:
+        self._patches, self._root, self._values = patches, root, values
+        self._diagonal = torch.linalg.vecdot(values, values)
         # What the neighbours are is known beforehand to some _VARIETY: with few counts that says more than a
         # fit of them would, and the noise of one column is not traded for that of the next.
-        self._pull = np.full(n, _VARIETY**-2)
+        self._pull = _VARIETY**-2
 
     @classmethod
     def of(
-        cls, pixels: Integers, profile: Floats, weight: Floats
+        cls, patches: SitePatches, profile: Tensor, weight: Tensor
     ) -> Generator[Progress, None, ColumnHeights]:
         """Set up, step by step.
 
         Parameters
         ----------
-        pixels, profile : (N, P) arrays
-            Of the patches; a pixel that does not count has a profile of 0.
-        weight : (H * W,) array
+        patches : SitePatches
+        profile : Tensor (N, P)
+            A pixel that does not count has a profile of 0.
+        weight : Tensor (H * W,)
             Of the pixels of the flat image, inverse variances.
         """
-        root, values = np.sqrt(weight), np.empty_like(profile)
-        for first in range(0, len(pixels), BLOCK):
+        root, values = weight.sqrt(), torch.empty_like(profile)
+        for here in patches.blocks():
             yield HERE
-            here = slice(first, first + BLOCK)
-            np.multiply(profile[here], root[pixels[here]], out=values[here])
-        return cls(pixels, root, values)
+            torch.mul(profile[here], patches.of(root, here), out=values[here])
+        return cls(patches, root, values)
 
-    def fit(self, data: Floats) -> Generator[Progress, None, tuple[Floats, Floats]]:
+    def fit(self, data: Tensor) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
         """Return (N,) heights that explain a flat image: as measured, and most likely.
 
         By conjugate gradients, each column divided by its own curvature (Saad, Iterative Methods for Sparse
         Linear Systems (2003), algorithm 9.1).
         """
-        yield HERE
-        right = self._design @ (data * self._root) + self._pull
-        solution = np.ones(len(self._pull))
+        right = (yield from self._weighed(data * self._root)) + self._pull
+        solution = torch.ones_like(self._diagonal)
         inverse = 1 / (self._diagonal + self._pull)
-        yield HERE
-        left = right - self._normal(solution)
-        least = _LEFT_OVER * float(np.linalg.norm(right))
+        left = right - (yield from self._normal(solution))
+        least = _LEFT_OVER * float(torch.linalg.vector_norm(right))
         scaled = inverse * left
         step, size = scaled, float(left @ scaled)
         for _ in range(_STEPS):
-            if float(np.linalg.norm(left)) <= least:
+            if float(torch.linalg.vector_norm(left)) <= least:
                 break
-            yield HERE
-            turned = self._normal(step)
+            turned = yield from self._normal(step)
             length = size / float(step @ turned)
             solution = solution + length * step
             left = left - length * turned
@@ -84,8 +74,17 @@ class ColumnHeights:
             before, size = size, float(left @ scaled)
             step = scaled + (size / before) * step
         # the pull acted on the column itself as well: take it back
-        held = (self._diagonal + self._pull) / np.maximum(self._diagonal, 1e-30)
+        held = (self._diagonal + self._pull) / self._diagonal.clamp(min=1e-30)
         return 1 + (solution - 1) * held, solution
 
-    def _normal(self, heights: Floats) -> Floats:
-        return np.asarray(self._design @ (self._drawing @ heights) + self._pull * heights)
+    def _normal(self, heights: Tensor) -> Generator[Progress, None, Tensor]:
+        drawn = yield from self._patches.drawn(self._values, heights)
+        return (yield from self._weighed(drawn)) + self._pull * heights
+
+    def _weighed(self, image: Tensor) -> Generator[Progress, None, Tensor]:
+        """Return the (N,) sums of a flat image over the columns."""
+        sums = torch.empty_like(self._diagonal)
+        for here in self._patches.blocks():
+            yield HERE
+            sums[here] = torch.linalg.vecdot(self._values[here], self._patches.of(image, here))
+        return sums

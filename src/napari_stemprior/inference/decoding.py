@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -116,6 +117,7 @@ def decode(
     image: NDArray[np.floating] | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Generator[Progress, None, Peaks]:
     """Find the columns, step by step.
 
@@ -143,13 +145,15 @@ def decode(
         Its pixels that show the specimen; all without it.
     row_noise : bool
         The recording had row offsets, see `occupancy`.
+    device : torch.device or str
+        Where the sites are asked.
     """
     yield Progress(0, 1, STAGE)
     answers = None
     if sites is not None and kind is None:
         kind = np.zeros(len(sites), np.int64)
     if image is not None and sites is not None and kind is not None:
-        answers = yield from site_answers(image, sites, kind, probability, valid, row_noise)
+        answers = yield from site_answers(image, sites, kind, probability, valid, row_noise, device)
     yield Progress(0, 1, STAGE)
     readings = yield from read_maps(answer, probability, unprompted, sites, read_layers(sites))
     return (yield from decide(readings, sites, kind, closest, calibration, threshold, answers))

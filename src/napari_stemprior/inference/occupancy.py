@@ -13,18 +13,29 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from napari_stemprior.inference.calibration import MIN_EQUALS
 from napari_stemprior.inference.column_heights import ColumnHeights
-from napari_stemprior.inference.column_profiles import BLOCK, HERE, WIDTHS, mean_profiles, site_patches
-from napari_stemprior.inference.stepwise import edge_distance, octiles
+from napari_stemprior.inference.column_profiles import (
+    BLOCK,
+    HERE,
+    REACH,
+    WIDTHS,
+    SitePatches,
+    mean_profiles,
+    patch_window,
+    site_patches,
+)
+from napari_stemprior.inference.tensor_smoothing import gaussian_smoothed_steps
+from napari_stemprior.inference.tensor_statistics import octiles, quantile
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
-from napari_stemprior.progress import Progress, told_as
+from napari_stemprior.progress import Progress
 from napari_stemprior.recording.inpainting import inpaint
-from napari_stemprior.recording.smoothing import gaussian_smoothed_steps
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -61,6 +72,7 @@ def occupancy(
     column: Integers | None = None,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Generator[Progress, None, tuple[Floats, Floats, Floats]]:
     """Compare every site with its equals, step by step.
 
@@ -80,6 +92,8 @@ def occupancy(
     row_noise : bool
         The recording had row offsets; what is left of them shows once the columns are known. In a recording
         without, a row of columns that differs from the next would be taken for one.
+    device : torch.device or str
+        Where all that grows with pixels is computed, in float64 where the device has it.
 
     Returns
     -------
@@ -96,59 +110,48 @@ def occupancy(
     if n < MIN_EQUALS:
         return share, llr, spreads
     filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
-    data = np.asarray(filled, np.float64)
+    device = torch.device(device)
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    shape = (image.shape[0], image.shape[1])
+    data = torch.from_numpy(np.ascontiguousarray(filled)).to(device).to(exact).ravel()
     yield HERE
-    pixels, distance2 = yield from site_patches(yx, data.shape, valid)
+    patches = yield from site_patches(yx, shape, valid, device)
     yield HERE
-    profile, floor = yield from mean_profiles(data, pixels, distance2, index, len(kinds))
-    del distance2
-    yield HERE
-    model = np.asarray(np.bincount(pixels.ravel(), profile.ravel(), data.size), np.float64)
-    yield HERE
-    above = data.ravel() - floor
-    left = above - model
-    yield HERE
-    slope, offset = yield from _noise(left, model)
-    yield HERE
+    profile, floor = yield from mean_profiles(data, patches, index, len(kinds))
+    model = yield from patches.drawn(profile)
+    above = data - floor
+    slope, offset = yield from _noise(above - model, model)
     least = 1e-3 * (offset + slope * float(model.max())) + 1e-30
-    variance = np.maximum(offset + slope * np.maximum(model, 0), least)
-    del model, left
-    yield HERE
-    heights = yield from ColumnHeights.of(pixels, profile, 1.0 / variance)
+    variance = (offset + slope * model.clamp_(min=0)).clamp_(min=least)
+    del model
+    heights = yield from ColumnHeights.of(patches, profile, 1.0 / variance)
     del variance
-    share, drawn = yield from heights.fit(above)
+    measured, drawn = yield from heights.fit(above)
     for _ in range(2):  # what no column accounts for is a film, if it is broad
-        yield HERE
-        columns = np.bincount(
-            pixels.ravel(), (np.clip(drawn, 0, _BRIGHTEST)[:, None] * profile).ravel(), data.size
-        )
-        left = (above - columns).reshape(data.shape)
-        yield HERE
-        film = yield from _smoothed(left, _FILM / CANONICAL_PIXEL_SIZE)
+        columns = yield from patches.drawn(profile, drawn.clamp(0, _BRIGHTEST))
+        left = (above - columns).reshape(shape)
+        film = yield from gaussian_smoothed_steps(left, _FILM / CANONICAL_PIXEL_SIZE, HERE)
         yield HERE
         # what lacks over a width of columns is a hole, not the lack of a film: the heights must show it
-        film = np.maximum(film, np.quantile(film, _HOLES))
+        film = film.clamp_(min=quantile(film.ravel(), _HOLES))
         if row_noise:
             film = film + _row_offsets(left - film)
-        share, drawn = yield from heights.fit(above - film.ravel())
+        measured, drawn = yield from heights.fit(above - film.ravel())
     del heights
     yield HERE
     rest = above - film.ravel()
-    yield HERE
-    asked = yield from _tested(rest, pixels, profile, np.maximum(drawn, 0.0), slope, offset)
-    yield HERE
-    test = asked.value
-    columns = np.bincount(pixels.ravel(), (np.clip(drawn, 0, None)[:, None] * profile).ravel(), data.size)
-    yield HERE
-    left = (rest - columns).reshape(data.shape)
-    yield HERE
-    excess = yield from _excess(
-        left, (offset + slope * np.maximum(columns, 0.0)).reshape(data.shape), yx, valid
-    )
+    drawn = drawn.clamp_(min=0.0)
+    asked = yield from _tested(rest, patches, profile, drawn, slope, offset)
+    share, test = measured.cpu().numpy().astype(np.float64), asked.value
+    columns = yield from patches.drawn(profile, drawn)
+    seen = profile.amax(dim=1).cpu().numpy() > 0
+    del profile
+    left = (rest - columns).reshape(shape)
+    excess = yield from _excess(left, (offset + slope * columns).reshape(shape), patches, valid)
     for number in range(len(kinds)):
         yield HERE
         mine = np.flatnonzero(index == number)
-        if len(mine) < MIN_EQUALS or not profile[mine].any():
+        if len(mine) < MIN_EQUALS or not seen[mine].any():
             continue
         # the mean profile counts vacancies in
         share[mine] /= max(float(np.median(share[mine])), 0.2)
@@ -172,7 +175,7 @@ def occupancy(
 
 
 def _excess(
-    left: Floats, variance: Floats, yx: Floats, valid: NDArray[np.bool_] | None
+    left: Tensor, variance: Tensor, patches: SitePatches, valid: NDArray[np.bool_] | None
 ) -> Generator[Progress, None, float]:
     """Return by how much what is left over the width of a column exceeds the noise of independent pixels.
 
@@ -181,35 +184,43 @@ def _excess(
 
     Parameters
     ----------
-    left : (H, W) array
+    left : Tensor (H, W)
         What no column and no film accounts for.
-    variance : (H, W) array
+    variance : Tensor (H, W)
         Of a pixel.
-    yx : (N, 2) array
-        Sites.
+    patches : SitePatches
     valid : (H, W) array of bool, optional
     """
     width = WIDTHS[0] / CANONICAL_PIXEL_SIZE
-    found = (yield from _smoothed(left, width)) ** 2
-    yield HERE
-    expected = (yield from _smoothed(variance, float(width / np.sqrt(2)))) / (4 * np.pi * width**2)
-    yield HERE
-    site = np.clip(np.floor(yx + 0.5).astype(np.int64), 0, np.array(left.shape) - 1)
-    ground = np.ones(left.shape, bool)
-    ground[site[:, 0], site[:, 1]] = False
-    yield HERE
-    distance = yield from edge_distance(ground)
-    yield HERE
-    counts = ground if valid is None else valid
-    distances = distance[counts]
-    yield HERE
-    usual = np.median(distances)
-    yield HERE
-    away = counts & (distance >= usual) & (expected > 0)
-    if not away.any():
+    found = (yield from gaussian_smoothed_steps(left, width, HERE)).square_().ravel()
+    expected = yield from gaussian_smoothed_steps(variance, float(width / np.sqrt(2)), HERE)
+    expected = expected.ravel() / (4 * np.pi * width**2)
+    distance2 = yield from _site_distance2(patches)
+    if valid is None:
+        counts = distance2 > 0
+    else:
+        counts = torch.from_numpy(np.ascontiguousarray(valid)).to(left.device).ravel()
+    if not bool(counts.any()):
         return 1.0
     yield HERE
-    return max(1.0, float(np.median(found[away] / expected[away])) / _CHI_SQUARE_MEDIAN)
+    away = counts & (distance2 >= distance2[counts].median()) & (expected > 0)
+    if not bool(away.any()):
+        return 1.0
+    yield HERE
+    return max(1.0, float((found[away] / expected[away]).median()) / _CHI_SQUARE_MEDIAN)
+
+
+def _site_distance2(patches: SitePatches) -> Generator[Progress, None, Tensor]:
+    """Return (H * W,) squared distances in pixels to the pixel of the nearest site, `REACH` at most."""
+    squared = torch.from_numpy((patch_window() ** 2).sum(1).astype(np.float32)).to(patches.pixels.device)
+    farthest = (REACH / CANONICAL_PIXEL_SIZE) ** 2
+    nearest = torch.full((patches.size,), farthest, dtype=torch.float32, device=squared.device)
+    for here in patches.blocks():
+        yield HERE
+        counts = patches.distance2[here].isfinite()
+        from_site = torch.where(counts, squared, farthest).ravel()
+        nearest.scatter_reduce_(0, patches.pixels[here].ravel(), from_site, "amin")
+    return nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +248,7 @@ class _Test:
 
 
 def _tested(
-    above: Floats, pixels: Integers, profile: Floats, drawn: Floats, slope: float, offset: float
+    above: Tensor, patches: SitePatches, profile: Tensor, drawn: Tensor, slope: float, offset: float
 ) -> Generator[Progress, None, _Test]:
     """Weigh the pixels of every site as the test of a usual column against none does.
 
@@ -248,11 +259,12 @@ def _tested(
 
     Parameters
     ----------
-    above : (H * W,) array
+    above : Tensor (H * W,)
         Flat image above its ground.
-    pixels, profile : (N, P) arrays
+    patches : SitePatches
+    profile : Tensor (N, P)
         Of the patches.
-    drawn : (N,) array
+    drawn : Tensor (N,)
         Heights with which the neighbours are drawn.
     slope, offset : float
         Variance = offset + slope × signal.
@@ -260,66 +272,54 @@ def _tested(
     peak = float(profile.max()) + 1e-30
     gain = max(slope, 1e-3 * offset / peak, 1e-30)
     ground = offset / gain
-    heights = (drawn[:, None] * profile).ravel()
-    yield HERE
-    total = np.bincount(pixels.ravel(), heights, above.size)
-    del heights
+    total = yield from patches.drawn(profile, drawn)
     least = 1e-3 * peak
-    parts = []
-    for first in range(0, len(pixels), BLOCK):
+    answers = torch.empty(4, len(patches), dtype=profile.dtype, device=profile.device)
+    for here in patches.blocks():
         yield HERE
-        here = slice(first, first + BLOCK)
-        mine, own = pixels[here], profile[here]
-        others = np.maximum(total[mine] - drawn[here, None] * own, 0.0)
-        without = np.maximum(others + ground, least) / gain
-        with_it = without + own / gain
-        weight = np.log(with_it / without)
-        counts = (above[mine] + ground) / gain
-        value = (counts * weight).sum(1)
-        low, high = (without * weight).sum(1), (with_it * weight).sum(1)
-        apart = np.maximum(high - low, 1e-30)
-        information = (with_it * weight**2).sum(1) / apart
-        parts.append(
-            ((value - low) / apart, information / apart, information, ((own / gain).sum(1) - low) / apart)
-        )
-    return _Test(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        own = profile[here]
+        without = torch.addcmul(patches.of(total, here), drawn[here, None], own, value=-1).clamp_(min=0.0)
+        without = without.add_(ground).clamp_(min=least).div_(gain)
+        with_it = torch.add(without, own, alpha=1 / gain)
+        weight = (with_it / without).log_()
+        value = torch.linalg.vecdot(patches.of(above, here).add_(ground), weight) / gain
+        low, high = torch.linalg.vecdot(without, weight), torch.linalg.vecdot(with_it, weight)
+        apart = (high - low).clamp_(min=1e-30)
+        information = torch.linalg.vecdot(with_it, weight.square_()) / apart
+        even = (own.sum(dim=1) / gain - low) / apart
+        answers[:, here] = torch.stack([(value - low) / apart, information / apart, information, even])
+    return _Test(*answers.cpu().numpy().astype(np.float64))
 
 
-def _row_offsets(left: Floats) -> Floats:
+def _row_offsets(left: Tensor) -> Tensor:
     """Estimate (H, 1) row offsets from what no column accounts for, less what chance makes of them.
 
     The scatter between pieces of one row says how exact its mean is; it allows for noise that is correlated
     along the row, as afterglow makes it.
     """
-    width = left.shape[1]
+    height, width = left.shape
     if width < _ROW_PIECES * _ROW_PIECE:
-        return np.zeros((len(left), 1))
+        return left.new_zeros(height, 1)
     length = width // _ROW_PIECES
-    pieces = left[:, : length * _ROW_PIECES].reshape(len(left), _ROW_PIECES, length).mean(axis=2)
-    mean = pieces.mean(axis=1, keepdims=True)
-    chance = float(pieces.var(axis=1, ddof=1).mean()) / _ROW_PIECES
-    total = float((mean**2).mean())
-    return np.asarray(mean * max(0.0, 1 - chance / max(total, 1e-30)))
+    pieces = left[:, : length * _ROW_PIECES].reshape(height, _ROW_PIECES, length).mean(dim=2)
+    mean = pieces.mean(dim=1, keepdim=True)
+    chance = float(pieces.var(dim=1, correction=1).mean()) / _ROW_PIECES
+    total = float(mean.square().mean())
+    return mean * max(0.0, 1 - chance / max(total, 1e-30))
 
 
-def _smoothed(image: Floats, sigma: float) -> Generator[Progress, None, Floats]:
-    """Return `gaussian_smoothed`, step by step."""
-    return (yield from told_as(HERE, gaussian_smoothed_steps(image, sigma))).astype(np.float64)
-
-
-def _noise(residual: Floats, model: Floats) -> Generator[Progress, None, tuple[float, float]]:
+def _noise(residual: Tensor, model: Tensor) -> Generator[Progress, None, tuple[float, float]]:
     """Fit variance = offset + slope × signal."""
     edges = yield from octiles(model)
-    count, *sums = np.zeros((4, 8))
-    for first in range(0, model.size, _TOGETHER):
+    sums = np.zeros((4, 8))
+    for first in range(0, len(model), _TOGETHER):
         yield HERE
         signal, rest = model[first : first + _TOGETHER], residual[first : first + _TOGETHER]
-        group = np.searchsorted(edges, signal)
-        count += np.bincount(group, minlength=8)
-        for total, values in zip(sums, (signal, rest, rest**2), strict=True):
-            total += np.bincount(group, values, 8)
-    count = np.maximum(count, 1)
-    x, mean, y = (np.asarray(total / count) for total in sums)
+        group = torch.bucketize(signal, edges, right=False)
+        for total, values in zip(sums, (None, signal, rest, rest.square()), strict=True):
+            total += torch.bincount(group, values, 8).cpu().numpy()
+    count = np.maximum(sums[0], 1)
+    x, mean, y = sums[1:] / count
     y = y - mean**2
     slope = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0 else 0.0
     level = float(np.average(y, weights=count))

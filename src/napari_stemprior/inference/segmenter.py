@@ -347,6 +347,7 @@ class Segmenter:
             image=self._canonical.image.numpy(),
             valid=self._canonical.valid,
             row_noise=bool(self.prepared.row_offsets.any()),
+            device=self.device,
         )
         return peaks, hinted
 

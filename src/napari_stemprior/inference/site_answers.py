@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -58,6 +59,7 @@ def site_answers(
     probability: Floats,
     valid: NDArray[np.bool_] | None = None,
     row_noise: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Generator[Progress, None, SiteAnswers]:
     """Ask the image whether the registered sites are occupied, step by step.
 
@@ -75,6 +77,8 @@ def site_answers(
         Pixels that count; all without it.
     row_noise : bool
         The recording had row offsets, see `occupancy`.
+    device : torch.device or str
+        Where it is computed.
     """
     inside = sites_inside(sites, (image.shape[0], image.shape[1]))
     peaks = []
@@ -85,7 +89,7 @@ def site_answers(
     yield HERE
     places = moved_places(sites, (peaks[0], peaks[1]), inside)
     _, llr, spread = yield from occupancy(
-        image, places[inside], kind[inside], sites.column[inside], valid, row_noise
+        image, places[inside], kind[inside], sites.column[inside], valid, row_noise, device
     )
     yield HERE
     return answered(sites, kind, inside, llr, spread)

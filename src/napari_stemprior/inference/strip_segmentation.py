@@ -149,7 +149,7 @@ def columns_by_strips(
     readings = reader.readings()
     answers = None
     if sites is not None and kind is not None:
-        answers = yield from _asked(image, sites, kind, readings)
+        answers = yield from _asked(image, sites, kind, readings, device)
     return (yield from decide(readings, sites, kind, closest, calibration, answers=answers))
 
 
@@ -179,7 +179,11 @@ def _some(sites: LatticeSites, which: NDArray[np.int64]) -> LatticeSites:
 
 
 def _asked(
-    image: CanonicalStrips, sites: LatticeSites, kind: NDArray[np.int64], readings: MapReadings
+    image: CanonicalStrips,
+    sites: LatticeSites,
+    kind: NDArray[np.int64],
+    readings: MapReadings,
+    device: torch.device,
 ) -> Generator[Progress, None, SiteAnswers]:
     """Ask the image block by block whether the registered sites are occupied; see `site_answers`."""
     inside = sites_inside(sites, image.shape)
@@ -192,7 +196,13 @@ def _asked(
             continue
         part, near, mine = image.block(block.rows, block.columns), block.near, block.mine
         _, ratio, scatter = yield from occupancy(
-            part.image.numpy(), places[near] - block.corner, kinds[near], column[near], part.valid, row_noise
+            part.image.numpy(),
+            places[near] - block.corner,
+            kinds[near],
+            column[near],
+            part.valid,
+            row_noise,
+            device,
         )
         llr[block.own], spread[block.own] = ratio[mine], scatter[mine]
     for number in np.unique(kinds):  # one scatter for all of a kind, as from the whole image

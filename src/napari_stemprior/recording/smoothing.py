@@ -42,16 +42,15 @@ def gaussian_smoothed_steps(
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Return an image smoothed by a Gaussian, step by step; see `gaussian_smoothed`."""
     data = np.asarray(image, np.float32)
-    radius = int(_ENDS * sigma + 0.5)
     height, width = (-(-size // every) for size in data.shape)
     down = np.empty((height, data.shape[1]), np.float32)
-    for first, last, low, high, matrix in _blocks(data.shape[0], radius, sigma):
+    for first, last, low, high, matrix in smoothing_blocks(data.shape[0], sigma):
         kept = slice(-first % every, None, every)
         np.matmul(matrix[kept], data[low:high], out=down[-(-first // every) : -(-last // every)])
         if data.size > _AT_ONCE:
             yield PREPARING
     smooth = np.empty((height, width), np.float32)
-    for first, last, low, high, matrix in _blocks(data.shape[1], radius, sigma):
+    for first, last, low, high, matrix in smoothing_blocks(data.shape[1], sigma):
         kept = slice(-first % every, None, every)
         smooth[:, -(-first // every) : -(-last // every)] = down[:, low:high] @ matrix[kept].T
         if data.size > _AT_ONCE:
@@ -59,9 +58,9 @@ def gaussian_smoothed_steps(
     return smooth
 
 
-def _blocks(size: int, radius: int, sigma: float) -> list[tuple[int, int, int, int, NDArray[np.float32]]]:
-    """Return which pixels each product makes, from which, and its matrix."""
-    blocks = []
+def smoothing_blocks(size: int, sigma: float) -> list[tuple[int, int, int, int, NDArray[np.float32]]]:
+    """Return which of `size` pixels each product makes, first and last, from which, and its matrix."""
+    radius, blocks = int(_ENDS * sigma + 0.5), []
     for first in range(0, size, _BLOCK):
         last = min(first + _BLOCK, size)
         low, high = max(first - radius, 0), min(last + radius, size)
