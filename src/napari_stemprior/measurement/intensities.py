@@ -81,17 +81,18 @@ def cell_intensities(
     CellIntensities
     """
     n = len(atoms)
-    image = np.asarray(image, float)
-    good = np.isfinite(image) if valid is None else valid
+    filled = np.asarray(image, np.float64)
+    good = np.isfinite(filled) if valid is None else valid
     factor = max(1, int(_COARSE / atoms.pixel_size + 1e-6))
-    image, good = averaged(np.where(good, image, 0.0), good, factor)
+    if not good.all():
+        filled = np.where(good, filled, 0.0)
+    image, good = averaged(filled, good, factor)
     size = atoms.pixel_size * factor
     yx = (atoms.yx + 0.5) / factor - 0.5
-    level, doubt = background(image, size, good, yx)
-    value, error, area = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
-    reason = np.full(n, "", object)
     if not n:
-        return CellIntensities(value, error, area, level, reason)
+        none = np.empty(0)
+        return CellIntensities(none, none, none, none, np.empty(0, object))
+    bright, count, whole, counted = np.empty((4, n))
     near = np.asarray(cKDTree(yx).query(yx, k=min(_NEIGHBOURS + 1, n))[1]).reshape(n, -1)[:, 1:]
     radius = reach / size
     width = int(np.ceil(radius + 1))
@@ -125,21 +126,24 @@ def cell_intensities(
         flat = (on @ [across, 1])[:, None] + steps
         seen = share * flat_good.take(flat)
         taken = flat_image.take(flat)
-        count, whole = seen.sum(1, dtype=float), share.sum(1, dtype=float)
-        value[own] = ((taken * seen).sum(1, dtype=float) - level[own] * count) * size**2
-        area[own] = count * size**2
+        count[own], whole[own] = seen.sum(1, dtype=float), share.sum(1, dtype=float)
+        bright[own] = (taken * seen).sum(1, dtype=float)
         if noise is not None:
-            counted = (noise.variance(taken) * seen**2).sum(1) / factor**2
-            error[own] = np.sqrt(counted + np.nan_to_num(doubt[own] * count) ** 2) * size**2
-        cut = own[count < 0.98 * whole]
-        reason[cut] = "its cell is cut by the edge of the image or bad pixels"
-        for values in (value, error, area):
-            values[cut] = np.nan
+            counted[own] = (noise.variance(taken) * seen**2).sum(1) / factor**2
 
     order = np.argsort(np.floor(yx[:, 0] / 16) * 1e6 + yx[:, 1], kind="stable")
     step = max(1, _TOGETHER // len(window))
     with ThreadPoolExecutor(processors()) as pool:
+        ground = pool.submit(background, image, size, good, yx)  # the longest piece first
         list(pool.map(cell, [order[first : first + step] for first in range(0, n, step)]))
+        level, doubt = ground.result()
+    cut = count < 0.98 * whole
+    value = np.where(cut, np.nan, (bright - level * count) * size**2)
+    area = np.where(cut, np.nan, count * size**2)
+    error = np.full(n, np.nan)
+    if noise is not None:
+        error = np.where(cut, np.nan, np.sqrt(counted + np.nan_to_num(doubt * count) ** 2) * size**2)
+    reason = np.where(cut, "its cell is cut by the edge of the image or bad pixels", "").astype(object)
     return CellIntensities(value, error, area, level, reason)
 
 
@@ -176,7 +180,7 @@ def background(
     corners = corners[seen]
     if len(corners) < _LEAST_CORNERS:
         return np.zeros(len(yx)), np.full(len(yx), np.nan)
-    filled = np.where(valid, image, float(np.median(image[valid])))
+    filled = image if valid.all() else np.where(valid, image, float(np.median(image[valid])))
     if (blur := _BLUR / pixel_size) > 0.3:
         filled = gaussian_filter(filled, blur)
     shown = np.asarray(map_coordinates(filled, corners.T, order=1, mode="nearest"), float)
