@@ -61,6 +61,11 @@ def test_too_few_modes_do_not_close() -> None:
     assert triplet(np.random.default_rng(0).normal(size=(40, 40))) == -np.inf
 
 
+def test_an_image_without_modes_has_none_that_close() -> None:
+    assert triplet(np.full((260, 260), 3.0)) == -np.inf
+    assert not is_ordered(np.full((260, 260), 3.0), PIXEL)
+
+
 def test_graphene_of_few_electrons_is_ordered() -> None:
     """The strongest mode alone is often no stronger than the strongest of noise can be."""
     pose = Pose.from_angle(11.0, PIXEL, (3.0, 7.0))

@@ -54,12 +54,14 @@ def closed_triplet(modes: Modes) -> float:
     lengths = np.linalg.norm(vectors[0], axis=1) * np.linalg.norm(vectors[1], axis=1)
     turned = np.abs(vectors[0][:, 0] * vectors[1][:, 1] - vectors[0][:, 1] * vectors[1][:, 0])
     chosen = (np.abs(third) <= middle).all(axis=1) & (turned > _OPEN * lengths)
+    if not chosen.any():
+        return -np.inf
     modes_of_three = np.stack([one, other, third])[:, chosen] + middle
     places = tuple(modes_of_three.reshape(-1, 2).T)
     three = (nearby[places] / _usual_around(strength, places)).reshape(3, -1)
     three[:, strength[tuple(modes_of_three[2].T)] == 0] = 0
     two_weaker = three.sum(axis=0) - three.max(axis=0)
-    return float(two_weaker.max(initial=-np.inf)) - 2 * modes.highest
+    return float(two_weaker.max()) - 2 * modes.highest
 
 
 def _both_halves(modes: Modes) -> tuple[Floats, Floats]:

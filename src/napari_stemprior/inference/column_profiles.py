@@ -184,7 +184,7 @@ def mean_profiles(
         right += (basis @ strip).cpu().numpy()
     normal[np.diag_indices_from(normal)] *= 1 + 1e-4  # the widths overlap
     weights = np.linalg.solve(normal, right)
-    parts = torch.from_numpy(weights[:-1].reshape(kinds, len(widths))).to(data)
+    parts = torch.from_numpy(weights[:-1].reshape(kinds, len(widths))).to(data.dtype).to(data.device)
     profile = torch.zeros(patches.distance2.shape, dtype=data.dtype, device=data.device)
     for mine in patches.blocks():
         yield HERE

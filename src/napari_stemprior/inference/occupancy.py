@@ -113,7 +113,7 @@ def occupancy(
     device = torch.device(device)
     exact = torch.float32 if device.type == "mps" else torch.float64
     shape = (image.shape[0], image.shape[1])
-    data = torch.from_numpy(np.ascontiguousarray(filled)).to(device).to(exact).ravel()
+    data = torch.from_numpy(np.ascontiguousarray(filled)).to(exact).to(device).ravel()
     yield HERE
     patches = yield from site_patches(yx, shape, valid, device)
     yield HERE
@@ -211,7 +211,7 @@ def _excess(
 
 
 def _site_distance2(patches: SitePatches) -> Generator[Progress, None, Tensor]:
-    """Return (H * W,) squared distances in pixels to the pixel of the nearest site, `REACH` at most."""
+    """Return the (H * W,) squared distances (px²) to the pixel of the nearest site, of `REACH` at most."""
     squared = torch.from_numpy((patch_window() ** 2).sum(1).astype(np.float32)).to(patches.pixels.device)
     farthest = (REACH / CANONICAL_PIXEL_SIZE) ** 2
     nearest = torch.full((patches.size,), farthest, dtype=torch.float32, device=squared.device)
