@@ -178,6 +178,7 @@ def main() -> int:
     measure("napari alone: the scale bar", lambda: setattr(overlays.scale_bar, "visible", True))
     measure("napari alone: a second image", lambda: viewer.add_image(np.array(image.data), **place))
     measure("napari alone: 4,000 points on it", lambda: viewer.add_points(np.ones((4000, 2)) * 9, **place))
+    measure("napari alone: one point more", lambda: viewer.layers[-1].add([[9.0, 9.0]]))
     measure("napari alone: both images side by side", lambda: setattr(grid, "enabled", True))
     measure("napari alone: an empty layer of shapes", lambda: viewer.add_shapes(ndim=2, **place))
     viewer.close()
