@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
-from napari_stemprior.inference.closed_triplets import closed_triplet
+from napari_stemprior.inference.closed_triplets import strongest_triplet
 from napari_stemprior.inference.mode_strengths import mode_strengths
 from napari_stemprior.inference.order import is_ordered
 from napari_stemprior.optics import PRESETS
@@ -18,7 +18,8 @@ PIXEL = 0.16
 
 
 def triplet(image: np.ndarray) -> float:
-    return closed_triplet(mode_strengths(image, PIXEL))
+    found = strongest_triplet(mode_strengths(image, PIXEL))
+    return -np.inf if found is None else found.excess
 
 
 def waves(shape: tuple[int, int], vectors: list[tuple[float, float]], height: float, seed: int) -> np.ndarray:
@@ -42,6 +43,17 @@ def test_modes_of_a_lattice_close(shape: tuple[int, int], angle: float) -> None:
     told = np.array([[triplet(waves(shape, v, height, seed)) for v in (closed, open_)] for seed in range(8)])
     assert told[:, 0].mean() > told[:, 1].mean() + 3
     assert (told[:, 0] > told[:, 1]).sum() >= 6
+
+
+def test_the_vectors_are_those_of_the_waves() -> None:
+    one, other = np.array([0.31, 0.22]), np.array([-0.2, 0.35])
+    closed = [tuple(one), tuple(other), tuple(one + other)]
+    found = strongest_triplet(mode_strengths(waves((320, 320), closed, 0.2, 3), PIXEL))
+    assert found is not None
+    np.testing.assert_allclose(found.vectors[0] + found.vectors[1], found.vectors[2], atol=1e-12)
+    of_a_lattice = found.vectors @ np.linalg.inv([one, other])
+    assert np.abs(of_a_lattice - np.round(of_a_lattice)).max() < 0.1
+    assert abs(np.linalg.det(np.round(of_a_lattice[:2]))) == 1
 
 
 def test_modes_of_one_direction_do_not_close() -> None:

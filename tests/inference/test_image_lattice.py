@@ -166,3 +166,24 @@ def test_the_answer_does_not_depend_on_how_the_image_lies(segmenter: Segmenter) 
     assert table.provenance["image_lattice"] is not None
     assert len(table) == pytest.approx(len(true), rel=0.03)
     assert upright > 0.93
+
+
+@pytest.mark.parametrize("seed", [1, 5, 7])
+def test_three_modes_that_close_tell_a_lattice_that_no_mode_tells(segmenter: Segmenter, seed: int) -> None:
+    prior, pose = built_in("graphene"), Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
+    ideal = reference_image(prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, pose)
+    counts = NoiseChain(dose=1300).apply(ideal, PIXEL, np.random.default_rng(seed))
+    segmenter.set_image(counts, PIXEL)
+    found = segmenter.segment(None)
+    assert found.provenance["image_lattice"] is not None
+    assert not found.provenance["unordered"]
+    assert f1(found, pose.columns(prior, SHAPE)[0]) > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_no_such_lattice(segmenter: Segmenter, seed: int) -> None:
+    counts = gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), 1.5)
+    segmenter.set_image(counts, PIXEL)
+    found = segmenter.segment(None)
+    assert found.provenance["image_lattice"] is None
+    assert len(found) <= 2

@@ -7,6 +7,8 @@ chance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -25,21 +27,26 @@ _AROUND = 10
 _OPEN = 0.3
 
 
-def closed_triplet(modes: Modes) -> float:
-    """Return how much the strongest triplet of modes that closes stands out.
+@dataclass(frozen=True, eq=False)
+class Triplet:
+    """Three modes that close.
 
     Parameters
     ----------
-    modes : Modes
-
-    Returns
-    -------
-    float
-        Strength of the two weaker of the three together, less twice `Modes.highest`; minus infinity where no
-        three close.
+    excess : float
+        Strength of the two weaker of the three together, less twice `Modes.highest`.
+    vectors : (3, 2) array
+        Wave vectors (y, x) in 1/Å; the third is the sum of the others.
     """
+
+    excess: float
+    vectors: Floats
+
+
+def strongest_triplet(modes: Modes) -> Triplet | None:
+    """Return the triplet of modes that closes and stands out most; None where no three close."""
     if not modes.strength.size:
-        return -np.inf
+        return None
     strength, step = _both_halves(modes)
     middle = np.array(strength.shape) // 2
     nearby = maximum_filter(strength, 3)  # where the sum of two modes falls between others
@@ -49,19 +56,19 @@ def closed_triplet(modes: Modes) -> float:
     peaks = peaks[order[:_STRONGEST]]
     one, other = (peaks[index] for index in np.triu_indices(len(peaks), 1))
     one, other = np.concatenate([one, one]), np.concatenate([other, -other])
-    third = one + other
-    vectors = one * step, other * step
-    lengths = np.linalg.norm(vectors[0], axis=1) * np.linalg.norm(vectors[1], axis=1)
-    turned = np.abs(vectors[0][:, 0] * vectors[1][:, 1] - vectors[0][:, 1] * vectors[1][:, 0])
-    chosen = (np.abs(third) <= middle).all(axis=1) & (turned > _OPEN * lengths)
+    first, second = one * step, other * step
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    turned = np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
+    chosen = (np.abs(one + other) <= middle).all(axis=1) & (turned > _OPEN * lengths)
     if not chosen.any():
-        return -np.inf
-    modes_of_three = np.stack([one, other, third])[:, chosen] + middle
-    places = tuple(modes_of_three.reshape(-1, 2).T)
-    three = (nearby[places] / _usual_around(strength, places)).reshape(3, -1)
-    three[:, strength[tuple(modes_of_three[2].T)] == 0] = 0
-    two_weaker = three.sum(axis=0) - three.max(axis=0)
-    return float(two_weaker.max()) - 2 * modes.highest
+        return None
+    three = np.stack([one, other, one + other])[:, chosen]
+    places = tuple((three + middle).reshape(-1, 2).T)
+    found = (nearby[places] / _usual_around(strength, places)).reshape(3, -1)
+    found[:, strength[tuple((three[2] + middle).T)] == 0] = 0
+    two_weaker = found.sum(axis=0) - found.max(axis=0)
+    best = int(np.argmax(two_weaker))
+    return Triplet(float(two_weaker[best]) - 2 * modes.highest, np.asarray(three[:, best] * step, float))
 
 
 def _both_halves(modes: Modes) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from napari_stemprior.inference.bright_spots import SPOT_WIDTH, BrightSpots
-from napari_stemprior.inference.closed_triplets import closed_triplet
+from napari_stemprior.inference.closed_triplets import strongest_triplet
 from napari_stemprior.inference.mode_strengths import mode_strengths_steps
 from napari_stemprior.inference.tapered_power import ASKING
 from napari_stemprior.progress import Progress, drain
@@ -59,7 +59,8 @@ def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, Non
     modes = yield from mode_strengths_steps(image, pixel_size)
     if modes.excess.max(initial=0.0 if modes.strength.size else np.inf) > _ORDERED:
         return True
-    if closed_triplet(modes) > _TRIPLET:
+    triplet = strongest_triplet(modes)
+    if triplet is not None and triplet.excess > _TRIPLET:
         return True
     if min(image.shape) < 1.4 * side:
         return False

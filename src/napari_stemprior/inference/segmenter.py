@@ -170,8 +170,8 @@ class Segmenter:
 
     def _forget(self, pixel_size: float) -> None:
         self._pixel_size = float(pixel_size)
-        self._unprompted = self._fitted = self._prompted = self._hinted = self.fit = self._support = None
-        self._own = None
+        self._unprompted = self._fitted = self._prompted = self._hinted = None
+        self.fit = self._support = self._own = None
 
     def _prepare(self) -> Generator[Progress, None, None]:
         """Make a large image fit for the network."""
@@ -259,10 +259,8 @@ class Segmenter:
         if told is not None:
             peaks, _ = yield from self._columns(prior, told, trust)
         else:
-            peaks, _ = yield from self._columns(None, None, 0.0)
-            peaks = yield from self._supported(peaks)
-            if self._support is not None and not self._support.unordered:
-                own, peaks = yield from self._own_lattice(peaks)
+            peaks = yield from self._supported((yield from self._columns(None, None, 0.0))[0])
+            own, peaks = yield from self._own_lattice(peaks)
             if own is None and isinstance(self._canonical, CanonicalImage):
                 peaks, hinted = yield from self._columns(prior, None, trust)
                 peaks = yield from self._supported(peaks)
@@ -283,6 +281,7 @@ class Segmenter:
         assert self._canonical is not None
         assert self.prepared is not None
         if self._support is None or self._support.strict != self.strict:
+            self._own = None
             self._support = yield from ImageSupport.of(self.prepared, self._pixel_size, self.strict)
         yx = self._canonical.to_pixels(peaks.yx)
         return peaks.where((yield from self._support.bears_out(yx, peaks.confidence)))
@@ -367,9 +366,10 @@ class Segmenter:
         if not self.image_lattice:
             return None, alone
         if self._own is None:
-            asked = (self.network, self.device, self.precision, self.calibration)
             sure = self._canonical.to_pixels(alone.yx[alone.confidence >= SURE])
-            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked, sure)),)
+            ordered = self._support is None or not self._support.unordered
+            asked = (self.network, self.device, self.precision, self.calibration, sure, ordered)
+            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
         (lattice,) = self._own
         if lattice is None:
             return None, alone
@@ -384,7 +384,7 @@ class Segmenter:
     ) -> dict[str, Any]:
         """Say what was asked and what was found, beside the atoms."""
         assert self.prepared is not None
-        supported = self._support if self.fit is None else None
+        supported = self._support if self.fit is None and own is None else None
         return {
             "model": self.name,
             "model_notes": self.notes,

@@ -12,7 +12,7 @@ from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.registration.fourier.features import FourierFeatures, fourier_features
 from napari_stemprior.registration.fourier.normalized_image import preprocess
-from napari_stemprior.registration.unit_cell.reciprocal_basis import find_bases, shortest_cell
+from napari_stemprior.registration.unit_cell.reciprocal_basis import basis_through, find_bases, shortest_cell
 from napari_stemprior.structure import built_in
 
 PIXEL, SHAPE = 0.2, (320, 340)
@@ -99,3 +99,13 @@ def test_the_shortest_cell_does_not_depend_on_the_basis(
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-6)
     whole = second @ np.linalg.inv(cell)
     assert whole == pytest.approx(np.round(whole), abs=1e-6)
+
+
+@pytest.mark.parametrize("angle", [7.0, 51.0])
+def test_a_basis_through_three_waves_is_theirs(angle: float) -> None:
+    prior, pose = built_in("MoS2"), Pose.from_angle(angle, PIXEL, (4, 7))
+    features = features_of(counted(render(prior, pose, SHAPE, PIXEL), 5000, PIXEL))
+    true = find_bases(features)[0].vectors
+    step = features.whole.step
+    three = np.round(np.array([true[0], true[1], true[0] + true[1]]) / step) * step
+    assert same_lattice(basis_through(three, features.whole).cell, shortest_cell(prior.cell), 0.015)

@@ -93,6 +93,22 @@ def find_bases(features: FourierFeatures) -> list[ReciprocalBasis]:
     return [basis for basis in likely if _is_resolved(basis, features.resolution)]
 
 
+def basis_through(three: Floats, spectrum: PowerSpectrum) -> ReciprocalBasis:
+    """Return the basis of three wave vectors of which the third is the sum of the others.
+
+    For an image that has too few peaks for `best_basis`; it indexes these and no others are asked.
+
+    Parameters
+    ----------
+    three : (3, 2) array
+        (y, x) in cycles per Å, to the next point of a spectrum.
+    spectrum : PowerSpectrum
+    """
+    sums = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    pair = np.linalg.lstsq(sums, _sharpened(three, spectrum), rcond=None)[0]
+    return ReciprocalBasis(_reduced(pair[None])[0], 1.0, 0.0, spectrum)
+
+
 def _is_resolved(basis: ReciprocalBasis, resolution: float) -> bool:
     """Tell whether both vectors are within the resolution (Å); with a wrong pixel size they may not be."""
     return bool((np.linalg.norm(basis.vectors, axis=1) <= 1 / resolution).all())
