@@ -53,7 +53,7 @@ _COHERENT = 0.95
 #: Coherence from which on faint reflections are told from what strain leaves around the strong ones: of the
 #: strained views of the validation set it is at most 0.985, of the others at least 0.998.
 _SHARP = 0.99
-#: Score of a lattice from which on it tells order that no mode tells. Of 85 micrographs without a crystal
+#: Score of a lattice through three modes from which on it is one. Of 85 micrographs without a crystal
 #: (`benchmarks.validation.no_crystal`) one has a lattice at all, of 0.51; of graphene at 300 and 600 e/Å²
 #: 13 of 18, of 0.81 and more.
 _FITS_WELL = 0.7
@@ -132,7 +132,7 @@ def find_image_lattice(
         Columns of the image alone, pixels: where they repeat over a larger cell, that one is taken.
     ordered : bool
         Whether the image shows order without a lattice (`order`). Where it does not, only the three modes
-        that close and stand out most are asked, and the lattice must fit better.
+        that close and stand out most are asked.
 
     Returns
     -------
@@ -143,7 +143,9 @@ def find_image_lattice(
     normalized = yield from preprocess_steps(_middle(image), pixel_size)
     features = yield from fourier_features(normalized)
     asked = (network, device, precision, calibration)
-    for basis in (find_bases(features) if ordered else []) or (yield from _faint_bases(features)):
+    bases = find_bases(features) if ordered else []
+    faint = not bases
+    for basis in bases or (yield from _faint_bases(features)):
         yield Progress(0, 1, STAGE)
         seen = yield from follow_basis(features, basis)
         if seen.phases.coherence < _COHERENT:
@@ -152,7 +154,7 @@ def find_image_lattice(
         yield Progress(0, 1, STAGE)
         cell = seen.cell if larger is None else larger
         lattice = yield from _lattice_of(image, pixel_size, average_cells(seen, cell), *asked)
-        if lattice is None or not (ordered or lattice.fit.pose.score > _FITS_WELL):
+        if lattice is None or (faint and lattice.fit.pose.score < _FITS_WELL):
             continue
         yield Progress(0, 1, STAGE)
         repeating = repeating_cell(lattice.prior, lattice.fit, pixel_size, alone)
