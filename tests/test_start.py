@@ -24,7 +24,10 @@ def loaded(code: str, modules: tuple[str, ...]) -> set[str]:
     ("code", "modules"),
     [
         (_COMMAND + "main(['--help'])", _HEAVY),
-        (_COMMAND + "main(['priors'])", tuple(m for m in _HEAVY if m not in ("numpy", "scipy", "ase"))),
+        (
+            _COMMAND + "main(['priors'])",
+            ("torch", "pandas", "rsciio", "abtem", "matplotlib", "h5py", "ase.spacegroup", "scipy.integrate"),
+        ),
         ("import napari_stemprior.qt.readers", (*_HEAVY, "napari")),
         ("import napari_stemprior.qt.writers", ("torch", "gemmi", "rsciio", "abtem", "matplotlib")),
         (

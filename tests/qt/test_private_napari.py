@@ -17,6 +17,7 @@ QT = Path(napari_stemprior.__file__).parent / "qt"
 #: Every private name of napari that is used.
 USED = {
     "__wrapped__",
+    "_block_refresh",
     "_border",
     "_clipboard",
     "_face",
@@ -72,6 +73,17 @@ def test_the_colours_of_points_have_events_that_can_be_held_back(points: Points)
         setattr(points, change, np.zeros((2, 4)))
         assert heard
         heard.clear()
+
+
+def test_a_layer_can_be_kept_from_refreshing_while_it_is_changed(points: Points) -> None:
+    heard = []
+    points.events.set_data.connect(lambda event: heard.append(event.type))
+    with points._block_refresh():
+        points.data = np.array([[5.0, 6.0]])
+        points.size = 3
+    assert not heard
+    points.refresh()
+    assert heard
 
 
 def test_the_widget_of_a_canvas_knows_the_canvas_that_is_drawn(make_napari_viewer_proxy, qtbot) -> None:

@@ -32,7 +32,7 @@ _ALIKE = 81
 _INDEPENDENT = 18 / 35
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Modes:
     """The modes of an (H, W) image.
 
