@@ -6,15 +6,20 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
 from napari_stemprior.inference.closed_triplets import strongest_triplet
-from napari_stemprior.inference.mode_strengths import mode_strengths
+from napari_stemprior.inference.mode_strengths import Modes, mode_strengths_steps
 from napari_stemprior.inference.order import is_ordered
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
 
 PIXEL = 0.16
+
+
+def mode_strengths(image: np.ndarray, pixel_size: float) -> Modes:
+    return drain(mode_strengths_steps(image, pixel_size))
 
 
 def triplet(image: np.ndarray) -> float:

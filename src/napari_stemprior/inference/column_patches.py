@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_stemprior.network.devices import exact_dtype
 from napari_stemprior.progress import Progress
 
 Floats = NDArray[np.float64]
@@ -94,7 +95,7 @@ class ColumnPatches:
         device: torch.device,
     ) -> None:
         self.device = device
-        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.dtype = exact_dtype(device)
         window, near = _window(pixel_size)
         shape = np.array(image.shape)
         # floor, since round() would take both 1.5 and 2.5 to 2

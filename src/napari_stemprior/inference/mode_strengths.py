@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from napari_stemprior.inference.tapered_power import ASKING, tapered_power
-from napari_stemprior.progress import Progress, drain, told_as
+from napari_stemprior.progress import Progress, told_as
 from napari_stemprior.recording.smoothing import gaussian_smoothed_steps
 
 Image = NDArray[np.floating]
@@ -68,9 +68,13 @@ class Modes:
         """(N,): strength of those, less what the strongest of all has without order."""
         return self.strength[self.in_band] - self.highest
 
+    def any_exceeds(self, excess: float, beyond: float = 0.0) -> bool:
+        """Tell whether a mode in the band, longer than so many 1/Å, has more than an excess."""
+        return bool((self.in_band & (self.length > beyond) & (self.strength - self.highest > excess)).any())
 
-def mode_strengths(image: Image, pixel_size: float) -> Modes:
-    """Compare each mode of an image with others of its length.
+
+def mode_strengths_steps(image: Image, pixel_size: float) -> Generator[Progress, None, Modes]:
+    """Compare each mode of an image with others of its length, step by step.
 
     Parameters
     ----------
@@ -84,11 +88,6 @@ def mode_strengths(image: Image, pixel_size: float) -> Modes:
     Modes
         (0, 0) where there are too few to compare.
     """
-    return drain(mode_strengths_steps(image, pixel_size))
-
-
-def mode_strengths_steps(image: Image, pixel_size: float) -> Generator[Progress, None, Modes]:
-    """Compare each mode of an image with others of its length, step by step; see `mode_strengths`."""
     height, width = image.shape
     data = image - np.mean(image, dtype=float)
     ground = yield from told_as(ASKING, gaussian_smoothed_steps(data, _GROUND / pixel_size))

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 import torch
 from torch import Tensor
 
+from napari_stemprior.network.devices import exact_dtype
 from napari_stemprior.network.image_encoder import REACH, local_contrast, normalised
 from napari_stemprior.progress import Progress, drain
 
@@ -82,7 +83,7 @@ def moments_around(image: Tensor, window: int = WINDOW) -> tuple[Tensor, Tensor]
 
 def _moments(image: Tensor, window: int, stage: str) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
     """Return `moments_around`, step by step."""
-    exact = torch.float32 if image.device.type == "mps" else torch.float64  # sums of many pixels
+    exact = exact_dtype(image.device)  # sums of many pixels
     level = image.mean()
     shifted = (image - level).to(exact)
     count = min(window, image.shape[0]) * min(window, image.shape[1])

@@ -34,6 +34,7 @@ from napari_stemprior.inference.tensor_smoothing import gaussian_smoothed_steps
 from napari_stemprior.inference.tensor_statistics import octiles, quantile
 from napari_stemprior.inference.vacancy_prior import empty_share
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.devices import exact_dtype
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording.inpainting import inpaint
 
@@ -111,7 +112,7 @@ def occupancy(
         return share, llr, spreads
     filled = image if valid is None else inpaint(np.asarray(image, np.float32), valid)
     device = torch.device(device)
-    exact = torch.float32 if device.type == "mps" else torch.float64
+    exact = exact_dtype(device)
     shape = (image.shape[0], image.shape[1])
     data = torch.from_numpy(np.ascontiguousarray(filled)).to(exact).to(device).ravel()
     yield HERE

@@ -57,7 +57,7 @@ def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, Non
     if min(image.shape) * pixel_size < _SMALLEST:
         return True
     modes = yield from mode_strengths_steps(image, pixel_size)
-    if modes.excess.max(initial=0.0 if modes.strength.size else np.inf) > _ORDERED:
+    if not modes.strength.size or modes.any_exceeds(_ORDERED):
         return True
     triplet = strongest_triplet(modes)
     if triplet is not None and triplet.excess > _TRIPLET:
@@ -70,7 +70,7 @@ def is_ordered_steps(image: Image, pixel_size: float) -> Generator[Progress, Non
             yield ASKING
             window = image[y : y + side, x : x + side]
             modes = yield from mode_strengths_steps(window, pixel_size)
-            if bool((modes.excess[modes.length[modes.in_band] > _WINDOW_FROM] > _ORDERED_WINDOW).any()):
+            if modes.any_exceeds(_ORDERED_WINDOW, _WINDOW_FROM):
                 return True
     return False
 

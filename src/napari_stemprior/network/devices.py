@@ -46,6 +46,11 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Return the format in which sums of many pixels are taken: float64 where the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def fast_in_bfloat16(device: torch.device) -> bool:
     """Tell whether a device has instructions of its own for matrices in bfloat16.
 
