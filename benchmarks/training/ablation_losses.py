@@ -1,8 +1,9 @@
 """What each part of the network brings, on scenes that no variant has seen.
 
-``python -m benchmarks.training.ablation_losses ablations -o out/ablations`` takes the networks of
-``ablations.py``, shows all of them the same scenes with every kind of prior, and prints differences to the
-whole network with their paired bootstrap intervals: far finer than F1, which is nearly 1 for all of them.
+``python -m benchmarks.training.ablation_losses out/ablations -o out/ablations`` takes the networks of
+``ablations.py``, shows all of them the same scenes with every kind of prior, recorded as in their training,
+and prints the differences to the whole network of the same seed: far finer than F1, which is nearly 1 for all
+of them.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from benchmarks.training.ablations import VARIANTS
+from benchmarks.training.ablations import VARIANTS, networks
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.stemprior_net import NetworkOutput, StructurePromptedNet
+from napari_stemprior.network.devices import resolve_device
+from napari_stemprior.network.stemprior_net import NetworkOutput
+from napari_stemprior.structure.prior import StructurePrior
+from napari_stemprior.training.config import read_config
 from napari_stemprior.training.examples import Example, collate, make_example
 from napari_stemprior.training.prompt_sampling import PromptKind
-from napari_stemprior.training.structure_bank import library_bank
+from napari_stemprior.training.structure_bank import library_bank, load_bank
 
 #: Far from the seeds of training and calibration.
 _SEED = 30_000_000
@@ -29,10 +34,33 @@ _BATCH = 16
 _SIDE = 128
 
 
-def batch(number: int, kind: PromptKind, bank: list) -> Example:  # type: ignore[type-arg]
-    """Draw a batch; the same number shows the same images whatever the kind of prior."""
-    rngs = [np.random.default_rng([_SEED, number, i]) for i in range(_BATCH)]
-    return collate([make_example(rng, bank, _SIDE, kind) for rng in rngs])
+class Scenes(Dataset[Example]):
+    """Mini-batches that no network was trained on: every kind of prior of one, then of the next.
+
+    The same images come with every kind.
+    """
+
+    def __init__(self, bank: list[StructurePrior], scenes: int) -> None:
+        self.bank, self.batches, self.config = bank, scenes // _BATCH, read_config("paper")
+
+    def __len__(self) -> int:
+        """Count the mini-batches of all kinds."""
+        return self.batches * len(PromptKind)
+
+    def __getitem__(self, number: int) -> Example:
+        """Draw one."""
+        torch.set_num_threads(1)
+        batch, kind = divmod(number, len(PromptKind))
+        rngs = [np.random.default_rng([_SEED, batch, i]) for i in range(_BATCH)]
+        return collate(
+            [
+                make_example(
+                    rng, self.bank, _SIDE, list(PromptKind)[kind],
+                    recorded=self.config.recorded, disordered=self.config.disordered,
+                )
+                for rng in rngs
+            ]
+        )  # fmt: skip
 
 
 def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
@@ -44,10 +72,11 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
     """
     cross = F.binary_cross_entropy_with_logits(output.heat, example.heat, reduction="none")
     entrance, hidden = (10 * cross.mean(dim=(2, 3))).T.tolist()
-    own = torch.full((len(example.columns),), torch.nan)
+    own = torch.full((len(example.columns),), torch.nan, device=example.columns.device)
     if output.image_embedding is not None and output.structure_embedding is not None:
         likeness = output.image_embedding @ output.structure_embedding.T
-        own = (likeness.argmax(dim=1) == torch.arange(len(likeness))).float()
+        right = likeness.argmax(dim=1) == torch.arange(len(likeness), device=likeness.device)
+        own = torch.where(example.matched, right.float(), torch.nan)
     named = []
     for row in range(len(example.columns)):
         usable = example.column_token[row] >= 0
@@ -62,26 +91,38 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
 
 
 @torch.inference_mode()
-def measure(networks: dict[str, StructurePromptedNet], scenes: int) -> pd.DataFrame:
+def measure(
+    folder: Path, bank: list[StructurePrior], scenes: int, workers: int, device: torch.device
+) -> pd.DataFrame:
     """Show every network the same scenes with every kind of prior; one row a scene, kind and network."""
-    bank = library_bank()
+    loaded = {
+        (name, seed): load_network(path, VARIANTS[name].build)[0].eval().to(device)
+        for (name, seed), path in networks(folder).items()
+    }
     rows = []
-    for number in tqdm(range(scenes // _BATCH), unit="batch", disable=None):
-        for kind in PromptKind:
-            example = batch(number, kind, bank)
-            for name, network in networks.items():
-                values = measures(network(example.image, example.prompt), example)
-                for i in range(_BATCH):
-                    rows.append(
-                        {"variant": name, "kind": str(kind), "scene": number * _BATCH + i}
-                        | {key: column[i] for key, column in values.items()}
-                    )
+    drawn = DataLoader(Scenes(bank, scenes), batch_size=None, num_workers=workers)
+    for number, cpu in enumerate(tqdm(drawn, unit="batch", disable=None)):
+        example, kind = cpu.to(device), list(PromptKind)[number % len(PromptKind)]
+        for (name, seed), network in loaded.items():
+            values = measures(network(example.image, example.prompt), example)
+            for i in range(_BATCH):
+                rows.append(
+                    {
+                        "variant": name,
+                        "seed": seed,
+                        "kind": str(kind),
+                        "scene": number // len(PromptKind) * _BATCH + i,
+                    }
+                    | {key: column[i] for key, column in values.items()}
+                )
     return pd.DataFrame(rows)
 
 
 def report(results: pd.DataFrame, whole: str) -> str:
-    """Write one table a measure: the whole network's mean, and the others' differences to it."""
-    rng = np.random.default_rng(0)
+    """Write one table a measure: the whole network's mean, and the others' differences to it.
+
+    A difference is the mean over the seeds, with the least and the greatest; bold where all have one sign.
+    """
     titles = {
         "entrance": "Cross-entropy of the entrance layer (less is better)",
         "hidden": "Cross-entropy of the hidden layers (less is better)",
@@ -90,6 +131,7 @@ def report(results: pd.DataFrame, whole: str) -> str:
     }
     kinds = list(results["kind"].unique())
     others = [v for v in results["variant"].unique() if v != whole]
+    means = results.groupby(["variant", "seed", "kind"])[list(titles)].mean()
     parts = []
     for column, title in titles.items():
         shown = (
@@ -97,20 +139,20 @@ def report(results: pd.DataFrame, whole: str) -> str:
             if column in ("entrance", "hidden")
             else [k for k in kinds if k in (PromptKind.MATCHED, PromptKind.UNREGISTERED)]
         )
-        wide = results.pivot(index=["kind", "scene"], columns="variant", values=column)
-        lines = [f"## {title}\n", "| prior | " + " | ".join([whole, *others]) + " |"]
-        lines.append("|---|" + "---:|" * (1 + len(others)))
+        labels = [VARIANTS[name].label for name in (whole, *others)]
+        lines = [f"## {title}\n", "| prior | " + " | ".join(labels) + " |"]
+        lines.append("|---|" + "---:|" * len(labels))
         for kind in shown:
-            part = wide.loc[kind]
-            cells = [f"{part[whole].mean():.3f}"]
+            wide = means[column].xs(kind, level="kind").unstack("variant")
+            cells = [f"{wide[whole].mean():.3f}"]
             for other in others:
-                change = (part[other] - part[whole]).dropna().to_numpy()
+                change = (wide[other] - wide[whole]).dropna()
                 if not len(change):
                     cells.append("–")
                     continue
-                draws = rng.choice(change, (1000, len(change))).mean(axis=1)
-                low, high = np.percentile(draws, [2.5, 97.5])
-                cells.append(f"{change.mean():+.3f} ({low:+.3f} to {high:+.3f})")
+                agree = len(change) > 1 and (change > 0).all() | (change < 0).all()
+                mean = f"**{change.mean():+.3f}**" if agree else f"{change.mean():+.3f}"
+                cells.append(f"{mean} ({change.min():+.3f} to {change.max():+.3f})")
             lines.append(f"| {kind} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
@@ -123,17 +165,17 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="of ablations.py")
     parser.add_argument("--scenes", type=int, default=512)
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw scenes")
+    parser.add_argument("--bank", type=Path, help="crystals of 'stemprior structures'")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/ablations"))
     options = parser.parse_args()
-    networks = {
-        variant.label: load_network(path, variant.build)[0].eval()
-        for name, variant in VARIANTS.items()
-        if (path := options.folder / name / "weights.safetensors").exists()
-    }
-    results = measure(networks, options.scenes)
+    bank = load_bank(options.bank) if options.bank else library_bank()
+    device = resolve_device(options.device)
+    results = measure(options.folder, bank, options.scenes, options.workers, device)
     options.output.mkdir(parents=True, exist_ok=True)
-    results.to_csv(options.output / "losses.csv", index=False, float_format="%.5g")
-    text = report(results, VARIANTS["full"].label)
+    results.to_csv(options.output / "losses.csv.gz", index=False, float_format="%.5g")
+    text = report(results, "full")
     (options.output / "losses.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 from napari_stemprior.commands.option_types import count, positive, positive_count
 from napari_stemprior.commands.stopping import exit_code, stop_between_steps
+from napari_stemprior.errors import TrainingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, help="run folder; the same folder resumes"
     )
     parser.add_argument(
-        "--config", default="small", help="a TOML file, or the name of one that ships (default %(default)s)"
+        "--config",
+        nargs="+",
+        default=["small"],
+        help="a TOML file, or the name of one that ships (default small); several learn from the same "
+        "scenes, each in a subfolder of its name",
     )
     parser.add_argument(
         "--steps", type=positive_count, help="mini-batches in all, instead of the configuration's"
@@ -48,32 +54,43 @@ def run(args: argparse.Namespace) -> int:
     from napari_stemprior.training.config import read_config
     from napari_stemprior.training.distributed import start_fabric
     from napari_stemprior.training.structure_bank import library_bank, load_bank
+    from napari_stemprior.training.together import train_together
     from napari_stemprior.training.train import Trainer, run_files
 
-    config = read_config(args.config).with_options(
-        steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
-        seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
-    )  # fmt: skip
+    configs = {
+        name: read_config(name).with_options(
+            steps=args.steps, batch=args.batch, side=args.side, learning_rate=args.learning_rate,
+            seed=args.seed, workers=args.workers, device=args.device, devices=args.devices,
+        )
+        for name in args.config
+    }  # fmt: skip
+    folders = _folders(args.output, list(configs))
     bank = load_bank(args.bank) if args.bank else library_bank()
     with output_folder(args.output):  # before the long work
-        for path, mark in run_files(args.output):
-            check_output(path, [args.config, args.bank, args.start_from], own_marks=[mark])
-        fabric = start_fabric(config)
-        trainer = Trainer(config, args.output, bank, fabric=fabric)
+        for path, mark in chain.from_iterable(run_files(folder) for folder in folders):
+            check_output(path, [*args.config, args.bank, args.start_from], own_marks=[mark])
+        fabric = start_fabric(next(iter(configs.values())))
+        trainers = [
+            Trainer(config, folder, bank, fabric=fabric)
+            for config, folder in zip(configs.values(), folders, strict=True)
+        ]
         speaks = fabric is None or fabric.is_global_zero
-        initial = args.start_from or config.initial_weights
-        if initial and trainer.step == 0:
-            network, _ = load_network(_weights(initial))
-            share = trainer.start_from(network)
-            if speaks:
-                print(
-                    f"stemprior: {100 * share:.0f} % of the weights are those of {initial}.", file=sys.stderr
-                )
-        work = trainer.run()
+        for trainer in trainers:
+            initial = args.start_from or trainer.config.initial_weights
+            if initial and trainer.step == 0:
+                network, _ = load_network(_weights(initial))
+                share = trainer.start_from(network)
+                if speaks:
+                    said = f"{100 * share:.0f} % of the weights are those of {initial}."
+                    print(f"stemprior: {said}", file=sys.stderr)
+        work = train_together(trainers)
         with (
             stop_between_steps() as stopped,
             tqdm(
-                total=config.steps, initial=trainer.step, unit="step", disable=None if speaks else True
+                total=max(trainer.config.steps for trainer in trainers),
+                initial=min(trainer.step for trainer in trainers),
+                unit="step",
+                disable=None if speaks else True,
             ) as bar,
         ):
             while True:
@@ -85,12 +102,31 @@ def run(args: argparse.Namespace) -> int:
                 if stopped:
                     work.close()  # which saves the state and ends the workers
                     if speaks:
-                        said = f"stopped at step {trainer.step}; the same command goes on from there."
+                        step = min(trainer.step for trainer in trainers)
+                        said = f"stopped at step {step}; the same command goes on from there."
                         print(f"stemprior: {said}", file=sys.stderr)
                     return exit_code(stopped[0])
     if speaks:
-        print(weights)
+        print(*weights, sep="\n")
     return 0
+
+
+def _folders(output: Path, configs: list[str]) -> list[Path]:
+    """Return the folder of each run: a subfolder where there are several.
+
+    Raises
+    ------
+    TrainingError
+        If two of them have one name.
+    """
+    if len(configs) == 1:
+        return [output]
+    names = [Path(config).stem for config in configs]
+    if len(set(names)) < len(names):
+        raise TrainingError(
+            f"Two configurations are called {min(names, key=lambda n: -names.count(n))}; rename one."
+        )
+    return [output / name for name in names]
 
 
 def _weights(name: str | Path) -> Path:

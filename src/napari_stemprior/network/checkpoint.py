@@ -74,9 +74,14 @@ def _textual(path: Path) -> Iterator[Path]:
 def save_network(
     network: StructurePromptedNet, path: Path, notes: Mapping[str, object] | None = None
 ) -> None:
-    """Write a network's weights in half precision with its sizes and `notes` (plain values)."""
+    """Write a network's weights in half precision with its sizes and `notes` (plain values).
+
+    A tensor with numbers beyond half precision (65,504), such as a variance, keeps its own format.
+    """
+    largest = torch.finfo(torch.float16).max
     tensors = {
-        name: t.to(torch.float16) if t.is_floating_point() else t for name, t in network.state_dict().items()
+        name: t.to(torch.float16) if t.is_floating_point() and bool((t.abs() <= largest).all()) else t
+        for name, t in network.state_dict().items()
     }
     save_tensors(tensors, {"config": network.config.to_json(), "notes": json.dumps(notes or {})}, path)
 

@@ -150,7 +150,9 @@ class StructurePromptedNet(nn.Module):
             3,000 e/Å²), with the half resolution in it by 0.0018, with the quarter alone by 0.0008.
         """
         first = next(self.parameters())
-        state = (precision, first.device, *(parameter._version for parameter in self.parameters()))
+        # what was loaded under inference_mode has no version, and nothing changes it
+        versions = (0 if parameter.is_inference() else parameter._version for parameter in self.parameters())
+        state = (precision, first.device, *versions)
         if self._folded is not None and self._folded[0] == state:
             return self._folded[1]
         self._folded = None

@@ -101,6 +101,13 @@ class TrainingConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be a share from 0 to 1.")
 
+    @property
+    def scenes(self) -> tuple[object, ...]:
+        """What decides the scenes and their prompts; runs that agree in it can learn from the same ones."""
+        return (
+            self.side, self.batch, self.seed, self.recorded, self.disordered, self.negatives, self.prompts
+        )  # fmt: skip
+
     def rate_factor(self, step: int) -> float:
         """Return what `learning_rate` is multiplied by in a step."""
         if step < self.warmup:

@@ -61,7 +61,7 @@ class Example:
     negatives: StructurePrompt | None = None
 
     def to(self, device: torch.device | str) -> Example:
-        """Move to a device."""
+        """Move to a device, with its prompts."""
         moved: dict[str, Any] = {n: v if v is None else v.to(device) for n, v in vars(self).items()}
         return Example(**moved)
 

@@ -95,8 +95,8 @@ def _site(output: NetworkOutput, example: Example) -> Tensor:
 def _contrast(output: NetworkOutput, example: Example) -> Tensor:
     """Contrast of whole images and structures, both ways (Radford et al., arXiv:2103.00020).
 
-    An image is told from the structures of the other images in the batch and from its own hard negatives
-    (`training.prompt_sampling.hard_negative`).
+    An image is told from the structures of the other images in the batch, from its own hard negatives
+    (`training.prompt_sampling.hard_negative`) and from those of the others.
     """
     image, structure, chosen = output.image_embedding, output.structure_embedding, example.matched
     if image is None or structure is None or int(chosen.sum()) < 2:
@@ -105,6 +105,6 @@ def _contrast(output: NetworkOutput, example: Example) -> Tensor:
     label = torch.arange(len(logits), device=logits.device)
     backwards = F.cross_entropy(logits.T, label)
     if output.negative_embedding is not None:
-        hard = output.negative_embedding[chosen]
-        logits = torch.cat([logits, torch.einsum("be,bke->bk", image[chosen], hard)], dim=1)
+        hard = output.negative_embedding[chosen].flatten(0, 1)
+        logits = torch.cat([logits, image[chosen] @ hard.T], dim=1)
     return 0.5 * (F.cross_entropy(logits, label) + backwards)

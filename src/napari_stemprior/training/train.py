@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from napari_stemprior.atomic_write import replaced
 from napari_stemprior.errors import ModelError, TrainingError
@@ -28,10 +27,11 @@ from napari_stemprior.progress import Progress
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig
 from napari_stemprior.training.distributed import share_gradients
-from napari_stemprior.training.examples import Example, ExampleStream
+from napari_stemprior.training.examples import Example
 from napari_stemprior.training.loss_log import append_losses, forget_after
 from napari_stemprior.training.losses import losses
 from napari_stemprior.training.run_state import RunState, mixed_precision
+from napari_stemprior.training.together import train_together
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -70,6 +70,10 @@ class Trainer:
     fabric : Fabric, optional
         Of `start_fabric`, where several devices train together. Each draws its own scenes; the first one
         writes.
+    first_batch : int
+        Mini-batch at which it begins, where it is trained together with others.
+    weights_seed : int, optional
+        Of the random weights; that of the scenes where not given.
     """
 
     def __init__(
@@ -79,10 +83,13 @@ class Trainer:
         bank: list[StructurePrior],
         build: Callable[[NetworkConfig], StructurePromptedNet] = StructurePromptedNet,
         fabric: Fabric | None = None,
+        first_batch: int = 0,
+        weights_seed: int | None = None,
     ) -> None:
         self.config, self.folder, self.bank, self.fabric = config, folder, bank, fabric
+        self.first_batch = first_batch
         self.device = fabric.device if fabric else resolve_device(config.device)
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed if weights_seed is None else weights_seed)
         try:
             network = build(config.network).to(self.device)
         except (ValueError, AssertionError, ZeroDivisionError) as error:
@@ -96,6 +103,9 @@ class Trainer:
             ema_decay=_EMA_DECAY,
         )
         self.seconds = 0.0
+        self._since, self._saved = time.monotonic(), -1
+        self._sums: dict[str, Tensor | float] = {}
+        self._summed = 0
         if self._state_path.exists():
             _, metadata = self.state.resume_from(self._state_path, self._check)
             try:
@@ -137,6 +147,16 @@ class Trainer:
         return self.state.step
 
     @property
+    def next_batch(self) -> int:
+        """Mini-batch that it learns from next."""
+        return self.first_batch + self.step
+
+    @property
+    def last_batch(self) -> int:
+        """Mini-batch before which it ends."""
+        return self.first_batch + self.config.steps
+
+    @property
     def _writes(self) -> bool:
         return self.fabric is None or self.fabric.is_global_zero
 
@@ -158,61 +178,62 @@ class Trainer:
 
         Closing the generator between two steps saves the state.
         """
+        (weights,) = yield from train_together([self], report_every, save_every)
+        return weights
+
+    def start(self) -> None:
+        """Make the folder ready and begin to count the time."""
         if self._writes:
             self.folder.mkdir(parents=True, exist_ok=True)
             forget_after(self.folder / _LOG, self.step)
             with replaced(self.folder / "config.json") as beside:
                 beside.write_text(json.dumps(self.config.to_dict(), indent=2), encoding="utf-8")
-        stream = ExampleStream(
-            self.bank, self.config.side, self.config.batch, self.config.seed,
-            first_step=self.step, odds=self.config.prompts,
-            rank=self.fabric.global_rank if self.fabric else 0, recorded=self.config.recorded,
-            disordered=self.config.disordered, negatives=self.config.negatives,
-        )  # fmt: skip
-        loader = DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=self.config.workers,
-            prefetch_factor=4 if self.config.workers else None,
-        )
-        batches: Iterator[Example] = iter(loader)
-        sums: dict[str, float] = {}
-        since, start = 0, time.monotonic()
-        saved = self.step
-        while self.step < self.config.steps:
-            parts = self._one_step(_next(batches))
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            since += 1
-            now = time.monotonic()
-            if self.step % report_every == 0 and self._writes:
-                self._log({n: s / since for n, s in sums.items()}, self.seconds + now - start)
-                sums, since = {}, 0
-            if self.step % save_every == 0 or self.step == self.config.steps:
-                self.seconds += now - start
-                start, saved = now, self.step
-                if self._writes:
-                    self._save()
-            try:
-                yield Progress(self.step, self.config.steps, "training")
-            except GeneratorExit:
-                self.seconds += time.monotonic() - start
-                if self._writes and saved != self.step:
-                    self._save()
-                raise
+        self._saved = self.step
+        self._sums, self._summed = {}, 0
+        self._since = time.monotonic()
+
+    def learn(self, example: Example, report_every: int, save_every: int) -> None:
+        """Take one step, and log and save where it is time to.
+
+        Parameters
+        ----------
+        example : Example
+            The mini-batch of step `step`, on the device.
+        report_every, save_every : int
+            Steps.
+        """
+        for name, value in self._one_step(example).items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+        self._summed += 1
+        if self.step % report_every == 0:
+            if self._writes:
+                means = {name: float(value) / self._summed for name, value in self._sums.items()}
+                self._log(means, self.seconds + time.monotonic() - self._since)
+            self._sums, self._summed = {}, 0
+        if self.step % save_every == 0 or self.step == self.config.steps:
+            self.save()
+
+    def save(self) -> None:
+        """Write state and weights, unless this step has been written."""
+        now = time.monotonic()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        if self._writes and self._saved != self.step:
+            self._save()
+        self._saved = self.step
+
+    def finish(self) -> Path:
+        """Return the path of the weights, which are there."""
         # a run that was killed between state and weights, or whose weights were taken away
         if self._writes and _steps_of(self.weights_path) != self.step:
             self._save()
         return self.weights_path
 
     def _one_step(self, example: Example) -> dict[str, Tensor]:
-        example = example.to(self.device)
-        example.prompt = example.prompt.to(self.device)
         network = self.state.network.train()
         with mixed_precision(self.device):
             output = network(example.image, example.prompt)
             if example.negatives is not None and self.config.network.embeddings:
-                embedded = network.structure_embedding(example.negatives.to(self.device))
+                embedded = network.structure_embedding(example.negatives)
                 output.negative_embedding = embedded.reshape(len(example.image), -1, embedded.shape[-1])
         parts = losses(output, example, self.config.losses)
         share = partial(share_gradients, self.fabric, network) if self.fabric else None
@@ -242,25 +263,6 @@ class Trainer:
             raise TrainingError(
                 f"{self.folder}: the run there has a network of other sizes; choose another folder."
             )
-
-
-def _next(batches: Iterator[Example]) -> Example:
-    """Return the next mini-batch.
-
-    Raises
-    ------
-    TrainingError
-        If a process that draws scenes was ended from outside.
-    """
-    try:
-        return next(batches)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            "A process that draws scenes was ended from outside, perhaps for lack of memory; the same "
-            "command goes on from the last saved step, and --workers 0 draws in one process."
-        ) from error
 
 
 def _steps_of(weights: Path) -> int:
