@@ -34,7 +34,7 @@ _SHARED = 5.0
 #: Å: columns at the edge of a part of the columns have neighbours that are not in it.
 _UNLISTED = 4.0
 #: Fields of columns that tell the common width, which is only where the fit of each begins.
-_FIELDS, _IN_FIELD = 5, 1000
+_FIELDS, _IN_FIELD = 3, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,11 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     n = len(fit.start)
     lonely = np.ones(n, bool)
     if n > 1:
-        lonely = np.asarray(cKDTree(fit.start).query(fit.start, k=2)[0])[:, 1] * fit.size > _TOGETHER
+        reach = 1.01 * _TOGETHER / fit.size  # nobody asks how far the others are
+        distance, _ = cKDTree(fit.start).query(
+            fit.start, k=2, distance_upper_bound=reach, workers=processors()
+        )
+        lonely = np.asarray(distance)[:, 1] * fit.size > _TOGETHER
     reason = np.full(n, "", object)
     moved = np.abs(fit.place - fit.start).max(axis=1, initial=0) if n else np.zeros(0)
     reason[moved >= 0.999 * LARGEST_MOVE / fit.size] = "the fit ran away from it"

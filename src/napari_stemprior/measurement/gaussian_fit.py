@@ -51,8 +51,8 @@ _CONVERGED = 0.1
 _DAMPING = 0.8
 #: A column whose residuals are so many times the usual is lost; noise alone never makes twice the usual.
 _LOST = 3.0
-#: Columns from which the noise, and how much shapes differ, are measured.
-_SOME = 4096
+#: Columns from which is measured how much shapes differ, and the noise: some 60 pixels of each.
+_SOME, _NOISE_FROM = 4096, 1024
 #: Columns whose equations are solved together.
 _SOLVED = 2**12
 #: Rounds in which the latter is.
@@ -156,7 +156,7 @@ class GaussianFit(DrawnColumns):
         """Measure the noise of pixels; `fitted` numbers a column have made the residuals smaller."""
         n = len(self.start)
         whole = np.flatnonzero(self._whole) if self._whole.any() else np.arange(n)
-        own = whole[np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _SOME)).astype(np.int64))]
+        own = whole[np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _NOISE_FROM)).astype(np.int64))]
         flat, near = self._flat(own), self._inside(own)
         model = drawn.take(flat) + (self.level[own, None] / self._unit).astype(np.float32)
         residual = (self._values(own) - model) * near
