@@ -195,9 +195,7 @@ class StructurePromptedNet(nn.Module):
         if self.config.embeddings:
             seen = levels[3]
             if bool(prompt.present.any()):  # what the image shows, not what the prompt says of it
-                absent = StructurePrompt.absent(len(features)).to(features.device)
-                nothing, nowhere = self.structure(absent)
-                seen = _finished(self._encoded(features, nothing, nowhere, absent))[3]
+                seen = self._unprompted(features)
             image_embedding = self.contrast.of_image(seen)
             structure_embedding = self.contrast.of_structure(self._coarse(tokens), mask)
         x = _finished(self._decoded(levels, tokens, mask))
@@ -283,6 +281,20 @@ class StructurePromptedNet(nn.Module):
         tokens, mask = self.structure(prompt)
         embedding: Tensor = self.contrast.of_structure(self._coarse(tokens), mask)
         return embedding
+
+    def image_embedding(self, image: Tensor) -> Tensor:
+        """Return the (B, E) embeddings of (B, 1, H, W) images alone, for a network with embeddings."""
+        seen = normalised(image.float())
+        features = self.image_features(seen, StructurePrompt.absent(len(image)).to(image.device))
+        embedding: Tensor = self.contrast.of_image(self._unprompted(features))
+        return embedding
+
+    def _unprompted(self, features: Tensor) -> Tensor:
+        """Return the coarsest features of images without a prior."""
+        absent = StructurePrompt.absent(len(features)).to(features.device)
+        nothing, nowhere = self.structure(absent)
+        coarsest: Tensor = _finished(self._encoded(features, nothing, nowhere, absent))[3]
+        return coarsest
 
     def _encoded(
         self, features: Tensor, tokens: Tensor, mask: Tensor, prompt: StructurePrompt

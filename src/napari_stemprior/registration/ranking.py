@@ -5,9 +5,10 @@ Where the image shows no lattice by itself, or one that none of them has at any 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,10 +53,19 @@ _TRIALS = 4
 #: Scales that are asked of the lattice where a pixel size is stated, those of `register`, and the times that
 #: the cell of a prior may hold the lattice where none is: any larger cell fits a lattice of any scale.
 _STATED_SCALES, _MOST_CELLS = (0.825, 1.21), 4
+#: Priors that are laid on an image first where it shows no lattice, of those that agree with it best, and the
+#: merit with which the best of them is believed. Of 390 images of the library's 65 crystals, perfect and of
+#: two grains at 300 to 3,000 e/Å², 384 show one of the first twenty. Where such images show no lattice, right
+#: ones fit with a merit of 0.99; the best of twenty wrong ones had 0.69.
+_LIKELIEST, _ENOUGH = 20, 0.9
 #: Columns with less than this share of the strongest one's weight do not show.
 _VISIBLE = 0.1
 #: Half the side in Å of the square in which columns are compared.
 _WINDOW = 15.0
+
+
+#: How well each prior agrees with an image at a pixel size in Å/px, before any is laid on it.
+Likeness: TypeAlias = Callable[[PreparedImage, float, Sequence[StructurePrior]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,10 @@ class Suggestion:
 
 
 def rank_priors(
-    image: ArrayLike | PreparedImage, pixel_size: float | None, priors: Sequence[StructurePrior]
+    image: ArrayLike | PreparedImage,
+    pixel_size: float | None,
+    priors: Sequence[StructurePrior],
+    likeness: Likeness | None = None,
 ) -> Generator[Progress, None, list[Suggestion]]:
     """Rank priors by how well they explain an image.
 
@@ -109,6 +122,10 @@ def rank_priors(
     pixel_size : float or None
         Å per pixel.
     priors : sequence of StructurePrior
+    likeness : callable, optional
+        How well each agrees with an image (`inference.structure_likeness`); asked where the image shows no
+        lattice and the pixel size is stated: the likeliest are laid on it first, and the others unless one
+        of these fits well.
 
     Yields
     ------
@@ -132,14 +149,19 @@ def rank_priors(
     """
     array = prepared_image(image)
     low, high = searched(pixel_size)
-    ranked = (yield from _ranked_at_stated_size(array, pixel_size, priors)) if pixel_size is not None else []
+    ranked: list[Suggestion] = []
+    if pixel_size is not None:
+        ranked = yield from _ranked_at_stated_size(array, pixel_size, priors, likeness)
     if not ranked:
         ranked = yield from _ranked_at_any_size(array, pixel_size, priors, low, high)
     return [replace(one, pose=one.pose.moved(corner_of(image))) for one in ranked]
 
 
 def _ranked_at_stated_size(
-    array: PreparedImage, pixel_size: float, priors: Sequence[StructurePrior]
+    array: PreparedImage,
+    pixel_size: float,
+    priors: Sequence[StructurePrior],
+    likeness: Likeness | None,
 ) -> Generator[Progress, None, list[Suggestion]]:
     """Rank by a pixel size that a crystal confirms; empty where none does."""
     transforming = Progress(0, len(priors), "transforming the image")
@@ -149,20 +171,50 @@ def _ranked_at_stated_size(
     matches: list[StructureMatch] = []
     if seen is not None:
         matches = yield from shortlist(seen[1], priors, _STATED_SCALES, _trust_in_stated)
-    on_lattice = [(match.prior, match.linear) for match in matches]
     found: list[_Found] = []
-    for chosen in (on_lattice, [(prior, None) for prior in priors]):
+    for chosen, enough in _in_turn(array, pixel_size, priors, matches, likeness):
         for number, (prior, linear) in enumerate(chosen):
             yield Progress(number * len(priors) // len(chosen), len(priors), prior.name)
             found += _at_stated_size(features, array.shape, pixel_size, prior, linear)
         if any(f.pose.is_clean and abs(f.off) <= SCALE_TRUST for f in found):
-            return _ranked(found, array.shape, believed=True)
+            ranked = _ranked(found, array.shape, believed=True)
+            if ranked[0].merit >= enough:
+                return ranked
+        if enough:
+            continue
         if any(f.pose.is_fit for f in found):  # at another pixel size
             break
         if seen is not None and (yield from is_like_any(seen[1], priors, _MOST_CELLS)):
             break
         found = []
     return []
+
+
+#: Priors to be laid on an image, each along a lattice where one is known.
+_Chosen: TypeAlias = list[tuple[StructurePrior, NDArray[np.float64] | None]]
+
+
+def _in_turn(
+    array: PreparedImage,
+    pixel_size: float,
+    priors: Sequence[StructurePrior],
+    matches: Sequence[StructureMatch],
+    likeness: Likeness | None,
+) -> Iterator[tuple[_Chosen, float]]:
+    """Yield the priors that are laid on an image one after the other, until some fit.
+
+    Those that match its lattice, then those that it is most like, then all others; with the merit that the
+    best one must have to be believed before the others are tried.
+    """
+    if matches:
+        yield [(match.prior, match.linear) for match in matches], 0.0
+    order = list(range(len(priors)))
+    if likeness is not None and len(priors) > _LIKELIEST:
+        agreement = likeness(array, pixel_size, priors)
+        order = np.argsort(-agreement, kind="stable").tolist()
+        yield [(priors[one], None) for one in sorted(order[:_LIKELIEST])], _ENOUGH
+        order = sorted(order[_LIKELIEST:])
+    yield [(priors[one], None) for one in order], 0.0
 
 
 def _ranked_at_any_size(

@@ -122,7 +122,12 @@ def _rank_priors(
 ) -> Generator[Progress, None, list[Any]]:
     from napari_stemprior.registration.ranking import rank_priors
 
-    return (yield from rank_priors(image, pixel_size, priors))
+    def likeness(seen: PreparedImage, size: float, asked: Sequence[StructurePrior]) -> NDArray[np.float64]:
+        from napari_stemprior.inference.structure_contrast import structure_likeness
+
+        return structure_likeness(seen, size, asked)
+
+    return (yield from rank_priors(image, pixel_size, priors, likeness))
 
 
 def _fit_pixel_size(image: Analysed, prior: StructurePrior) -> tuple[float, Pose]:
