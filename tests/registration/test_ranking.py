@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from napari_stemprior.errors import MicrographError, PixelSizeError
 from napari_stemprior.progress import Progress, drain
-from napari_stemprior.registration import Pose
+from napari_stemprior.registration import Pose, ranking
 from napari_stemprior.registration.ranking import rank_priors
 from napari_stemprior.structure import built_in
 
@@ -87,6 +87,48 @@ def test_it_tells_its_progress_and_can_be_closed():
     assert list(dict.fromkeys(p.stage for p in told)) == ["transforming the image", comparing, "MoS2"]
     assert all(p.total == len(FEW) for p in told)
     work.close()
+
+
+def _asked(monkeypatch, best):
+    """Let two priors be laid on an image first, those that are named; return what was asked."""
+    monkeypatch.setattr(ranking, "_LIKELIEST", 2)
+    asked = []
+
+    def likeness(image, pixel_size, priors):
+        asked.append(pixel_size)
+        return np.array([1.0 if prior.name in best else 0.0 for prior in priors])
+
+    return likeness, asked
+
+
+def test_the_likeliest_are_laid_first_where_no_lattice_is_seen(monkeypatch):
+    monkeypatch.setattr(ranking, "seen_amplitudes", _nothing_seen)
+    likeness, asked = _asked(monkeypatch, ("SrTiO3 [001]", "graphene"))
+    ranked = drain(rank_priors(_image("SrTiO3 [001]"), PIXEL, FEW, likeness))
+    assert asked == [PIXEL]
+    assert [s.name for s in ranked] == ["SrTiO3 [001]", "graphene"]
+    assert ranked[0].is_fit
+
+
+@pytest.mark.parametrize("best", [("Si [110]", "graphene"), ("Au [110]", "Al [100]")])
+def test_all_others_are_tried_where_no_likely_one_fits_well(monkeypatch, best):
+    monkeypatch.setattr(ranking, "seen_amplitudes", _nothing_seen)
+    likeness, _ = _asked(monkeypatch, best)
+    ranked = drain(rank_priors(_image("SrTiO3 [001]"), PIXEL, FEW, likeness))
+    assert ranked[0].name == "SrTiO3 [001]"
+    assert sorted(s.name for s in ranked) == sorted(prior.name for prior in FEW)
+
+
+def test_nobody_is_asked_where_the_image_shows_its_lattice_or_no_pixel_size_is_known(monkeypatch):
+    likeness, asked = _asked(monkeypatch, ("Al [100]", "graphene"))
+    for pixel_size in (PIXEL, None):
+        ranked = drain(rank_priors(_image("SrTiO3 [001]"), pixel_size, FEW, likeness))
+        assert ranked[0].name == "SrTiO3 [001]"
+    assert asked == []
+
+
+def _nothing_seen(features, count):
+    yield Progress(0, count, "")
 
 
 def test_bad_input_is_refused():

@@ -221,3 +221,18 @@ def test_weights_that_are_not_finite_are_refused(bank, tmp_path):
     save_network(network, path)
     with pytest.raises(ModelError, match="not finite"):
         load_network(path)
+
+
+def test_numbers_beyond_half_precision_are_kept(tmp_path: Path) -> None:
+    network = StructurePromptedNet(TINY).eval()
+    network.up2.norm_first.running_var[0] = 3e5
+    save_network(network, tmp_path / "w.safetensors")
+    again, _ = load_network(tmp_path / "w.safetensors")
+    assert again.up2.norm_first.running_var[0] == 3e5
+    assert load_tensors(tmp_path / "w.safetensors")[0]["head.weight"].dtype == torch.float16
+
+
+def test_a_network_that_was_loaded_under_inference_mode_predicts() -> None:
+    with torch.inference_mode():
+        network = StructurePromptedNet(TINY).eval()
+        assert network.folded() is network.folded()

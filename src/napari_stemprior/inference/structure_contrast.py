@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_stemprior.inference.canonical import CanonicalImage
+from napari_stemprior.errors import ModelError
+from napari_stemprior.inference.canonical import CanonicalImage, check_field
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import unplaced_prompt
 from napari_stemprior.network.checkpoint import load_network
@@ -50,10 +51,15 @@ def structure_likeness(
 
     Raises
     ------
+    ModelError
+        If there is no such network, or it has no embeddings.
     PixelSizeError
         If the pixel size cannot show atoms or the field is too small.
     """
     network, _ = load_network(model_path(model))
+    if not network.config.embeddings:
+        raise ModelError(f"The network {model} does not embed images and structures; take {MODEL!r}.")
+    check_field(image.shape, pixel_size)
     shown = CanonicalImage.from_prepared(image, pixel_size).image.float()
     height, width = (min(side, _SIDE) // STRIDE * STRIDE for side in shown.shape)
     top, left = (shown.shape[0] - height) // 2, (shown.shape[1] - width) // 2

@@ -64,8 +64,9 @@ _VISIBLE = 0.1
 _WINDOW = 15.0
 
 
-#: How well each prior agrees with an image at a pixel size in Å/px, before any is laid on it.
-Likeness: TypeAlias = Callable[[PreparedImage, float, Sequence[StructurePrior]], NDArray[np.float64]]
+#: How well each prior agrees with an image at a pixel size in Å/px, before any is laid on it; None where that
+#: cannot be told.
+Likeness: TypeAlias = Callable[[PreparedImage, float, Sequence[StructurePrior]], NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,10 @@ def _in_turn(
     if matches:
         yield [(match.prior, match.linear) for match in matches], 0.0
     order = list(range(len(priors)))
+    agreement = None
     if likeness is not None and len(priors) > _LIKELIEST:
         agreement = likeness(array, pixel_size, priors)
+    if agreement is not None:
         order = np.argsort(-agreement, kind="stable").tolist()
         yield [(priors[one], None) for one in sorted(order[:_LIKELIEST])], _ENOUGH
         order = sorted(order[_LIKELIEST:])

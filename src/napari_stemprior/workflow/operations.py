@@ -7,6 +7,7 @@ are imported when they are first called, which keeps opening the desk fast (torc
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.io.micrograph import Analysed
 from napari_stemprior.optics import Instrument
 from napari_stemprior.progress import Progress
@@ -122,10 +124,14 @@ def _rank_priors(
 ) -> Generator[Progress, None, list[Any]]:
     from napari_stemprior.registration.ranking import rank_priors
 
-    def likeness(seen: PreparedImage, size: float, asked: Sequence[StructurePrior]) -> NDArray[np.float64]:
+    def likeness(
+        seen: PreparedImage, size: float, asked: Sequence[StructurePrior]
+    ) -> NDArray[np.float64] | None:
         from napari_stemprior.inference.structure_contrast import structure_likeness
 
-        return structure_likeness(seen, size, asked)
+        with suppress(PixelSizeError):  # lattices can be laid on pixels at which the network sees nothing
+            return structure_likeness(seen, size, asked)
+        return None
 
     return (yield from rank_priors(image, pixel_size, priors, likeness))
 
