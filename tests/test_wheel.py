@@ -110,9 +110,13 @@ def test_the_wheel_holds_weights_samples_and_manifest(wheel: Path) -> None:
     wanted = {f"napari_stemprior/{path.relative_to(package).as_posix()}" for path in data}
     wanted |= {f"napari_stemprior/sample_data/{path.name}" for path in (ROOT / "sample_data").iterdir()}
     assert not wanted - held
-    assert {"weights/small.safetensors", "napari.yaml", "structure/library.toml", "py.typed"} <= {
-        name.removeprefix("napari_stemprior/") for name in held
-    }
+    assert {
+        "weights/small.safetensors",
+        "weights/paper.safetensors",
+        "napari.yaml",
+        "structure/library.toml",
+        "py.typed",
+    } <= {name.removeprefix("napari_stemprior/") for name in held}
 
 
 def test_without_abtem_the_sample_is_segmented(clean: Path, tmp_path: Path) -> None:

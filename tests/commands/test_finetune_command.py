@@ -192,7 +192,7 @@ def test_a_worse_network_is_offered_with_that_said(folder, weights, tmp_path, mo
     path = new_model_path("my flakes")
     assert main(["finetune", str(folder), "-o", str(path), "--model", str(weights), *STEPS]) == 0
     assert "WORSE" in capsys.readouterr().out
-    assert available_models() == ["small", "my flakes"]
+    assert available_models() == ["small", "paper", "my flakes"]
     assert model_label("my flakes") == "my flakes: F1 0.900 → 0.800 (WORSE)"
     assert model_label("small") == "small"
     with pytest.raises(Exception, match="already"):
