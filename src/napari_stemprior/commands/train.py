@@ -122,10 +122,8 @@ def _folders(output: Path, configs: list[str]) -> list[Path]:
     if len(configs) == 1:
         return [output]
     names = [Path(config).stem for config in configs]
-    if len(set(names)) < len(names):
-        raise TrainingError(
-            f"Two configurations are called {min(names, key=lambda n: -names.count(n))}; rename one."
-        )
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise TrainingError(f"Two configurations are called {min(twice)}; rename one.")
     return [output / name for name in names]
 
 

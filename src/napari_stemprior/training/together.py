@@ -1,7 +1,7 @@
 """The loop of training: scenes are drawn once, and one or more networks learn from each.
 
-Drawing a scene takes longer than learning from it where there is a GPU, so networks that are to be compared,
-or shipped together, share their scenes. Each has a folder of its own and goes on from its own step.
+Where there is a GPU drawing scenes takes nearly all time of the processors, so networks that are to be
+compared, or shipped together, share their scenes. Each has a folder of its own and goes on from its own step.
 """
 
 from __future__ import annotations
