@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemprior.atoms.table import COLUMNS, AtomTable
+from napari_stemprior.atoms.table import COLUMNS, AtomTable, frame_of, with_dtypes
 
 Columns = dict[str, NDArray[np.generic]]
 Rows = NDArray[np.int64]
@@ -90,7 +90,7 @@ class AtomHistory:
     def rows(self) -> pd.DataFrame:
         """Every row, sorted by id. A later edit makes another frame: it never changes this one."""
         if self._frame is None:
-            self._frame = _frame(self._columns)
+            self._frame = frame_of(self._columns)
         return self._frame
 
     def copy(self) -> AtomHistory:
@@ -298,15 +298,10 @@ def now() -> str:
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table in the order of their ids, with the right dtypes."""
     ids = rows["atom_id"].to_numpy()
-    ordered = rows if (ids[1:] > ids[:-1]).all() else AtomTable(rows, 1.0).rows.sort_values("atom_id")
-    return _frame(_arrays(ordered))
+    if (ids[1:] > ids[:-1]).all():
+        return with_dtypes(rows)
+    return with_dtypes(AtomTable(rows, 1.0).rows.sort_values("atom_id"))
 
 
 def _arrays(rows: pd.DataFrame) -> Columns:
     return {name: rows[name].to_numpy(dtype) for name, dtype in COLUMNS.items()}
-
-
-def _frame(columns: Columns) -> pd.DataFrame:
-    """Put arrays into a frame without copying them; strings stay plain objects."""
-    series = {name: pd.Series(values, dtype=COLUMNS[name], copy=False) for name, values in columns.items()}
-    return pd.DataFrame(series, copy=False)

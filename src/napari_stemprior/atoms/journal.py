@@ -290,11 +290,7 @@ def step_line(frame: Frame, step: Step) -> dict[str, Any]:
     }
     gone, come = step.before["atom_id"].to_numpy(), step.after["atom_id"].to_numpy()
     if np.array_equal(gone, come):
-        changed = [
-            name
-            for name in COLUMNS
-            if not step.before[name].reset_index(drop=True).equals(step.after[name].reset_index(drop=True))
-        ]
+        changed = [name for name in COLUMNS if not step.before[name].equals(step.after[name])]
         return line | {"ids": gone.tolist(), "set": _packed(step.after[changed])}
     return line | {"gone": gone.tolist(), "come": _packed(step.after)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -72,7 +73,7 @@ class AtomTable:
         missing = [name for name in COLUMNS if name not in self.rows]
         if missing:
             raise ValueError(f"the atom table lacks the columns {', '.join(missing)}")
-        rows = self.rows[list(COLUMNS)].reset_index(drop=True).astype(COLUMNS)
+        rows = with_dtypes(self.rows)
         if not np.isfinite(rows[["y_px", "x_px"]].to_numpy(float)).all():
             raise ValueError("the atom table holds a position that is not finite")
         if rows["atom_id"].duplicated().any():
@@ -106,16 +107,15 @@ class AtomTable:
         unknown = set(columns) - set(COLUMNS)
         if unknown:
             raise ValueError(f"no such column of an atom table: {', '.join(sorted(unknown))}")
-        data: dict[str, Any] = {
-            "atom_id": np.arange(n, dtype=np.int64),
+        data: dict[str, ArrayLike] = {
+            "atom_id": np.arange(n),
             "y_px": positions[:, 0],
             "x_px": positions[:, 1],
         }
-        for name, default in _DEFAULTS.items():
-            data[name] = [default] * n
-        for name, value in columns.items():
-            data[name] = [value] * n if np.isscalar(value) else list(np.asarray(value))
-        return cls(pd.DataFrame(data), pixel_size, provenance or {})
+        data |= _DEFAULTS | columns
+        return cls(
+            frame_of({name: _filled(data[name], n, name) for name in COLUMNS}), pixel_size, provenance or {}
+        )
 
     @classmethod
     def empty(cls, pixel_size: float) -> Self:
@@ -145,3 +145,28 @@ class AtomTable:
     def where(self, keep: ArrayLike) -> Self:
         """Return the rows where the (N,) boolean `keep` is true; ids stay as they are."""
         return type(self)(self.rows[np.asarray(keep, bool)], self.pixel_size, dict(self.provenance))
+
+
+def with_dtypes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `COLUMNS` with their dtypes, rows numbered from 0; only others are copied."""
+    ordered = rows if list(rows.columns) == list(COLUMNS) else rows[list(COLUMNS)]
+    dtypes = zip(COLUMNS.items(), ordered.dtypes, strict=True)
+    other = {name: dtype for (name, dtype), present in dtypes if present != dtype}
+    return (ordered.astype(other) if other else ordered).reset_index(drop=True)
+
+
+def frame_of(columns: Mapping[str, NDArray[np.generic]]) -> pd.DataFrame:
+    """Put arrays of the dtypes of `COLUMNS` into a frame without copying them; strings stay plain objects."""
+    series = {name: pd.Series(values, dtype=COLUMNS[name], copy=False) for name, values in columns.items()}
+    return pd.DataFrame(series, copy=False)
+
+
+def _filled(value: ArrayLike, count: int, name: str) -> NDArray[np.generic]:
+    """Return one value for each of so many rows of a column."""
+    dtype = COLUMNS[name]
+    if np.isscalar(value):
+        return np.full(count, value, dtype)
+    values = np.array(value).astype(dtype)
+    if values.shape != (count,):
+        raise ValueError(f"the column {name} has the shape {values.shape}, and there are {count} positions")
+    return values

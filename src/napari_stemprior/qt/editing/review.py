@@ -38,6 +38,7 @@ class Review:
         self._waiting: list[int] = []
         self._open: list[int] = []
         self._waiting_of: tuple[object, ...] | None = None
+        self._left: tuple[object, object, list[int]] = (None, None, [])
 
     @property
     def editor(self) -> AtomEditor | None:
@@ -68,7 +69,7 @@ class Review:
             hidden = set(editor.history.ids[editor.hidden].tolist())
             self._open = [
                 i
-                for i in queue.waiting(rows)
+                for i in self._unsettled()
                 if queue.doubts[i].atom_id not in hidden
                 and not (queue.doubts[i].group and editor.hide_inferred)
             ]
@@ -112,7 +113,7 @@ class Review:
         editor, queue = self.editor, self.queue
         if editor is None:
             return np.empty((0, 2))
-        doubts = [queue.doubts[i] for i in queue.waiting(editor.rows)]
+        doubts = [queue.doubts[i] for i in self._unsettled()]
         ids = [i for d in doubts for i in ((d.atom_id,) if d.atom_id >= 0 else d.group)]
         here = editor.yx[np.isin(editor.history.ids, ids) & ~settled(editor.rows)]
         sites = [d.site for d in doubts if d.site >= 0]
@@ -185,6 +186,16 @@ class Review:
         left = self.pace.left(len(waiting))
         pace = "" if left is None else f", {in_words(left)} left at this pace"
         return f"{at} of {count}{pace}"
+
+    def _unsettled(self) -> list[int]:
+        """Return the places of the queue that nobody has settled; found once for the rows as they are."""
+        editor, queue = self.editor, self.queue
+        if editor is None:
+            return []
+        rows = editor.rows
+        if self._left[0] is not rows or self._left[1] is not queue:
+            self._left = rows, queue, queue.waiting(rows)
+        return self._left[2]
 
     def _update(self) -> None:
         """Rank anew after another segmentation, lattice, image or frame; edits only settle places."""
