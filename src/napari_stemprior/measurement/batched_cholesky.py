@@ -11,9 +11,9 @@ Floats = NDArray[np.float64]
 class BatchedCholesky:
     """The Cholesky factors of N positive definite matrices.
 
-    numpy solves a stack of small matrices one after the other, some microseconds each. Here each step of the
-    factorisation (Golub and Van Loan, Matrix Computations, 4th ed. 2013, section 4.2) is done for all at
-    once.
+    numpy solves a stack of small matrices one after the other, some microseconds each. Here each column of
+    the factors (Golub and Van Loan, Matrix Computations, 4th ed. 2013, section 4.2) is found for all at once.
+    Few calls matter: threads that work on blocks of systems wait for each other between two calls of numpy.
 
     Parameters
     ----------
@@ -27,25 +27,25 @@ class BatchedCholesky:
         low = np.zeros_like(a)
         with np.errstate(invalid="ignore", divide="ignore"):
             for j in range(m):
-                pivot = a[j, j] - np.einsum("kn,kn->n", low[j, :j], low[j, :j])
-                low[j, j] = np.sqrt(np.where(pivot > 0, pivot, np.nan))
-                for i in range(j + 1, m):
-                    inner = np.einsum("kn,kn->n", low[i, :j], low[j, :j])
-                    low[i, j] = (a[i, j] - inner) / low[j, j]
+                column = a[j:, j] - np.einsum("ikn,kn->in", low[j:, :j], low[j, :j])
+                low[j, j] = np.sqrt(np.where(column[0] > 0, column[0], np.nan))
+                np.divide(column[1:], low[j, j], out=low[j + 1 :, j])
         self._low = low
 
     def solve(self, right: Floats) -> Floats:
         """Return (N, m) solutions for (N, m) right-hand sides."""
-        return np.ascontiguousarray(self._solved(np.ascontiguousarray(right.T)).T)
+        return np.ascontiguousarray(self._solved(np.array(right.T, order="C")).T)
 
-    def _solved(self, right: Floats) -> Floats:
+    def _solved(self, y: Floats) -> Floats:
+        """Turn (m, N) right-hand sides into solutions in place."""
         low, m = self._low, len(self._low)
-        y = np.empty_like(right)
         with np.errstate(invalid="ignore"):
             for i in range(m):
-                y[i] = (right[i] - np.einsum("kn,kn->n", low[i, :i], y[:i])) / low[i, i]
+                y[i] /= low[i, i]
+                y[i + 1 :] -= low[i + 1 :, i] * y[i]
             for i in range(m - 1, -1, -1):
-                y[i] = (y[i] - np.einsum("kn,kn->n", low[i + 1 :, i], y[i + 1 :])) / low[i, i]
+                y[i] /= low[i, i]
+                y[:i] -= low[i, :i] * y[i]
         return y
 
     def inverse(self) -> Floats:

@@ -189,18 +189,13 @@ def _box(fit: GaussianFit, yx: Floats) -> tuple[tuple[slice, slice], NDArray[np.
 def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     """Return what is reported, on the pixels before they were averaged by `factor`."""
     n = len(fit.start)
-    lonely = np.ones(n, bool)
-    if n > 1:
-        reach = 1.01 * _TOGETHER / fit.size  # nobody asks how far the others are
-        distance, _ = cKDTree(fit.start).query(
-            fit.start, k=2, distance_upper_bound=reach, workers=processors()
-        )
-        lonely = np.asarray(distance)[:, 1] * fit.size > _TOGETHER
+    crowded = np.zeros(n, bool)
+    crowded[cKDTree(fit.start).query_pairs(_TOGETHER / fit.size, output_type="ndarray")] = True
     reason = np.full(n, "", object)
     moved = np.abs(fit.place - fit.start).max(axis=1, initial=0) if n else np.zeros(0)
     reason[moved >= 0.999 * LARGEST_MOVE / fit.size] = "the fit ran away from it"
     reason[fit.height <= 0] = "the image shows nothing there"
-    reason[~lonely] = "another column is too near for a fit"
+    reason[crowded] = "another column is too near for a fit"
     reason[fit.count < LEAST_SEEN * len(fit.fit_window)] = "too few good pixels around it"
     derived, error, place_error = _with_errors(fit, factor)
     reason[(reason == "") & ~(place_error * fit.size <= LARGEST_MOVE)] = "the image does not tell where it is"

@@ -30,7 +30,7 @@ NARROWEST, WIDEST = 0.25, 0.9
 #: Å: no column moves further than this from where the table has it.
 LARGEST_MOVE = 0.35
 #: Pixels that are worked on together, so that they stay in the cache of a processor.
-TOGETHER = 2**17
+TOGETHER = 2**18
 #: Share of its pixels from which on a column is fitted freely.
 LEAST_SEEN = 0.6
 #: Columns from which on threads are worth their start.
@@ -146,9 +146,8 @@ class DrawnColumns:
         np.divide(self.image, self._unit, out=padded[inner], casting="same_kind")
         self._padded = padded.ravel()
         self._counts = np.pad(self.valid, pad).ravel()
-        self._hidden = np.flatnonzero(~self._counts)
         # new memory for an image takes longer than to fill it, so each round fills the same
-        self._total, self._left, self._variance = (np.empty_like(self._padded) for _ in range(3))
+        self._total = np.empty_like(self._padded)
         self._base = (self._centre + pad) @ [self._width, 1]
         self._near, self._drawn_near = (w @ [self._width, 1] for w in (self.fit_window, self.draw_window))
         self._drawn_monomials = monomials(self.draw_window)

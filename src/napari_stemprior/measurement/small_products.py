@@ -25,11 +25,7 @@ def sums_over_pixels(factors: Pixels, values: Pixels) -> Pixels:
     factors : (K, P) array of float32
     values : (N, P) array of float32
     """
-    out = np.empty((len(factors), len(values)), np.float32)
-    step = max(1, ONE_THREAD // max(factors.size, 1))
-    for first in range(0, len(values), step):
-        np.matmul(factors, values[first : first + step].T, out=out[:, first : first + step])
-    return out
+    return np.ascontiguousarray(_products(values, factors.T).T)
 
 
 def polynomials(coefficients: Pixels, monomials: Pixels) -> Pixels:
@@ -40,8 +36,20 @@ def polynomials(coefficients: Pixels, monomials: Pixels) -> Pixels:
     coefficients : (N, K) array of float32
     monomials : (K, P) array of float32
     """
-    out = np.empty((len(coefficients), monomials.shape[1]), np.float32)
-    step = max(1, ONE_THREAD // max(monomials.size, 1))
-    for first in range(0, len(coefficients), step):
-        np.matmul(coefficients[first : first + step], monomials, out=out[first : first + step])
+    return _products(coefficients, monomials)
+
+
+def _products(many: Pixels, few: Pixels) -> Pixels:
+    """Return (N, M) products of (N, K) with (K, M); numpy goes through the pieces in one call."""
+    out = np.empty((len(many), few.shape[1]), np.float32)
+    step = max(1, ONE_THREAD // max(few.size, 1))
+    whole = len(many) // step * step
+    if whole:
+        np.matmul(
+            many[:whole].reshape(-1, step, many.shape[1]),
+            few,
+            out=out[:whole].reshape(-1, step, out.shape[1]),
+        )
+    if whole < len(many):
+        np.matmul(many[whole:], few, out=out[whole:])
     return out
