@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from napari_stemprior.errors import DeviceError
 
@@ -91,3 +92,13 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def sent(value: Tensor, device: torch.device | str) -> Tensor:
+    """Send a tensor to a device.
+
+    What goes to a GPU goes by way of memory that it reads by itself, so that neither waits for the other.
+    """
+    if torch.device(device).type == "cuda" and value.device.type == "cpu":
+        return value.pin_memory().to(device, non_blocking=True)
+    return value.to(device)

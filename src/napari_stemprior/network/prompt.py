@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from napari_stemprior.network.devices import sent
 from napari_stemprior.network.surroundings import RING_FEATURES, SURROUNDING_FEATURES, surroundings
 
 #: Features of a column token that tell where it stands in the cell and what it is.
@@ -53,19 +55,23 @@ class StructurePrompt:
 
     def to(self, device: torch.device | str) -> StructurePrompt:
         """Move to a device."""
-        return StructurePrompt(**{name: value.to(device) for name, value in vars(self).items()})
+        return StructurePrompt(**{name: sent(value, device) for name, value in vars(self).items()})
 
     @classmethod
-    def absent(cls, batch: int = 1) -> StructurePrompt:
+    def absent(cls, batch: int = 1, device: torch.device | str = "cpu") -> StructurePrompt:
         """Return a batch without any prior."""
+        number, index, truth = (
+            partial(torch.zeros, dtype=dtype, device=device)
+            for dtype in (torch.float32, torch.int64, torch.bool)
+        )
         return cls(
-            torch.zeros(batch, 1, COLUMN_FEATURES),
-            torch.zeros(batch, 1, dtype=torch.bool),
-            torch.zeros(batch, LATTICE_FEATURES),
-            torch.zeros(batch, dtype=torch.bool),
-            torch.zeros(batch, 1, 2),
-            torch.zeros(batch, 1, dtype=torch.int64),
-            torch.zeros(batch, 1, dtype=torch.bool),
+            number(batch, 1, COLUMN_FEATURES),
+            truth(batch, 1),
+            number(batch, LATTICE_FEATURES),
+            truth(batch),
+            number(batch, 1, 2),
+            index(batch, 1),
+            truth(batch, 1),
         )
 
     @classmethod

@@ -194,7 +194,8 @@ class StructurePromptedNet(nn.Module):
         image_embedding = structure_embedding = None
         if self.config.embeddings:
             seen = levels[3]
-            if bool(prompt.present.any()):  # what the image shows, not what the prompt says of it
+            # what the image shows, not what the prompt says of it; to ask would make a GPU wait
+            if self.training or bool(prompt.present.any()):
                 seen = self._unprompted(features)
             image_embedding = self.contrast.of_image(seen)
             structure_embedding = self.contrast.of_structure(self._coarse(tokens), mask)
@@ -285,13 +286,13 @@ class StructurePromptedNet(nn.Module):
     def image_embedding(self, image: Tensor) -> Tensor:
         """Return the (B, E) embeddings of (B, 1, H, W) images alone, for a network with embeddings."""
         seen = normalised(image.float())
-        features = self.image_features(seen, StructurePrompt.absent(len(image)).to(image.device))
+        features = self.image_features(seen, StructurePrompt.absent(len(image), image.device))
         embedding: Tensor = self.contrast.of_image(self._unprompted(features))
         return embedding
 
     def _unprompted(self, features: Tensor) -> Tensor:
         """Return the coarsest features of images without a prior."""
-        absent = StructurePrompt.absent(len(features)).to(features.device)
+        absent = StructurePrompt.absent(len(features), features.device)
         nothing, nowhere = self.structure(absent)
         coarsest: Tensor = _finished(self._encoded(features, nothing, nowhere, absent))[3]
         return coarsest

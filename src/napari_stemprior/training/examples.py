@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE
+from napari_stemprior.network.devices import sent
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.acquisition import RECORDED, acquire
@@ -62,7 +63,10 @@ class Example:
 
     def to(self, device: torch.device | str) -> Example:
         """Move to a device, with its prompts."""
-        moved: dict[str, Any] = {n: v if v is None else v.to(device) for n, v in vars(self).items()}
+        moved: dict[str, Any] = {
+            name: sent(value, device) if isinstance(value, Tensor) else value and value.to(device)
+            for name, value in vars(self).items()
+        }
         return Example(**moved)
 
 

@@ -13,6 +13,9 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.network.stemprior_net import NetworkOutput
 from napari_stemprior.training.examples import Example
 
+#: Logit of what is left out.
+_NEVER = -1e4
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -76,20 +79,20 @@ def _offset(output: NetworkOutput, example: Example) -> Tensor:
     known = torch.isfinite(example.offset[:, :1])
     error2 = ((output.offset - torch.nan_to_num(example.offset)) ** 2).sum(1, keepdim=True)
     likelihood = 0.5 * error2 * torch.exp(-output.log_variance) + output.log_variance
-    return likelihood[known].mean() if bool(known.any()) else output.offset.sum() * 0
+    return _mean(likelihood, known)
 
 
 def _site(output: NetworkOutput, example: Example) -> Tensor:
     """Contrast per column: the pixel's feature against every token of the cell."""
     usable = example.column_token >= 0
-    if not bool(usable.any()):
-        return output.features.float().sum() * 0
-    batch = torch.arange(len(example.columns), device=usable.device)[:, None].expand_as(usable)[usable]
-    place = example.columns[usable].round().long()
-    feature = output.features[batch, :, place[:, 0], place[:, 1]].float()
-    logits = (feature[:, None] * output.tokens[batch].float()).sum(-1)
-    logits = logits.masked_fill(~output.token_mask[batch], -1e4)
-    return F.cross_entropy(logits, example.column_token[usable])
+    place = torch.where(usable[..., None], example.columns, 0.0).round().long()
+    batch = torch.arange(len(place), device=place.device)[:, None]
+    feature = output.features[batch, :, place[..., 0], place[..., 1]].float()
+    logits = feature @ output.tokens.float().transpose(1, 2)
+    logits = logits.masked_fill(~output.token_mask[:, None], _NEVER)
+    label = example.column_token.clamp(min=0)
+    each = F.cross_entropy(logits.flatten(0, 1), label.flatten(), reduction="none")
+    return _mean(each, usable.flatten())
 
 
 def _contrast(output: NetworkOutput, example: Example) -> Tensor:
@@ -99,12 +102,20 @@ def _contrast(output: NetworkOutput, example: Example) -> Tensor:
     (`training.prompt_sampling.hard_negative`) and from those of the others.
     """
     image, structure, chosen = output.image_embedding, output.structure_embedding, example.matched
-    if image is None or structure is None or int(chosen.sum()) < 2:
+    if image is None or structure is None:
         return output.heat.sum() * 0
-    logits = image[chosen] @ structure[chosen].T
+    logits = (image @ structure.T).masked_fill(~chosen, _NEVER)
     label = torch.arange(len(logits), device=logits.device)
-    backwards = F.cross_entropy(logits.T, label)
+    backwards = F.cross_entropy((structure @ image.T).masked_fill(~chosen, _NEVER), label, reduction="none")
     if output.negative_embedding is not None:
-        hard = output.negative_embedding[chosen].flatten(0, 1)
-        logits = torch.cat([logits, image[chosen] @ hard.T], dim=1)
-    return 0.5 * (F.cross_entropy(logits, label) + backwards)
+        hard = output.negative_embedding
+        others = chosen[:, None].expand(hard.shape[:2]).flatten()
+        logits = torch.cat([logits, (image @ hard.flatten(0, 1).T).masked_fill(~others, _NEVER)], dim=1)
+    each = F.cross_entropy(logits, label, reduction="none") + backwards
+    # one pair alone is told from nothing
+    return 0.5 * _mean(each, chosen) * (chosen.sum() > 1)
+
+
+def _mean(values: Tensor, known: Tensor) -> Tensor:
+    """Return the mean of what is known, 0 where nothing is; to pick it out would make a GPU wait."""
+    return torch.where(known, values, 0.0).sum() / known.sum().clamp(min=1)

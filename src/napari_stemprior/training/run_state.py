@@ -59,7 +59,12 @@ class RunState(Generic[Network]):
         self._average = AveragedModel(
             network, multi_avg_fn=_growing_average(ema_decay), use_buffers=True
         ).eval()
-        self._optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        # one call for all parameters: of one for each a GPU waits for the next
+        self._fused = next(network.parameters()).device.type in ("cpu", "cuda")
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=self._fused
+        )
+        self._norm: Tensor | None = None
         self._schedule = LambdaLR(self._optimiser, factor)
 
     @property
@@ -88,19 +93,27 @@ class RunState(Generic[Network]):
         Raises
         ------
         TrainingError
-            If the gradient is not finite.
+            If the gradient is not finite. Where a GPU learns, that of the step before, for which it need not
+            wait.
         """
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if share is not None:
             share()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_NORM)
-        if not bool(torch.isfinite(norm)):
-            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
+        if loss.device.type == "cuda":
+            self.check()
+        self._norm = nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_NORM)
+        if loss.device.type != "cuda":
+            self.check()
         self._optimiser.step()
         self._schedule.step()
         self._average.update_parameters(self.network)
         self.step += 1
+
+    def check(self) -> None:
+        """Raise `TrainingError` if the gradient of the last step was not finite."""
+        if self._norm is not None and not bool(torch.isfinite(self._norm)):
+            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
 
     def save_to(
         self, path: Path, metadata: Mapping[str, str], extra: Mapping[str, Tensor] | None = None
@@ -120,7 +133,10 @@ class RunState(Generic[Network]):
         ------
         ExportError
             If the file cannot be written.
+        TrainingError
+            If the gradient of the last step was not finite.
         """
+        self.check()
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self._average.state_dict().items()}
         for name, parameter in self.network.named_parameters():
@@ -171,7 +187,9 @@ class RunState(Generic[Network]):
                     continue
                 # laid out in memory as the parameter: another order of sums is another last bit
                 self._optimiser.state[parameter] = {
-                    key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    key: (value.to(parameter.device) if self._fused else value)
+                    if key == "step"
+                    else torch.empty_like(parameter).copy_(value)
                     for key, value in saved.items()
                     if value is not None
                 }
