@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 import napari_stemprior.structure
 from napari_stemprior.commands import main as cli
 from napari_stemprior.commands.suggest import remarks, reservations
+from napari_stemprior.io import read_micrographs
+from napari_stemprior.optics import Instrument
+from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose, Suggestion
 from napari_stemprior.structure import built_in
+from napari_stemprior.workflow.operations import Operations
+from napari_stemprior.workflow.suggest import part_of, suggest
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data" / "simulated_WS2_vacancies_1000e.tif"
 FEW = ("graphene", "WS2", "MoSe2", "SrTiO3 [001]", "Au [110]")
@@ -134,3 +142,84 @@ def test_a_block_belongs_to_a_structure_file(capsys, tmp_path):
     said = capsys.readouterr().err
     assert "give --structure FILE" in said
     assert "three" in said
+
+
+def two_crystals(path: Path) -> Path:
+    """Write an image with graphene on the left and SrTiO3 on the right, 0.1 Å a pixel."""
+    rng = np.random.default_rng(0)
+    halves = []
+    for name, angle in (("graphene", 7.0), ("SrTiO3 [001]", 21.0)):
+        prior = built_in(name)
+        pose = Pose.from_angle(angle, 0.1, (5.0, 9.0))
+        halves.append(reference_image(prior, Instrument(), 0.1, (256, 256), pose))
+    image = np.concatenate([half / half.mean() for half in halves], axis=1)
+    tifffile.imwrite(path, rng.poisson(60 * image).astype(np.uint16))
+    return path
+
+
+def test_a_part_of_an_image_is_asked(capsys, tmp_path):
+    path = two_crystals(tmp_path / "two.tif")
+    for region, name in (
+        (("0", "0", "255", "255"), "graphene"),
+        (("0", "256", "255", "511"), "SrTiO3 [001]"),
+    ):
+        assert cli.main(["suggest", str(path), "--pixel-size", "0.1", "--region", *region]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split("  ")[2].strip() == name, region
+
+
+def test_the_pose_of_a_part_is_that_of_the_image(tmp_path):
+    micrograph = read_micrographs(two_crystals(tmp_path / "two.tif"), 0.1)[0]
+    prior = built_in("SrTiO3 [001]")
+    part = part_of((256, 512), (0, 300), (255, 511))
+    assert part == (slice(0, 256), slice(300, 512))
+    found = drain(suggest(Operations(), micrograph, [prior], part=part))[0]
+    there = drain(suggest(Operations(), micrograph.cropped(*part), [prior]))[0]
+    assert found.pose.origin == pytest.approx(there.pose.moved((0, 300)).origin)
+    strong = [i for i, column in enumerate(prior.columns) if column.element == "Sr"]
+    yx, index = found.pose.columns(prior, (256, 512), margin=-20)
+    places = np.rint(yx[np.isin(index, strong) & (yx[:, 1] > 320)]).astype(int)
+    image = ndimage.gaussian_filter(micrograph.image, 3)
+    assert np.median(image[places[:, 0], places[:, 1]]) > np.quantile(image[:, 320:], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        (("0", "0", "9", "200"), "covers 10 × 201 pixels"),
+        (("900", "0", "999", "200"), "covers 0 × 201 pixels"),
+        (("100", "0", "0", "200"), "covers 0 × 201 pixels"),
+        (("0", "0", "x", "200"), "'x' is not a row or column"),
+    ],
+)
+def test_a_region_that_is_none_is_one_sentence(capsys, region, said):
+    try:
+        code = cli.main(["suggest", str(SAMPLE), "--region", *region])
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_each_image_of_a_folder_has_a_line(capsys, tmp_path):
+    two_crystals(tmp_path / "image10.tif")
+    shutil.copy(SAMPLE, tmp_path / "image9.tif")
+    tifffile.imwrite(
+        tmp_path / "noise.tif", np.random.default_rng(0).poisson(3, (200, 200)).astype(np.uint16)
+    )
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    assert cli.main(["suggest", str(tmp_path), "--pixel-size", "0.14"]) == 2
+    out, error = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split()[:3] == ["IMAGE", "RANK", "NAME"]
+    assert lines[1].split()[0] == "image9.tif"
+    assert all(line.split()[0] in ("image9.tif", "image10.tif") for line in lines[1:])
+    assert "noise.tif: none of 5 crystals fits" in error
+    assert "broken.tif" in error
+    assert "of 4 images failed" in error.splitlines()[-1]
+
+
+def test_an_overlay_is_of_one_image(capsys, tmp_path):
+    assert cli.main(["suggest", str(SAMPLE.parent), "--overlay", str(tmp_path / "a.png")]) == 2
+    assert "--overlay draws one image" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``stemprior suggest``: tell which crystal a micrograph shows."""
+"""``stemprior suggest``: tell which crystal a micrograph shows, or a part of it, or each of a folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from napari_stemprior.commands.mask_option import add_mask, mask_of
 from napari_stemprior.commands.output_options import add_overwrite
 from napari_stemprior.commands.prior_options import say_remarks
-from napari_stemprior.errors import ExportError, StempriorError
+from napari_stemprior.errors import BAD_INPUT, ExportError, MicrographError, StempriorError
 from napari_stemprior.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_stemprior.io import Micrograph
     from napari_stemprior.progress import Progress
     from napari_stemprior.recording import PreparedImage
     from napari_stemprior.registration.ranking import Suggestion
@@ -31,9 +32,30 @@ _NOTABLE = 0.03
 _OVERLAY = "napari-stemprior suggest"
 
 
+_DETAILS = """\
+Of a stack the first frame is looked at. Of several images each has a line; the exit code is 2 if one of them
+cannot be read or shows none of the crystals, and the others go on.
+
+examples:
+  stemprior suggest flake.dm3 --overlay best.png
+  stemprior suggest recorded/ "more/*.emd" > crystals.txt
+  stemprior suggest film.dm4 --region 0 0 511 700 --structure substrate.cif
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="micrograph file")
+    parser.epilog = _DETAILS
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", type=Path, help="micrograph files, folders or patterns"
+    )
+    parser.add_argument(
+        "--region",
+        metavar=("TOP", "LEFT", "BOTTOM", "RIGHT"),
+        nargs=4,
+        type=_pixel,
+        help="look at this part alone, such as one grain: first and last row and column, from 0 on",
+    )
     parser.add_argument(
         "--pixel-size",
         metavar="Å",
@@ -61,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exchange bright and dark first, for images with dark columns (ABF, bright field)",
     )
-    parser.add_argument("--top", metavar="N", type=_count, default=5, help="how many to list (default 5)")
+    parser.add_argument(
+        "--top", metavar="N", type=_count, help="how many to list (default 5; of each of several images 1)"
+    )
     parser.add_argument(
         "--overlay", metavar="PNG", type=Path, help="draw the best one's columns on the image"
     )
@@ -69,54 +93,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Rank the library for one image and print the best."""
-    from napari_stemprior.io import read_micrographs
-    from napari_stemprior.io.readers.read_mask import masked
-    from napari_stemprior.progress import drain
-    from napari_stemprior.recording import prepare
-    from napari_stemprior.recording import remarks as recording_remarks
+    """Rank the library for every image and print the best; an image that fails is named."""
     from napari_stemprior.structure import built_in, names
-    from napari_stemprior.workflow.operations import Operations
-    from napari_stemprior.workflow.suggest import suggest
+    from napari_stemprior.workflow.image_sources import image_files
 
     if options.overlay is not None and options.overlay.suffix.lower() != ".png":
         raise ExportError(f"{options.overlay}: the overlay is a PNG picture; give a name that ends in .png.")
     if options.block is not None and not options.structure:
         raise StempriorError("--block belongs to a structure file; give --structure FILE.")
+    files = image_files(options.images)
+    several = len(files) > 1
+    if several and options.overlay is not None:
+        raise StempriorError("--overlay draws one image; name one, or leave it out.")
     if options.overlay is not None:  # before the long work
         check_output(
-            options.overlay, [options.image, options.mask, *options.structure],
+            options.overlay, [*files, options.mask, *options.structure],
             own_marks=[_OVERLAY.encode()], overwrite=options.overwrite,
         )  # fmt: skip
     mask = mask_of(options)
     priors = {name: built_in(name) for name in names()}
     priors |= {prior.name: prior for prior in (_prior(name, options.block) for name in options.structure)}
-    frame = read_micrographs(options.image, options.pixel_size, signal=options.signal)[0]
+    names_width = max(len(file.name) for file in files) if several else 0
+    table = _Table(options.top or (1 if several else 5), names_width)
+    failed = 0
+    for file in files:
+        try:
+            frame, prepared, stated, fits = _ranked(file, options, priors, mask)
+        except StempriorError as error:
+            if not several:
+                raise
+            print(f"stemprior: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        table.print(file.name, fits, stated)
+        said = f"{file.name}: " if several else ""
+        for remark in (*remarks(fits, stated), *reservations(fits[: table.top])):
+            print(f"stemprior: {said}{remark}", file=sys.stderr)
+        if options.overlay is not None:
+            draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay, prepared)
+    if failed:
+        print(f"stemprior: {failed} of {len(files)} images failed.", file=sys.stderr)
+    return BAD_INPUT if failed else 0
+
+
+def _ranked(
+    file: Path,
+    options: argparse.Namespace,
+    priors: dict[str, StructurePrior],
+    mask: NDArray[np.bool_] | None,
+) -> tuple[Micrograph, PreparedImage, float | None, list[Suggestion]]:
+    """Return the first image of a file, made fit, its pixel size, and the crystals that fit, best first."""
+    from napari_stemprior.io import read_micrographs
+    from napari_stemprior.io.readers.read_mask import masked
+    from napari_stemprior.progress import drain
+    from napari_stemprior.recording import prepare
+    from napari_stemprior.recording import remarks as recording_remarks
+    from napari_stemprior.workflow.operations import Operations
+    from napari_stemprior.workflow.suggest import part_of, suggest
+
+    frame = read_micrographs(file, options.pixel_size, signal=options.signal)[0]
     for remark in frame.metadata.get("remarks", ()):
         print(f"stemprior: {remark}", file=sys.stderr)
     if options.invert:
         frame = frame.inverted()
     if mask is not None:
         frame = masked(frame, mask, options.mask)
+    part = None
+    if options.region is not None:
+        try:
+            part = part_of(frame.image.shape, options.region[:2], options.region[2:])
+        except MicrographError as error:
+            raise MicrographError(f"{file}: {error}") from error
     prepared = prepare(frame.analysed)
     for remark in recording_remarks(prepared, "leave out --invert" if options.invert else "give --invert"):
         print(f"stemprior: {frame.name}: {remark}", file=sys.stderr)
     stated = options.pixel_size or frame.pixel_size
-    with _Bar(options.image.name) as show:
+    with _Bar(file.name) as show:
         micrograph = replace(frame, pixel_size=stated)
-        ranked = drain(suggest(Operations(), micrograph, list(priors.values()), prepared), show)
+        ranked = drain(suggest(Operations(), micrograph, list(priors.values()), prepared, part), show)
     fits = [suggestion for suggestion in ranked if suggestion.is_fit]
     if not fits:
+        where = "the image" if part is None else "this part of the image"
         raise StempriorError(
-            f"{options.image}: none of {len(priors)} crystals fits; the image may show no lattice, one finer "
+            f"{file}: none of {len(priors)} crystals fits; {where} may show no lattice, one finer "
             "than the pixels, or a crystal that needs --structure FILE."
         )
-    _print(fits[: options.top], stated)
-    for remark in (*remarks(fits, stated), *reservations(fits[: options.top])):
-        print(f"stemprior: {remark}", file=sys.stderr)
-    if options.overlay is not None:
-        draw_overlay(frame.image, fits[0], priors[fits[0].name], options.overlay, prepared)
-    return 0
+    return frame, prepared, stated, fits
 
 
 def remarks(fits: Sequence[Suggestion], stated: float | None) -> list[str]:
@@ -144,28 +206,52 @@ def reservations(fits: Sequence[Suggestion]) -> list[str]:
     ]
 
 
-def _print(suggestions: Sequence[Suggestion], stated: float | None) -> None:
-    rows = [("RANK", "NAME", "SCORE", "MERIT", "ANGLE (°)", "PIXEL (Å)", "OF STATED", "FIT")]
-    for suggestion in suggestions:
+class _Table:
+    """Prints the best of every image in columns.
+
+    Parameters
+    ----------
+    top : int
+        Lines an image.
+    names : int
+        Characters of the longest name of an image; 0 where there is one image, which is not named.
+    """
+
+    _HEADER = ("RANK", "NAME", "SCORE", "MERIT", "ANGLE (°)", "PIXEL (Å)", "OF STATED", "FIT")
+    #: Characters of columns whose later lines nobody knows yet.
+    _WIDTHS = (4, 18, 5, 5, 14, 9, 9, 0)
+
+    def __init__(self, top: int, names: int) -> None:
+        self.top, self._names, self._begun = top, names, False
+
+    def print(self, image: str, fits: Sequence[Suggestion], stated: float | None) -> None:
+        """Print the first lines of an image."""
+        rows = [self._row(suggestion, fits, stated) for suggestion in fits[: self.top]]
+        rows = rows if self._begun else [self._HEADER, *rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self._HEADER))]
+        if self._names:
+            widths = [max(pair) for pair in zip(widths, self._WIDTHS, strict=True)]
+        for number, row in enumerate(rows):
+            head = "IMAGE" if number == 0 and not self._begun else image
+            front = f"{head.ljust(self._names)}  " if self._names else ""
+            print((front + "  ".join(map(str.ljust, row, widths))).rstrip())
+        self._begun = True
+        sys.stdout.flush()
+
+    @staticmethod
+    def _row(suggestion: Suggestion, all_: Sequence[Suggestion], stated: float | None) -> tuple[str, ...]:
         share = "" if stated is None else f"{100 * (suggestion.pixel_size / stated - 1):+.1f} %"
-        rank = 1 + suggestion.tie
-        equals = "=" if sum(s.tie == suggestion.tie for s in suggestions) > 1 else ""
-        rows.append(
-            (
-                f"{rank}{equals}",
-                suggestion.name,
-                f"{suggestion.score:.2f}",
-                f"{suggestion.merit:.3f}",
-                f"{suggestion.pose.angle:.1f}{' mirrored' if suggestion.pose.mirrored else ''}",
-                f"{suggestion.pixel_size:.5g}",
-                share,
-                "with a reservation" if suggestion.pose.reservations else "clean",
-            )
+        equals = "=" if sum(s.tie == suggestion.tie for s in all_) > 1 else ""
+        return (
+            f"{1 + suggestion.tie}{equals}",
+            suggestion.name,
+            f"{suggestion.score:.2f}",
+            f"{suggestion.merit:.3f}",
+            f"{suggestion.pose.angle:.1f}{' mirrored' if suggestion.pose.mirrored else ''}",
+            f"{suggestion.pixel_size:.5g}",
+            share,
+            "with a reservation" if suggestion.pose.reservations else "clean",
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    sys.stdout.flush()
 
 
 def draw_overlay(
@@ -262,4 +348,10 @@ def _positive(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines, give 1 or more")
+    return int(text)
+
+
+def _pixel(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a row or column, give a number from 0 on")
     return int(text)
