@@ -1,6 +1,7 @@
 """All images of a desk in one table: segmented together, gone through, saved together."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.layers.atom_layers import layer_from_micrographs
 from napari_stemprior.qt.widgets.image_table import ATOMS, DOUBTS, FIT, NAME, PRIOR, REVIEWED
+from napari_stemprior.structure import built_in, names
 
 
 class Fewer(FakeSegmenter):
@@ -237,3 +239,35 @@ def test_what_is_done_stays_after_a_cancel_and_nothing_breaks_when_the_desk_is_c
         assert session.specimen(stack).editor.frames == [(0,)]
         assert "1 of 3" in desk.sections["All images"].state
         desk.widget.close()
+
+
+def test_images_without_a_prior_are_given_the_crystal_that_fits_best(desk):
+    stack = add_stack(desk)
+    panel = desk.images_panel
+    first = add_image(desk.viewer, name="first")
+    panel.show_image(panel.images.images[0])
+    desk.session.set_prior(built_in("graphene"))
+    waiting = {one.layer for one in panel.images.without_prior()}
+    other = stack if desk.session.image is first else first
+    assert waiting == {other}, "one of a stack stands for all, and what has a prior keeps it"
+    desk.press(panel.suggest)
+    assert desk.session.prior.name == "graphene"
+    best = names()[-1]
+    assert desk.session.specimen(other).prior.name == best
+    assert set(cells(desk, PRIOR)) == {"graphene", best}
+    assert "1 of 1 images have a prior now" in panel.said.text()
+    assert "looks the same as" in panel.said.text()
+    assert "has a prior or atoms already" in why_not(panel.suggest)
+
+
+def test_an_image_that_shows_no_crystal_says_so_in_its_row(desk):
+    def nothing(image, pixel_size, priors):
+        yield Progress(0, 1, "ranking")
+        return []
+
+    desk.session.operations = replace(desk.session.operations, rank_priors=nothing)
+    add_image(desk.viewer, name="first")
+    desk.press(desk.images_panel.suggest)
+    assert desk.session.prior is None
+    assert "no crystal of the library fits" in desk.images_panel.images.images[0].problem
+    assert any("no crystal of the library fits" in sentence for sentence in said())

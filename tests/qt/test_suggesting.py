@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.layers.view import pixels_in_view
 from napari_stemprior.qt.panels.prior_panel import PriorPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.column_table import ColumnTable, rows_of
@@ -272,3 +273,30 @@ def test_a_layer_below_may_have_the_reservation():
     placed = stack_lattice(stack, StackPose((POSE, doubted(POSE)), 0.8))
     assert placed.reservations == (DOUBT,)
     assert DOUBT in fit_sentence(placed)
+
+
+def test_what_is_in_view_is_asked_alone(make, viewer):
+    asked = []
+
+    def rank(image, pixel_size, priors):
+        yield Progress(0, 1, "ranking")
+        asked.append(np.shape(image))
+        return [Suggestion("MoS2", POSE, PIXEL_SIZE, 0.9, 0.9, 0)]
+
+    panel = make(rank_priors=rank)
+    layer = add_image(viewer)
+    assert "the rest of the image is not looked at" in panel.in_view.toolTip()
+    panel.in_view.setChecked(True)
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = layer.data_to_world((40, 60)), 20.0 / layer.scale[-1]
+    low, high = pixels_in_view(viewer, layer)
+    panel.suggest.click()
+    make.finish(panel)
+    assert asked == [tuple(np.minimum(np.floor(high + 0.5) + 1, SHAPE) - np.maximum(np.floor(low + 0.5), 0))]
+    assert np.prod(asked[0]) < np.prod(SHAPE)
+    found = panel.suggestions._suggestions[0]
+    assert found.pose.origin == pytest.approx(POSE.origin + np.maximum(np.floor(low + 0.5), 0))
+    camera.center = layer.data_to_world((4000, 60))
+    panel.suggest.click()
+    assert len(asked) == 1
+    assert "take one with at least 16 along each side" in said()[-1]

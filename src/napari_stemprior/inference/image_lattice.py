@@ -207,8 +207,7 @@ def _middle(image: PreparedImage | PreparedStrips) -> PreparedImage:
         return image.block(*middle_of(image.shape, _MIDDLE))
     if image.shape[0] * image.shape[1] <= _MIDDLE:
         return image
-    part = middle_of(image.shape, _MIDDLE)
-    return PreparedImage(image.image[part], image.valid[part], image.mended[part], image.row_offsets[part[0]])
+    return image.cropped(*middle_of(image.shape, _MIDDLE))
 
 
 def borne_out(

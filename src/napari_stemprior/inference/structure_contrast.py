@@ -7,6 +7,7 @@ noise or broken into grains, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,15 +19,17 @@ from napari_stemprior.inference.canonical import CanonicalImage, check_field
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.prompt_encoding import unplaced_prompt
 from napari_stemprior.network.checkpoint import load_network
-from napari_stemprior.network.config import STRIDE
+from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.recording import PreparedImage
+from napari_stemprior.recording.stored_image import middle_of
 from napari_stemprior.structure import Prior
 
 #: The network that is asked, of those that ship.
 MODEL = "paper"
-#: Canonical pixels on a side of the middle of an image that is looked at: 51 Å.
-_SIDE = 256
+#: Canonical pixels on a side of the middle of an image that is looked at: 51 Å; and of what is resampled for
+#: it, whose edges show the opposite ones.
+_SIDE, _RESAMPLED = 256, 320
 
 
 def structure_likeness(
@@ -60,6 +63,8 @@ def structure_likeness(
     if not network.config.embeddings:
         raise ModelError(f"The network {model} does not embed images and structures; take {MODEL!r}.")
     check_field(image.shape, pixel_size)
+    side = math.ceil(_RESAMPLED * CANONICAL_PIXEL_SIZE / pixel_size)
+    image = image.cropped(*middle_of(image.shape, side**2))
     shown = CanonicalImage.from_prepared(image, pixel_size).image.float()
     height, width = (min(side, _SIDE) // STRIDE * STRIDE for side in shown.shape)
     top, left = (shown.shape[0] - height) // 2, (shown.shape[1] - width) // 2

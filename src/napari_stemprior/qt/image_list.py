@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from napari_stemprior.qt.layers.image_notes import (
     note_pixel_size_from,
     pixel_size_from,
 )
+from napari_stemprior.qt.listed_image import THUMBNAIL, ListedImage, Summary
 from napari_stemprior.qt.session import Session
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
@@ -40,45 +40,6 @@ from napari_stemprior.workflow.save_all import FinishedImage
 from napari_stemprior.workflow.segment import Segmentation
 from napari_stemprior.workflow.segment_all import WaitingImage
 from napari_stemprior.workflow.segment_frame import FrameResult
-
-#: Screen pixels of a small picture.
-THUMBNAIL = 36
-
-Frame = tuple[int, ...]
-
-
-@dataclass(eq=False)
-class ListedImage:
-    """An image of the list: a frame of an open layer, or of a file that is not open."""
-
-    name: str
-    layer: Image | None = None
-    frame: Frame = ()
-    path: Path | None = None
-    #: Number of the frame in its file.
-    index: int = 0
-    thumbnail: NDArray[np.float32] | None = None
-    #: Of a file that is not open; of a layer the one that it is segmented with.
-    prior: Prior | None = None
-    pixel_size: float | None = None
-    pixel_size_from: str = "file"
-    #: What was found while the file was not open.
-    result: FrameResult | None = None
-    problem: str = ""
-    #: Whether a person says that every atom was checked.
-    reviewed: bool = False
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the list says of an image; None stands for what is not known yet."""
-
-    prior: str = ""
-    fit: str = ""
-    reservations: str = ""
-    atoms: int | None = None
-    doubts: int | None = None
-    corrected: bool = False
 
 
 class ImageList:
@@ -218,9 +179,28 @@ class ImageList:
                     one.pixel_size, one.pixel_size_from = size, "given"
         self.image_changed.emit(-1)
 
-    def waiting(self, images: Sequence[ListedImage]) -> list[WaitingImage]:
-        """Return images as the jobs of `segment_all`; one without a prior takes that of the chosen image."""
-        return [self._waiting(self.images.index(image), image) for image in images]
+    def without_prior(self) -> list[ListedImage]:
+        """Return images that have neither a prior nor atoms, one of each layer or file."""
+        first: dict[object, ListedImage] = {}
+        for one in self.images:
+            first.setdefault(one.path if one.layer is None else layer_id(one.layer), one)
+        return [one for one in first.values() if self.prior(one) is None and self._atoms_of(one)[1] is None]
+
+    def take_prior(self, image: ListedImage, prior: Prior | None, problem: str = "") -> None:
+        """Give an image, and all of its layer or file, a prior, or say why there is none."""
+        if image.layer is not None and prior is not None:
+            if image.layer is self.session.image:
+                self.session.set_prior(prior)
+            else:
+                self.session.specimen(image.layer).prior = prior
+        for one in self.images:
+            if one.layer is image.layer and one.path == image.path:
+                one.prior, one.problem = prior or one.prior, problem
+        self.image_changed.emit(-1)
+
+    def waiting(self, images: Sequence[ListedImage], *, prior: bool = True) -> list[WaitingImage]:
+        """Return images as jobs; where a prior is wanted, one without takes that of the chosen image."""
+        return [self._waiting(self.images.index(image), image, prior) for image in images]
 
     def take(self, image: ListedImage, result: FrameResult) -> None:
         """Take what came of an image: into its layer, or kept until its file is opened."""
@@ -337,17 +317,18 @@ class ImageList:
             session.calibrate(layer, table.pixel_size, source)
         session.take_beside(layer, image.frame, Segmentation(table, specimen.prior, result.fit))
 
-    def _waiting(self, number: int, image: ListedImage) -> WaitingImage:
+    def _waiting(self, number: int, image: ListedImage, with_prior: bool) -> WaitingImage:
         layer = image.layer
         size = image.pixel_size if image.pixel_size_from != "file" else None
         if layer is not None:
             size = known_pixel_size(layer) if pixel_size_from(layer) == "given" else None
-        image.prior = prior = self.prior(image) or self.session.prior
+        if with_prior:
+            image.prior = self.prior(image) or self.session.prior
         inverted = layer is not None and is_inverted(layer)
         specimen = None if layer is None else self.session.specimen(layer)
         locked = specimen is not None and specimen.locked_on(image.frame)
         fit = specimen.fit_of(image.frame) if specimen is not None and locked else None
-        return WaitingImage(number, image.name, self._loader(image), prior, size, inverted, fit)
+        return WaitingImage(number, image.name, self._loader(image), image.prior, size, inverted, fit)
 
     def _place(self, image: ListedImage) -> tuple[LatticeFit | None, bool]:
         """Return the fit of this very image or frame, and whether bright and dark are exchanged."""

@@ -13,7 +13,7 @@ from napari.layers import Image, Shapes
 
 from napari_stemprior.atoms import AtomHistory
 from napari_stemprior.atoms.journal_keeper import FrameState
-from napari_stemprior.qt.image_list import ImageList, ListedImage
+from napari_stemprior.qt.image_list import ImageList
 from napari_stemprior.qt.jobs.journal_service import JournalService, states_of
 from napari_stemprior.qt.layers.atom_layers import KEY, micrograph_from_layer, of_role, path_of
 from napari_stemprior.qt.layers.image_notes import (
@@ -22,6 +22,7 @@ from napari_stemprior.qt.layers.image_notes import (
     mask_text_of,
     pixel_size_from,
 )
+from napari_stemprior.qt.listed_image import ListedImage
 from napari_stemprior.qt.panels.segment_panel import SegmentPanel
 from napari_stemprior.qt.session import Session
 from napari_stemprior.workflow.edit_context import EditContext

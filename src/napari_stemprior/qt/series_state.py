@@ -10,9 +10,10 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_stemprior.atoms import AtomHistory, AtomTable
-from napari_stemprior.qt.image_list import ImageList, ListedImage
+from napari_stemprior.qt.image_list import ImageList
 from napari_stemprior.qt.layers.atom_layers import layer_id, mask_of
 from napari_stemprior.qt.layers.image_notes import is_inverted, known_pixel_size
+from napari_stemprior.qt.listed_image import ListedImage
 from napari_stemprior.structure import Prior
 
 #: Of an atom, what measurements depend on.

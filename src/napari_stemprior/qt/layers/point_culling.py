@@ -18,6 +18,7 @@ from napari_stemprior.qt.editing.atom_editor import AtomEditor
 from napari_stemprior.qt.editing.atom_edits import Rows
 from napari_stemprior.qt.layers.atom_layers import KEY, layer_id, placed_like, shape_of
 from napari_stemprior.qt.layers.insertion import insert_beside
+from napari_stemprior.qt.layers.view import pixels_in_view
 from napari_stemprior.qt.session import Session
 from napari_stemprior.qt.widgets.drawing import DIM, ring_colours
 
@@ -29,8 +30,6 @@ FLUID = 6_000
 _MARGIN = 0.25
 #: Sides of the picture in px at most, and wait after a move of the camera in ms.
 _LARGEST, _DELAY = 2048, 60
-#: Narrower than this the view cannot be, in screen px; napari says 0 before its window is shown.
-_SMALLEST = 100
 
 
 class PointCulling(QObject):
@@ -121,14 +120,8 @@ class PointCulling(QObject):
 
     def _view(self, margin: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the corners of the view in pixels of the image."""
-        editor = self._editor
-        assert editor is not None
-        camera = self.session.viewer.scene.camera
-        size = np.maximum(np.asarray(self.session.viewer.canvas.size, float), _SMALLEST)
-        half = size / 2 * (1 + 2 * margin) / max(float(camera.zoom), 1e-12)
-        centre = np.asarray(camera.center[-2:], float)
-        corners = [editor.layer.world_to_data(centre + sign * half)[-2:] for sign in (-1, 1)]
-        return np.min(corners, axis=0), np.max(corners, axis=0)
+        assert self._editor is not None
+        return pixels_in_view(self.session.viewer, self._editor.layer, margin)
 
     def _draw_picture(self) -> None:
         """Draw every shown row as a dot, or take the picture away."""

@@ -14,9 +14,10 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMessageBox, QPushButton
 from napari_stemprior.errors import MicrographError, StempriorError
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.image_list import THUMBNAIL, ImageList, ListedImage
+from napari_stemprior.qt.image_list import ImageList
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
+from napari_stemprior.qt.listed_image import THUMBNAIL, ListedImage
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.session import Session
@@ -29,6 +30,7 @@ from napari_stemprior.workflow.save_all import save_pairs, save_results
 from napari_stemprior.workflow.segment import SegmentSettings
 from napari_stemprior.workflow.segment_all import segment_all
 from napari_stemprior.workflow.segment_frame import FrameResult
+from napari_stemprior.workflow.suggest_all import SuggestedPrior, suggest_all
 
 #: Keys of the whole window that go through the images.
 NEXT_KEY, PREVIOUS_KEY = "Control-PageDown", "Control-PageUp"
@@ -55,12 +57,15 @@ class ImagesPanel(Panel):
         self.table = ImageTable(self.images)
         #: What the worker has handed over: a frame's result or a file's content, and where it belongs.
         self._arrived: deque[tuple[ListedImage | None, Any]] = deque()
+        #: Suggestions that the image does not tell from others, by its name.
+        self._ties: dict[str, SuggestedPrior] = {}
         self._ours = False
         #: Reads a file that is to be opened, also while others are segmented.
         self._opener = JobRunner(self)
         self._opener.failed.connect(tell)
         self.add_folder = QPushButton("Add folder…")
         self.copy = QPushButton("Copy prior and pixel size")
+        self.suggest = QPushButton("Suggest priors")
         self.segment = QPushButton("Segment all")
         self.previous, self.next = QPushButton("Previous"), QPushButton("Next")
         self.results = QPushButton("Save results…")
@@ -68,7 +73,8 @@ class ImagesPanel(Panel):
         self.job = JobBar(runner)
         self.said = small_label()
         for row in (
-            (self.add_folder, self.copy),
+            (self.add_folder, self.suggest),
+            (self.copy,),
             (self.segment, self.previous, self.next),
             (self.results, self.pairs),
         ):
@@ -82,6 +88,7 @@ class ImagesPanel(Panel):
         self.add(self.said)
         self.add_folder.clicked.connect(self.ask_folder)
         self.copy.clicked.connect(self._on_copy)
+        self.suggest.clicked.connect(self.start_suggest)
         self.segment.clicked.connect(self.start)
         self.previous.clicked.connect(lambda: self.go(-1))
         self.next.clicked.connect(lambda: self.go(1))
@@ -125,6 +132,14 @@ class ImagesPanel(Panel):
             "Give every image the prior and the pixel size of the one that is open now. Atoms stay.",
             "" if len(listed) > 1 else "There is only one image.",
             "" if self.session.image is not None else NO_IMAGE,
+            busy,
+        )
+        allow(
+            self.suggest,
+            "Try every crystal of the library on each image that has neither a prior nor atoms, in the "
+            "background, and give it the one that fits best.",
+            empty,
+            "" if self.images.without_prior() else "Every image has a prior or atoms already.",
             busy,
         )
         allow(
@@ -174,6 +189,17 @@ class ImagesPanel(Panel):
             tell(error)
             return
         self._start(look_into_files(files, self._on_content, THUMBNAIL), self._on_looked)
+
+    def start_suggest(self) -> None:
+        """Look for a crystal for each image that has neither a prior nor atoms, in a worker."""
+        images = self.images.without_prior()
+        by_number = {self.images.images.index(image): image for image in images}
+
+        def found(answer: SuggestedPrior) -> None:
+            self._arrived.append((by_number[answer.number], answer))
+
+        work = suggest_all(self.session.operations, self.images.waiting(images, prior=False), found)
+        self._start(work, lambda done: self._on_suggested(done, images))
 
     def start(self) -> None:
         """Segment all images in a worker; what was corrected is asked about first."""
@@ -290,6 +316,11 @@ class ImagesPanel(Panel):
             image, arrived = self._arrived.popleft()
             if image is None:
                 self.images.add_file(arrived)
+            elif isinstance(arrived, SuggestedPrior):
+                if image in self.images.images:
+                    self.images.take_prior(image, arrived.prior, arrived.problem)
+                if arrived.alike:
+                    self._ties[image.name] = arrived
             elif image in self.images.images:
                 self.images.take(image, arrived)
 
@@ -316,11 +347,25 @@ class ImagesPanel(Panel):
         bad = sum(image.layer is None and bool(image.problem) for image in self.images.images)
         self._tell(f"{good} files listed." + (f" {bad} cannot be read; see the table." if bad else ""))
 
+    def _on_suggested(self, done: int, images: list[ListedImage]) -> None:
+        self._take_arrived()
+        said = f"{done} of {len(images)} images have a prior now."
+        for name, answer in list(self._ties.items())[:1]:
+            assert answer.prior is not None
+            said += f" {name}: {answer.prior.name} looks the same as {', '.join(answer.alike)}."
+        more = len(self._ties) - 1
+        said += f" So do {more} more; see Suggest in step 2." if more > 0 else ""
+        self._ties.clear()
+        self._tell(said)
+        self._warn_of_problems(images)
+
     def _on_segmented(self, done: int, images: list[ListedImage]) -> None:
         self._take_arrived()
         self.table.sort_by_doubt()
+        self._warn_of_problems(images)
+
+    def _warn_of_problems(self, images: list[ListedImage]) -> None:
         failed = [image for image in images if image.problem]
-        self._tell(f"{done} of {len(images)} images segmented; the most doubtful is at the top.")
         if failed:
             more = f" (and {len(failed) - 1} more, see the table)" if len(failed) > 1 else ""
             show_warning(f"{failed[0].problem}{more}")

@@ -14,6 +14,7 @@ from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.turns import in_turns
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id
+from napari_stemprior.qt.layers.view import pixels_in_view
 from napari_stemprior.qt.panels.manual_fit_panel import ManualFitPanel
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PIXEL_SIZE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import Fold, small_label
@@ -32,7 +33,7 @@ from napari_stemprior.structure import Prior, structure_blocks
 from napari_stemprior.workflow.fit_lattice import fit_lattice, follow_strain
 from napari_stemprior.workflow.prior_groups import LAYERS, prior_groups
 from napari_stemprior.workflow.read import load_structure
-from napari_stemprior.workflow.suggest import suggest
+from napari_stemprior.workflow.suggest import part_of, suggest
 
 _FIT = "Fit to image"
 _SUGGEST = "Suggest"
@@ -56,6 +57,7 @@ class PriorPanel(Panel):
             "as <b>MoS2/WS2 twist 3.1</b>.</qt>"
         )
         self.suggest = QPushButton(_SUGGEST)
+        self.in_view = QCheckBox("Suggest for what is in view only")
         self.suggestions = SuggestionList()
         self.file = FileChoice()
         self.stack = StackChoice(groups.get(LAYERS, [n for g in groups.values() for n in g]))
@@ -91,6 +93,7 @@ class PriorPanel(Panel):
         fit_row.addWidget(self.overlay)
         self.form().addRow("Prior", names_row)
         for item in (
+            self.in_view,
             self.suggestions,
             self.own_fold,
             self.picture,
@@ -136,6 +139,12 @@ class PriorPanel(Panel):
         allow(
             self.suggest,
             "Try every crystal of the library on the image and list those that fit, with their pixel size.",
+            no_image,
+            busy,
+        )
+        allow(
+            self.in_view,
+            "Zoom to a grain or a particle and press Suggest: the rest of the image is not looked at.",
             no_image,
             busy,
         )
@@ -221,13 +230,17 @@ class PriorPanel(Panel):
             self.fit.setText("Fitting…")
 
     def start_suggest(self) -> None:
-        """Rank the library for the image in a worker."""
+        """Rank the library for the image, or for what is in view of it, in a worker."""
+        session = self.session
         try:
-            micrograph = self.session.micrograph()
+            micrograph, part = session.micrograph(), None
+            if self.in_view.isChecked() and session.image is not None:
+                low, high = pixels_in_view(session.viewer, session.image)
+                part = part_of(micrograph.image.shape, low.tolist(), high.tolist())
         except StempriorError as error:
             tell(error)
             return
-        if self.run(suggest(self.session.operations, micrograph), self._on_ranked):
+        if self.run(suggest(session.operations, micrograph, part=part), self._on_ranked):
             self.job.follow()
             self.suggest.setText("Looking…")
 

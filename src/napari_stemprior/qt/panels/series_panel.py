@@ -15,11 +15,12 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_stemprior.errors import MicrographError, StempriorError
 from napari_stemprior.progress import Progress
-from napari_stemprior.qt.image_list import ImageList, ListedImage
+from napari_stemprior.qt.image_list import ImageList
 from napari_stemprior.qt.jobs.job_bar import JobBar
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_in_view import show_atom
 from napari_stemprior.qt.layers.atom_layers import layer_id
+from napari_stemprior.qt.listed_image import ListedImage
 from napari_stemprior.qt.panels.panel import BUSY, NO_IMAGE, NO_PRIOR, Panel, allow, tell
 from napari_stemprior.qt.panels.section import small_label
 from napari_stemprior.qt.series_state import SeriesState, has_atoms

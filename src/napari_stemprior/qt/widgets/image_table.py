@@ -9,7 +9,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProx
 from qtpy.QtGui import QBrush, QColor, QFont, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from napari_stemprior.qt.image_list import THUMBNAIL, ImageList, ListedImage, Summary
+from napari_stemprior.qt.image_list import ImageList
+from napari_stemprior.qt.listed_image import THUMBNAIL, ListedImage, Summary
 from napari_stemprior.qt.widgets.name_lines import LINES, NameLines
 from napari_stemprior.workflow.image_sources import natural_order
 
