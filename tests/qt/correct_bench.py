@@ -6,6 +6,7 @@ import numpy as np
 from desk_fakes import PIXEL_SIZE, SHAPE, fake_operations, picture
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.io.micrograph import Micrograph
@@ -57,7 +58,13 @@ class Bench:
 
     def press(self, key):
         keys = {str(k): call for k, call in self.editor.layer.keymap.items()}
-        return keys[key](self.editor.layer)
+        done = keys[key](self.editor.layer)
+        self.turn()
+        return done
+
+    def turn(self):
+        """Let the event loop turn once: panels follow an edit when the window has shown it."""
+        QApplication.processEvents()
 
     def mouse(self, *path, button=1, modifiers=()):
         """Press at the first pixel, move along the others, let go at the last."""

@@ -2,6 +2,7 @@
 
 from desk_fakes import add_image, fake_operations
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.qt.desk import StempriorDesk
 
@@ -22,6 +23,11 @@ class Desk:
     def finish(self, runner=None):
         runner = runner or self.widget.runner
         self.bot.waitUntil(lambda: not runner.busy, timeout=60_000)
+        self.turn()
+
+    def turn(self):
+        """Let the event loop turn once: panels follow an edit when the window has shown it."""
+        QApplication.processEvents()
 
     def press(self, button):
         assert button.isEnabled(), button.toolTip()

@@ -145,6 +145,7 @@ def test_the_history_is_a_list_and_a_click_goes_there(bench):
     for row, status in ((0, "accepted"), (1, "rejected"), (2, "accepted")):
         editor.set_status([row], status)
         states.append(editor.rows)
+    bench.turn()
     model = view.states
     assert [model.data(model.index(i, 0)) for i in range(model.rowCount())] == [
         "Beginning",
@@ -155,6 +156,7 @@ def test_the_history_is_a_list_and_a_click_goes_there(bench):
     for position in (1, 3, 0, 2):
         view.clicked.emit(model.index(position, 0))
         assert editor.rows.equals(states[position])
+        bench.turn()
         assert view.currentIndex().row() == position
 
 

@@ -129,15 +129,18 @@ def test_correcting_by_buttons(make, viewer):
     assert f"1 of {waiting}" in panel.queue.text()
     panel.reject.click()
     assert int((editor.rows["status"] == "rejected").sum()) == 1
+    desk.turn()
     assert f"2 of {waiting}" in panel.queue.text()
     assert panel.undo.text() == "Undo: mark rejected"
     panel.undo.click()
     assert not (editor.rows["status"] == "rejected").any()
+    desk.turn()
     panel.redo.click()
     panel.species.setCurrentText("Se")
     editor.layer.selected_data = {5}
     panel.set_species.click()
     assert editor.rows.loc[5, "element"] == "Se"
+    desk.turn()
     assert "Se <b>1</b>" in panel.counts.text()
     editor.layer.add((3, 3))
     assert editor.rows.iloc[-1]["element"] == "Se"

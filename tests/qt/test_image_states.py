@@ -100,6 +100,7 @@ def test_an_untouched_frame_of_a_stack_has_nothing_to_review(desk):
     assert not desk.correct_panel.review.waiting()
     assert desk.correct_panel.queue.isHidden()
     desk.session.editor.add(np.array([[20.0, 30.0]]), "add")  # from now on a person works here
+    desk.turn()
     assert desk.sections["5 Correct"].state.startswith("1 atoms")
     desk.viewer.dims.set_current_step(0, 0)
     assert " doubts" in desk.sections["5 Correct"].state

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from desk_fakes import PIXEL_SIZE, add_image
+from qtpy.QtWidgets import QApplication
 
 from napari_stemprior.atoms import AtomTable
 from napari_stemprior.atoms.inferred import inferred
@@ -41,6 +42,7 @@ def test_the_group_comes_as_one_place_and_the_keys_answer_it(panel):
     assert panel.review.progress() == "1 of 2"
     panel.accept_selected()
     assert statuses(panel) == ["accepted"] * 3 + ["ok", "review"]
+    QApplication.processEvents()
     assert panel.inferred.isHidden()
     assert panel.session.editor.selected_rows == [4], "the review goes on"
     panel.undo_edit()
@@ -52,6 +54,7 @@ def test_a_selected_atom_is_meant_rather_than_the_group(panel):
     panel.session.editor.select([1])
     panel.reject_selected()
     assert statuses(panel) == ["ok", "rejected", "ok", "ok", "review"]
+    QApplication.processEvents()
     assert panel.inferred.said.text().startswith("2 O")
 
 

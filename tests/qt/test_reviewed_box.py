@@ -42,6 +42,7 @@ def test_what_is_open_is_said_for_the_part_that_counts(desk):
     assert "drawn region" in box.open_label.text()
     editor = desk.session.editor
     editor.set_status(range(len(editor.rows)), "accepted")
+    desk.turn()
     assert box.open_label.isHidden()
 
 

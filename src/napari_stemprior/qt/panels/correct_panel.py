@@ -15,6 +15,7 @@ from napari_stemprior.qt.editing.quick_edit import QuickEdit
 from napari_stemprior.qt.editing.review import Review
 from napari_stemprior.qt.image_context import ImageContext
 from napari_stemprior.qt.jobs.journal_service import JournalService
+from napari_stemprior.qt.jobs.soon import Soon
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.empty_sites_layer import EmptySitesLayer
 from napari_stemprior.qt.layers.point_culling import PointCulling
@@ -42,6 +43,7 @@ class CorrectPanel(Panel):
         super().__init__(session, runner)
         self._bound: AtomEditor | None = None
         self._generation: tuple[object, ...] | None = None
+        self._soon = Soon(self, self.refresh)
         self.context = ImageContext(session)
         self.review = Review(self.context)
         self.empty_sites = EmptySitesLayer(self.context)
@@ -105,12 +107,27 @@ class CorrectPanel(Panel):
         ):
             button.clicked.connect(action)
         self.quick_edit.toggled.connect(self._on_quick)
-        session.atoms_changed.connect(self.refresh)
+        session.atoms_changed.connect(self._on_atoms)
         session.pose_changed.connect(self._on_lattice)
         session.closing.connect(self._on_closing)
         self.help_key = QShortcut(QKeySequence(shortcuts.HELP_KEY), self)
         self.help_key.setContext(Qt.ShortcutContext.WindowShortcut)
         self.help_key.activated.connect(self.show_help)
+
+    def _on_atoms(self) -> None:
+        """Follow at once where other atoms came, and once the window has shown it where some were edited."""
+        editor = self.session.editor
+        if editor is None or self._generation != (id(editor), editor.frame, editor.history.generation):
+            self._soon.now()
+        else:
+            self._note_doubts(editor)  # what is saved says it
+            self._soon()
+
+    def _note_doubts(self, editor: AtomEditor) -> int:
+        doubts = 0 if editor.untouched else self.review.open_count
+        if not editor.untouched:
+            self.session.note_doubts(doubts)
+        return doubts
 
     def refresh(self, *_: Any) -> None:
         """Show counts, queue and history."""
@@ -336,6 +353,7 @@ class CorrectPanel(Panel):
 
     def _on_closing(self) -> None:
         """Let go of viewer and files."""
+        self._soon.stop()
         self.quick_edit.switch(False)
         self.display.restore_overlays()
         self.point_culling.close()
@@ -375,6 +393,5 @@ class CorrectPanel(Panel):
             return
         count, text = count_atoms(editor)
         self.counts.setText(text + ("<br>Zoom in to see single atoms." if self.point_culling.far else ""))
-        doubts = self.review.open_count
-        self.session.note_doubts(doubts)
+        doubts = self._note_doubts(editor)
         self.state_changed.emit(f"{count} atoms" + (f" · {doubts_in_words(doubts)}" if doubts else ""))

@@ -21,6 +21,7 @@ from napari_stemprior.io import FORMATS, ExportFormat, export_atoms, pair_proven
 from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.progress import Progress
 from napari_stemprior.qt.editing.review import Review
+from napari_stemprior.qt.jobs.soon import Soon
 from napari_stemprior.qt.jobs.workers import JobRunner
 from napari_stemprior.qt.layers.atom_layers import layer_id, shape_of
 from napari_stemprior.qt.panels.panel import BUSY, NO_ATOMS, Panel, allow, tell
@@ -66,8 +67,10 @@ class ExportPanel(Panel):
         self.save.clicked.connect(self.ask_file)
         self.pair.clicked.connect(self.ask_folder)
         runner.busy_changed.connect(self.refresh)
-        for signal in (session.image_changed, session.atoms_changed):
-            signal.connect(self.refresh)
+        session.image_changed.connect(self.refresh)
+        soon = Soon(self, self.refresh)
+        session.atoms_changed.connect(soon)
+        session.closing.connect(soon.stop)
         self.refresh()
 
     def refresh(self, *_: Any) -> None:

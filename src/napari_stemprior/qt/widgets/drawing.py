@@ -76,7 +76,8 @@ def draw(
     moved = len(yx) != len(layer.data) or not np.array_equal(yx, layer.data)
     with _quiet(layer):
         if moved:
-            layer.selected_data = set()
+            if layer.selected_data:
+                layer.selected_data = set()
             layer.data = yx
         layer.features = rows.reset_index(drop=True)
         _style(layer, rows, shown, colouring, dimmed)
