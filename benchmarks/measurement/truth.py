@@ -27,6 +27,7 @@ from benchmarks.measurement.specimens import (
     specimen,
 )
 from napari_stemprior.atoms import AtomTable
+from napari_stemprior.kept_memory import keep_freed_memory
 from napari_stemprior.measurement.clustering import pair_correlation
 from napari_stemprior.measurement.column_fit import ColumnFit, fit_columns
 from napari_stemprior.measurement.column_tails import wide_image
@@ -187,6 +188,7 @@ def _vacancies(dose: float, seeds: int) -> dict[str, object]:
 
 def timings(count: int = MANY) -> pd.DataFrame:
     """Return the seconds of each measurement of so many atoms, of the processors and by the clock."""
+    keep_freed_memory()  # as the command does
     prior, size = built_in("SrTiO3 [001]"), 0.2
     pose = Pose.from_angle(10, size, (3, 4), score=0.9)
     side = int(np.sqrt(count * prior.area / len(prior.columns)) / size)

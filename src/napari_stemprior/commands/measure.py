@@ -192,9 +192,11 @@ def run(options: argparse.Namespace) -> int:
     StempriorError
         If something cannot be read, measured or written.
     """
+    from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.workflow.measure_series import measure_frame
     from napari_stemprior.workflow.operations import Operations
 
+    keep_freed_memory()
     prior = load_priors([options.prior], options)[0]
     settings = _settings(options)
     if options.atoms.is_dir():

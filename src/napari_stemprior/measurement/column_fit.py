@@ -190,7 +190,8 @@ def _result(fit: GaussianFit, factor: int) -> ColumnFit:
     """Return what is reported, on the pixels before they were averaged by `factor`."""
     n = len(fit.start)
     crowded = np.zeros(n, bool)
-    crowded[cKDTree(fit.start).query_pairs(_TOGETHER / fit.size, output_type="ndarray")] = True
+    tree = cKDTree(fit.start, balanced_tree=False, compact_nodes=False)  # is asked once
+    crowded[tree.query_pairs(_TOGETHER / fit.size, output_type="ndarray")] = True
     reason = np.full(n, "", object)
     moved = np.abs(fit.place - fit.start).max(axis=1, initial=0) if n else np.zeros(0)
     reason[moved >= 0.999 * LARGEST_MOVE / fit.size] = "the fit ran away from it"

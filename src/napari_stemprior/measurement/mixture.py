@@ -50,7 +50,7 @@ class Mixture:
         values = np.asarray(values, float)
         known = np.isfinite(values)
         out = np.full(values.shape, -1, np.int64)
-        out[known] = np.argmax(self.posterior(values[known]), axis=1)
+        out[known] = np.argmax(_log_parts(values[known], self.share, self.mean, self.deviation), axis=1)
         return out
 
     @property
