@@ -260,6 +260,17 @@ def test_images_without_a_prior_are_given_the_crystal_that_fits_best(desk):
     assert "has a prior or atoms already" in why_not(panel.suggest)
 
 
+def test_a_prior_that_a_person_chose_meanwhile_stays(desk):
+    layer = add_image(desk.viewer, name="first")
+    panel = desk.images_panel
+    (image,) = panel.images.without_prior()
+    desk.session.set_prior(built_in("graphene"))
+    panel.images.take_prior(image, built_in("MoS2"))
+    panel.images.take_prior(image, None, "no crystal fits")
+    assert desk.session.specimen(layer).prior.name == "graphene"
+    assert not image.problem
+
+
 def test_an_image_that_shows_no_crystal_says_so_in_its_row(desk):
     def nothing(image, pixel_size, priors):
         yield Progress(0, 1, "ranking")

@@ -187,7 +187,12 @@ class ImageList:
         return [one for one in first.values() if self.prior(one) is None and self._atoms_of(one)[1] is None]
 
     def take_prior(self, image: ListedImage, prior: Prior | None, problem: str = "") -> None:
-        """Give an image, and all of its layer or file, a prior, or say why there is none."""
+        """Give an image, and all of its layer or file, a prior, or say why there is none.
+
+        One that a person has chosen meanwhile stays.
+        """
+        if self.prior(image) is not None:
+            return
         if image.layer is not None and prior is not None:
             if image.layer is self.session.image:
                 self.session.set_prior(prior)

@@ -68,10 +68,14 @@ class ExportPanel(Panel):
         self.pair.clicked.connect(self.ask_folder)
         runner.busy_changed.connect(self.refresh)
         session.image_changed.connect(self.refresh)
-        soon = Soon(self, self.refresh)
-        session.atoms_changed.connect(soon)
-        session.closing.connect(soon.stop)
+        self._soon = Soon(self, self.refresh)
+        session.atoms_changed.connect(self._on_atoms)
+        session.closing.connect(self._soon.stop)
         self.refresh()
+
+    def _on_atoms(self) -> None:
+        """Follow once the window has shown what was edited."""
+        self._soon()
 
     def refresh(self, *_: Any) -> None:
         """Show what can be saved."""

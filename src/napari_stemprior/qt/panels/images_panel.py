@@ -57,8 +57,8 @@ class ImagesPanel(Panel):
         self.table = ImageTable(self.images)
         #: What the worker has handed over: a frame's result or a file's content, and where it belongs.
         self._arrived: deque[tuple[ListedImage | None, Any]] = deque()
-        #: Suggestions that the image does not tell from others, by its name.
-        self._ties: dict[str, SuggestedPrior] = {}
+        #: Suggestions that the image does not tell from others, with its name.
+        self._ties: list[tuple[str, SuggestedPrior]] = []
         self._ours = False
         #: Reads a file that is to be opened, also while others are segmented.
         self._opener = JobRunner(self)
@@ -320,7 +320,7 @@ class ImagesPanel(Panel):
                 if image in self.images.images:
                     self.images.take_prior(image, arrived.prior, arrived.problem)
                 if arrived.alike:
-                    self._ties[image.name] = arrived
+                    self._ties.append((image.name, arrived))
             elif image in self.images.images:
                 self.images.take(image, arrived)
 
@@ -350,7 +350,7 @@ class ImagesPanel(Panel):
     def _on_suggested(self, done: int, images: list[ListedImage]) -> None:
         self._take_arrived()
         said = f"{done} of {len(images)} images have a prior now."
-        for name, answer in list(self._ties.items())[:1]:
+        for name, answer in self._ties[:1]:
             assert answer.prior is not None
             said += f" {name}: {answer.prior.name} looks the same as {', '.join(answer.alike)}."
         more = len(self._ties) - 1
