@@ -23,7 +23,9 @@ from napari_stemprior.workflow.segment import Segmentation
 CHILD = """
 import json, os, signal, sys, time
 asked, mode = sys.argv[1], sys.argv[2]
-open(asked, "w").write(json.dumps([os.getpid(), *sys.argv[3:]]))
+with open(asked + ".new", "w") as beside:  # whoever reads it finds it whole
+    beside.write(json.dumps([os.getpid(), *sys.argv[3:]]))
+os.replace(asked + ".new", asked)
 print("a library says hello", flush=True)
 for step in range(1, 5 if mode != "endless" else 10000):
     print(json.dumps({"stage": "training", "done": step, "total": 4, "loss": 2.0 / step}), flush=True)
