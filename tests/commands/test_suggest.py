@@ -202,6 +202,19 @@ def test_a_region_that_is_none_is_one_sentence(capsys, region, said):
     assert error.count("\n") == 1
 
 
+def test_a_region_that_shows_nothing_is_one_sentence(capsys, tmp_path):
+    image = np.random.default_rng(0).poisson(20, (300, 300)).astype(np.uint16)
+    image[:120, :120] = 7
+    tifffile.imwrite(tmp_path / "masked.tif", image)
+    region = ("0", "0", "99", "99")
+    assert (
+        cli.main(["suggest", str(tmp_path / "masked.tif"), "--pixel-size", "0.1", "--region", *region]) == 2
+    )
+    error = capsys.readouterr().err
+    assert "has the same value" in error
+    assert error.count("\n") == 1
+
+
 def test_each_image_of_a_folder_has_a_line(capsys, tmp_path):
     two_crystals(tmp_path / "image10.tif")
     shutil.copy(SAMPLE, tmp_path / "image9.tif")

@@ -45,6 +45,17 @@ class WaitingImage:
     inverted: bool = False
     fit: LatticeFit | None = None
 
+    def read(self) -> Micrograph:
+        """Return the image as it was recorded, with its name here and the pixel size that was given.
+
+        Raises
+        ------
+        StempriorError
+            If it cannot be read.
+        """
+        recorded = replace(self.load(), name=self.name)
+        return recorded if self.pixel_size is None else replace(recorded, pixel_size=self.pixel_size)
+
 
 def segment_all(
     operations: Operations,
@@ -80,9 +91,7 @@ def segment_all(
         yield Progress(count, len(images), f"{image.name}: reading")
         try:
             with telling_out_of_memory():
-                recorded = replace(image.load(), name=image.name)
-            if image.pixel_size is not None:
-                recorded = replace(recorded, pixel_size=image.pixel_size)
+                recorded = image.read()
             sizes = PixelSizes(image.pixel_size, image.prior if settings.with_prior else None)
         except StempriorError as error:
             finished(FrameResult(image.number, None, error=named(error, image.name)))

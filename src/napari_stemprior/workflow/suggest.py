@@ -37,7 +37,7 @@ def suggest(
     priors : sequence of StructurePrior, optional
         The library without it.
     prepared : PreparedImage, optional
-        The image of the micrograph, where it has been prepared already.
+        The image of the micrograph, where it has been prepared already; a part of it is prepared by itself.
     part : two slices, optional
         Rows and columns that are looked at, such as one grain; the whole image by default. The poses are
         those on the whole image all the same.
@@ -48,10 +48,7 @@ def suggest(
         If the part is too small.
     """
     if priors is None:
-        names, priors = [name for group in prior_groups().values() for name in group], []
-        for number, name in enumerate(names):
-            yield Progress(number, len(names), "Reading the library")
-            priors.append(operations.load_prior(name, ""))
+        priors = yield from read_library(operations)
     if part is None:
         image = micrograph.analysed if prepared is None else prepared
         return (yield from operations.rank_priors(image, micrograph.pixel_size, priors))
@@ -59,6 +56,16 @@ def suggest(
     found = yield from operations.rank_priors(image, micrograph.pixel_size, priors)
     corner = [side.start or 0 for side in part]
     return [replace(one, pose=one.pose.moved(corner)) for one in found]
+
+
+def read_library(operations: Operations) -> Generator[Progress, None, list[StructurePrior]]:
+    """Read the built-in crystals, one after the other."""
+    names = [name for group in prior_groups().values() for name in group]
+    priors = []
+    for number, name in enumerate(names):
+        yield Progress(number, len(names), "Reading the library")
+        priors.append(operations.load_prior(name, ""))
+    return priors
 
 
 def part_of(shape: tuple[int, int], low: Sequence[float], high: Sequence[float]) -> tuple[slice, slice]:

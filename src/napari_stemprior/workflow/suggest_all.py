@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from napari_stemprior.errors import StempriorError, telling_out_of_memory
 from napari_stemprior.progress import Progress, told_of
 from napari_stemprior.structure import StructurePrior
 from napari_stemprior.workflow.operations import Operations
-from napari_stemprior.workflow.prior_groups import prior_groups
 from napari_stemprior.workflow.segment_all import WaitingImage
 from napari_stemprior.workflow.segment_frame import named
-from napari_stemprior.workflow.suggest import suggest
+from napari_stemprior.workflow.suggest import read_library, suggest
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +54,17 @@ def suggest_all(
     int
         How many images show a crystal of the library.
     """
-    names = [name for group in prior_groups().values() for name in group]
-    priors = {}
-    for number, name in enumerate(names):
-        yield Progress(number, len(names), "Reading the library")
-        priors[name] = operations.load_prior(name, "")
+    priors = yield from read_library(operations)
+    by_name = {prior.name: prior for prior in priors}
     done = 0
     for count, image in enumerate(images):
         yield Progress(count, len(images), f"{image.name}: reading")
         try:
             with telling_out_of_memory():
-                micrograph = replace(image.load(), name=image.name)
-                if image.pixel_size is not None:
-                    micrograph = replace(micrograph, pixel_size=image.pixel_size)
+                micrograph = image.read()
                 if image.inverted:
                     micrograph = micrograph.inverted()
-                work = suggest(operations, micrograph, list(priors.values()))
+                work = suggest(operations, micrograph, priors)
                 ranked = yield from told_of(image.name, count, len(images), work)
         except StempriorError as error:
             found(SuggestedPrior(image.number, problem=named(error, image.name)))
@@ -80,6 +74,6 @@ def suggest_all(
             found(SuggestedPrior(image.number, problem=problem))
             continue
         alike = tuple(one.name for one in ranked[1:] if one.is_fit and one.tie == ranked[0].tie)
-        found(SuggestedPrior(image.number, priors[ranked[0].name], alike))
+        found(SuggestedPrior(image.number, by_name[ranked[0].name], alike))
         done += 1
     return done
