@@ -43,7 +43,9 @@ _TAIL_ROUNDS = 8
 _EDGE = 7.5
 #: Columns that tell the common shape, at least.
 _LEAST_TELLING = 12
-#: The fit has converged where nine of ten columns move by less than this share of their standard error. To
+#: Standard errors: a column as high as this shows in the image, and has a place that the fit can come to.
+_SHOWN = 3.0
+#: The fit has converged where nine of ten that show move by less than this share of their standard error. To
 #: go on is not nearer to the truth: of MoS2, SrTiO3 along two axes and pairs of silicon, started 0.1 Å off at
 #: 10³ to 10⁵ e/Å², errors and coverage are the same at 0.1, and errors of overlapping pairs grow with rounds.
 _CONVERGED = 0.25
@@ -318,7 +320,7 @@ class GaussianFit(DrawnColumns):
         Returns
         -------
         moved : float
-            How far most still move, in standard errors.
+            How far most that show still move, in standard errors; 0 where none shows.
         normals : list of (B, 7, 7) arrays
             Normal equations of each block of columns.
         """
@@ -334,7 +336,9 @@ class GaussianFit(DrawnColumns):
             self._reshape(step[:, 4:], own)
             stiff = normal[:, [1, 2], [1, 2]]
             moved = np.abs(self.place[own] - before) * np.sqrt(np.maximum(stiff, 0))
-            return normal, moved.max(1)
+            shown = self.height[own] * np.sqrt(np.maximum(normal[:, 0, 0], 0)) > _SHOWN
+            return normal, moved.max(1)[shown]
 
         normals, moved = zip(*self.each_block(stepped, _SOLVED), strict=True)
-        return float(np.nanquantile(np.concatenate(moved), 0.9)), list(normals)
+        still = np.concatenate(moved)
+        return float(np.nanquantile(still, 0.9)) if len(still) else 0.0, list(normals)

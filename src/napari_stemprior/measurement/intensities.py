@@ -93,7 +93,8 @@ def cell_intensities(
         none = np.empty(0)
         return CellIntensities(none, none, none, none, np.empty(0, object))
     bright, count, whole, counted = np.empty((4, n))
-    near = np.asarray(cKDTree(yx).query(yx, k=min(_NEIGHBOURS + 1, n))[1]).reshape(n, -1)[:, 1:]
+    found = cKDTree(yx).query(yx, k=min(_NEIGHBOURS + 1, n), workers=processors())[1]
+    near = np.asarray(found).reshape(n, -1)[:, 1:]
     radius = reach / size
     width = int(np.ceil(radius + 1))
     along = np.arange(-width, width + 1)
