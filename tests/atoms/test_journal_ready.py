@@ -3,11 +3,12 @@
 import threading
 
 import numpy as np
+import pytest
 from journal_bench import Desk, atoms, same
 
 from napari_stemprior.atoms import AtomHistory, AtomTable
 from napari_stemprior.atoms import journal_keeper as module
-from napari_stemprior.atoms.journal import encoded, state_entries, written_out
+from napari_stemprior.atoms.journal import Ready, encoded, state_entries, written_out
 from napari_stemprior.atoms.journal_replay import read_journal
 
 begin = module.Journal.begin
@@ -15,6 +16,10 @@ begin = module.Journal.begin
 
 def prepare(desk):
     desk.keeper.began(())
+    wait_for_threads()
+
+
+def wait_for_threads():
     for thread in threading.enumerate():
         if thread.name == "stemprior-journal-ready":
             thread.join()
@@ -57,6 +62,31 @@ def test_rows_that_were_replaced_meanwhile_are_not_taken(tmp_path):
         desk.mark(7)
         desk.keeper.close()
         same(read_journal(tmp_path / f"{name}.stemprior-edits.jsonl"), desk.history)
+
+
+@pytest.mark.parametrize("later", [None, {"pixel_size": 0.3}])
+def test_the_context_that_was_written_out_is_taken_unless_another_came(tmp_path, monkeypatch, later):
+    contexts = [{"pixel_size": 0.2, "prior": {"name": "MoS₂"}}]
+    history = AtomHistory(atoms(), who="ada")
+    keeper = module.JournalKeeper(
+        {"name": "a", "sha256": "0" * 64, "shape": [9, 9], "path": None},
+        [tmp_path / "a"],
+        lambda: [module.FrameState((), history, 0.2, {})],
+        lambda: contexts[-1],
+    )
+    keeper.context_changed()
+    wait_for_threads()
+    contexts.extend([later] if later else [])
+    before = history.rows.iloc[[0]]
+    history.record("mark", before, before.assign(status="accepted"))
+    taken, note = [], module.Journal.note_context
+    monkeypatch.setattr(
+        module.Journal, "note_context", lambda journal, one: (taken.append(one), note(journal, one))
+    )
+    keeper.recorded((), history.steps[-1])
+    keeper.close()
+    assert [isinstance(one, Ready) for one in taken] == [later is None]
+    assert read_journal(tmp_path / "a.stemprior-edits.jsonl").context == contexts[-1]
 
 
 def other_history(desk):

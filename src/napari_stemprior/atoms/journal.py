@@ -135,8 +135,8 @@ class Journal:
         """Write that the history of a frame went to another state."""
         self._write(_go_entry(frame, position))
 
-    def note_context(self, context: dict[str, Any]) -> None:
-        """Write what the edits belong to: calibration, prior and fit; plain values."""
+    def note_context(self, context: dict[str, Any] | Ready) -> None:
+        """Write what the edits belong to: calibration, prior and fit, as plain values or as their JSON."""
         self._write({"kind": "context", "when": now(), "context": context})
 
     def sync(self) -> None:
@@ -202,7 +202,7 @@ class Ready(str):
 
 def encoded(entry: dict[str, Any], number: int) -> bytes:
     """Return the line of an entry, with its number and checksum."""
-    text = _json(entry | {"n": number})[:-1].encode("ascii")
+    text = as_json(entry | {"n": number})[:-1].encode("ascii")
     return text + CHECK + checksum(text) + b'"}\n'
 
 
@@ -215,15 +215,16 @@ def written_out(rows: pd.DataFrame) -> Ready:
         Of an atom table.
     """
     # column by column, so that in a thread it does not keep other threads waiting
-    return Ready(_json({name: Ready(_json(values)) for name, values in _packed(rows).items()}))
+    return Ready(as_json({name: Ready(as_json(values)) for name, values in _packed(rows).items()}))
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """Return plain values as the text of a line."""
     # ASCII: the name of a file need not be text, and its escaped bytes must come back
     if isinstance(value, Ready):
         return value
     if isinstance(value, dict) and any(isinstance(one, Ready) for one in value.values()):
-        return "{" + ",".join(f"{json.dumps(key)}:{_json(one)}" for key, one in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(key)}:{as_json(one)}" for key, one in value.items()) + "}"
     return json.dumps(value, separators=(",", ":"), default=_plain)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import lock_descriptor
 
 from napari_stemprior.atoms.history import AtomHistory, Step
-from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, Ready, written_out
+from napari_stemprior.atoms.journal import Frame, Journal, JournalHead, Ready, as_json, written_out
 from napari_stemprior.atoms.journal_replay import count_edits, read_head
 from napari_stemprior.atoms.table import AtomTable
 from napari_stemprior.errors import JournalError
@@ -70,6 +70,8 @@ class JournalKeeper:
         self._superseded: list[Path] = []
         #: The first rows of frames that nobody has edited, written out, and of which history they are.
         self._ready: dict[Frame, tuple[AtomHistory, int, Ready]] = {}
+        #: What the edits belong to, written out before there is a journal.
+        self._ready_context: tuple[dict[str, Any], Ready] | None = None
         #: What a person must know: where the edits are kept instead, or that they are not kept.
         self.problem = ""
 
@@ -105,7 +107,8 @@ class JournalKeeper:
             def write_out() -> None:
                 self._ready[frame] = history, begun, written_out(rows)
 
-            threading.Thread(target=write_out, name="stemprior-journal-ready", daemon=True).start()
+            _in_thread(write_out)
+            self._prepare_context()
 
     def recorded(self, frame: Frame, step: Step) -> None:
         """Write a step that was just done."""
@@ -120,7 +123,9 @@ class JournalKeeper:
     def context_changed(self) -> None:
         """Write what the edits belong to, if that is not what was written last."""
         now = self._context()
-        if self._journal is not None and now != self._noted:
+        if self._journal is None:
+            self._prepare_context()
+        elif now != self._noted:
             self._keep(lambda journal: self._note(journal, now))
 
     def retry(self) -> None:
@@ -147,8 +152,17 @@ class JournalKeeper:
             self._journal = None
 
     # --- inside -------------------------------------------------------------------------------
+    def _prepare_context(self) -> None:
+        context = self._context()
+
+        def write_out() -> None:
+            self._ready_context = context, Ready(as_json(context))
+
+        _in_thread(write_out)
+
     def _note(self, journal: Journal, context: dict[str, Any]) -> None:
-        journal.note_context(context)
+        ready, self._ready_context = self._ready_context, None
+        journal.note_context(ready[1] if ready is not None and ready[0] is context else context)
         self._noted = context
 
     def _state(self, frame: Frame) -> FrameState:
@@ -267,6 +281,10 @@ def put_away(path: Path, mark: str = ".discarded") -> Path:
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be put away ({_reason(error)}).") from error
     return target
+
+
+def _in_thread(task: Callable[[], None]) -> None:
+    threading.Thread(target=task, name="stemprior-journal-ready", daemon=True).start()
 
 
 def _is_about(path: Path, image: dict[str, Any]) -> bool:

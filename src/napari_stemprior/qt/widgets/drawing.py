@@ -76,8 +76,8 @@ def draw(
     moved = len(yx) != len(layer.data) or not np.array_equal(yx, layer.data)
     with _quiet(layer):
         if moved:
-            if layer.selected_data:
-                layer.selected_data = set()
+            if len(yx) < len(layer.data) and layer.selected_data:
+                layer.selected_data = set()  # of points that may be no more
             layer.data = yx
         layer.features = rows.reset_index(drop=True)
         _style(layer, rows, shown, colouring, dimmed)
