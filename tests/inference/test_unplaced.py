@@ -84,7 +84,7 @@ def test_a_prior_counts_where_the_network_sees_more_with_it() -> None:
     ideal = reference_image(
         prior, PRESETS["80 kV HAADF"], PIXEL, SHAPE, Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
     )
-    segmenter = Segmenter(device="cpu", refine=False)
+    segmenter = Segmenter(device="cpu", refine=False, image_lattice=False)
     segmenter.set_image(NoiseChain(dose=1e3).apply(ideal, PIXEL, np.random.default_rng(0)), PIXEL)
     alone = segmenter.segment(None)
     right = segmenter.segment(prior, place=False)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_stemprior.atoms import UNKNOWN_ELEMENT
 from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.io import read_micrograph
@@ -53,13 +54,18 @@ def test_a_fit_that_is_known_gives_the_same_atoms_and_is_not_made_again(
     np.testing.assert_array_equal(again.table.yx, whole.table.yx)
 
 
-def test_a_fit_that_is_none_leaves_the_image_alone(micrograph, operations):
+def test_a_fit_that_is_none_is_not_used(micrograph, operations):
     alone = drain(segment(operations, micrograph, None, None, SETTINGS))
     candidate = LatticeFit(built_in("WS2"), (Pose.from_angle(3.0, micrograph.pixel_size, score=0.2),))
     refused = drain(segment(operations, micrograph, built_in("WS2"), candidate, SETTINGS))
     assert refused.fit is None
     assert refused.table.provenance["prior_fits"] is False
-    np.testing.assert_array_equal(refused.table.yx, alone.table.yx)
+    # the cell of the image tells where the columns of the prior are, and names none of them
+    assert refused.table.provenance["image_lattice"]["prior"] == "WS2"
+    assert set(refused.table.rows["element"]) == {UNKNOWN_ELEMENT}
+    other = LatticeFit(built_in("Au [100]"), (Pose.from_angle(3.0, micrograph.pixel_size, score=0.2),))
+    wrong = drain(segment(operations, micrograph, built_in("Au [100]"), other, SETTINGS))
+    np.testing.assert_array_equal(wrong.table.yx, alone.table.yx)
 
 
 @pytest.mark.parametrize("prior", ["WS2", "MoS2/WS2 twist 3"])

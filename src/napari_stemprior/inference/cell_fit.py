@@ -109,7 +109,7 @@ def complete_cell(mean: MeanCell, columns: CellColumns) -> CellFit:
     return found if fit_cell(mean, columns, longer=True).misfit < _EXPLAINED else best
 
 
-def fit_cell(mean: MeanCell, columns: CellColumns, *, longer: bool = False) -> CellFit:
+def fit_cell(mean: MeanCell, columns: CellColumns, *, longer: bool = False, rounds: int = _ROUNDS) -> CellFit:
     """Fit columns to a mean cell, from where they were found.
 
     Parameters
@@ -119,6 +119,8 @@ def fit_cell(mean: MeanCell, columns: CellColumns, *, longer: bool = False) -> C
         At least one.
     longer : bool
         Let all be longer along one direction, by up to a quarter.
+    rounds : int
+        Rounds in which places are moved; with 0 they stay.
     """
     size = np.abs(mean.amplitude)
     shape_error = _SHAPE_ERROR + _INCOHERENT * (1 - mean.coherence)
@@ -128,13 +130,14 @@ def fit_cell(mean: MeanCell, columns: CellColumns, *, longer: bool = False) -> C
     shapes = _shapes(mean)
     fractional, stretch = np.array(columns.fractional, float), np.zeros(3 if longer else 0)
     bends = _bends(mean.g) if longer else np.zeros((len(mean.g), 0))
-    shape = shapes[0]
-    for _ in range(_ROUNDS):
+    for _ in range(max(rounds, 1)):
         waves = np.exp(-2j * np.pi * mean.hk @ fractional.T)
         stretched = [one * np.exp(bends @ stretch) for one in shapes]
         trials = [nnls(_parts(waves * one[:, None]) / noise[:, None], target) for one in stretched]
         best = int(np.argmin([rest for _, rest in trials]))
         shape, brightness = stretched[best], trials[best][0]
+        if not rounds:
+            break
         step, change = _step(mean, waves * shape[:, None] * brightness, bends, noise, target)
         fractional = fractional + step
         if longer:

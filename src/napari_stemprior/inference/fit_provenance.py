@@ -1,4 +1,4 @@
-"""What the provenance of a table keeps of where the lattice lay."""
+"""What the provenance of a table keeps of the prior and of where its lattice lay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemprior.inference.image_lattice import ImageLattice
 from napari_stemprior.registration import LatticeFit
+from napari_stemprior.structure import Prior
+
+
+def told_of_question(
+    prior: Prior | None, fits: bool, unplaced: bool, own: ImageLattice | None, trust: float
+) -> dict[str, Any]:
+    """Return plain values for the provenance: which prior was asked for, and what became of it.
+
+    Parameters
+    ----------
+    prior : StructurePrior, Stack or None
+    fits : bool
+        Whether its lattice was laid on the image.
+    unplaced : bool
+        Whether the network was told it without a place.
+    own : ImageLattice or None
+        The lattice of the image that was used in its place.
+    trust : float
+    """
+    return {
+        "prior": prior.name if prior else None,
+        "prior_fits": fits if prior else None,
+        "prior_unplaced": unplaced,
+        "image_lattice": None if own is None else own.told(),
+        "trust": trust,
+    }
 
 
 def told_of_fit(

@@ -86,15 +86,20 @@ class ImageLattice:
         Where it lies.
     cells : float
         How many unit cells were averaged.
+    stretch : float, optional
+        How many times as long its vectors are as those of the prior that its columns are from; None where the
+        image has told them.
     """
 
     prior: StructurePrior
     fit: LatticeFit
     cells: float
+    stretch: float | None = None
 
     def told(self) -> dict[str, Any]:
         """Return plain values for the provenance."""
         return {
+            **({} if self.stretch is None else {"prior": self.prior.name, "stretch": self.stretch}),
             "cell": self.prior.cell_text,
             "cell_vectors": self.prior.cell.tolist(),
             "columns": len(self.prior.columns),
@@ -139,13 +144,9 @@ def find_image_lattice(
     ImageLattice or None
         None where the image shows no lattice, or several, or one whose columns cannot be told.
     """
-    yield Progress(0, 1, STAGE)
-    normalized = yield from preprocess_steps(_middle(image), pixel_size)
-    features = yield from fourier_features(normalized)
+    features, bases, faint = yield from bases_of(image, pixel_size, ordered)
     asked = (network, device, precision, calibration)
-    bases = find_bases(features) if ordered else []
-    faint = not bases
-    for basis in bases or (yield from _faint_bases(features)):
+    for basis in bases:
         yield Progress(0, 1, STAGE)
         seen = yield from follow_basis(features, basis)
         if seen.phases.coherence < _COHERENT:
@@ -163,6 +164,30 @@ def find_image_lattice(
             lattice = yield from _lattice_of(image, pixel_size, mean, *asked)
         return lattice
     return None
+
+
+def bases_of(
+    image: PreparedImage | PreparedStrips, pixel_size: float, ordered: bool
+) -> Generator[Progress, None, tuple[FourierFeatures, list[ReciprocalBasis], bool]]:
+    """Return the spectrum of an image, and the lattices that its peaks may belong to, likeliest first.
+
+    Parameters
+    ----------
+    image, pixel_size, ordered
+        As for `find_image_lattice`.
+
+    Returns
+    -------
+    features : FourierFeatures
+    bases : list of ReciprocalBasis
+    faint : bool
+        Whether too few peaks stand out, and three modes that close are all there is.
+    """
+    yield Progress(0, 1, STAGE)
+    normalized = yield from preprocess_steps(_middle(image), pixel_size)
+    features = yield from fourier_features(normalized)
+    bases = find_bases(features) if ordered else []
+    return (features, bases, False) if bases else (features, (yield from _faint_bases(features)), True)
 
 
 def _faint_bases(features: FourierFeatures) -> Generator[Progress, None, list[ReciprocalBasis]]:

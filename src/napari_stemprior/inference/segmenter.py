@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from napari_stemprior.inference.canonical import CanonicalImage, canonical_pixel
 from napari_stemprior.inference.canonical_strips import CanonicalStrips, canonical_strips
 from napari_stemprior.inference.decoding import Peaks, decode
 from napari_stemprior.inference.fingerprint import fingerprint
-from napari_stemprior.inference.fit_provenance import told_of_fit
-from napari_stemprior.inference.image_lattice import SURE, ImageLattice, borne_out, find_image_lattice
+from napari_stemprior.inference.fit_provenance import told_of_fit, told_of_question
+from napari_stemprior.inference.image_lattice import ImageLattice
 from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.inference.own_lattices import OwnLattices
 from napari_stemprior.inference.peaks_to_atoms import TABLE, Recording, peaks_to_atoms
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
@@ -70,7 +70,8 @@ class Segmenter:
         Number format of the network's coarse layers: ``float32``, ``bfloat16``, or ``auto`` for bfloat16
         where the device is fast in it. Atoms differ by some 0.001 px.
     unplaced : bool
-        Ask with a prior whose lattice does not fit, too, without a place for it (`inference.unplaced`).
+        Ask with a prior whose lattice does not fit, too: on the cell that the image shows
+        (`inference.stretched_prior`), or without a place for it (`inference.unplaced`).
     strict : bool
         Without a lattice, of an image without order tell only atoms that stand out (`inference.order`).
     image_lattice : bool
@@ -116,7 +117,7 @@ class Segmenter:
         self._prompted: tuple[LatticeFit, Answer] | None = None
         self._hinted: tuple[Prior, Answer] | None = None
         self._support: ImageSupport | None = None
-        self._own: tuple[ImageLattice | None] | None = None
+        self._own: OwnLattices | None = None
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -260,11 +261,20 @@ class Segmenter:
             peaks, _ = yield from self._columns(prior, told, trust)
         else:
             peaks = yield from self._supported((yield from self._columns(None, None, 0.0))[0])
-            own, peaks = yield from self._own_lattice(peaks)
+            own, peaks = yield from self._own_lattice(peaks, prior if self.unplaced else None, trust)
             if own is None and isinstance(self._canonical, CanonicalImage):
                 peaks, hinted = yield from self._columns(prior, None, trust)
                 peaks = yield from self._supported(peaks)
-        provenance = self._provenance(prior, trust, hinted, own)
+        supported = self._support if self.fit is None and own is None else None
+        provenance = {
+            "model": self.name,
+            "model_notes": self.notes,
+            "precision": str(self.precision).removeprefix("torch."),
+            **told_of_question(prior, self.fit is not None, hinted, own, trust),
+            "only_noise": supported is not None and supported.only_noise,
+            "unordered": supported is not None and supported.unordered,
+            "recording": self.prepared.summary(),
+        }
         found = Recording(self.prepared, self._canonical, self._pixel_size, self.device)
         lattice: tuple[Prior, LatticeFit] | None = None if own is None else (own.prior, own.fit)
         if prior is not None and self.fit is not None:
@@ -359,42 +369,18 @@ class Segmenter:
             self._fitted = prior, (yield from prompt_lattice(self.prepared, self._pixel_size, prior))
         return self._fitted[1]
 
-    def _own_lattice(self, alone: Peaks) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
+    def _own_lattice(
+        self, alone: Peaks, prior: Prior | None, trust: float
+    ) -> Generator[Progress, None, tuple[ImageLattice | None, Peaks]]:
         """Look for a lattice that the image itself shows; return it with its columns, or those given."""
         assert self._canonical is not None
         assert self.prepared is not None
         if not self.image_lattice:
             return None, alone
         if self._own is None:
-            sure = self._canonical.to_pixels(alone.yx[alone.confidence >= SURE])
             ordered = self._support is None or not self._support.unordered
-            asked = (self.network, self.device, self.precision, self.calibration, sure, ordered)
-            self._own = ((yield from find_image_lattice(self.prepared, self._pixel_size, *asked)),)
-        (lattice,) = self._own
-        if lattice is None:
-            return None, alone
-        columns, _ = yield from self._columns(lattice.prior, lattice.fit, 1.0)
+            asked = (self.network, self.device, self.precision, self.calibration, ordered)
+            self._own = OwnLattices(self.prepared, self._pixel_size, *asked)
         seen = self._canonical.to_pixels(alone.yx), alone.confidence
-        if not borne_out(lattice, self._pixel_size, seen, columns.confidence):
-            return None, alone
-        return lattice, columns
-
-    def _provenance(
-        self, prior: Prior | None, trust: float, hinted: bool, own: ImageLattice | None
-    ) -> dict[str, Any]:
-        """Say what was asked and what was found, beside the atoms."""
-        assert self.prepared is not None
-        supported = self._support if self.fit is None and own is None else None
-        return {
-            "model": self.name,
-            "model_notes": self.notes,
-            "precision": str(self.precision).removeprefix("torch."),
-            "prior": prior.name if prior else None,
-            "prior_fits": self.fit is not None if prior else None,
-            "prior_unplaced": hinted,
-            "image_lattice": None if own is None else own.told(),
-            "only_noise": supported is not None and supported.only_noise,
-            "unordered": supported is not None and supported.unordered,
-            "trust": trust,
-            "recording": self.prepared.summary(),
-        }
+        found = yield from self._own.stand_in(prior, trust, seen, self._columns)
+        return (None, alone) if found is None else found

@@ -21,7 +21,7 @@ from napari_stemprior.recording import remarks
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 from napari_stemprior.workflow.count_doubts import DOUBTS
-from napari_stemprior.workflow.image_lattice import image_lattice_sentence
+from napari_stemprior.workflow.image_lattice import image_lattice_sentence, segmented_how
 from napari_stemprior.workflow.operations import Operations
 from napari_stemprior.workflow.pixel_sizes import PixelSize, PixelSizes
 from napari_stemprior.workflow.segment import SegmentSettings, segment
@@ -187,7 +187,7 @@ def _about_fit(table: AtomTable, frame: Micrograph, size: PixelSize, job: FrameJ
         inverted = "" if job.invert else _fits_inverted(frame, size.value, job.prior)
         said.append(
             f"{frame.name}: the lattice of {job.prior.name} does not fit, so the image was segmented "
-            f"{'with its spacings but not its places' if table.provenance.get('prior_unplaced') else 'alone'}"
+            f"{segmented_how(table.provenance)}"
             f"{inverted or _better_pixel_size(frame, size.value, job.sizes)}.{' ' * bool(own)}{own}"
         )
     for sentence in table.provenance.get("reservations", ()):

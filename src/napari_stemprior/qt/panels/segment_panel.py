@@ -28,7 +28,7 @@ from napari_stemprior.qt.session import Session
 from napari_stemprior.registration.lattice_fit import doubts
 from napari_stemprior.workflow.count_doubts import DOUBTS, doubts_in_words
 from napari_stemprior.workflow.fit_lattice import known_pixel_size
-from napari_stemprior.workflow.image_lattice import image_lattice_sentence
+from napari_stemprior.workflow.image_lattice import image_lattice_sentence, segmented_how
 from napari_stemprior.workflow.segment import Segmentation, SegmentSettings, list_models, segment
 from napari_stemprior.workflow.segment_box import Box, segment_box
 
@@ -255,12 +255,10 @@ class SegmentPanel(Panel):
                 "atoms are named; check the twist in step 2, or take it as the prior."
             )
         elif result.prior is not None and result.fit is None:
-            hinted = result.table.provenance.get("prior_unplaced")
-            source = "the image and the prior's spacings" if hinted else "the image alone"
-            source = "the lattice that it shows itself" if own else source
             show_warning(
-                f"The lattice of {result.prior.name} does not fit this image, so the atoms come from "
-                f"{source}; check the pixel size in step 1, or try another prior."
+                f"The lattice of {result.prior.name} does not fit this image, so it was segmented "
+                f"{segmented_how(result.table.provenance)}; check the pixel size in step 1, or try another "
+                "prior."
             )
         if not len(result.table) and box is None:
             noise = result.table.provenance.get("only_noise")

@@ -45,11 +45,18 @@ class StructureMatch:
         From (x, y) in Å of the prior to (y, x) in Å of the image.
     likeness : float
         Correlation of the structure factors with the amplitudes seen, at most 1.
+    cell : (2, 2) array
+        The cell that was seen, or a larger one of it, as large as the prior's; rows are the vectors (x, y)
+        in Å as they were found.
+    fractional : (N, 2) array
+        Columns of the prior in that cell, where its reflections have the phases seen.
     """
 
     prior: StructurePrior
     linear: Floats
     likeness: float
+    cell: Floats
+    fractional: Floats
 
     @property
     def scale(self) -> float:
@@ -119,15 +126,18 @@ def match_structure(
     """
     best: tuple[float, Integers] | None = None
     for matrix in _orientations(amplitudes.seen.cell, prior, low, high, most):
-        likeness = _likeness(amplitudes, prior, matrix, (EXPONENTS[_USUAL],), (_WIDTHS[_USUAL],))
+        likeness, _ = _likeness(amplitudes, prior, matrix, (EXPONENTS[_USUAL],), (_WIDTHS[_USUAL],))
         if best is None or likeness > best[0]:
             best = likeness, matrix
     if best is None:
         return None
     matrix = best[1]
-    likeness = _likeness(amplitudes, prior, matrix, EXPONENTS, _WIDTHS)
+    likeness, origin = _likeness(amplitudes, prior, matrix, EXPONENTS, _WIDTHS)
     change = (np.linalg.inv(prior.cell) @ matrix @ amplitudes.seen.cell).T
-    return StructureMatch(prior, np.asarray(amplitudes.seen.phases.linear @ change), likeness)
+    linear = np.asarray(amplitudes.seen.phases.linear @ change)
+    sublattice = _hermite(matrix)
+    fractional = (prior.fractional @ matrix @ np.linalg.inv(sublattice) + origin) % 1.0
+    return StructureMatch(prior, linear, likeness, sublattice @ amplitudes.seen.cell, fractional)
 
 
 def _orientations(
@@ -165,8 +175,15 @@ def _likeness(
     matrix: Integers,
     exponents: tuple[float, ...],
     widths: tuple[float, ...],
-) -> float:
-    """Correlate a prior with the amplitudes, the origin free; the best of all exponents and widths."""
+) -> tuple[float, Floats]:
+    """Correlate a prior with the amplitudes, the origin free; the best of all exponents and widths.
+
+    Returns
+    -------
+    likeness : float
+    origin : (2,) array
+        Where the origin of the prior lies, in the Hermite normal form of the cell.
+    """
     sublattice = _hermite(matrix)
     hk, amplitude, length2, norm = amplitudes.of(sublattice)
     index = np.round(hk @ (matrix @ np.linalg.inv(sublattice)).T)
@@ -182,8 +199,11 @@ def _likeness(
     count = np.maximum(count, 2 * np.abs(hk).max(axis=0) + 1)
     spectrum = np.zeros((len(factor), *count), complex)
     spectrum[:, hk[:, 0] % count[0], hk[:, 1] % count[1]] = amplitude * factor.conj()
-    overlap = np.fft.ifft2(spectrum).real.max(axis=(1, 2)) * count.prod()
-    return float((overlap / (norm * np.linalg.norm(factor, axis=1) + 1e-30)).max())
+    overlap = np.fft.ifft2(spectrum).real * float(count.prod())
+    likeness = overlap.max(axis=(1, 2)) / (norm * np.linalg.norm(factor, axis=1) + 1e-30)
+    best = int(np.argmax(likeness))
+    place = np.unravel_index(int(np.argmax(overlap[best])), tuple(count))
+    return float(likeness[best]), np.array(place) / count
 
 
 def _hermite(matrix: Integers) -> Integers:
