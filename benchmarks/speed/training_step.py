@@ -3,8 +3,9 @@
 Draws a few mini-batches of each configuration, takes steps on them, and prints the ms of a step, what part
 of it the device computes, how many pieces of work the processor hands it, and how often the processor waits
 for an answer meanwhile. Where the device computes for less than the whole step, the processor is too slow for
-it. The last column is what the same step takes while `--busy` processes draw scenes beside it, as they do in
-training. On a CPU the times of the pieces overlap with what measures them, and may add up to more.
+it. A GPU repeats a step that was recorded (`training.cuda_graph`); the last column is what that takes while
+`--busy` processes draw scenes beside it, as they do in training. On a CPU, which records nothing, the times
+of the pieces overlap with what measures them, and may add up to more.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from torch.utils.data import DataLoader
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig, read_config
+from napari_stemprior.training.cuda_graph import StaticExamples
 from napari_stemprior.training.examples import Example, ExampleStream
 from napari_stemprior.training.structure_bank import library_bank, load_bank
 from napari_stemprior.training.train import Trainer
 
-#: Mini-batches that are drawn, and that pass before the time counts.
-_DRAWN, _WARM = 4, 3
+#: Mini-batches that are drawn, and that pass before the time counts; of those that wait a process has drawn.
+_DRAWN, _WARM, _WAITING = 4, 5, 5
 
 
 def main() -> int:
@@ -44,8 +46,8 @@ def main() -> int:
     bank = load_bank(arguments.bank) if arguments.bank else library_bank()
     device = resolve_device(arguments.device)
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print("| configuration | scenes | ms a step | computing | pieces of work | answers | ms, drawn beside |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    columns = ("scenes", "ms a step", "computing", "pieces of work", "answers", "recorded", "drawn beside")
+    print("| configuration | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
     for name in arguments.config:
         config = read_config(name).with_options(device=arguments.device)
         config = config.with_options(batch=arguments.batch) if arguments.batch else config
@@ -54,13 +56,16 @@ def main() -> int:
             examples = [one.to(device) for one in drawn(config, bank)]
             step = timed(trainer, examples, arguments.steps)
             computing, pieces, answers = profiled(trainer, examples)
-            beside = ""
+            recorded, beside = "", ""
+            if place := StaticExamples.on(device):
+                static = [place(one) for one in drawn(config, bank)[:1]]
+                recorded = f"{timed(trainer, static, arguments.steps):.0f}"
             if arguments.busy:
                 with_others = beside_loaders(trainer, config, bank, arguments.steps, arguments.busy)
                 beside = f"{with_others:.0f}"
         print(
             f"| {name} | {config.batch} | {step:.0f} | {100 * computing / step:.0f} % | {pieces} | {answers} "
-            f"| {beside} |",
+            f"| {recorded} | {beside} |",
             flush=True,
         )
     return 0
@@ -116,12 +121,13 @@ def beside_loaders(
     """Return the ms of a step, waiting for its scenes included, while processes draw them."""
     loader = DataLoader(stream(config, bank), batch_size=None, num_workers=workers, prefetch_factor=4)
     batches = iter(loader)
-    for _ in range(_WARM):
-        trainer._one_step(next(batches).to(trainer.device))
+    place = StaticExamples.on(trainer.device) or (lambda example: example.to(trainer.device))
+    for _ in range(_WARM + _WAITING * workers):
+        trainer._one_step(place(next(batches)))
     wait(trainer.device)
     start = time.perf_counter()
     for _ in range(steps):
-        trainer._one_step(next(batches).to(trainer.device))
+        trainer._one_step(place(next(batches)))
     wait(trainer.device)
     return 1e3 * (time.perf_counter() - start) / steps
 

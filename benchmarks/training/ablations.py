@@ -119,17 +119,20 @@ def beside(args: argparse.Namespace, bank: list[StructurePrior]) -> list[Trainer
     """Return the networks that ship, and the variants that take turns beside them."""
     ship = []
     for name in args.beside:
-        config = read_config(name).with_options(steps=args.beside_steps, workers=args.workers)
-        ship.append(Trainer(config, args.output / name, bank))
-    for trainer in ship:
-        if trainer.config.initial_weights and trainer.step == 0:
-            trainer.start_from(load_network(model_path(trainer.config.initial_weights))[0])
+        config = read_config(name).with_options(
+            steps=args.beside_steps, workers=args.workers, seed=args.beside_seed
+        )
+        trainer = Trainer(config, args.output / name, bank)
+        ship.append(trainer)
+        initial = config.initial_weights or (name if args.beside_go_on else "")
+        if initial and trainer.step == 0:
+            trainer.start_from(load_network(model_path(initial))[0])
     scenes = ship[0].config.scenes
     turns = [(seed, name) for seed in range(1, args.seeds + 1) for name in args.variants]
     variants = []
     for number, (seed, name) in enumerate(turns):
         variant = VARIANTS[name]
-        config = settings(variant, args.steps)
+        config = settings(variant, args.steps, args.beside_seed)
         if config.scenes != scenes:
             print(f"{name}: other prompts, not beside")
             continue
@@ -167,6 +170,8 @@ def main() -> int:
     parser.add_argument("--bank", type=Path, help="crystals of 'stemprior structures'")
     parser.add_argument("--beside", nargs="+", default=[], help="configurations of networks that ship")
     parser.add_argument("--beside-steps", type=int, help="mini-batches of these")
+    parser.add_argument("--beside-seed", type=int, help="of the scenes that these and the variants see")
+    parser.add_argument("--beside-go-on", action="store_true", help="start these from the weights that ship")
     parser.add_argument("--at-once", type=int, default=1, help="variants that take their turn together")
     args = parser.parse_args()
     bank = load_bank(args.bank) if args.bank else library_bank()

@@ -67,8 +67,16 @@ def _smoothed(image: Tensor, kernel: Callable[[], NDArray[np.float64]]) -> Tenso
 
     A product with a banded matrix for each axis: on tiles it takes a third of the time of a wide filter.
     """
-    rows, columns = (torch.from_numpy(_banded(n, kernel)).to(image) for n in image.shape[-2:])
+    rows, columns = (_banded_on(n, kernel, image.device, image.dtype) for n in image.shape[-2:])
     return rows @ image @ columns.T
+
+
+@lru_cache(maxsize=32)
+def _banded_on(
+    size: int, kernel: Callable[[], NDArray[np.float64]], device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Return `_banded` on a device, to which it is sent once."""
+    return torch.from_numpy(_banded(size, kernel)).to(device, dtype)
 
 
 @lru_cache(maxsize=32)

@@ -70,7 +70,7 @@ def _heat(logits: Tensor, target: Tensor) -> Tensor:
     known = torch.isfinite(target)
     each = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(target), reduction="none")
     count = known.sum(dim=(1, 2))
-    means = torch.where(known, each, 0.0).sum(dim=(1, 2)) / count.clamp(min=1)
+    means = each.masked_fill(~known, 0.0).sum(dim=(1, 2)) / count.clamp(min=1)
     return means.sum() / (count > 0).sum().clamp(min=1)
 
 
@@ -85,7 +85,7 @@ def _offset(output: NetworkOutput, example: Example) -> Tensor:
 def _site(output: NetworkOutput, example: Example) -> Tensor:
     """Contrast per column: the pixel's feature against every token of the cell."""
     usable = example.column_token >= 0
-    place = torch.where(usable[..., None], example.columns, 0.0).round().long()
+    place = example.columns.masked_fill(~usable[..., None], 0.0).round().long()
     batch = torch.arange(len(place), device=place.device)[:, None]
     feature = output.features[batch, :, place[..., 0], place[..., 1]].float()
     logits = feature @ output.tokens.float().transpose(1, 2)
@@ -118,4 +118,4 @@ def _contrast(output: NetworkOutput, example: Example) -> Tensor:
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
     """Return the mean of what is known, 0 where nothing is; to pick it out would make a GPU wait."""
-    return torch.where(known, values, 0.0).sum() / known.sum().clamp(min=1)
+    return values.masked_fill(~known, 0.0).sum() / known.sum().clamp(min=1)

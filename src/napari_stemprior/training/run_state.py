@@ -11,7 +11,6 @@ from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_stemprior.errors import TrainingError
@@ -59,13 +58,19 @@ class RunState(Generic[Network]):
         self._average = AveragedModel(
             network, multi_avg_fn=_growing_average(ema_decay), use_buffers=True
         ).eval()
+        device = next(network.parameters()).device
         # one call for all parameters: of one for each a GPU waits for the next
-        self._fused = next(network.parameters()).device.type in ("cpu", "cuda")
+        self._fused = device.type in ("cpu", "cuda")
+        on_gpu = device.type == "cuda"  # a recorded step reads the learning rate where it lies
         self._optimiser = torch.optim.AdamW(
-            network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=self._fused
+            network.parameters(),
+            lr=torch.tensor(learning_rate, device=device) if on_gpu else learning_rate,
+            weight_decay=weight_decay,
+            fused=self._fused,
+            capturable=on_gpu,
         )
         self._norm: Tensor | None = None
-        self._schedule = LambdaLR(self._optimiser, factor)
+        self._rate, self._factor = learning_rate, factor
 
     @property
     def averaged(self) -> Network:
@@ -79,10 +84,10 @@ class RunState(Generic[Network]):
 
     def follow(self, factor: Callable[[int], float]) -> None:
         """Let the learning rate follow another schedule, from the present step on."""
-        self._schedule = LambdaLR(self._optimiser, factor, last_epoch=self.step - 1)
+        self._factor = factor
 
     def learn(self, loss: Tensor, share: Callable[[], None] | None = None) -> None:
-        """Take one step down a loss.
+        """Take one step down a loss: `set_rate`, `descend` and `settle` in one.
 
         Parameters
         ----------
@@ -96,24 +101,45 @@ class RunState(Generic[Network]):
             If the gradient is not finite. Where a GPU learns, that of the step before, for which it need not
             wait.
         """
+        self.set_rate()
+        self.settle(self.descend(loss, share))
+
+    def set_rate(self) -> None:
+        """Set the learning rate of the next step."""
+        rate = self._rate * self._factor(self.step)
+        for group in self._optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def descend(self, loss: Tensor, share: Callable[[], None] | None = None) -> Tensor:
+        """Move the weights down a loss; returns the norm of the gradient.
+
+        Of a GPU nothing is asked, so that this part can be recorded (`training.cuda_graph`).
+        """
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if share is not None:
             share()
-        if loss.device.type == "cuda":
-            self.check()
-        self._norm = nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_NORM)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_NORM)
         if loss.device.type != "cuda":
+            self._norm = norm
             self.check()
         self._optimiser.step()
-        self._schedule.step()
+        return norm
+
+    def settle(self, norm: Tensor) -> None:
+        """Average the weights and count the step that `descend` took, whose gradient had this norm."""
+        before, self._norm = self._norm, norm.clone()
+        if norm.device.type == "cuda":
+            _check(before, self.step)
         self._average.update_parameters(self.network)
         self.step += 1
 
     def check(self) -> None:
         """Raise `TrainingError` if the gradient of the last step was not finite."""
-        if self._norm is not None and not bool(torch.isfinite(self._norm)):
-            raise TrainingError(f"The loss is not finite at step {self.step}; lower the learning rate.")
+        _check(self._norm, self.step)
 
     def save_to(
         self, path: Path, metadata: Mapping[str, str], extra: Mapping[str, Tensor] | None = None
@@ -198,8 +224,12 @@ class RunState(Generic[Network]):
                 raise ValueError("a negative step")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise TrainingError(_OLD_STATE.format(path=path)) from error
-        self.follow(self._schedule.lr_lambdas[0])
         return {name: value for name, value in tensors.items() if "." not in name}, metadata
+
+
+def _check(norm: Tensor | None, step: int) -> None:
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise TrainingError(f"The loss is not finite at step {step}; lower the learning rate.")
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

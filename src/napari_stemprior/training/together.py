@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from napari_stemprior.errors import TrainingError
 from napari_stemprior.progress import Progress
+from napari_stemprior.training.cuda_graph import StaticExamples
 from napari_stemprior.training.examples import Example, ExampleStream
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ def train_together(
     last = max(t.last_batch for t in trainers)
     step = min((t.next_batch for t in trainers if t.next_batch < t.last_batch), default=last)
     batches = _batches(first, step)
+    # devices that exchange gradients wait for each other, which a recorded step cannot
+    place = None if first.fabric else StaticExamples.on(first.device)
     while step < last:
-        example = _next(batches).to(first.device)
+        example = place(_next(batches)) if place else _next(batches).to(first.device)
         for trainer in trainers:
             if trainer.next_batch == step < trainer.last_batch:
                 trainer.learn(example, report_every, save_every)

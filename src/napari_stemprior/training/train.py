@@ -26,6 +26,7 @@ from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig
+from napari_stemprior.training.cuda_graph import GraphedStep, StaticExample
 from napari_stemprior.training.distributed import share_gradients
 from napari_stemprior.training.examples import Example
 from napari_stemprior.training.loss_log import append_losses, forget_after
@@ -102,6 +103,7 @@ class Trainer:
             weight_decay=config.weight_decay,
             ema_decay=_EMA_DECAY,
         )
+        self._graphed = GraphedStep(self._descend)
         self.seconds = 0.0
         self._since, self._saved = time.monotonic(), -1
         self._sums: dict[str, Tensor | float] = {}
@@ -198,7 +200,7 @@ class Trainer:
         Parameters
         ----------
         example : Example
-            The mini-batch of step `step`, on the device.
+            The mini-batch of step `step`, on the device. From a `StaticExample` a recorded step learns.
         report_every, save_every : int
             Steps.
         """
@@ -229,6 +231,13 @@ class Trainer:
         return self.weights_path
 
     def _one_step(self, example: Example) -> dict[str, Tensor]:
+        self.state.set_rate()
+        parts = self._graphed(example) if isinstance(example, StaticExample) else self._descend(example)
+        self.state.settle(parts.pop("norm"))
+        return parts
+
+    def _descend(self, example: Example) -> dict[str, Tensor]:
+        """Move the weights; returns the parts of the loss and the norm of the gradient."""
         network = self.state.network.train()
         with mixed_precision(self.device):
             output = network(example.image, example.prompt)
@@ -237,7 +246,7 @@ class Trainer:
                 output.negative_embedding = embedded.reshape(len(example.image), -1, embedded.shape[-1])
         parts = losses(output, example, self.config.losses)
         share = partial(share_gradients, self.fabric, network) if self.fabric else None
-        self.state.learn(parts["total"], share)
+        parts["norm"] = self.state.descend(parts["total"], share)
         return parts
 
     def _log(self, means: dict[str, float], seconds: float) -> None:
