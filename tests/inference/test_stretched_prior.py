@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.image_lattice import CandidateBases
 from napari_stemprior.inference.stretched_prior import find_stretched_prior
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
@@ -78,11 +79,15 @@ def test_a_wrong_prior_takes_no_part(segmenter: Segmenter) -> None:
 
 def test_noise_has_no_cell_and_a_stack_takes_none_over() -> None:
     noise = prepare(np.random.default_rng(0).poisson(20.0, SHAPE))
-    assert drain(find_stretched_prior(noise, PIXEL, built_in("MoS2"))) is None
+    assert (
+        drain(find_stretched_prior(noise, PIXEL, drain(CandidateBases.of(noise, PIXEL)), built_in("MoS2")))
+        is None
+    )
     stack = load_prior("MoS2/MoS2 twist 7")
     crystal = prepare(recorded("MoS2", 3000)[0])
-    assert drain(find_stretched_prior(crystal, PIXEL, stack)) is None
-    assert drain(find_stretched_prior(crystal, PIXEL, built_in("MoS2"))) is not None
+    bases = drain(CandidateBases.of(crystal, PIXEL))
+    assert drain(find_stretched_prior(crystal, PIXEL, bases, stack)) is None
+    assert drain(find_stretched_prior(crystal, PIXEL, bases, built_in("MoS2"))) is not None
 
 
 def test_without_trust_or_hints_the_image_tells_its_lattice_itself(segmenter: Segmenter) -> None:

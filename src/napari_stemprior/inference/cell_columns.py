@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.decoding import Peaks, decode
-from napari_stemprior.inference.tiles import predict
+from napari_stemprior.inference.predictor import Predictor
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE
 from napari_stemprior.network.prompt import StructurePrompt
-from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 from napari_stemprior.registration.unit_cell.mean_cell import MeanCell
 from napari_stemprior.structure.periodic import minimum_image, nearest_distance
@@ -78,25 +76,13 @@ class CellColumns:
 
 
 def cell_columns(
-    network: StructurePromptedNet,
-    device: torch.device,
-    precision: torch.dtype,
-    calibration: Calibration,
-    mean: MeanCell,
-    stage: str,
-    noise: float,
+    predictor: Predictor, mean: MeanCell, stage: str, noise: float
 ) -> Generator[Progress, None, CellColumns]:
     """Find the columns of a mean cell, step by step.
 
     Parameters
     ----------
-    network : StructurePromptedNet
-        On `device`, in evaluation mode.
-    device : torch.device
-    precision : torch.dtype
-        See `predict_each`.
-    calibration : Calibration
-        Of the network.
+    predictor : Predictor
     mean : MeanCell
     stage : str
         What the progress says.
@@ -111,9 +97,9 @@ def cell_columns(
     drawn = drawn / max(float(drawn.std()), 1e-30)
     drawn = drawn + noise * np.random.default_rng(0).standard_normal(drawn.shape)
     image = torch.from_numpy(drawn.astype(np.float32))
-    answer = yield from predict(network, image, StructurePrompt.absent(), device, stage, precision)
+    (answer,) = yield from predictor.answers(image, [StructurePrompt.absent()], stage)
     probability = answer.probability.numpy()
-    peaks = yield from decode(answer, probability, probability, calibration=calibration)
+    peaks = yield from decode(answer, probability, probability, calibration=predictor.calibration)
     inside = np.asarray(((peaks.yx >= _EDGE) & (peaks.yx <= side - 1 - _EDGE)).all(axis=1))
     area = ((side - 1 - 2 * _EDGE) * CANONICAL_PIXEL_SIZE) ** 2
     return _folded(peaks.where(inside), mean.cell, area / abs(float(np.linalg.det(mean.cell))))

@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.errors import PixelSizeError, RegistrationError
-from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.cell_columns import cell_columns
 from napari_stemprior.inference.cell_prior import prior_of_cell
 from napari_stemprior.inference.cell_repeats import repeating_cell
 from napari_stemprior.inference.closed_triplets import strongest_triplet
 from napari_stemprior.inference.mode_strengths import mode_strengths_steps
-from napari_stemprior.network.stemprior_net import StructurePromptedNet
+from napari_stemprior.inference.predictor import Predictor
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
@@ -111,83 +109,89 @@ class ImageLattice:
 def find_image_lattice(
     image: PreparedImage | PreparedStrips,
     pixel_size: float,
-    network: StructurePromptedNet,
-    device: torch.device,
-    precision: torch.dtype,
-    calibration: Calibration,
+    bases: CandidateBases,
+    predictor: Predictor,
     alone: Floats,
-    ordered: bool = True,
 ) -> Generator[Progress, None, ImageLattice | None]:
     """Look for the lattice of an image, step by step.
 
     Parameters
     ----------
     image : PreparedImage or PreparedStrips
-        Of a large one the middle tells the cell.
     pixel_size : float
         Å/px.
-    network : StructurePromptedNet
-        On `device`, in evaluation mode.
-    device : torch.device
-    precision : torch.dtype
-        See `predict_each`.
-    calibration : Calibration
-        Of the network.
+    bases : CandidateBases
+        Of the image.
+    predictor : Predictor
     alone : (N, 2) array
         Columns of the image alone, pixels: where they repeat over a larger cell, that one is taken.
-    ordered : bool
-        Whether the image shows order without a lattice (`order`). Where it does not, only the three modes
-        that close and stand out most are asked.
 
     Returns
     -------
     ImageLattice or None
         None where the image shows no lattice, or several, or one whose columns cannot be told.
     """
-    features, bases, faint = yield from bases_of(image, pixel_size, ordered)
-    asked = (network, device, precision, calibration)
-    for basis in bases:
+    for basis in bases.bases:
         yield Progress(0, 1, STAGE)
-        seen = yield from follow_basis(features, basis)
+        seen = yield from follow_basis(bases.features, basis)
         if seen.phases.coherence < _COHERENT:
             continue
         larger = larger_cell(seen) if seen.phases.coherence > _SHARP else None
         yield Progress(0, 1, STAGE)
         cell = seen.cell if larger is None else larger
-        lattice = yield from _lattice_of(image, pixel_size, average_cells(seen, cell), *asked)
-        if lattice is None or (faint and lattice.fit.pose.score < _FITS_WELL):
+        lattice = yield from _lattice_of(image, pixel_size, average_cells(seen, cell), predictor)
+        if lattice is None or (bases.faint and lattice.fit.pose.score < _FITS_WELL):
             continue
         yield Progress(0, 1, STAGE)
         repeating = repeating_cell(lattice.prior, lattice.fit, pixel_size, alone)
         if repeating is not None:
             mean = average_cells(seen, shortest_cell(repeating))
-            lattice = yield from _lattice_of(image, pixel_size, mean, *asked)
+            lattice = yield from _lattice_of(image, pixel_size, mean, predictor)
         return lattice
     return None
 
 
-def bases_of(
-    image: PreparedImage | PreparedStrips, pixel_size: float, ordered: bool
-) -> Generator[Progress, None, tuple[FourierFeatures, list[ReciprocalBasis], bool]]:
-    """Return the spectrum of an image, and the lattices that its peaks may belong to, likeliest first.
+@dataclass(frozen=True, eq=False)
+class CandidateBases:
+    """The lattices that the peaks in the spectrum of an image may belong to.
 
     Parameters
     ----------
-    image, pixel_size, ordered
-        As for `find_image_lattice`.
-
-    Returns
-    -------
     features : FourierFeatures
+        The spectrum.
     bases : list of ReciprocalBasis
+        Likeliest first.
     faint : bool
         Whether too few peaks stand out, and three modes that close are all there is.
     """
-    yield Progress(0, 1, STAGE)
-    normalized = yield from preprocess_steps(_middle(image), pixel_size)
-    features = yield from fourier_features(normalized)
-    bases = find_bases(features) if ordered else []
-    return (features, bases, False) if bases else (features, (yield from _faint_bases(features)), True)
+
+    features: FourierFeatures
+    bases: list[ReciprocalBasis]
+    faint: bool
+
+    @classmethod
+    def of(
+        cls, image: PreparedImage | PreparedStrips, pixel_size: float, ordered: bool = True
+    ) -> Generator[Progress, None, CandidateBases]:
+        """Look at the spectrum of an image, step by step.
+
+        Parameters
+        ----------
+        image : PreparedImage or PreparedStrips
+            Of a large one the middle is looked at.
+        pixel_size : float
+            Å/px.
+        ordered : bool
+            Whether the image shows order without a lattice (`order`). Where it does not, only the three modes
+            that close and stand out most are asked.
+        """
+        yield Progress(0, 1, STAGE)
+        normalized = yield from preprocess_steps(_middle(image), pixel_size)
+        features = yield from fourier_features(normalized)
+        bases = find_bases(features) if ordered else []
+        if bases:
+            return cls(features, bases, False)
+        return cls(features, (yield from _faint_bases(features)), True)
 
 
 def _faint_bases(features: FourierFeatures) -> Generator[Progress, None, list[ReciprocalBasis]]:
@@ -205,16 +209,12 @@ def _lattice_of(
     image: PreparedImage | PreparedStrips,
     pixel_size: float,
     mean: MeanCell,
-    network: StructurePromptedNet,
-    device: torch.device,
-    precision: torch.dtype,
-    calibration: Calibration,
+    predictor: Predictor,
 ) -> Generator[Progress, None, ImageLattice | None]:
     """Find the columns of a mean cell and lay them on the image; None where they cannot be told or placed."""
     candidates = []
     for noise in _NOISES:
-        asked = (network, device, precision, calibration, mean, STAGE, noise)
-        candidates.append((yield from cell_columns(*asked)))
+        candidates.append((yield from cell_columns(predictor, mean, STAGE, noise)))
     prior = prior_of_cell(mean, candidates)
     if prior is None:
         return None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-import torch
-
-from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.decoding import Peaks
 from napari_stemprior.inference.image_lattice import (
     SURE,
+    CandidateBases,
     Floats,
     ImageLattice,
     borne_out,
     find_image_lattice,
 )
+from napari_stemprior.inference.predictor import Predictor
 from napari_stemprior.inference.stretched_prior import find_stretched_prior
-from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
@@ -28,20 +26,14 @@ FindColumns = Callable[[Prior, LatticeFit, float], Generator[Progress, None, tup
 
 
 class OwnLattices:
-    """The lattices of one image: each is looked for once.
+    """The lattices of one image: its spectrum is looked at once, and each lattice looked for once.
 
     Parameters
     ----------
     image : PreparedImage or PreparedStrips
     pixel_size : float
         Å/px.
-    network : StructurePromptedNet
-        On `device`, in evaluation mode.
-    device : torch.device
-    precision : torch.dtype
-        See `predict_each`.
-    calibration : Calibration
-        Of the network.
+    predictor : Predictor
     ordered : bool
         Whether the image shows order without a lattice (`order`).
     """
@@ -50,14 +42,12 @@ class OwnLattices:
         self,
         image: PreparedImage | PreparedStrips,
         pixel_size: float,
-        network: StructurePromptedNet,
-        device: torch.device,
-        precision: torch.dtype,
-        calibration: Calibration,
+        predictor: Predictor,
         ordered: bool,
     ) -> None:
         self._image, self._pixel_size, self._ordered = image, pixel_size, ordered
-        self._asked = network, device, precision, calibration
+        self._predictor = predictor
+        self._bases: CandidateBases | None = None
         self._of_image: tuple[ImageLattice | None] | None = None
         self._of_prior: tuple[Prior, ImageLattice | None] | None = None
 
@@ -81,16 +71,23 @@ class OwnLattices:
         yx, confidence = alone
         if prior is not None and trust > 0:
             if self._of_prior is None or self._of_prior[0] != prior:
-                found = find_stretched_prior(self._image, self._pixel_size, prior, self._ordered)
-                self._of_prior = prior, (yield from found)
+                bases = yield from self._candidates()
+                stretched = find_stretched_prior(self._image, self._pixel_size, bases, prior)
+                self._of_prior = prior, (yield from stretched)
             lattice = self._of_prior[1]
             if lattice is not None:
                 return lattice, (yield from columns(lattice.prior, lattice.fit, trust))[0]
         if self._of_image is None:
-            asked = (*self._asked, yx[confidence >= SURE], self._ordered)
-            self._of_image = ((yield from find_image_lattice(self._image, self._pixel_size, *asked)),)
+            bases = yield from self._candidates()
+            asked = (self._image, self._pixel_size, bases, self._predictor, yx[confidence >= SURE])
+            self._of_image = ((yield from find_image_lattice(*asked)),)
         (lattice,) = self._of_image
         if lattice is None:
             return None
         peaks, _ = yield from columns(lattice.prior, lattice.fit, 1.0)
         return (lattice, peaks) if borne_out(lattice, self._pixel_size, alone, peaks.confidence) else None
+
+    def _candidates(self) -> Generator[Progress, None, CandidateBases]:
+        if self._bases is None:
+            self._bases = yield from CandidateBases.of(self._image, self._pixel_size, self._ordered)
+        return self._bases

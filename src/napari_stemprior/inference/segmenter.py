@@ -26,11 +26,12 @@ from napari_stemprior.inference.image_support import ImageSupport
 from napari_stemprior.inference.models import model_path
 from napari_stemprior.inference.own_lattices import OwnLattices
 from napari_stemprior.inference.peaks_to_atoms import TABLE, Recording, peaks_to_atoms
+from napari_stemprior.inference.predictor import Predictor
 from napari_stemprior.inference.prompt_encoding import equivalent_columns, placed_prompt, unplaced_prompt
 from napari_stemprior.inference.prompt_lattice import prompt_lattice
 from napari_stemprior.inference.room import check_room
 from napari_stemprior.inference.strip_segmentation import columns_by_strips
-from napari_stemprior.inference.tiles import Answer, predict_each
+from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.inference.unplaced import agrees, hinted_probability, spacings_are_seen_steps
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.devices import resolve_device, resolve_precision
@@ -118,6 +119,10 @@ class Segmenter:
         self._hinted: tuple[Prior, Answer] | None = None
         self._support: ImageSupport | None = None
         self._own: OwnLattices | None = None
+
+    @property
+    def _predictor(self) -> Predictor:
+        return Predictor(self.network, self.device, self.precision, self.calibration)
 
     def set_image(self, image: ArrayLike | PreparedImage, pixel_size: float) -> None:
         """Take a micrograph; what does not depend on a prior is computed once for it.
@@ -301,8 +306,7 @@ class Segmenter:
     ) -> Generator[Progress, None, tuple[Peaks, bool]]:
         """Find the columns of an image; tell also whether the prior was used without a place."""
         if isinstance(self._canonical, CanonicalStrips):
-            asked = (self.network, self.device, self.precision, self._canonical)
-            return (yield from columns_by_strips(*asked, prior, told, trust, self.calibration)), False
+            return (yield from columns_by_strips(self._predictor, self._canonical, prior, told, trust)), False
         assert isinstance(self._canonical, CanonicalImage)
         assert isinstance(self.prepared, PreparedImage)
         prompts: dict[str, StructurePrompt] = {}
@@ -319,14 +323,7 @@ class Segmenter:
             prompts["hinted"] = unplaced_prompt(hint)
         if prompts:
             stage = f"predicting with{'out' if list(prompts) == ['unprompted'] else ''} the prior"
-            answers = yield from predict_each(
-                self.network,
-                self._canonical.image,
-                list(prompts.values()),
-                self.device,
-                stage,
-                self.precision,
-            )
+            answers = yield from self._predictor.answers(self._canonical.image, list(prompts.values()), stage)
             found = dict(zip(prompts, answers, strict=True))
             self._unprompted = found.get("unprompted", self._unprompted)
             if told is not None and "prompted" in found:
@@ -379,8 +376,7 @@ class Segmenter:
             return None, alone
         if self._own is None:
             ordered = self._support is None or not self._support.unordered
-            asked = (self.network, self.device, self.precision, self.calibration, ordered)
-            self._own = OwnLattices(self.prepared, self._pixel_size, *asked)
+            self._own = OwnLattices(self.prepared, self._pixel_size, self._predictor, ordered)
         seen = self._canonical.to_pixels(alone.yx), alone.confidence
         found = yield from self._own.stand_in(prior, trust, seen, self._columns)
         return (None, alone) if found is None else found

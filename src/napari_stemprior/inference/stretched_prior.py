@@ -17,7 +17,7 @@ import numpy as np
 from napari_stemprior.errors import PixelSizeError, RegistrationError
 from napari_stemprior.inference.cell_columns import CellColumns
 from napari_stemprior.inference.cell_fit import fit_cell
-from napari_stemprior.inference.image_lattice import STAGE, ImageLattice, bases_of
+from napari_stemprior.inference.image_lattice import STAGE, CandidateBases, ImageLattice
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
@@ -49,20 +49,19 @@ _SEEN = 0.35
 
 
 def find_stretched_prior(
-    image: PreparedImage | PreparedStrips, pixel_size: float, prior: Prior, ordered: bool = True
+    image: PreparedImage | PreparedStrips, pixel_size: float, bases: CandidateBases, prior: Prior
 ) -> Generator[Progress, None, ImageLattice | None]:
     """Lay a prior on the lattice that the image itself shows, step by step.
 
     Parameters
     ----------
     image : PreparedImage or PreparedStrips
-        Of a large one the middle tells the cell.
     pixel_size : float
         Å/px.
+    bases : CandidateBases
+        Of the image.
     prior : StructurePrior or Stack
         A stack has no cell to take over.
-    ordered : bool
-        Whether the image shows order without a lattice (`order`).
 
     Returns
     -------
@@ -71,11 +70,10 @@ def find_stretched_prior(
     """
     if not isinstance(prior, StructurePrior):
         return None
-    features, bases, _ = yield from bases_of(image, pixel_size, ordered)
     best: tuple[StructureMatch, SeenLattice] | None = None
-    for basis in bases:
+    for basis in bases.bases:
         yield Progress(0, 1, STAGE)
-        seen = yield from follow_basis(features, basis)
+        seen = yield from follow_basis(bases.features, basis)
         match = match_structure(SeenAmplitudes(seen), prior, *_SCALES)
         if match is not None and match.likeness > (_LIKE if best is None else best[0].likeness):
             best = match, seen

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_stemprior.inference.blocks import blocks
-from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.canonical_strips import CanonicalStrips
 from napari_stemprior.inference.decoding import Peaks, decide, read_layers
 from napari_stemprior.inference.map_readings import MARGIN, MapPeaks, MapReadings, read_maps, sites_inside
 from napari_stemprior.inference.occupancy import occupancy
+from napari_stemprior.inference.predictor import Predictor
 from napari_stemprior.inference.prompt_encoding import described, equivalent_columns, placed_prompt
 from napari_stemprior.inference.refinement import STAGE as REFINING
 from napari_stemprior.inference.refinement import refine
@@ -28,7 +28,6 @@ from napari_stemprior.inference.tile_rows import predict_rows, rows_of, stacked
 from napari_stemprior.inference.tiles import Answer
 from napari_stemprior.network.config import SITE_MARGIN
 from napari_stemprior.network.prompt import StructurePrompt
-from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
@@ -109,31 +108,23 @@ class _Reader:
 
 
 def columns_by_strips(
-    network: StructurePromptedNet,
-    device: torch.device,
-    precision: torch.dtype,
+    predictor: Predictor,
     image: CanonicalStrips,
     prior: Prior | None,
     fit: LatticeFit | None,
     trust: float,
-    calibration: Calibration,
 ) -> Generator[Progress, None, Peaks]:
     """Find the columns of an image, step by step; see `decoding.decode`.
 
     Parameters
     ----------
-    network : StructurePromptedNet
-        On `device`, in evaluation mode.
-    device : torch.device
-    precision : torch.dtype
-        See `predict_each`.
+    predictor : Predictor
     image : CanonicalStrips
     prior : StructurePrior, Stack or None
     fit : LatticeFit or None
         Where its lattice lies, in pixels of the micrograph; None where it is not to be asked.
     trust : float
         Weight of the answer with the prior against the one without.
-    calibration : Calibration
     """
     sites, kind, closest = None, None, 0.0
     prompts: Callable[[CanonicalImage], list[StructurePrompt]] = _alone
@@ -145,12 +136,13 @@ def columns_by_strips(
         prompts = _Prompts(prior, registered, sites.yx[:, 0], image)
     reader = _Reader(image.shape, sites, trust)
     stage = f"predicting with{'' if sites is not None else 'out'} the prior"
-    yield from predict_rows(network, image, prompts, device, precision, stage, reader.take)
+    network, device = predictor.network, predictor.device
+    yield from predict_rows(network, image, prompts, device, predictor.precision, stage, reader.take)
     readings = reader.readings()
     answers = None
     if sites is not None and kind is not None:
         answers = yield from _asked(image, sites, kind, readings, device)
-    return (yield from decide(readings, sites, kind, closest, calibration, answers=answers))
+    return (yield from decide(readings, sites, kind, closest, predictor.calibration, answers=answers))
 
 
 def _alone(rows: CanonicalImage) -> list[StructurePrompt]:
