@@ -9,13 +9,15 @@ from typing import Any
 _NOTABLE = 0.01
 
 
-def image_lattice_sentence(provenance: Mapping[str, Any]) -> str:
+def image_lattice_sentence(provenance: Mapping[str, Any], pixel_size: float) -> str:
     """Say which lattice an image was segmented with that no prior gave; empty where there was none.
 
     Parameters
     ----------
     provenance : mapping
         Of the atom table.
+    pixel_size : float
+        Å/px that the image was segmented with.
     """
     found = provenance.get("image_lattice")
     if not isinstance(found, Mapping):
@@ -24,7 +26,7 @@ def image_lattice_sentence(provenance: Mapping[str, Any]) -> str:
     if "prior" in found:
         return (
             f"The image itself shows a cell of {found['cell']}, on which the {columns} of {found['prior']} "
-            f"stand{_size(float(found['stretch']))}; the atoms follow them and are not named."
+            f"stand{_size(float(found['stretch']), pixel_size)}; the atoms follow them and are not named."
         )
     return (
         f"The image itself shows a lattice, {found['cell']} with {columns} in the mean of {found['cells']} "
@@ -50,8 +52,8 @@ def segmented_how(provenance: Mapping[str, Any]) -> str:
     return "with its spacings but not its places" if provenance.get("prior_unplaced") else "alone"
 
 
-def _size(stretch: float) -> str:
+def _size(stretch: float, pixel_size: float) -> str:
     if abs(stretch - 1) < _NOTABLE:
         return ""
-    size = f"{100 * abs(1 / stretch - 1):.0f} % {'smaller' if stretch > 1 else 'larger'}"
-    return f"; it would have the size of that crystal if pixels were {size}"
+    other = f"{100 * abs(1 / stretch - 1):.0f} % {'smaller' if stretch > 1 else 'larger'}"
+    return f"; it would have the size of that crystal at {pixel_size / stretch:.4f} Å/px ({other})"

@@ -180,7 +180,7 @@ def _about_fit(table: AtomTable, frame: Micrograph, size: PixelSize, job: FrameJ
         said.append(
             f"{frame.name}: the image shows no order, so only atoms that stand out are told; see --unordered."
         )
-    own = image_lattice_sentence(table.provenance)
+    own = image_lattice_sentence(table.provenance, table.pixel_size)
     if job.prior is None:
         return said + ([f"{frame.name}: {own}"] if own else [])
     if table.provenance.get("prior_fits") is False:

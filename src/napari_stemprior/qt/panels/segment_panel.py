@@ -245,7 +245,7 @@ class SegmentPanel(Panel):
         if reservations:
             message += f" The lattice fits{doubts(reservations)}."
         message += f" {together}" if together else ""
-        own = image_lattice_sentence(result.table.provenance)
+        own = image_lattice_sentence(result.table.provenance, result.table.pixel_size)
         message += f" {own}" if own else ""
         self._tell(image, found, message)
         only = result.only_layer
