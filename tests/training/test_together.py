@@ -1,5 +1,6 @@
 """Networks that learn from the same scenes learn as they would alone."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,14 +66,20 @@ def test_one_that_was_saved_earlier_catches_up(bank: list[StructurePrior], tmp_p
     assert same(tmp_path / "whole", tmp_path / "behind")
 
 
-def test_one_may_begin_later_and_from_other_weights(bank: list[StructurePrior], tmp_path: Path) -> None:
+def test_one_may_begin_later_and_from_other_weights(
+    bank: list[StructurePrior], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     first = Trainer(settings(2), tmp_path / "first", bank)
     later = Trainer(settings(2), tmp_path / "later", bank, first_batch=3, weights_seed=9)
     steps = []
     for _ in train_together([first, later]):
         steps.append((first.step, later.step))
+        clock[0] += 10.0
     assert steps == [(1, 0), (2, 0), (2, 0), (2, 1), (2, 2)]
     assert not same(tmp_path / "first", tmp_path / "later")
+    assert first.seconds == later.seconds == 10.0  # to wait for its turn is no training
 
 
 def test_a_stop_saves_all(bank: list[StructurePrior], tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ class Trainer:
         )
         self._graphed = GraphedStep(self._descend)
         self.seconds = 0.0
-        self._since, self._saved = time.monotonic(), -1
+        self._since: float | None = None  # it counts from its first mini-batch on
+        self._saved = -1
         self._sums: dict[str, Tensor | float] = {}
         self._summed = 0
         if self._state_path.exists():
@@ -184,7 +185,7 @@ class Trainer:
         return weights
 
     def start(self) -> None:
-        """Make the folder ready and begin to count the time."""
+        """Make the folder ready; the time counts from the first mini-batch on."""
         if self._writes:
             self.folder.mkdir(parents=True, exist_ok=True)
             forget_after(self.folder / _LOG, self.step)
@@ -192,7 +193,7 @@ class Trainer:
                 beside.write_text(json.dumps(self.config.to_dict(), indent=2), encoding="utf-8")
         self._saved = self.step
         self._sums, self._summed = {}, 0
-        self._since = time.monotonic()
+        self._since = None
 
     def learn(self, example: Example, report_every: int, save_every: int) -> None:
         """Take one step, and log and save where it is time to.
@@ -204,6 +205,8 @@ class Trainer:
         report_every, save_every : int
             Steps.
         """
+        if self._since is None:
+            self._since = time.monotonic()
         for name, value in self._one_step(example).items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
         self._summed += 1
@@ -217,8 +220,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write state and weights, unless this step has been written."""
-        now = time.monotonic()
-        self.seconds, self._since = self.seconds + now - self._since, now
+        if self._since is not None:
+            now = time.monotonic()
+            self.seconds, self._since = self.seconds + now - self._since, now
         if self._writes and self._saved != self.step:
             self._save()
         self._saved = self.step
