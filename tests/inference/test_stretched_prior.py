@@ -14,7 +14,7 @@ from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.progress import drain
-from napari_stemprior.recording import prepare
+from napari_stemprior.recording import PreparedImage, prepare
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in, load_prior
 
@@ -86,6 +86,7 @@ def test_noise_has_no_cell_and_a_stack_takes_none_over() -> None:
     stack = load_prior("MoS2/MoS2 twist 7")
     crystal = prepare(recorded("MoS2", 3000)[0])
     bases = drain(CandidateBases.of(crystal, PIXEL))
+    assert bases is not None
     assert drain(find_stretched_prior(crystal, PIXEL, bases, stack)) is None
     assert drain(find_stretched_prior(crystal, PIXEL, bases, built_in("MoS2"))) is not None
 
@@ -100,3 +101,11 @@ def test_without_trust_or_hints_the_image_tells_its_lattice_itself(segmenter: Se
     plain = Segmenter(device="cpu", unplaced=False)
     plain.set_image(image, PIXEL)
     assert "prior" not in plain.segment(built_in("MoS2"), place=False).provenance["image_lattice"]
+
+
+def test_where_nothing_is_seen_no_lattice_is_looked_for() -> None:
+    flat = PreparedImage.of(np.full(SHAPE, 7.0, np.float32))
+    assert drain(CandidateBases.of(flat, PIXEL)) is None
+    found = Segmenter(device="cpu")
+    found.set_image(flat, PIXEL)
+    assert len(found.segment(built_in("MoS2"))) == 0

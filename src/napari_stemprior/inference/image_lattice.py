@@ -172,8 +172,8 @@ class CandidateBases:
     @classmethod
     def of(
         cls, image: PreparedImage | PreparedStrips, pixel_size: float, ordered: bool = True
-    ) -> Generator[Progress, None, CandidateBases]:
-        """Look at the spectrum of an image, step by step.
+    ) -> Generator[Progress, None, CandidateBases | None]:
+        """Look at the spectrum of an image, step by step; None where the image has no contrast.
 
         Parameters
         ----------
@@ -186,7 +186,10 @@ class CandidateBases:
             that close and stand out most are asked.
         """
         yield Progress(0, 1, STAGE)
-        normalized = yield from preprocess_steps(_middle(image), pixel_size)
+        try:
+            normalized = yield from preprocess_steps(_middle(image), pixel_size)
+        except RegistrationError:
+            return None
         features = yield from fourier_features(normalized)
         bases = find_bases(features) if ordered else []
         if bases:

@@ -47,7 +47,7 @@ class OwnLattices:
     ) -> None:
         self._image, self._pixel_size, self._ordered = image, pixel_size, ordered
         self._predictor = predictor
-        self._bases: CandidateBases | None = None
+        self._bases: tuple[CandidateBases | None] | None = None
         self._of_image: tuple[ImageLattice | None] | None = None
         self._of_prior: tuple[Prior, ImageLattice | None] | None = None
 
@@ -69,16 +69,17 @@ class OwnLattices:
         columns : callable
         """
         yx, confidence = alone
+        bases = yield from self._candidates()
+        if bases is None:
+            return None
         if prior is not None and trust > 0:
             if self._of_prior is None or self._of_prior[0] != prior:
-                bases = yield from self._candidates()
                 stretched = find_stretched_prior(self._image, self._pixel_size, bases, prior)
                 self._of_prior = prior, (yield from stretched)
             lattice = self._of_prior[1]
             if lattice is not None:
                 return lattice, (yield from columns(lattice.prior, lattice.fit, trust))[0]
         if self._of_image is None:
-            bases = yield from self._candidates()
             asked = (self._image, self._pixel_size, bases, self._predictor, yx[confidence >= SURE])
             self._of_image = ((yield from find_image_lattice(*asked)),)
         (lattice,) = self._of_image
@@ -87,7 +88,7 @@ class OwnLattices:
         peaks, _ = yield from columns(lattice.prior, lattice.fit, 1.0)
         return (lattice, peaks) if borne_out(lattice, self._pixel_size, alone, peaks.confidence) else None
 
-    def _candidates(self) -> Generator[Progress, None, CandidateBases]:
+    def _candidates(self) -> Generator[Progress, None, CandidateBases | None]:
         if self._bases is None:
-            self._bases = yield from CandidateBases.of(self._image, self._pixel_size, self._ordered)
-        return self._bases
+            self._bases = ((yield from CandidateBases.of(self._image, self._pixel_size, self._ordered)),)
+        return self._bases[0]

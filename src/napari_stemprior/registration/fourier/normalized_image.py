@@ -26,6 +26,7 @@ BACKGROUND_WIDTH = 3.0
 CONTRAST_WIDTH = 9.0
 #: Pixels in the middle of an image that is not in memory which tell its crystal and its pixel size.
 _MIDDLE = 2**22
+_FLAT = "The image has no contrast where a lattice is looked for; choose a part that shows the crystal."
 #: Rows that are interpolated at a time: a few megabytes of an image of 8192 pixels in a row.
 _STRIP = 256
 
@@ -131,6 +132,11 @@ def preprocess(image: NDArray[np.float32] | PreparedImage, pixel_size: float) ->
         An array is taken as it is, all of it valid.
     pixel_size : float
         Å per pixel.
+
+    Raises
+    ------
+    RegistrationError
+        If no pixel is valid, or all are alike: of a large image only a part may be looked at.
     """
     return drain(preprocess_steps(image, pixel_size))
 
@@ -154,6 +160,8 @@ def preprocess_steps(
         pixel_size = pixel_size * binning
     yield FITTING
     good = data if weight is None else data[weight > 0]
+    if not good.size or good.min() == good.max():
+        raise RegistrationError(_FLAT)
     sample = (
         good[:: max(1, data.shape[0] // 512), :: max(1, data.shape[1] // 512)] if weight is None else good
     )
