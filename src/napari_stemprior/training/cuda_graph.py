@@ -1,6 +1,6 @@
 """Steps of training that a GPU repeats by itself: CUDA graphs.
 
-One process of Python hands a GPU some 2,000 small pieces of work a step, and takes longer for it than the GPU
+One process of Python hands a GPU some 3,000 small pieces of work a step, and takes longer for it than the GPU
 for the work. A step that was recorded once is handed over whole. What it reads has to lie where it lay when
 it was recorded, and to be of the same sizes: `StaticExamples`.
 """
