@@ -6,10 +6,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
 from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference.noise_only import excess_power, shows_something
+from napari_stemprior.inference.noise_only import ExcessPower, shows_something
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
+from napari_stemprior.progress import drain
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import built_in
 
@@ -28,9 +29,8 @@ def crystal(dose: float, seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.nd
 def test_noise_is_only_noise(pixel_size: float, electrons: float) -> None:
     rng = np.random.default_rng(1)
     images = [rng.poisson(electrons, (160, 160)) + rng.normal(0, 0.1, (160, 160)) for _ in range(20)]
-    found = [excess_power(image, pixel_size) for image in images]
-    assert not any(one.is_something for one in found)
-    deviations = [one.deviations for one in found]
+    assert not any(shows_something(image, pixel_size).any() for image in images)
+    deviations = [drain(ExcessPower.of(image, pixel_size)).deviations for image in images]
     assert abs(np.mean(deviations)) < 1
     assert 0.5 < np.std(deviations) < 2
 
@@ -41,7 +41,7 @@ def test_what_the_detector_does_to_rows_is_noise() -> None:
     glowing = lfilter([0.3], [1, -0.7], counts, axis=1)
     offsets = counts + 0.3 * rng.normal(size=(SHAPE[0], 1))
     for image in (glowing, offsets):
-        assert not excess_power(image, PIXEL).is_something
+        assert not shows_something(image, PIXEL).any()
 
 
 @pytest.mark.parametrize("dose", [3e2, 1e3, 1e4])

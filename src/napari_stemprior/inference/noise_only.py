@@ -50,81 +50,52 @@ _EMPTY, _DARK, _EXPECTED = 3.0, 7.0, 10.0
 
 
 @dataclass(frozen=True)
-class Excess:
-    """How much more than noise an image shows.
+class ExcessPower:
+    """How much more power an image has at the frequencies of columns than its noise explains.
 
     Parameters
     ----------
     deviations : float
-        Power at the frequencies of columns over that of noise, in standard deviations of noise.
+        Power over that of noise, in standard deviations of noise; infinite where there is no noise to
+        compare with.
     peak : float
         The strongest of these modes over the strongest that noise is expected to have, in units of its mean.
-    spot : float
-        The brightest spot of the size of a column, in standard deviations of noise, less what few counts
-        explain.
+    noise : float
+        Of a pixel; NaN where there is none.
     """
-
-    deviations: float
-    peak: float
-    spot: float
-
-    @property
-    def is_something(self) -> bool:
-        """Whether noise alone would not do it."""
-        return self.deviations > _EXCESS or self.peak > _PEAK or self.spot > _SPOT
-
-
-def excess_power(image: Image, pixel_size: float) -> Excess:
-    """Compare the power of an image at the frequencies of columns with that of its noise.
-
-    Parameters
-    ----------
-    image : (H, W) array
-        Any unit; rows along the fast scan axis.
-    pixel_size : float
-        Å/px.
-
-    Returns
-    -------
-    Excess
-        Infinite where there is no noise to compare with.
-    """
-    modes = drain(_modes(image, pixel_size))
-    return Excess(modes.deviations, modes.peak, drain(_brightest_spot(image, pixel_size, modes.noise)))
-
-
-@dataclass(frozen=True)
-class _Modes:
-    """What the power says; see `Excess`. The noise is that of a pixel, NaN where there is none."""
 
     deviations: float
     peak: float
     noise: float
 
+    @classmethod
+    def of(cls, image: Image, pixel_size: float) -> Generator[Progress, None, ExcessPower]:
+        """Compare the power of an (H, W) image of `pixel_size` Å/px, step by step.
 
-def _modes(image: Image, pixel_size: float) -> Generator[Progress, None, _Modes]:
-    height, width = image.shape
-    along, down = np.fft.rfftfreq(width, pixel_size), np.abs(np.fft.fftfreq(height, pixel_size))
-    row, highest = (along > _ROW_BAND[0]) & (along < _ROW_BAND[1]), 0.5 / pixel_size
-    noise = (down > min(_NOISE_FROM, _NOISE_PART * highest)) & (down < 0.97 * highest)
-    length = np.hypot(down[:, None], along[row])
-    columns = (length > _COLUMN_BAND[0]) & (length < _COLUMN_BAND[1])
-    nothing_to_compare = _Modes(np.inf, np.inf, np.nan)
-    if pixel_size > _COARSEST or not noise.any() or not columns.any():
-        return nothing_to_compare
-    power = yield from tapered_power(image - np.mean(image), row)
-    per_row = uniform_filter1d(power[noise].mean(axis=0), _AVERAGED, mode="nearest")
-    if not (per_row > _NO_NOISE * power[columns].mean()).all():
-        return nothing_to_compare
-    known = _INDEPENDENT * noise.sum() * _AVERAGED
-    # the reciprocal of a mean of few is too large by as much
-    relative = (power / per_row)[columns] * (1 - 1 / known)
-    count, against = _INDEPENDENT**2 * columns.sum(), _INDEPENDENT**2 * noise.sum() * row.sum()
-    deviation = float(np.sqrt(1 / count + 1 / against))
-    taper = hann_taper((height, width))
-    of_a_pixel = np.sqrt(power[noise].mean() / ((taper[0] ** 2).sum() * (taper[1] ** 2).sum()))
-    excess = float(relative.mean() - 1) / deviation
-    return _Modes(excess, float(relative.max() - np.log(count)), float(of_a_pixel))
+        Its rows lie along the fast scan axis.
+        """
+        height, width = image.shape
+        along, down = np.fft.rfftfreq(width, pixel_size), np.abs(np.fft.fftfreq(height, pixel_size))
+        row, highest = (along > _ROW_BAND[0]) & (along < _ROW_BAND[1]), 0.5 / pixel_size
+        noise = (down > min(_NOISE_FROM, _NOISE_PART * highest)) & (down < 0.97 * highest)
+        length = np.hypot(down[:, None], along[row])
+        columns = (length > _COLUMN_BAND[0]) & (length < _COLUMN_BAND[1])
+        nothing_to_compare = cls(np.inf, np.inf, np.nan)
+        if pixel_size > _COARSEST or not noise.any() or not columns.any():
+            return nothing_to_compare
+        power = yield from tapered_power(image - np.mean(image), row)
+        per_row = uniform_filter1d(power[noise].mean(axis=0), _AVERAGED, mode="nearest")
+        if not (per_row > _NO_NOISE * power[columns].mean()).all():
+            return nothing_to_compare
+        known = _INDEPENDENT * noise.sum() * _AVERAGED
+        # the reciprocal of a mean of few is too large by as much
+        relative = (power / per_row)[columns] * (1 - 1 / known)
+        count, against = _INDEPENDENT**2 * columns.sum(), _INDEPENDENT**2 * noise.sum() * row.sum()
+        deviation = float(np.sqrt(1 / count + 1 / against))
+        taper = hann_taper((height, width))
+        of_a_pixel = np.sqrt(power[noise].mean() / ((taper[0] ** 2).sum() * (taper[1] ** 2).sum()))
+        excess = float(relative.mean() - 1) / deviation
+        return cls(excess, float(relative.max() - np.log(count)), float(of_a_pixel))
 
 
 def _brightest_spot(image: Image, pixel_size: float, noise: float) -> Generator[Progress, None, float]:
@@ -160,7 +131,7 @@ def shows_something(image: Image, pixel_size: float) -> NDArray[np.bool_]:
 
 def shows_something_steps(image: Image, pixel_size: float) -> Generator[Progress, None, NDArray[np.bool_]]:
     """Tell where an image shows more than noise, step by step; see `shows_something`."""
-    whole = yield from _modes(image, pixel_size)
+    whole = yield from ExcessPower.of(image, pixel_size)
     if not (yield from _is_something(image, pixel_size, whole, (_EXCESS, _PEAK, _SPOT))):
         return np.zeros(image.shape, bool)
     side = round(_WINDOW / pixel_size)
@@ -176,19 +147,19 @@ def shows_something_steps(image: Image, pixel_size: float) -> Generator[Progress
         if shown[area].all():
             continue
         yield ASKING
-        found = yield from _modes(image[area], pixel_size)
+        found = yield from ExcessPower.of(image[area], pixel_size)
         if (yield from _is_something(image[area], pixel_size, found, (_EMPTY, _PEAK, _DARK))):
             shown[area] = True
     return shown
 
 
 def _is_something(
-    image: Image, pixel_size: float, modes: _Modes, limits: tuple[float, float, float]
+    image: Image, pixel_size: float, power: ExcessPower, limits: tuple[float, float, float]
 ) -> Generator[Progress, None, bool]:
-    """Tell whether anything exceeds its limit; spots are looked for only where the modes do not tell."""
-    if modes.deviations > limits[0] or modes.peak > limits[1]:
+    """Tell whether anything exceeds its limit; spots are looked for only where the power does not tell."""
+    if power.deviations > limits[0] or power.peak > limits[1]:
         return True
-    return (yield from _brightest_spot(image, pixel_size, modes.noise)) > limits[2]
+    return (yield from _brightest_spot(image, pixel_size, power.noise)) > limits[2]
 
 
 def _starts(size: int, side: int) -> list[int]:
