@@ -69,6 +69,23 @@ def test_both_grains_get_their_columns(prior: StructurePrior, grains: TwoGrains,
         assert share_found(placed.registered.yx, grains.positions[inner & side]) > 0.95
 
 
+@pytest.mark.parametrize("stated", [0.86, 1.16])
+def test_both_grains_are_found_at_a_pixel_size_that_is_far_off(
+    prior: StructurePrior, grains: TwoGrains, image: np.ndarray, stated: float
+) -> None:
+    placed = fit_lattice(image, PIXEL * stated, prior)
+    inner = ((grains.positions > 25) & (grains.positions < 295)).all(axis=1)
+    for side in (grains.positions[:, 1] < 140, grains.positions[:, 1] > 190):
+        assert share_found(placed.registered.yx, grains.positions[inner & side]) > 0.95
+    # along the boundary each has as many as at the right size: 2 to 3 % more or less are not there
+    at_right_size = fit_lattice(image, PIXEL, prior)
+    assert len(placed.registered) == pytest.approx(len(at_right_size.registered), rel=0.01)
+    assert placed.is_fit
+    assert not placed.pose.is_clean
+    assert f"where {PIXEL * stated:.4g} is stated" in placed.reservations[0]
+    assert placed.pose.pixel_size == pytest.approx(PIXEL, rel=0.01)
+
+
 def test_both_grains_are_segmented(prior: StructurePrior, grains: TwoGrains, image: np.ndarray) -> None:
     segmenter = Segmenter(device="cpu")
     segmenter.set_image(image, PIXEL)

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
+from napari_stemprior.errors import PixelSizeError
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
-from napari_stemprior.registration.fit import features_for, likely_poses
+from napari_stemprior.registration.fit import SCALES, features_for, likely_poses
 from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.gpa.pose_field import followed_field
 from napari_stemprior.registration.grain import Grain, around
@@ -102,15 +103,52 @@ def fit_lattice_steps(
         return (yield from fit_stack(array, pixel_size, prior, fit_lattice_steps))
     features = yield from features_for(array, pixel_size, crystal)
     poses = yield from likely_poses(features, crystal, _CANDIDATES)
-    fits = yield from _followed_fits(array, pixel_size, crystal, poses, features)
+    told = poses[0].pixel_size
+    if poses[0].is_fit and not SCALES[0] <= pixel_size / told <= SCALES[-1]:
+        again = yield from _fitted_at_told_size(array, told, crystal, poses[0])
+        if again is not None:
+            return again
+    return (yield from _fitted(array, pixel_size, crystal, poses, features))
+
+
+def _fitted_at_told_size(
+    image: PreparedImage, pixel_size: float, prior: StructurePrior, first: Pose
+) -> Generator[Progress, None, LatticeFit | None]:
+    """Fit once more with the pixel size that the lattice tells, where that is far from the stated one.
+
+    A single lattice that leaves no doubt is believed that far; other grains, and what strain does to it, are
+    only seen at the size at which they are expected. What was said of the pixel size is said still.
+    """
+    try:
+        features = yield from features_for(image, pixel_size, prior)
+    except PixelSizeError:
+        return None
+    poses = yield from likely_poses(features, prior, _CANDIDATES)
+    if not poses[0].is_fit:
+        return None
+    found = yield from _fitted(image, pixel_size, prior, poses, features)
+    said = tuple(dict.fromkeys((*first.reservations, *found.pose.reservations)))
+    doubtful = replace(found.pose, score=min(first.score, found.pose.score), reservations=said)
+    return replace(found, poses=(doubtful, *found.poses[1:]))
+
+
+def _fitted(
+    image: PreparedImage,
+    pixel_size: float,
+    prior: StructurePrior,
+    poses: list[Pose],
+    features: FourierFeatures,
+) -> Generator[Progress, None, LatticeFit]:
+    """Follow the lattices of likely poses, and lay the best with its grains on the image."""
+    fits = yield from _followed_fits(image, pixel_size, prior, poses, features)
     if not fits:
         return LatticeFit(prior, (poses[0],))
     yield FITTING
-    best = preferred(fits, crystal)
+    best = preferred(fits, prior)
     yield FITTING
     rivals = tuple(fit.pose for fit in fits if not fit.same_place(best))
-    placed = with_grains(best, fits, array, pixel_size)
-    return replace(telling_of_second_lattice(placed, fits, crystal), rivals=rivals)
+    placed = with_grains(best, fits, image, pixel_size)
+    return replace(telling_of_second_lattice(placed, fits, prior), rivals=rivals)
 
 
 def follow_lattice(
