@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference import predictor
 from napari_stemprior.inference import prompt_lattice as laying
 from napari_stemprior.inference import segmenter as segmenting
 from napari_stemprior.inference.prompt_encoding import described
@@ -155,8 +156,9 @@ def test_another_trust_decodes_only(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("this is known already")
 
-    for name in ("prompt_lattice", "predict_each", "prepare"):
+    for name in ("prompt_lattice", "prepare"):
         monkeypatch.setattr(segmenting, name, never)
+    monkeypatch.setattr(predictor, "predict_each", never)
     for name in ("fit_lattice_steps", "follow_lattice_steps"):
         monkeypatch.setattr(laying, name, never)
     segmenter.set_image(image.copy(), PIXEL)

@@ -15,7 +15,7 @@ from napari_stemprior.errors import (
     StempriorError,
     telling_out_of_memory,
 )
-from napari_stemprior.inference import Segmenter, available_models, peaks_to_atoms
+from napari_stemprior.inference import Segmenter, available_models, peaks_to_atoms, predictor
 from napari_stemprior.inference import segmenter as segmenter_module
 from napari_stemprior.inference import tiles as tiling
 from napari_stemprior.inference.site_labels import site_labels
@@ -285,7 +285,8 @@ def test_a_lack_of_memory_is_told(
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(peaks_to_atoms if place == "refine" else segmenter_module, place, fail)
+    modules = {"predict_each": predictor, "decode": segmenter_module, "refine": peaks_to_atoms}
+    monkeypatch.setattr(modules[place], place, fail)
     monkeypatch.setattr(segmenter, "_unprompted", None if place == "predict_each" else segmenter._unprompted)
     with pytest.raises(DeviceError, match=f"The {said} ran out of memory"):
         segmenter.segment(None)
