@@ -11,8 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from napari_stemprior.inference import Segmenter
-from napari_stemprior.inference import predictor
+from napari_stemprior.inference import Segmenter, predictor
 from napari_stemprior.inference import prompt_lattice as laying
 from napari_stemprior.inference import segmenter as segmenting
 from napari_stemprior.inference.prompt_encoding import described
