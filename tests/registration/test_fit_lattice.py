@@ -83,6 +83,7 @@ def test_both_grains_are_found_at_a_pixel_size_that_is_far_off(
     assert placed.is_fit
     assert not placed.pose.is_clean
     assert f"where {PIXEL * stated:.4g} is stated" in placed.reservations[0]
+    assert len(placed.reservations) == 1
     assert placed.pose.pixel_size == pytest.approx(PIXEL, rel=0.01)
 
 

@@ -12,6 +12,7 @@ from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording import PreparedImage
 from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration.binned_fit import binning_at, on_binned, prepared_any
+from napari_stemprior.registration.decision.sentences import scale_reservation
 from napari_stemprior.registration.fit import SCALES, features_for, likely_poses
 from napari_stemprior.registration.fourier.features import FourierFeatures
 from napari_stemprior.registration.gpa.pose_field import followed_field
@@ -105,29 +106,30 @@ def fit_lattice_steps(
     poses = yield from likely_poses(features, crystal, _CANDIDATES)
     told = poses[0].pixel_size
     if poses[0].is_fit and not SCALES[0] <= pixel_size / told <= SCALES[-1]:
-        again = yield from _fitted_at_told_size(array, told, crystal, poses[0])
+        again = yield from _fitted_at_told_size(array, pixel_size, crystal, poses[0])
         if again is not None:
             return again
     return (yield from _fitted(array, pixel_size, crystal, poses, features))
 
 
 def _fitted_at_told_size(
-    image: PreparedImage, pixel_size: float, prior: StructurePrior, first: Pose
+    image: PreparedImage, stated: float, prior: StructurePrior, first: Pose
 ) -> Generator[Progress, None, LatticeFit | None]:
     """Fit once more with the pixel size that the lattice tells, where that is far from the stated one.
 
     A single lattice that leaves no doubt is believed that far; other grains, and what strain does to it, are
-    only seen at the size at which they are expected. What was said of the pixel size is said still.
+    only seen at the size at which they are expected. That it is not the stated one is said still.
     """
+    told = first.pixel_size
     try:
-        features = yield from features_for(image, pixel_size, prior)
+        features = yield from features_for(image, told, prior)
     except PixelSizeError:
         return None
     poses = yield from likely_poses(features, prior, _CANDIDATES)
     if not poses[0].is_fit:
         return None
-    found = yield from _fitted(image, pixel_size, prior, poses, features)
-    said = tuple(dict.fromkeys((*first.reservations, *found.pose.reservations)))
+    found = yield from _fitted(image, told, prior, poses, features)
+    said = (scale_reservation(prior.name, stated, told), *found.pose.reservations)
     doubtful = replace(found.pose, score=min(first.score, found.pose.score), reservations=said)
     return replace(found, poses=(doubtful, *found.poses[1:]))
 

@@ -30,6 +30,11 @@ def reservations(quality: FitQuality, name: str, pixel_size: float) -> tuple[str
     )
 
 
+def scale_reservation(name: str, stated: float, found: float) -> str:
+    """Say that a lattice tells another pixel size, `found`, than is stated; both in Å/px."""
+    return BY_NAME["scale"].reservation.format(name=name, stated=stated, found=found)
+
+
 def _values(quality: FitQuality, criterion: str, name: str, pixel_size: float) -> dict[str, str | float]:
     value = quality.agreement if criterion == "agreement" else quality.measures[criterion]
     return {
