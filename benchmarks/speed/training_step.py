@@ -20,6 +20,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 
+from napari_stemprior.kept_memory import keep_freed_memory
 from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.structure.prior import StructurePrior
 from napari_stemprior.training.config import TrainingConfig, read_config
@@ -46,6 +47,8 @@ def main() -> int:
     arguments = parser.parse_args()
     bank = load_bank(arguments.bank) if arguments.bank else library_bank()
     device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory(whole=True)  # as `stemprior train` does
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     columns = ("scenes", "ms a step", "computing", "pieces of work", "answers", "recorded", "drawn beside")
     print("| configuration | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")

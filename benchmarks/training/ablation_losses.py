@@ -77,13 +77,14 @@ def measures(output: NetworkOutput, example: Example) -> dict[str, list[float]]:
         likeness = output.image_embedding @ output.structure_embedding.T
         right = likeness.argmax(dim=1) == torch.arange(len(likeness), device=likeness.device)
         own = torch.where(example.matched, right.float(), torch.nan)
+    known = example.column_token >= 0
+    places = example.columns.masked_fill(~known[..., None], 0.0).round().long()
+    likely = (output.features_at(places) @ output.tokens.transpose(1, 2)).masked_fill(
+        ~output.token_mask[:, None], -torch.inf
+    )
     named = []
-    for row in range(len(example.columns)):
-        usable = example.column_token[row] >= 0
-        place = example.columns[row][usable].round().long()
-        feature = output.features[row][:, place[:, 0], place[:, 1]]
-        logits = (output.tokens[row] @ feature).masked_fill(~output.token_mask[row][:, None], -torch.inf)
-        right = logits.argmax(dim=0) == example.column_token[row][usable]
+    for row, usable in enumerate(known):
+        right = likely[row, usable].argmax(dim=1) == example.column_token[row, usable]
         # a cell of one column leaves nothing to tell
         several = bool(output.token_mask[row].sum() > 1)
         named.append(float(right.float().mean()) if len(right) and several else np.nan)

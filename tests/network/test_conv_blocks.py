@@ -1,4 +1,4 @@
-"""The form of the blocks that predicts does what the one that learns does."""
+"""The blocks do what their plain convolutions do, while they learn and while they predict."""
 
 import torch
 from torch.testing import assert_close
@@ -13,21 +13,26 @@ def some(*shape: int) -> torch.Tensor:
 
 
 def test_doubled_pixels_are_never_made() -> None:
+    """Answer and gradients are those of one convolution of doubled pixels beside fine ones."""
     torch.manual_seed(0)
     block = UpBlock(6, 4).eval()
     for norm in (block.norm_first, block.norm_second):
         assert isinstance(norm, torch.nn.BatchNorm2d)
         torch.nn.init.normal_(norm.running_mean)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
-    coarse, fine = some(2, 6, 5, 7), some(2, 4, 10, 14)
-    learns = block(coarse, fine)
+    coarse, fine = (some(*shape).requires_grad_() for shape in ((2, 6, 5, 7), (2, 4, 10, 14)))
     doubled = torch.nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
-    first = block.norm_first(block.first(torch.cat([doubled, fine], dim=1)))
-    assert_close(learns, block.after_first(block.first(torch.cat([doubled, fine], dim=1))))
-    assert first.shape == learns.shape
+    plain = block.after_first(block.first(torch.cat([doubled, fine], dim=1)))
+    learns = block(coarse, fine)
+    assert_close(learns, plain)
+    follow = [coarse, fine, *block.parameters()]
+    for own, expected in zip(
+        *(torch.autograd.grad(x.square().sum(), follow) for x in (learns, plain)), strict=True
+    ):
+        assert_close(own, expected, atol=1e-4, rtol=1e-4)
     block.fold()
     with torch.inference_mode():
-        assert_close(block(coarse, fine), learns, atol=1e-5, rtol=1e-5)
+        assert_close(block(coarse, fine), plain, atol=1e-5, rtol=1e-5)
 
 
 def test_a_pointwise_convolution_is_a_product() -> None:

@@ -23,8 +23,10 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from napari_stemprior.adaptation.calibrate import calibrate
+    from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.progress import drain
 
+    keep_freed_memory()
     with torch.inference_mode(), tqdm(total=args.scenes, unit="scene", disable=None) as bar:
         calibration = drain(
             calibrate(args.weights, args.scenes, args.device), lambda p: bar.update(p.done - bar.n) and None

@@ -26,6 +26,7 @@ from napari_stemprior.errors import TrainingError
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.models import model_path, unfinished
 from napari_stemprior.io.training_pair import file_hash
+from napari_stemprior.kept_memory import keep_freed_memory
 from napari_stemprior.network.checkpoint import save_network
 from napari_stemprior.output_files import check_output, output_folder
 from napari_stemprior.progress import Progress
@@ -229,6 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run ``stemprior finetune``; 130 or 143 if it was stopped, which leaves it to be resumed."""
+    keep_freed_memory()
     config = FinetuneConfig(
         steps=options.steps,
         minutes=options.minutes * (1 - _OVERHEAD),

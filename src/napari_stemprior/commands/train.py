@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Run ``stemprior train``; 130 or 143 if it was stopped, which leaves it to be resumed."""
     from tqdm import tqdm
 
+    from napari_stemprior.kept_memory import keep_freed_memory
     from napari_stemprior.network.checkpoint import load_network
     from napari_stemprior.output_files import check_output, output_folder
     from napari_stemprior.training.config import read_config
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             Trainer(config, folder, bank, fabric=fabric)
             for config, folder in zip(configs.values(), folders, strict=True)
         ]
+        if trainers[0].device.type == "cpu":
+            keep_freed_memory(whole=True)
         speaks = fabric is None or fabric.is_global_zero
         for trainer in trainers:
             initial = args.start_from or trainer.config.initial_weights

@@ -1,4 +1,4 @@
-"""The convolutional blocks of the image branch, and their form for prediction alone."""
+"""The convolutional blocks of the image branch: as they learn, and folded for prediction alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+#: Of a pixel, in y and x.
+_PARITIES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 class ConvBlock(nn.Module):
@@ -46,54 +49,63 @@ class UpBlock(ConvBlock):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:  # type: ignore[override]
         """Map (B, coarse, H, W) and (B, fine, 2 H, 2 W) to (B, fine, 2 H, 2 W)."""
-        if isinstance(self.first, DoublingConv):
-            return self.after_first(self.first(coarse, fine))
-        return super().forward(_joined(coarse, fine))
-
-    def fold(self) -> None:
-        """Let the convolutions do the normalisation and the doubling, too; for prediction alone."""
-        super().fold()
         assert isinstance(self.first, nn.Conv2d)
-        self.first = DoublingConv(self.first, self.first.out_channels)
+        return self.after_first(doubling_conv(coarse, fine, self.first.weight, self.first.bias))
 
 
-class DoublingConv(nn.Module):
-    """A 3 x 3 convolution of doubled pixels beside fine ones, without the doubling.
+def doubling_conv(coarse: Tensor, fine: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply a 3 x 3 convolution to doubled pixels beside fine ones, without the doubling.
 
     Each pixel sees two by two of the coarse pixels, with sums of the weights that fall on one: four ninths of
     the products, and nothing is copied.
 
     Parameters
     ----------
-    plain : Conv2d
-        Of the coarse channels, doubled, then the fine ones.
-    fine : int
-        How many of its input channels are fine.
+    coarse : Tensor (B, C, H, W)
+    fine : Tensor (B, D, 2 H, 2 W)
+    weight : Tensor (E, C + D, 3, 3)
+        Of the coarse channels, then the fine ones.
+    bias : Tensor (E,) or None
+
+    Returns
+    -------
+    Tensor (B, E, 2 H, 2 W)
     """
+    height, width = coarse.shape[2:]
+    of_coarse, of_fine = weight[:, : coarse.shape[1]], weight[:, coarse.shape[1] :]
+    made = F.conv2d(fine, of_fine, bias, padding=1)
+    parts = F.conv2d(coarse, _seen_doubled(of_coarse), padding=1).chunk(4, dim=1)
+    placed = [
+        part[:, :, row : row + height, column : column + width]
+        for part, (row, column) in zip(parts, _PARITIES, strict=True)
+    ]
+    if not torch.is_grad_enabled():
+        for part, (row, column) in zip(placed, _PARITIES, strict=True):
+            made[:, :, row::2, column::2] += part
+        return made
+    # the same, by joining: its gradient is a sum of slices, that of adding to slices copies all every time
+    last = [part.permute(0, 2, 3, 1) for part in placed]
+    rows = [torch.stack(pair, dim=3).flatten(2, 3) for pair in (last[:2], last[2:])]
+    return made + torch.stack(rows, dim=2).flatten(1, 2).permute(0, 3, 1, 2)
 
-    def __init__(self, plain: nn.Conv2d, fine: int) -> None:
-        super().__init__()
-        coarse = plain.in_channels - fine
-        weight = plain.weight.detach()
-        self.fine = nn.Conv2d(fine, plain.out_channels, 3, 1, 1)
-        self.fine.weight.data = weight[:, coarse:].contiguous(memory_format=torch.channels_last)
-        assert plain.bias is not None
-        assert self.fine.bias is not None
-        self.fine.bias.data = plain.bias.detach().clone()
-        # by the parity of the pixel, in y, then in x: which of the three rows fall on which coarse one
-        seen = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
-        parts = torch.einsum("pyi,qxj,ocij->pqocyx", seen, seen, weight[:, :coarse])
-        self.coarse = nn.Conv2d(coarse, 4 * plain.out_channels, 2, 1, 1, bias=False)
-        self.coarse.weight.data = parts.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Map (B, C, H, W) and (B, D, 2 H, 2 W) to (B, outputs, 2 H, 2 W)."""
-        height, width = coarse.shape[2:]
-        found: Tensor = self.fine(fine)
-        for number, part in enumerate(self.coarse(coarse).chunk(4, dim=1)):
-            row, column = divmod(number, 2)
-            found[:, :, row::2, column::2] += part[:, :, row : row + height, column : column + width]
-        return found
+def _seen_doubled(weight: Tensor) -> Tensor:
+    """Sum the weights that fall on one of two by two coarse pixels.
+
+    Parameters
+    ----------
+    weight : Tensor (E, C, 3, 3)
+
+    Returns
+    -------
+    Tensor (4 E, C, 2, 2)
+        Channels last; for pixels that are even in y and x, even and odd, odd and even, odd in both.
+    """
+    for axis in (3, 2):  # what is asked of y last comes first
+        first, second, third = weight.unbind(axis)
+        even, odd = (first, second + third), (first + second, third)
+        weight = torch.cat([torch.stack(even, dim=axis), torch.stack(odd, dim=axis)])
+    return weight.contiguous(memory_format=torch.channels_last)
 
 
 def folded(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
@@ -136,16 +148,3 @@ def planar(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     weight = weight.flatten(2)[..., 0] if weight.ndim == 4 else weight
     made = weight @ pixels.transpose(1, 2)
     return made.add_(bias[..., None]).reshape(batch, -1, height, width)
-
-
-def _joined(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Put (B, C, H, W) at twice its resolution beside (B, D, 2 H, 2 W), both channels last.
-
-    Pixels are doubled by joining, whose gradient is a sum of two slices: that of a broadcast takes seven
-    times as long on a CPU.
-    """
-    batch, width, height, columns = coarse.shape
-    pixels = coarse.permute(0, 2, 3, 1)[:, :, :, None]
-    rows = torch.cat([pixels, pixels], dim=3).reshape(batch, height, 1, 2 * columns, width)
-    doubled = torch.cat([rows, rows], dim=2).reshape(batch, 2 * height, 2 * columns, width)
-    return torch.cat([doubled, fine.permute(0, 2, 3, 1)], dim=-1).permute(0, 3, 1, 2)

@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_stemprior.network.config import CANONICAL_PIXEL_SIZE, STRIDE, NetworkConfig
 from napari_stemprior.network.contrast import WholeImageContrast
@@ -51,10 +52,12 @@ class NetworkOutput:
         From the pixel to the column, canonical pixels (y, x).
     log_variance : Tensor (B, 1, H, W)
         Of the offset, log of pixels².
-    features : Tensor (B, E, H, W)
-        Compared with `sites` by dot product to tell which column of the cell a pixel shows.
+    decoded : Tensor (B, widths[0], H, W)
+        The features of all pixels, which the heads read.
+    project_pixel : Module
+        Takes (..., widths[0]) of `decoded` to (..., E), see `features_at`.
     tokens : Tensor (B, N, E)
-        The columns of the cell in the same space; padding is masked by `token_mask`.
+        The columns of the cell in the space of `features_at`; padding is masked by `token_mask`.
     token_mask : Tensor (B, N) of bool
     image_embedding, structure_embedding : Tensor (B, E) or None
         Of the image alone, whatever the prompt, and of the prompt.
@@ -67,12 +70,29 @@ class NetworkOutput:
     heat: Tensor
     offset: Tensor
     log_variance: Tensor
-    features: Tensor
+    decoded: Tensor
+    project_pixel: Callable[[Tensor], Tensor]
     tokens: Tensor
     token_mask: Tensor
     image_embedding: Tensor | None
     structure_embedding: Tensor | None
     negative_embedding: Tensor | None = None
+
+    def features_at(self, pixels: Tensor) -> Tensor:
+        """Return what is compared with `tokens` to tell which column of the cell a pixel shows.
+
+        Parameters
+        ----------
+        pixels : Tensor (B, M, 2) of int64
+            (y, x).
+
+        Returns
+        -------
+        Tensor (B, M, E)
+            Their dot product with a token is the logit of that column.
+        """
+        batch = torch.arange(len(pixels), device=pixels.device)[:, None]
+        return self.project_pixel(self.decoded[batch, :, pixels[..., 0], pixels[..., 1]].float())
 
 
 class StructurePromptedNet(nn.Module):
@@ -205,12 +225,18 @@ class StructurePromptedNet(nn.Module):
             heat=head[:, :2],
             offset=head[:, 2:4],
             log_variance=_bounded(head[:, 4:5]),
-            features=pointwise(self.project_pixel, x),
+            decoded=x,
+            project_pixel=self._projected,
             tokens=self.project_token(tokens[:, :-1]),
             token_mask=mask[:, :-1],
             image_embedding=image_embedding,
             structure_embedding=structure_embedding,
         )
+
+    def _projected(self, pixels: Tensor) -> Tensor:
+        """Take (..., widths[0]) features of pixels to the space of the columns' tokens."""
+        layer = self.project_pixel
+        return F.linear(pixels, layer.weight[:, :, 0, 0], layer.bias)
 
     def maps(self, features: Tensor, prompt: StructurePrompt) -> tuple[Tensor, Tensor | None]:
         """Say of a batch of `image_features` what is told of it; see `maps_steps`."""

@@ -86,9 +86,7 @@ def _site(output: NetworkOutput, example: Example) -> Tensor:
     """Contrast per column: the pixel's feature against every token of the cell."""
     usable = example.column_token >= 0
     place = example.columns.masked_fill(~usable[..., None], 0.0).round().long()
-    batch = torch.arange(len(place), device=place.device)[:, None]
-    feature = output.features[batch, :, place[..., 0], place[..., 1]].float()
-    logits = feature @ output.tokens.float().transpose(1, 2)
+    logits = output.features_at(place) @ output.tokens.float().transpose(1, 2)
     logits = logits.masked_fill(~output.token_mask[:, None], _NEVER)
     label = example.column_token.clamp(min=0)
     each = F.cross_entropy(logits.flatten(0, 1), label.flatten(), reduction="none")
