@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_stemprior.registration import LatticeFit
-from napari_stemprior.registration.unit_cell.larger_cell import sublattices
+from napari_stemprior.registration.unit_cell.larger_cell import LARGEST
+from napari_stemprior.registration.unit_cell.sublattices import sublattices
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
@@ -50,7 +51,7 @@ def repeating_cell(prior: StructurePrior, fit: LatticeFit, pixel_size: float, yx
     hk = hk[(hk[:, 0] > 0) | ((hk[:, 0] == 0) & (hk[:, 1] > 0))]  # the way back tells the same
     tried, met = _carried(hk @ (prior.cell @ fit.pose.affine.T) * pixel_size, fit, pixel_size, yx)
     best: tuple[float, Floats] | None = None
-    for matrix in sublattices():
+    for matrix in sublattices(LARGEST):
         index = hk @ np.linalg.inv(matrix)
         of_it = np.abs(index - np.round(index)).max(axis=1) < 1e-6
         shares = []

@@ -14,11 +14,12 @@ from scipy.stats import gamma
 from napari_stemprior.registration.fourier.reflections import reflections_of
 from napari_stemprior.registration.unit_cell.mean_cell import SeenLattice
 from napari_stemprior.registration.unit_cell.reciprocal_basis import shortest_cell
+from napari_stemprior.registration.unit_cell.sublattices import sublattices
 
 Floats = NDArray[np.float64]
 
 #: Cells of up to this many times the area are tried: 14 of them.
-_LARGEST = 4
+LARGEST = 4
 #: Å: finest spacing of the reflections that are judged.
 _FINEST = 1.0
 #: Decimal logarithm of the chance that noise makes a larger cell, and to each power of its area over that of
@@ -51,7 +52,7 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
     nowhere = _not_smeared(seen, _nowhere(lattice))
     usual = max(1.0, float(_power(seen, nowhere, weight).mean())) if len(nowhere) else 1.0
     best: tuple[float, Floats] | None = None
-    for matrix in sublattices():
+    for matrix in sublattices(LARGEST):
         cell = shortest_cell(matrix @ lattice)
         if np.linalg.norm(cell, axis=1).max() * _TIMES > extent:
             continue
@@ -66,17 +67,6 @@ def larger_cell(seen: SeenLattice) -> Floats | None:
         if worth < _CHANCE and (best is None or worth < best[0]):
             best = worth, cell
     return None if best is None else best[1]
-
-
-def sublattices() -> list[NDArray[np.int64]]:
-    """List the (2, 2) matrices of all lattices of 2 to 4 times the area (Hermite normal form)."""
-    return [
-        np.array([[first, shift], [0, area // first]])
-        for area in range(2, _LARGEST + 1)
-        for first in range(1, area + 1)
-        if area % first == 0
-        for shift in range(area // first)
-    ]
 
 
 def _nowhere(lattice: Floats) -> Floats:

@@ -17,10 +17,10 @@ from napari_stemprior.registration.fourier.normalized_image import BACKGROUND_WI
 from napari_stemprior.registration.fourier.reflections import EXPONENTS, column_weights, reflections_of
 from napari_stemprior.registration.unit_cell.mean_cell import SeenLattice
 from napari_stemprior.registration.unit_cell.reciprocal_basis import shortest_cell
+from napari_stemprior.registration.unit_cell.sublattices import Integers, hermite_normal_form
 from napari_stemprior.structure import StructurePrior
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: Times that the cell of a prior may hold the cell that was seen: its faint reflections may be hidden.
 MOST_CELLS = 9
@@ -135,7 +135,7 @@ def match_structure(
     likeness, origin = _likeness(amplitudes, prior, matrix, EXPONENTS, _WIDTHS)
     change = (np.linalg.inv(prior.cell) @ matrix @ amplitudes.seen.cell).T
     linear = np.asarray(amplitudes.seen.phases.linear @ change)
-    sublattice = _hermite(matrix)
+    sublattice = hermite_normal_form(matrix)
     fractional = (prior.fractional @ matrix @ np.linalg.inv(sublattice) + origin) % 1.0
     return StructureMatch(prior, linear, likeness, sublattice @ amplitudes.seen.cell, fractional)
 
@@ -184,7 +184,7 @@ def _likeness(
     origin : (2,) array
         Where the origin of the prior lies, in the Hermite normal form of the cell.
     """
-    sublattice = _hermite(matrix)
+    sublattice = hermite_normal_form(matrix)
     hk, amplitude, length2, norm = amplitudes.of(sublattice)
     index = np.round(hk @ (matrix @ np.linalg.inv(sublattice)).T)
     phase = np.exp(-2j * np.pi * (index @ prior.fractional.T))
@@ -204,12 +204,3 @@ def _likeness(
     best = int(np.argmax(likeness))
     place = np.unravel_index(int(np.argmax(overlap[best])), tuple(count))
     return float(likeness[best]), np.array(place) / count
-
-
-def _hermite(matrix: Integers) -> Integers:
-    """Return the Hermite normal form of a (2, 2) integer matrix: another basis of the same rows."""
-    first, second = (np.array(row, np.int64) for row in matrix)
-    while second[0]:
-        first, second = second, first - (first[0] // second[0]) * second
-    first, second = first * (-1 if first[0] < 0 else 1), second * (-1 if second[1] < 0 else 1)
-    return np.array([first - (first[1] // second[1]) * second, second])
