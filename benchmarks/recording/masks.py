@@ -29,7 +29,7 @@ def judge_clean(case: Case) -> dict[str, float]:
         "mended": int(made.mended.sum()),
         "offsets": float(made.row_offsets.std() / max(case.image.std(), 1e-30)),
         "changed": int((made.image != case.image).sum()),
-        "dark": bool(made.dark_columns),
+        "dark": bool(made.skewness.dark),
         "pixels": case.image.size,
     }
 

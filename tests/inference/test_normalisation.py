@@ -49,3 +49,29 @@ def test_local_contrast_sees_no_further_than_it_says() -> None:
     rows = torch.nonzero(seen.any(1))
     assert int(rows.min()) >= 64 - REACH
     assert int(rows.max()) <= 64 + REACH
+
+
+def test_columns_of_a_thick_particle_are_seen_beside_the_vacuum() -> None:
+    """Its outline has a hundred times their contrast; within it the channels are those of columns alone."""
+    y, x = torch.meshgrid(torch.arange(500.0), torch.arange(520.0), indexing="ij")
+    columns = torch.cos(2 * np.pi * y / 12) + torch.cos(2 * np.pi * x / 12)
+    inside = ((y - 250) ** 2 + (x - 260) ** 2).sqrt() < 120
+    thickness = torch.where(
+        inside, 400 * (1 - ((y - 250) ** 2 + (x - 260) ** 2) / 120**2).clamp(min=0).sqrt(), 0.0
+    )
+    image = 100 + thickness + 4 * columns * inside
+    middle = np.s_[:, 200:300, 210:310]
+    seen = drain(normalised_image(image, ""))[middle]
+    alone = drain(normalised_image(100 + 4 * columns, ""))[middle]
+    for channel in (1, 2):
+        likeness = torch.corrcoef(torch.stack([seen[channel].flatten(), alone[channel].flatten()]))[0, 1]
+        assert likeness > 0.9  # the thickness bends, and what is left of it is seen too
+    assert seen[1].std() > 0.5 * alone[1].std()
+
+
+def test_a_crystal_that_fills_the_field_keeps_its_ground() -> None:
+    image = noise(300, 420)
+    image[:, 200:] += 30  # less than its own contrast
+    mean, deviation = moments_around(image)
+    expected = torch.asinh((image - mean) / deviation)
+    torch.testing.assert_close(drain(normalised_image(image, ""))[0], expected, atol=1e-5, rtol=0)

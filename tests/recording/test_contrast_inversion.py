@@ -28,8 +28,8 @@ def test_bright_and_dark_are_exchanged_within_the_same_range():
 
 def test_the_same_pixels_are_left_out_of_the_inverted_image(dark):
     before, after = prepare(dark), prepare(inverted(dark))
-    assert before.dark_columns
-    assert not after.dark_columns
+    assert before.skewness.dark
+    assert not after.skewness.dark
     np.testing.assert_array_equal(before.valid, after.valid)
     assert not before.valid.all()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.canonical_strips import CanonicalStrips
-from napari_stemprior.inference.normalisation import WINDOW, normalised_image
+from napari_stemprior.inference.normalisation import SEEN, normalised_image
 from napari_stemprior.inference.tiles import (
     OVERLAP,
     Answer,
@@ -28,16 +28,12 @@ from napari_stemprior.inference.tiles import (
     tile_starts,
 )
 from napari_stemprior.network.config import STRIDE
-from napari_stemprior.network.image_encoder import REACH
 from napari_stemprior.network.prompt import StructurePrompt
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import Progress
 
 T = TypeVar("T")
 
-#: Rows on either side that the input channels of a row depend on: half a window for its mean, the reach of
-#: the filters, half a window for what they leave.
-_SEEN = WINDOW + REACH
 #: Canonical pixels that are normalised together.
 _NORMALISED = 2**23
 
@@ -72,13 +68,13 @@ def predict_rows(
     height, width = image.shape
     whole = (padded_size(height), padded_size(width))
     (tops, rows), across = tile_starts(whole[0]), len(tile_starts(whole[1])[0])
-    together = max(1, (_NORMALISED // whole[1] - 2 * _SEEN - OVERLAP) // (rows - OVERLAP))
+    together = max(1, (_NORMALISED // whole[1] - 2 * SEEN - OVERLAP) // (rows - OVERLAP))
     blended: _Blended | None = None
     for number, top in enumerate(tops):
         if number % together == 0:
             group = tops[number : number + together]
-            first = max(0, top - _SEEN) // STRIDE * STRIDE  # so that the end is padded as that of the whole
-            band = image.block(slice(first, min(group[-1] + rows + _SEEN, height))).image
+            first = max(0, top - SEEN) // STRIDE * STRIDE  # so that the end is padded as that of the whole
+            band = image.block(slice(first, min(group[-1] + rows + SEEN, height))).image
             seen = yield from _counted(
                 normalised_image(padded(band).to(device), stage), number * across, len(tops) * across
             )

@@ -7,7 +7,10 @@ Step 1 looks into such a file for its pixel size. What reads a file is imported 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from napari_stemprior.errors import StempriorError
 
 if TYPE_CHECKING:
     from napari_stemprior.qt.layers.atom_layers import LayerData
@@ -16,8 +19,19 @@ Reader: TypeAlias = "Callable[[str | Sequence[str]], list[LayerData]]"
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """Return the reader for a path that napari offers by its suffix."""
-    return read
+    """Return the reader for a path that napari offers by its suffix; None for HDF5 of an unknown layout."""
+    return read if all(_may_be_micrograph(Path(one)) for one in _paths(path)) else None
+
+
+def _may_be_micrograph(path: Path) -> bool:
+    if path.suffix.lower() not in (".hdf5", ".h5"):
+        return True
+    from napari_stemprior.io.readers.hdf5_layout import hdf5_layout
+
+    try:
+        return hdf5_layout(path) is not None
+    except (StempriorError, OSError):
+        return False
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:

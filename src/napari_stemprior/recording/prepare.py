@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.progress import Progress, drain
 from napari_stemprior.recording.artefacts import flashes_steps, lone_pixels_steps
-from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, columns_are_dark
+from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, ColumnSkewness, column_skewness
 from napari_stemprior.recording.findings import Findings
 from napari_stemprior.recording.image_check import (
     LEAST_SIDE,
@@ -60,12 +60,12 @@ class PreparedImage:
         return cls(image, good, np.zeros(image.shape, bool), np.zeros(image.shape[0], np.float32))
 
     @cached_property
-    def dark_columns(self) -> bool:
+    def skewness(self) -> ColumnSkewness:
         """Whether the columns look darker than the ground, by the middle of a large image."""
         middle = middle_of(self.shape, LOOKED_AT_MIDDLE)
         if self.valid[middle].any():
-            return columns_are_dark(self.image[middle], self.valid[middle])
-        return columns_are_dark(self.image, self.valid)
+            return column_skewness(self.image[middle], self.valid[middle])
+        return column_skewness(self.image, self.valid)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,7 +94,7 @@ class PreparedImage:
 
     def summary(self) -> dict[str, object]:
         """Return what was done, as plain values for the provenance of a table."""
-        return self.findings.summary() | {"dark_columns": self.dark_columns}
+        return self.findings.summary() | {"dark_columns": self.skewness.dark}
 
     def sentences(self) -> list[str]:
         """Say in plain sentences what was found and done; empty where nothing was."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemprior.progress import Progress
 from napari_stemprior.recording.artefacts import flashes, lone_pixels
-from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, columns_are_dark
+from napari_stemprior.recording.contrast import LOOKED_AT_MIDDLE, ColumnSkewness, column_skewness
 from napari_stemprior.recording.empty_frame import constant_lines
 from napari_stemprior.recording.findings import Extent, Findings, rms
 from napari_stemprior.recording.image_check import masked_away, without_contrast
@@ -109,14 +109,14 @@ class PreparedStrips:
         return PreparedImage(image, valid, np.zeros(image.shape, bool), offsets, areas)
 
     @cached_property
-    def dark_columns(self) -> bool:
+    def skewness(self) -> ColumnSkewness:
         """Whether the columns look darker than the ground, by the middle of the image."""
         part = self.block(*middle_of(self.shape, LOOKED_AT_MIDDLE))
-        return bool(part.valid.any()) and columns_are_dark(part.image, part.valid)
+        return column_skewness(part.image, part.valid)
 
     def summary(self) -> dict[str, object]:
         """Return what was done, as plain values for the provenance of a table."""
-        return self.findings.summary() | {"dark_columns": self.dark_columns}
+        return self.findings.summary() | {"dark_columns": self.skewness.dark}
 
     def sentences(self) -> list[str]:
         """Say in plain sentences what was found and done; empty where nothing was."""

@@ -22,6 +22,10 @@ def remarks(prepared: PreparedImage | PreparedStrips, how_to_invert: str) -> lis
         A sentence each; empty where nothing was found.
     """
     said = prepared.sentences()
-    if prepared.dark_columns:
+    if prepared.skewness.dark:
         said.append(f"The columns look dark on bright ground, as in ABF or bright field; {how_to_invert}.")
+    elif prepared.skewness.perhaps_dark:
+        said.append(
+            f"The columns may be dark on bright ground, as in ABF or bright field; then {how_to_invert}."
+        )
     return said

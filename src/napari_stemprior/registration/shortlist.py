@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from napari_stemprior.progress import Progress, told_as
 from napari_stemprior.registration.fourier.features import FourierFeatures
+from napari_stemprior.registration.unit_cell.finer_lattices import finer_lattices
 from napari_stemprior.registration.unit_cell.mean_cell import follow_basis
 from napari_stemprior.registration.unit_cell.reciprocal_basis import find_bases
 from napari_stemprior.registration.unit_cell.structure_match import (
@@ -93,9 +95,10 @@ def shortlist(
         In the order of `priors`; empty where none is like the lattice.
     """
     found = []
+    lattices = finer_lattices(amplitudes)
     for prior in priors:
         yield Progress(0, len(priors), STAGE)
-        match = match_structure(amplitudes, prior, *scales, most)
+        match = _best_match(lattices, prior, scales, most)
         if match is not None and match.likeness > _UNLIKE:
             found.append((trust(match.scale) * match.likeness, match))
     found.sort(key=lambda one: -one[0])
@@ -117,9 +120,25 @@ def is_like_any(
     amplitudes, priors, most
         As for `shortlist`.
     """
+    lattices = finer_lattices(amplitudes)
     for prior in priors:
         yield Progress(0, len(priors), STAGE)
-        match = match_structure(amplitudes, prior, 0.0, np.inf, most)
+        match = _best_match(lattices, prior, (0.0, np.inf), most)
         if match is not None and match.likeness > _LIKE:
             return True
     return False
+
+
+def _best_match(
+    lattices: Sequence[tuple[SeenAmplitudes, float]],
+    prior: StructurePrior,
+    scales: tuple[float, float],
+    most: int,
+) -> StructureMatch | None:
+    """Match a prior to `finer_lattices`; a likeness counts for the share that its lattice holds."""
+    best: StructureMatch | None = None
+    for part, share in lattices:
+        match = match_structure(part, prior, *scales, most)
+        if match is not None and (best is None or share * match.likeness > best.likeness):
+            best = replace(match, likeness=share * match.likeness)
+    return best

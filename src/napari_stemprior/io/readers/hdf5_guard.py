@@ -77,20 +77,6 @@ def stored_size(path: Path, *, without: str = "") -> int:
     return max(sizes)
 
 
-def is_berkeley_emd(path: Path) -> bool:
-    """Tell whether an HDF5 file is laid out as the Berkeley EMD, whatever is in it."""
-    found: list[str] = []
-
-    def look(name: str, item: Any) -> bool | None:
-        if isinstance(item, h5py.Group) and "emd_group_type" in item.attrs:
-            found.append(name)
-        return True if found else None
-
-    with h5py.File(path, "r") as file:
-        file.visititems(look)
-    return bool(found)
-
-
 def _decoded(dataset: Any) -> int:
     return int(math.prod(dataset.shape or (0,))) * int(dataset.dtype.itemsize)
 

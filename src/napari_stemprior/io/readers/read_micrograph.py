@@ -20,7 +20,8 @@ from napari_stemprior.io.micrograph import Micrograph
 from napari_stemprior.io.readers.length_units import square_pixel_size
 from napari_stemprior.io.readers.picture_files import read_picture
 from napari_stemprior.io.readers.raw_image import RawImage
-from napari_stemprior.io.readers.signal_files import READERS, read_signals
+from napari_stemprior.io.readers.signal_files import SUFFIXES as SIGNAL_SUFFIXES
+from napari_stemprior.io.readers.signal_files import read_signals
 from napari_stemprior.io.readers.tiff_files import read_tiff
 from napari_stemprior.io.readers.time_limit import time_limit
 from napari_stemprior.io.readers.zarr_images import read_zarr
@@ -28,7 +29,7 @@ from napari_stemprior.recording.pixel_size_range import can_show_atoms, checked_
 from napari_stemprior.recording.stored_image import StoredImage, is_stored
 
 _FORMATS: dict[str, Callable[[Path], list[RawImage]]] = {
-    **dict.fromkeys(READERS, read_signals),
+    **dict.fromkeys(SIGNAL_SUFFIXES, read_signals),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys((".png", ".jpg", ".jpeg"), read_picture),
     ".zarr": read_zarr,
@@ -46,7 +47,7 @@ def read_micrographs(
     ----------
     path : path-like
         DM3, DM4, EMD (Velox and Berkeley), SER or its EMI, MRC, HSPY, TIFF, PNG, JPEG or Zarr (OME-Zarr as
-        well), by the suffix.
+        well), by the suffix; HDF5 (``.emd``, ``.hspy``, ``.hdf5``, ``.h5``) by what is in it.
     pixel_size : float, optional
         Å/px; what a person gives wins over what the file says. A size in the file that cannot show atoms, see
         `recording.pixel_size_range`, counts as unknown, which ``metadata["remarks"]`` says.

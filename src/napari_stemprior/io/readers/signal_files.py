@@ -1,4 +1,4 @@
-"""Vendor formats through RosettaSciIO: DM3, DM4, EMD, SER with its EMI, MRC, HSPY."""
+"""Vendor formats through RosettaSciIO: DM3, DM4, SER with its EMI, MRC; EMD and HSPY by any HDF5 suffix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from napari_stemprior.io.readers.raw_image import RawImage, readable
 from napari_stemprior.recording.image_check import complex_image, grey
 from napari_stemprior.recording.stored_image import is_large_shape
 
-#: The RosettaSciIO reader of each suffix and the arguments that it needs.
+#: The RosettaSciIO reader of each suffix and the arguments that it needs. Of HDF5 it is what is in the file
+#: that decides (`hdf5_layout`), and the suffix where that is nothing known.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".dm3": ("digitalmicrograph", {"lazy": True}),
     ".dm4": ("digitalmicrograph", {"lazy": True}),
@@ -32,6 +33,10 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".mrc": ("mrc", {"lazy": True}),
     ".hspy": ("hspy", {"lazy": True}),
 }
+#: Suffixes that can be read.
+SUFFIXES = (*READERS, ".hdf5", ".h5")
+#: Of HDF5.
+_HDF5 = (".emd", ".hspy", ".hdf5", ".h5")
 #: Of these RosettaSciIO maps the pixels block by block, opening the file for each.
 _MAPPED = (".mrc", ".dm3", ".dm4")
 #: Å in a metre.
@@ -68,7 +73,7 @@ def read_signals(path: Path) -> list[RawImage]:
     Parameters
     ----------
     path : pathlib.Path
-        Its suffix is one of `READERS`.
+        Its suffix is one of `SUFFIXES`.
 
     Raises
     ------
@@ -104,22 +109,14 @@ def read_signals(path: Path) -> list[RawImage]:
 def _signals(path: Path) -> list[dict[str, Any]]:
     """Read the headers, after a look at whether they can be believed."""
     suffix = path.suffix.lower()
+    if suffix in _HDF5:
+        return _of_hdf5(path, suffix)
     module, options = READERS[suffix]
-    if suffix in (".emd", ".hspy"):
-        # HDF5 takes a moment to load, and only these two need it
-        from napari_stemprior.io.readers.berkeley_emd import read_berkeley
-        from napari_stemprior.io.readers.hdf5_guard import check_hdf5, is_berkeley_emd, stored_size
-
-        check_hdf5(path)
-        if suffix == ".hspy":  # RosettaSciIO reads everything but the pixels at once
-            check_decoded_size(path, stored_size(path, without="data"))
-        if suffix == ".emd" and is_berkeley_emd(path):
-            return read_berkeley(path)
-    elif suffix == ".mrc":
+    if suffix == ".mrc":
         check_mrc(path)
     elif suffix == ".ser":
         check_ser(path)
-        return _with_emi(path, _file_reader(module, path, options))
+        return _with_emi(path, _file_reader(module, options, path))
     elif suffix == ".emi":
         series = sorted(path.parent.glob(f"{glob.escape(path.stem)}_[0-9].ser"))
         if not series:
@@ -129,8 +126,28 @@ def _signals(path: Path) -> list[dict[str, Any]]:
             )
         for one in series:
             check_ser(one)
-        return [signal for one in series for signal in _with_emi(one, _file_reader(module, one, options))]
-    return _file_reader(module, path, options)
+        return [signal for one in series for signal in _with_emi(one, _file_reader(module, options, one))]
+    return _file_reader(module, options, path)
+
+
+def _of_hdf5(path: Path, suffix: str) -> list[dict[str, Any]]:
+    # HDF5 takes a moment to load
+    from napari_stemprior.io.readers.berkeley_emd import read_berkeley
+    from napari_stemprior.io.readers.hdf5_guard import stored_size
+    from napari_stemprior.io.readers.hdf5_layout import hdf5_layout
+
+    layout = hdf5_layout(path)
+    if layout == "berkeley":
+        return read_berkeley(path)
+    kind = {"hspy": ".hspy", "velox": ".emd"}.get(layout or "", suffix)
+    if kind not in READERS:
+        raise MicrographError(
+            f"{path.name}: this HDF5 file is laid out neither as EMD (Velox, Berkeley) nor as HyperSpy "
+            "writes it; save the image as one of these or as TIFF."
+        )
+    if kind == ".hspy":  # RosettaSciIO reads everything but the pixels at once
+        check_decoded_size(path, stored_size(path, without="data"))
+    return _file_reader(*READERS[kind], path)
 
 
 def _with_emi(path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -151,13 +168,13 @@ def _with_emi(path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]
     return signals
 
 
-def _file_reader(module: str, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
+def _file_reader(module: str, options: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     reader = import_module(f"rsciio.{module}").file_reader
     try:
         return list(reader(str(path), **options))
     except ValueError:
         # RosettaSciIO cannot read coloured DM images and unchunked HDF5 lazily
-        if path.suffix.lower() in (".emd", ".hspy"):
+        if path.suffix.lower() in _HDF5:
             from napari_stemprior.io.readers.hdf5_guard import stored_size
 
             check_decoded_size(path, stored_size(path))

@@ -194,12 +194,15 @@ def _sharpened(k: Floats, spectrum: PowerSpectrum) -> Floats:
 
 
 def _fitted(basis: Floats, k: Floats, weight: Floats, apart: float) -> Floats:
-    """Fit a basis to all the peaks that it indexes."""
+    """Fit a basis to all the peaks that it indexes; it stays where these lie on one line."""
     for _ in range(3):
         index = k @ np.linalg.inv(basis)
         on = image_distance(index, basis) < apart
         root = np.sqrt(weight[on] + 0.1)[:, None]
-        basis = np.asarray(np.linalg.lstsq(np.round(index[on]) * root, k[on] * root, rcond=None)[0], float)
+        fitted, _, rank, _ = np.linalg.lstsq(np.round(index[on]) * root, k[on] * root, rcond=None)
+        if rank < 2 or abs(np.linalg.det(fitted)) < 0.5 * abs(np.linalg.det(basis)):
+            break
+        basis = np.asarray(fitted, float)
     return basis
 
 
