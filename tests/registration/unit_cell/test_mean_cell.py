@@ -104,3 +104,13 @@ def test_the_cell_of_a_crystal_is_not_enlarged(name: str, dose: float) -> None:
     prior = built_in(name)
     image = counted(render(prior, Pose.from_angle(9, PIXEL, (5, 3)), SHAPE, PIXEL), dose, PIXEL)
     assert larger_cell(seen_in(image)) is None
+
+
+@pytest.mark.parametrize(("across", "least", "most"), [(0.08, 0.0, 0.2), (0.7, 0.5, 1.0)])
+def test_planes_are_told_from_columns(across: float, least: float, most: float) -> None:
+    """Fringes of one direction, and as strong a part of them in another."""
+    y, x = np.indices((320, 340)) * PIXEL
+    waves = [np.cos(2 * np.pi * (y * np.cos(a) + x * np.sin(a)) / 2.3) for a in np.deg2rad([20.0, 91.0])]
+    image = 3 + waves[0] + across * (waves[1] + waves[0] * waves[1])
+    seen = seen_in(counted(image, 1e5, PIXEL))
+    assert least <= average_cells(seen, seen.cell).crossed <= most

@@ -39,6 +39,8 @@ _AS_FOUND = np.array([[0.0, 1.0], [1.0, 0.0]])
 _FAINT = 0.02
 #: Agreement with the template, over the usual, below which a place shows no lattice.
 _SEEN = 0.3
+#: Sine of the angle between two wave vectors from which on one lies across the other.
+_ACROSS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,20 @@ class MeanCell:
     def g(self) -> Floats:
         """(n, 2) wave vectors (x, y) in cycles per Å."""
         return np.asarray(self.hk @ np.linalg.inv(self.cell).T)
+
+    @property
+    def crossed(self) -> float:
+        """Amplitude of the strongest reflection across the strongest one, over that one's, 0 to 1.
+
+        Columns make fringes in several directions; what makes them in one alone are planes.
+        """
+        strength, g = np.abs(self.amplitude), self.g
+        if not strength.any():
+            return 0.0
+        first = g[int(np.argmax(strength))]
+        sine = np.abs(g[:, 0] * first[1] - g[:, 1] * first[0]) / np.linalg.norm(g, axis=1)
+        across = sine > _ACROSS * float(np.linalg.norm(first))
+        return float(strength[across].max(initial=0.0) / strength.max())
 
     def drawn(self, side: int, pixel_size: float) -> Floats:
         """Draw the cell many times beside itself, what may be noise taken off (Wiener).
