@@ -29,7 +29,7 @@ def keep_freed_memory(*, whole: bool = False) -> bool:
     ----------
     whole : bool
         Keep that of arrays of any size, for work that makes the same arrays again and again until it ends:
-        a training step of `paper` on two cores takes 12 s instead of 17
+        a training step of `paper` on two cores takes 12 s instead of 21
         (``python -m benchmarks.speed.training_step --device cpu``).
     """
     if sys.platform != "linux":

@@ -60,12 +60,13 @@ def test_no_loss_reaches_where_nobody_looked():
     torch.manual_seed(0)
     maps = {
         "heat": torch.randn(1, 2, 56, 56), "offset": torch.randn(1, 2, 56, 56),
-        "log_variance": torch.randn(1, 1, 56, 56), "features": torch.randn(1, 8, 56, 56),
+        "log_variance": torch.randn(1, 1, 56, 56), "decoded": torch.randn(1, 8, 56, 56),
     }  # fmt: skip
     for part in maps.values():
         part.requires_grad_()
     output = NetworkOutput(
-        **maps, tokens=torch.randn(1, 2, 8), token_mask=torch.ones(1, 2, dtype=torch.bool),
+        **maps, project_pixel=torch.nn.Identity(),
+        tokens=torch.randn(1, 2, 8), token_mask=torch.ones(1, 2, dtype=torch.bool),
         image_embedding=torch.randn(1, 8), structure_embedding=torch.randn(1, 8),
     )  # fmt: skip
     losses(output, example)["total"].backward()

@@ -54,7 +54,7 @@ class NetworkOutput:
         Of the offset, log of pixels².
     decoded : Tensor (B, widths[0], H, W)
         The features of all pixels, which the heads read.
-    project_pixel : Module
+    project_pixel : callable
         Takes (..., widths[0]) of `decoded` to (..., E), see `features_at`.
     tokens : Tensor (B, N, E)
         The columns of the cell in the space of `features_at`; padding is masked by `token_mask`.

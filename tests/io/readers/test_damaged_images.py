@@ -41,8 +41,9 @@ def test_garbage(tmp_path, suffix, content):
 def good_file(request, tmp_path, image) -> Path:
     path = tmp_path / f"good{request.param}"
     match request.param:
-        case ".hspy":
-            hspy_file(path, image, [0.02, 0.02], ["nm", "nm"], [False, False])
+        case ".hspy" | ".hdf5" | ".h5":
+            hspy = hspy_file(tmp_path / "good.hspy", image, [0.02, 0.02], ["nm", "nm"], [False, False])
+            hspy.rename(path)
         case ".emd":
             write_velox(path, {"HAADF": image}, 1e-11, spectrum=False)
         case ".mrc":
