@@ -210,19 +210,24 @@ def started(call, **streams):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_train_stops_with_a_sentence_its_state_and_no_process_left(tmp_path, how):
+@pytest.mark.parametrize("to_all", [False, True])
+def test_train_stops_with_a_sentence_its_state_and_no_process_left(tmp_path, how, to_all):
+    """Also where its processes hear the signal with it, as terminals and batch systems send it."""
     psutil = pytest.importorskip("psutil")
     bank = tmp_path / "bank.npz"
     save_bank([built_in("graphene")], bank)
     run = tmp_path / "run"
     words = ["train", "-o", str(run), "--steps", "100000", "--batch", "1", "--side", "32", "--workers", "1"]
     call = [sys.executable, "-m", "napari_stemprior", *words, "--device", "cpu", "--bank", str(bank)]
-    with started(call, stderr=subprocess.PIPE) as process:
+    with started(call, stderr=subprocess.PIPE, start_new_session=True) as process:
         until = time.monotonic() + 300
         while not (run / "log.csv").exists() and time.monotonic() < until:
             time.sleep(0.2)
         workers = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(how)
+        if to_all:
+            os.killpg(process.pid, how)
+        else:
+            process.send_signal(how)
         said = process.communicate(timeout=300)[1]
     assert process.returncode == 128 + how
     assert "stopped at step" in said

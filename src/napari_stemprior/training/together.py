@@ -6,8 +6,11 @@ compared, or shipped together, share their scenes. Each has a folder of its own 
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader
@@ -86,8 +89,31 @@ def _batches(trainer: Trainer, step: int) -> Iterator[Example]:
     )  # fmt: skip
     workers = config.workers
     return iter(
-        DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+        DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_outlive_one_signal if workers else None,
+        )
     )
+
+
+def _outlive_one_signal(number: int) -> None:
+    """Let a process that draws scenes go on after the first SIGTERM and without heed of Ctrl+C.
+
+    Terminals and batch systems send both to a command and to its processes alike. The command ends them
+    itself once its state is saved; a process that is gone before would end a step halfway.
+    """
+    heard: list[int] = []
+
+    def hear(sent: int, frame: FrameType | None) -> None:
+        if heard:
+            os._exit(128 + sent)
+        heard.append(sent)
+
+    signal.signal(signal.SIGTERM, hear)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _next(batches: Iterator[Example]) -> Example:
