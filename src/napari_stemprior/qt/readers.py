@@ -24,7 +24,9 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 
 
 def _may_be_micrograph(path: Path) -> bool:
-    if path.suffix.lower() not in (".hdf5", ".h5"):
+    from napari_stemprior.io.readers.signal_files import ANY_HDF5
+
+    if path.suffix.lower() not in ANY_HDF5:
         return True
     from napari_stemprior.io.readers.hdf5_layout import hdf5_layout
 

@@ -33,10 +33,10 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".mrc": ("mrc", {"lazy": True}),
     ".hspy": ("hspy", {"lazy": True}),
 }
-#: Suffixes that can be read.
-SUFFIXES = (*READERS, ".hdf5", ".h5")
-#: Of HDF5.
-_HDF5 = (".emd", ".hspy", ".hdf5", ".h5")
+#: Suffixes that say no more than HDF5; HyperSpy wrote ``.hdf5`` before its version 1.2.
+ANY_HDF5 = (".hdf5", ".h5")
+#: Suffixes that can be read, and those of HDF5 among them.
+SUFFIXES, _HDF5 = (*READERS, *ANY_HDF5), (".emd", ".hspy", *ANY_HDF5)
 #: Of these RosettaSciIO maps the pixels block by block, opening the file for each.
 _MAPPED = (".mrc", ".dm3", ".dm4")
 #: Å in a metre.
