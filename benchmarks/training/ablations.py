@@ -5,6 +5,7 @@
 
 All variants of one seed take the same number of steps and see the same mini-batches, which are drawn once.
 Each has a folder under ``--output/seed…`` and resumes where it stopped; a finished one is left alone.
+``--first-seed 3 --seeds 1`` adds another seed to networks that were trained elsewhere.
 ``--beside paper continued`` trains networks that ship at the same time: the variants then take turns, a few
 (``--at-once``) at a time, on the scenes that these networks draw anyway.
 """
@@ -26,8 +27,10 @@ from napari_stemprior.commands.stopping import exit_code, stop_between_steps
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.inference.calibration import Calibration
 from napari_stemprior.inference.models import model_path
+from napari_stemprior.kept_memory import keep_freed_memory
 from napari_stemprior.network.checkpoint import load_network
 from napari_stemprior.network.config import NetworkConfig
+from napari_stemprior.network.devices import resolve_device
 from napari_stemprior.network.stemprior_net import StructurePromptedNet
 from napari_stemprior.progress import drain
 from napari_stemprior.structure.prior import StructurePrior
@@ -90,9 +93,16 @@ VARIANTS = {
 }
 
 
-def settings(variant: Variant, steps: int, seed: int | None = None) -> TrainingConfig:
+def settings(
+    variant: Variant, steps: int, seed: int | None = None, batch: int | None = None
+) -> TrainingConfig:
     """Return the settings of a variant, shortened."""
-    return variant.change(read_config("paper").with_options(steps=steps, seed=seed))
+    return variant.change(read_config("paper").with_options(steps=steps, seed=seed, batch=batch))
+
+
+def seeds(args: argparse.Namespace) -> range:
+    """Return the seeds that are asked for."""
+    return range(args.first_seed, args.first_seed + args.seeds)
 
 
 def networks(folder: Path) -> dict[tuple[str, str], Path]:
@@ -128,7 +138,7 @@ def beside(args: argparse.Namespace, bank: list[StructurePrior]) -> list[Trainer
         if initial and trainer.step == 0:
             trainer.start_from(load_network(model_path(initial))[0])
     scenes = ship[0].config.scenes
-    turns = [(seed, name) for seed in range(1, args.seeds + 1) for name in args.variants]
+    turns = [(seed, name) for seed in seeds(args) for name in args.variants]
     variants = []
     for number, (seed, name) in enumerate(turns):
         variant = VARIANTS[name]
@@ -145,11 +155,11 @@ def beside(args: argparse.Namespace, bank: list[StructurePrior]) -> list[Trainer
 def groups(args: argparse.Namespace, bank: list[StructurePrior]) -> list[list[Trainer]]:
     """Return the variants of each seed, those with the same scenes and prompts together."""
     out: list[list[Trainer]] = []
-    for seed in range(1, args.seeds + 1):
+    for seed in seeds(args):
         alike: dict[tuple[object, ...], list[Trainer]] = {}
         for name in args.variants:
             variant = VARIANTS[name]
-            config = settings(variant, args.steps, seed).with_options(workers=args.workers)
+            config = settings(variant, args.steps, seed, args.batch).with_options(workers=args.workers)
             trainer = Trainer(config, args.output / f"seed{seed}" / name, bank, variant.build)
             alike.setdefault(config.scenes, []).append(trainer)
         out += alike.values()
@@ -164,6 +174,8 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("ablations"))
     parser.add_argument("--steps", type=int, default=500, help="mini-batches of each (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="networks of each variant (default %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=1, help="of these networks (default %(default)s)")
+    parser.add_argument("--batch", type=int, help="scenes a mini-batch, other than those of 'paper'")
     parser.add_argument("--scenes", type=int, default=150, help="for the calibration of each; 0 for none")
     parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--workers", type=int, help="processes that draw scenes")
@@ -174,6 +186,8 @@ def main() -> int:
     parser.add_argument("--beside-go-on", action="store_true", help="start these from the weights that ship")
     parser.add_argument("--at-once", type=int, default=1, help="variants that take their turn together")
     args = parser.parse_args()
+    if resolve_device("auto").type == "cpu":
+        keep_freed_memory(whole=True)  # as `stemprior train` does
     bank = load_bank(args.bank) if args.bank else library_bank()
     together = [beside(args, bank)] if args.beside else groups(args, bank)
     with stop_between_steps() as stopped:
