@@ -11,6 +11,8 @@ nor napari.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_stemprior.waiting_threads import sleep_sooner
+
 if TYPE_CHECKING:
     from napari_stemprior.atoms import AtomTable as AtomTable
     from napari_stemprior.inference import Segmenter as Segmenter
@@ -30,6 +32,9 @@ _HOMES = {
     "load_prior": "napari_stemprior.structure",
     "read_micrograph": "napari_stemprior.io",
 }
+
+
+sleep_sooner()  # before torch is imported
 
 
 def __getattr__(name: str) -> Any:
