@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from scipy.spatial import cKDTree
 from napari_stemprior import read_micrograph
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.inference import Segmenter
+from napari_stemprior.inference.image_lattice import common_offset
 from napari_stemprior.optics import PRESETS
 from napari_stemprior.optics.noise.noise_chain import NoiseChain
 from napari_stemprior.optics.reference import reference_image
 from napari_stemprior.registration import Pose
 from napari_stemprior.structure import StructurePrior, built_in
+from napari_stemprior.structure.lattice_sites import LatticeSites
 
 PIXEL, SHAPE = 0.14, (360, 352)
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -187,3 +190,40 @@ def test_noise_has_no_such_lattice(segmenter: Segmenter, seed: int) -> None:
     found = segmenter.segment(None)
     assert found.provenance["image_lattice"] is None
     assert len(found) <= 2
+
+
+def test_columns_with_a_foot_on_one_side_stand_on_the_lattice(segmenter: Segmenter) -> None:
+    # tilt and coma move the centre of mass of every column, and the network sees where it is brightest
+    prior, pose = built_in("SrTiO3 [001]"), Pose.from_angle(11.0, PIXEL, (3.0, 7.0))
+    ideal = reference_image(prior, PRESETS["200 kV HAADF"], PIXEL, SHAPE, pose)
+    foot = sum(np.roll(ideal, shift, axis=0) for shift in range(10)) / 10
+    counts = NoiseChain(dose=10_000).apply(0.4 * ideal + 0.6 * foot, PIXEL, np.random.default_rng(0))
+    segmenter.set_image(counts, PIXEL)
+    assert segmenter.segment(None).provenance["image_lattice"] is not None
+
+
+def off_sites(offset: np.ndarray, beside: int = 0) -> float:
+    """Return the common offset of columns that are off the sites of a square lattice by `offset` Å.
+
+    ``beside`` of them have a less sure column 0.5 Å to their right.
+    """
+    grid = np.stack(np.meshgrid(*2 * [np.arange(20) * 20.0], indexing="ij"), -1).reshape(-1, 2)
+    sites = LatticeSites(grid, *np.zeros((2, len(grid)), int), np.ones(len(grid)))
+    lattice = SimpleNamespace(fit=SimpleNamespace(registered=sites))
+    places = grid + offset / PIXEL
+    yx = np.vstack([places, places[:beside] + np.array([0.0, 0.5 / PIXEL])])
+    confidence = np.r_[np.full(len(places), 0.9), np.full(beside, 0.6)]
+    return common_offset(lattice, PIXEL, yx, confidence)
+
+
+def test_an_offset_that_changes_over_the_image_is_no_lattice_of_its_columns() -> None:
+    rows = np.repeat(np.arange(20), 20)
+    halves = np.where(rows < 10, 0.3, -0.3)[:, None] * [0.0, 1.0]
+    assert off_sites(halves) == pytest.approx(0.28, abs=0.03)
+    assert off_sites(np.full((400, 2), 0.2)) == pytest.approx(0.0, abs=1e-6)
+    noise = np.random.default_rng(0).normal(0, 0.1, (400, 2))
+    assert off_sites(noise) < 0.05
+
+
+def test_of_several_columns_at_a_site_the_surest_counts() -> None:
+    assert off_sites(np.zeros((400, 2)), beside=200) == pytest.approx(0.0, abs=1e-6)

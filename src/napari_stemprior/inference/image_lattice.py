@@ -264,14 +264,18 @@ def borne_out(
     yx, confidence = alone
     if with_lattice.sum() < _SEES * confidence.sum():
         return False
-    return common_offset(lattice, pixel_size, yx[confidence >= SURE]) < _OFF
+    sure = confidence >= SURE
+    return common_offset(lattice, pixel_size, yx[sure], confidence[sure]) < _OFF
 
 
-def common_offset(lattice: ImageLattice, pixel_size: float, yx: Floats) -> float:
+def common_offset(lattice: ImageLattice, pixel_size: float, yx: Floats, confidence: Floats) -> float:
     """Measure by how much columns are off the sites of a lattice in common with their neighbours, in Å.
 
     Noise moves each column on its own; where a second lattice lies beside the first, or the lattice is not
-    theirs, neighbours are off in the same direction.
+    theirs, neighbours are off in the same direction. What is the same all over the image does not count:
+    tilt, coma and the afterglow of a detector give columns a foot on one side, and their centre of mass,
+    where the lattice has them, is not where they are brightest. Of several columns at one site the surest is
+    meant: such a foot may look like another.
 
     Parameters
     ----------
@@ -280,13 +284,17 @@ def common_offset(lattice: ImageLattice, pixel_size: float, yx: Floats) -> float
         Å/px.
     yx : (N, 2) array
         Pixels.
+    confidence : (N,) array
     """
     sites = lattice.fit.registered
     if not len(sites) or not len(yx):
         return 0.0
+    surest = np.argsort(-confidence, kind="stable")
+    yx = yx[surest]
     distance, nearest = cKDTree(sites.yx).query(yx)
     near = distance * pixel_size < _NEAR
-    place, site = yx[near], np.asarray(nearest)[near]
+    site, first = np.unique(np.asarray(nearest)[near], return_index=True)
+    place = yx[near][first]
     off = (place - sites.yx[site]) * pixel_size
     kind = sites.column[site]
     shared = []
@@ -294,5 +302,6 @@ def common_offset(lattice: ImageLattice, pixel_size: float, yx: Floats) -> float
         mine = kind == one
         if mine.sum() > _NEIGHBOURS:
             beside = np.asarray(cKDTree(place[mine]).query(place[mine], k=_NEIGHBOURS + 1)[1])[:, 1:]
-            shared.append((off[mine] * off[mine][beside].mean(axis=1)).sum(axis=1))
+            moved = off[mine] - off[mine].mean(axis=0)
+            shared.append((moved * moved[beside].mean(axis=1)).sum(axis=1))
     return float(np.sqrt(max(float(np.concatenate(shared).mean()), 0.0))) if shared else 0.0
