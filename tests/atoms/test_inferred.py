@@ -35,6 +35,13 @@ def test_little_evidence_is_not_no_trace(rows):
     assert inferred_kinds(none) == []
 
 
+def test_a_lattice_that_nobody_named_is_no_prior(rows):
+    rows["element"] = "X"
+    assert inferred_sentence(rows).startswith("4 columns stand on the lattice alone")
+    rows.loc[:2, "status"] = "accepted"
+    assert inferred_sentence(rows).startswith("1 column stands on the lattice alone")
+
+
 def test_what_a_person_has_judged_is_no_longer_inferred(rows):
     rows.loc[0, "status"] = "accepted"
     rows.loc[1, "status"] = "rejected"
