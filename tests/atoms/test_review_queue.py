@@ -54,6 +54,11 @@ def test_atoms_to_review_come_by_confidence():
     assert found[0].reasons == ("low confidence (0.10)",)
 
 
+def test_a_high_confidence_is_not_called_low():
+    rows = atoms_of(lattice(), confidence=([3, 5], [0.93, 0.79]), status=([3, 5], "review"))
+    assert [d.reasons[0] for d in rank(rows, SHAPE, SIZE)] == ["low confidence (0.79)", "confidence (0.93)"]
+
+
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
@@ -91,7 +96,7 @@ def test_an_empty_site_is_found_and_a_bright_one_comes_first():
     rows = atoms_of(sites)
     bright = np.where(sites.element == "Mo", 10.0, 4.0) + RNG.normal(0, 0.2, len(sites))
     dark, missed = 30, 42
-    bright[dark] = 0.5
+    bright[dark], bright[missed] = 0.5, np.median(bright[sites.element == sites.element[missed]])
     keep = ~np.isin(np.arange(len(rows)), (dark, missed))
     found = rank(rows[keep], SHAPE, SIZE, sites, bright[keep], bright)
     assert [d.site for d in found] == [missed, dark]
