@@ -1,7 +1,7 @@
 """A segmentation beside another program: ``python -m benchmarks.speed.beside_another_program``.
 
 Each number is of a process of its own that segments the image of `benchmarks.speed.segmentation` on all
-cores: alone, then beside a process that multiplies matrices on all cores, as another network would. The rows
+cores: alone, then beside a process that computes the layers of another network on all cores. The rows
 are how often a thread that waits for another looks before it sleeps: as the package sets it
 (`napari_stemprior.waiting_threads`), as OpenMP does by itself (300,000), and others. The rows take turns; the
 medians of their seconds by the clock.
@@ -37,11 +37,12 @@ print(time.perf_counter() - start)
 #: The other program; it says when it has begun.
 _OTHER = """
 import torch
-a = torch.rand(256, 256)
-a = (a @ a).clamp(0, 1)
+from torch.nn import functional as F
+image, kernel = torch.rand(16, 32, 128, 128), torch.rand(32, 32, 3, 3) / 288
 print("begun", flush=True)
 while True:
-    a = (a @ a).clamp(0, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        F.silu(F.conv2d(image, kernel, padding=1)) + 1
 """
 _WAYS = ("as set", "300000", "1000", "50000")
 

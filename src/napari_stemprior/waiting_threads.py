@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-#: Times that a waiting thread looks before it sleeps (``GOMP_SPINCOUNT``). A segmentation of 2048² pixels on
-#: two cores takes 20.5 s with it and 20.8 s without; beside a program of two threads 49 and 131 s
-#: (``python -m benchmarks.speed.beside_another_program``). Of 50,000 it is 97 s, and 1,000 cost 8 % alone.
+#: Times that a waiting thread looks before it sleeps (``GOMP_SPINCOUNT``). With it a segmentation of 2048²
+#: pixels on two cores takes 4.5 s alone and 16 s beside a program that computes layers of a network on both,
+#: without it 5.3 and 72 s (``python -m benchmarks.speed.beside_another_program --size 2048``). Beside a
+#: training run 1,000 gained a little more (40 s in place of 49; 97 of 50,000), and cost 5 % alone.
 _LOOKS = 10_000
 
 
