@@ -69,9 +69,9 @@ SURE = 0.5
 _NEAR = 0.75
 #: Neighbours of the same site whose columns are compared.
 _NEIGHBOURS = 4
-#: Å: columns of the image alone, and their neighbours, that are off the sites by more than this in common, but
-#: not everywhere, do not stand on the lattice: two lattices lie on each other, or the strain is not followed.
-#: In 132 micrographs of the validation set none is between 0.13 and 0.25.
+#: Å: columns of the image alone, and their neighbours, that are off the sites by more than this in common,
+#: but not everywhere, do not stand on the lattice: two lattices lie on each other, or the strain is not
+#: followed. In 132 micrographs of the validation set none is between 0.13 and 0.25.
 _OFF = 0.17
 
 
