@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
 from napari_stemprior.atoms.inferred import inferred
-from napari_stemprior.atoms.matching import match
+from napari_stemprior.atoms.matching import GATE_MAX, match
 from napari_stemprior.inference import Segmenter
 from napari_stemprior.structure import built_in
 
-#: Å.
-_GATE = 0.75
 #: What Atomap calls the image; of a copy that was filtered it keeps the original.
 _IMAGES = ("image_data0", "image_data")
 
@@ -57,7 +55,7 @@ def main() -> None:
         for prior in (built_in(options.prior), None):
             table = segmenter.segment(prior)
             yx = table.where(~inferred(table.rows)).yx
-            pairs = match(yx, marked, size, gate=_GATE)
+            pairs = match(yx, marked, size, gate=GATE_MAX)
             found = np.isin(np.arange(len(marked)), pairs.truth)
             shares = ", ".join(f"{100 * found[number == one].mean():.1f}" for one in np.unique(number))
             besides = int((hull.find_simplex(yx[pairs.spurious]) >= 0).sum())

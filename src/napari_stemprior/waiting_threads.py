@@ -11,10 +11,10 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-#: Times that a waiting thread looks before it sleeps (``GOMP_SPINCOUNT``). With it a segmentation of 2048²
-#: pixels on two cores takes 4.5 s alone and 16 s beside a program that computes layers of a network on both,
-#: without it 5.3 and 72 s (``python -m benchmarks.speed.beside_another_program --size 2048``). Beside a
-#: training run 1,000 gained a little more (40 s in place of 49; 97 of 50,000), and cost 5 % alone.
+#: Times that a waiting thread looks before it sleeps (``GOMP_SPINCOUNT``). A segmentation of 2048² pixels on
+#: two cores beside a training run takes 49 s with it and 132 s without (97 s with 50,000, 40 s with 1,000),
+#: alone the same; beside a program of two threads it makes no difference that three turns show
+#: (``python -m benchmarks.speed.beside_another_program``, docs/speed.md).
 _LOOKS = 10_000
 
 

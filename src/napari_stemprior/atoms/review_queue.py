@@ -38,9 +38,10 @@ EDGE = 1.0
 _EDGE_DOUBT, _EMPTY_DOUBT, _MISSED_DOUBT, _ELEMENT_DOUBT = 0.1, 0.6, 0.85, 0.8
 #: One answer settles a whole group, so it comes early.
 _GROUP_DOUBT = 0.9
-#: A doubt smaller than this is not worth a word, and a smaller one of the network not the word "low": below
-#: this confidence the network marks an atom for review.
-_SAID, _LOW_CONFIDENCE = 0.05, 0.8
+#: Confidence of the network below which an atom is marked for review.
+REVIEW_CONFIDENCE = 0.8
+#: A doubt smaller than this is not worth a word.
+_SAID = 0.05
 #: A lattice site is judged where the lattice is seen so well.
 _SEEN = 0.5
 
@@ -221,7 +222,9 @@ def _network_doubts(rows: pd.DataFrame) -> list[Part]:
     return [
         Part(
             np.clip(1 - confidence, 0, 1),
-            lambda i: f"{'low ' if confidence[i] < _LOW_CONFIDENCE else ''}confidence ({confidence[i]:.2f})",
+            lambda i: (
+                f"{'low ' if confidence[i] < REVIEW_CONFIDENCE else ''}confidence ({confidence[i]:.2f})"
+            ),
             lambda i: "of low confidence",
         )
     ]

@@ -11,6 +11,7 @@ import torch
 
 from napari_stemprior.atoms import UNKNOWN_ELEMENT, AtomTable
 from napari_stemprior.atoms.inferred import NO_TRACE, inferred_kinds
+from napari_stemprior.atoms.review_queue import LOW_EVIDENCE, REVIEW_CONFIDENCE
 from napari_stemprior.inference.canonical import CanonicalImage
 from napari_stemprior.inference.canonical_strips import CanonicalStrips
 from napari_stemprior.inference.decoding import Peaks
@@ -23,10 +24,6 @@ from napari_stemprior.recording.prepared_strips import PreparedStrips
 from napari_stemprior.registration import LatticeFit
 from napari_stemprior.structure import Prior
 
-#: Below this evidence an atom stands on the lattice alone.
-LATTICE_EVIDENCE = 0.25
-#: Atoms less sure than this are marked for review.
-REVIEW_CONFIDENCE = 0.8
 #: Between two steps of the table.
 TABLE = Progress(0, 1, "making the table")
 
@@ -95,7 +92,7 @@ def peaks_to_atoms(
         prior, fit = lattice
         labels = site_labels(yx, peaks.hidden, peaks.site, prior, fit.registered, size)
         columns |= labels if named else {"site": labels["site"]}
-    source = np.where(peaks.evidence < LATTICE_EVIDENCE, "lattice", "model").astype(object)
+    source = np.where(peaks.evidence < LOW_EVIDENCE, "lattice", "model").astype(object)
     # of a kind that leaves no trace no single atom can be judged: they are no doubts of their own
     doubtful = (peaks.confidence < REVIEW_CONFIDENCE) & (peaks.evidence > NO_TRACE)
     status = np.where(doubtful, "review", "ok").astype(object)
